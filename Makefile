@@ -1,0 +1,38 @@
+# Every target builds the environment by itself when it is missing or out of date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Real models and texts outside the project; tests that need them skip by name without.
+ifneq ($(wildcard ../shared/data),)
+export WORKBENCH_TEST_DATA ?= $(abspath ../shared)
+endif
+
+.PHONY: report lab test test-all lint clean
+
+report: $(READY)
+	$(BIN)/workbench report
+
+lab: $(READY)
+	$(BIN)/workbench lab
+
+test: lint
+	$(BIN)/pytest
+
+test-all: lint
+	$(BIN)/pytest -m ""
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf reports out notebooks/out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +

@@ -1,0 +1,68 @@
+"""Make an embedding model small while seeing what it costs.
+
+    import workbench as wb
+
+    big = wb.load("builtin:en")
+    small = wb.Chain([wb.Prune(n_words=4_000, n_ngrams=8_000), wb.Refit(), wb.PQ()]).fit_transform(big)
+    wb.scorecard(big, small)
+
+Names load when they are first used, so that importing the package needs numpy and safetensors
+alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import views
+    from .compress import PQ, SQ, Chain, Prune, Refit, from_json
+    from .evaluate import neighbour_changes, scorecard
+    from .formats import load
+    from .reports import record
+    from .vectors import Vectors
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Vectors": "vectors",
+    "load": "formats",
+    "Chain": "compress",
+    "Prune": "compress",
+    "Refit": "compress",
+    "PQ": "compress",
+    "SQ": "compress",
+    "from_json": "compress",
+    "scorecard": "evaluate",
+    "neighbour_changes": "evaluate",
+    "record": "reports",
+    "views": "",
+}
+
+__all__ = [
+    "PQ",
+    "SQ",
+    "Chain",
+    "Prune",
+    "Refit",
+    "Vectors",
+    "from_json",
+    "load",
+    "neighbour_changes",
+    "record",
+    "scorecard",
+    "views",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _HOMES[name]:
+        return import_module(f".{name}", __name__)
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

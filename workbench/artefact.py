@@ -1,0 +1,150 @@
+"""The compressed model as one file: a ``.safetensors`` that is mapped, not read.
+
+Layout (the safetensors format): eight bytes with the header's length, a JSON header, the arrays
+one after another. The header's metadata has one key, ``workbench``, whose value is JSON with
+``format_version``, the description of storage and n-grams, the recipe and the provenance.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .storage import describe, rebuild, within
+from .subwords import Subwords
+from .vectors import Vectors
+from .vocab import Vocab
+
+FORMAT_VERSION = 1
+KEY = "workbench"
+
+# The number types that a file of ours may hold, by the names that safetensors gives them.
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "U8": "|u1"}
+NAMES = {np.dtype(code): name for name, code in TYPES.items()}
+
+
+def save(v: Vectors, path: str | Path) -> Path:
+    """Write `v` to `path`. The same vectors always make the same file.
+
+    The file is written beside its place and renamed into it at the end, so that a failed or
+    killed save leaves an older file as it was. Missing folders are made.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    arrays = _arrays(v)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(_header(v, arrays))
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).data)
+    return path
+
+
+def file_bytes(v: Vectors) -> int:
+    """Size of the file that `save` would write, to the byte, without writing it."""
+    arrays = _arrays(v)
+    return len(_header(v, arrays)) + sum(array.nbytes for array in arrays.values())
+
+
+def load(path: str | Path) -> Vectors:
+    """Open a file that `save` wrote; matrices stay in the file until rows are asked for.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, is no artefact of ours, or comes from a newer version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:  # checks the header against the file's size
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole .safetensors file: {error}") from error
+    if KEY not in metadata:
+        raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
+    about = json.loads(metadata[KEY])
+    if about.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {about.get('format_version')}, this workbench reads {FORMAT_VERSION}; "
+            "open it with the version that wrote it, or update"
+        )
+    try:
+        return _build(_mapped(path), about)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path} lacks or garbles {error} in its header or arrays") from error
+
+
+def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:
+    subwords = None
+    if about["subwords"] is not None:
+        subwords = Subwords.restore(within(arrays, "subwords"), about["subwords"])
+    vocab = Vocab.restore(within(arrays, "vocab"), subwords)
+    return Vectors(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
+
+
+def _arrays(v: Vectors) -> dict[str, np.ndarray]:
+    """All arrays of `v` by name, widest numbers first so that each lies aligned in the file."""
+    parts = {"storage": v.storage.arrays(), "vocab": v.vocab.arrays()}
+    if v.vocab.subwords is not None:
+        parts["subwords"] = v.vocab.subwords.arrays()
+    flat = {f"{part}.{name}": array for part, named in parts.items() for name, array in named.items()}
+    return dict(sorted(flat.items(), key=lambda item: (-item[1].itemsize, item[0])))
+
+
+def _header(v: Vectors, arrays: dict[str, np.ndarray]) -> bytes:
+    subwords = v.vocab.subwords
+    about = {
+        "format_version": FORMAT_VERSION,
+        "storage": describe(v.storage),
+        "subwords": None if subwords is None else subwords.params(),
+        "meta": v.meta,
+    }
+    header: dict[str, dict] = {"__metadata__": {KEY: json.dumps(about, sort_keys=True)}}
+    at = 0
+    for name, array in arrays.items():
+        offsets = [at, at + array.nbytes]
+        header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        at += array.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _mapped(path: str | Path) -> dict[str, np.ndarray]:
+    """Every array as a view of the mapped file, by offset."""
+    data = np.memmap(path, np.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header = json.loads(data[8:start].tobytes())
+    header.pop("__metadata__")
+    arrays = {}
+    for name, entry in header.items():
+        dtype, first = np.dtype(TYPES[entry["dtype"]]), start + entry["data_offsets"][0]
+        flat = data[first : first + math.prod(entry["shape"]) * dtype.itemsize]
+        arrays[name] = np.asarray(flat).view(dtype).reshape(entry["shape"])
+    return arrays
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` only once it is whole and on the disk."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,174 @@
+"""What every compression step is, and how steps make a chain.
+
+A step works as a scikit-learn estimator does: the constructor stores, `fit` learns names that
+end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
+"""
+
+import inspect
+import json
+from collections.abc import Sequence
+from typing import Any, Self
+
+from ..vectors import Vectors
+
+STEPS: dict[str, type["Step"]] = {}  # by name, for reading recipes
+
+
+class Step:
+    """One compression step. Subclasses write `_fit` and `_transform`."""
+
+    def __init_subclass__(cls) -> None:
+        STEPS[cls.__name__] = cls
+
+    def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
+        """Learn from `v`.
+
+        Parameters
+        ----------
+        v : Vectors
+            What the step will make smaller.
+        reference : Vectors, optional
+            The model that the result should stay close to; `Chain` passes its own input.
+        """
+        self._fit(v, reference)
+        return self
+
+    def transform(self, v: Vectors) -> Vectors:
+        """Apply what was learned.
+
+        Raises
+        ------
+        ValueError
+            If the result's arrays would be larger than those of `v`.
+        """
+        out = self._transform(v)
+        if out.storage.nbytes > v.storage.nbytes:
+            raise ValueError(
+                f"{self!r} would make the arrays larger ({v.storage.nbytes:,} to {out.storage.nbytes:,} bytes): "
+                f"{self._advice(v)}"
+            )
+        meta = dict(out.meta, recipe=[*v.meta.get("recipe", []), self.to_json()])
+        return Vectors(out.vocab, out.storage, meta)
+
+    def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
+        """`fit`, then `transform`."""
+        return self.fit(v, reference).transform(v)
+
+    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+        raise NotImplementedError
+
+    def _transform(self, v: Vectors) -> Vectors:
+        raise NotImplementedError
+
+    def _advice(self, v: Vectors) -> str:
+        """What to do where the step does not pay."""
+        return "leave it out"
+
+    # -- parameters and recipes -----------------------------------------------------------
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments; unknown names are refused."""
+        for name, value in params.items():
+            if name not in self._names():
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(self._names())}")
+            setattr(self, name, value)
+        return self
+
+    def to_json(self) -> dict:
+        """The step as JSON values; `from_json` undoes it."""
+        return {"step": type(self).__name__, **self.get_params()}
+
+    def __repr__(self) -> str:
+        """The step as Python code, whole."""
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_params() == other.get_params()  # type: ignore[attr-defined]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Chain(Step):
+    """Steps one after another, each of which sees the chain's own input as its reference.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+    """
+
+    def __init__(self, steps: Sequence[Step]):
+        self.steps = list(steps)
+
+    def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
+        self.fit_transform(v, reference)
+        return self
+
+    def transform(self, v: Vectors) -> Vectors:
+        for step in self.steps:
+            v = step.transform(v)
+        return v
+
+    def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
+        """Fit and apply the steps in turn, with a progress bar."""
+        from tqdm.auto import tqdm
+
+        reference = v if reference is None else reference
+        with tqdm(self.steps, unit="step", delay=0.5) as bar:
+            for step in bar:
+                bar.set_description(type(step).__name__)
+                v = step.fit_transform(v, reference)
+        return v
+
+    def __repr__(self) -> str:
+        return "Chain([" + ", ".join(map(repr, self.steps)) + "])"
+
+    def to_json(self) -> dict:
+        return {"step": "Chain", "steps": [step.to_json() for step in self.steps]}
+
+
+def from_json(recipe: str | dict | list) -> Step:
+    """A step from its JSON, as text or values; never evaluated as code.
+
+    Parameters
+    ----------
+    recipe : str, dict or list
+        What `Step.to_json` gave, or the list of steps that a model carries in
+        ``meta["recipe"]``, which becomes a `Chain`.
+
+    Raises
+    ------
+    ValueError
+        If a step or one of its parameters is unknown.
+    """
+    if isinstance(recipe, str):
+        recipe = json.loads(recipe)
+    if isinstance(recipe, list):
+        return Chain([from_json(step) for step in recipe])
+    params = dict(recipe)
+    name = params.pop("step", None)
+    if name not in STEPS:
+        raise ValueError(f"unknown step {name!r}; known are {', '.join(sorted(STEPS))}")
+    if name == "Chain":
+        return Chain([from_json(step) for step in params["steps"]])
+    unknown = set(params) - set(STEPS[name]._names())
+    if unknown:
+        raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}")
+    return STEPS[name](**params)
+
+
+def check_int(step: Step, name: str, low: int, high: int | None = None, optional: bool = False) -> None:
+    """Refuse a parameter that is no whole number in its range, before any work."""
+    value = getattr(step, name)
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+        span = f"from {low} to {high}" if high is not None else f"of at least {low}"
+        raise ValueError(f"{type(step).__name__}: {name} must be a whole number {span}, got {value!r}")

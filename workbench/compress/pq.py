@@ -1,0 +1,89 @@
+"""`PQ`: product quantisation."""
+
+import numpy as np
+
+from ..storage import Coded, Storage, pack_codes
+from ..vectors import check_finite
+from .base import check_int
+from .values import ValueStep, finite_blocks
+
+POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
+
+
+class PQ(ValueStep):
+    """Cut rows into subvectors and store, for each, the number of the nearest of a few centroids.
+
+    Jegou, Douze and Schmid, "Product quantization for nearest neighbor search" (2011). Centroids
+    come from Lloyd's k-means on up to 256 rows a centroid, started at random rows; empty
+    clusters restart at the row that is farthest from its centroid.
+
+    Parameters
+    ----------
+    n_subvectors : int
+        Subvectors, each stored as one code of `n_bits`. Where they do not divide the
+        dimensions, the first ones are one column wider.
+    n_bits : int, 1 to 8
+        Bits a code; there are ``2 ** n_bits`` centroids for each subvector.
+    n_iter : int
+        Steps of k-means, at most.
+    on : {"all", "words", "ngrams"}
+        Which rows to store so. Words and n-grams get codebooks of their own.
+    random_state : int
+        Seed of the choice of training rows and of the start.
+    """
+
+    def __init__(
+        self,
+        n_subvectors: int = 50,
+        n_bits: int = 8,
+        n_iter: int = 25,
+        on: str = "all",
+        random_state: int = 0,
+    ):
+        self.n_subvectors = n_subvectors
+        self.n_bits = n_bits
+        self.n_iter = n_iter
+        self.on = on
+        self.random_state = random_state
+
+    def _check(self) -> None:
+        check_int(self, "n_subvectors", 1)
+        check_int(self, "n_bits", 1, 8)
+        check_int(self, "n_iter", 1)
+        check_int(self, "random_state", 0)
+
+    def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """Codebooks, (2**n_bits, dim) float32, and the columns that each serves, (n_subvectors, 2)."""
+        from .. import kernels
+
+        n, dim = part.shape
+        n_entries = 2**self.n_bits
+        if self.n_subvectors > dim:
+            raise ValueError(f"{self!r}: vectors of {dim} dimensions have at most {dim} subvectors")
+        if n < n_entries:
+            raise ValueError(
+                f"{self!r}: {n_entries} centroids need as many rows at least, the {which} have {n}; "
+                "take fewer bits, keep more rows, or use SQ"
+            )
+        rng = np.random.default_rng([self.random_state, ("words", "ngrams").index(which)])
+        chosen = rng.permutation(n)[: n_entries * POINTS_A_CENTROID]
+        sample = part.rows(chosen)
+        check_finite(sample, ())
+        edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), self.n_subvectors)])
+        spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
+        codebooks = sample[:n_entries].copy()
+        kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
+        return codebooks, spans
+
+    def _encode(self, part: Storage, learned: tuple[np.ndarray, np.ndarray]) -> Storage:
+        from .. import kernels
+
+        codebooks, spans = learned
+        n, dim = part.shape
+        codes = np.empty((n, len(spans)), np.uint8)
+        for start, block in finite_blocks(part):
+            codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
+        return Coded(pack_codes(codes, self.n_bits), codebooks, spans, dim, self.n_bits)
+
+    def _advice(self, v) -> str:
+        return "the codebooks outweigh the rows; take fewer bits, or use SQ"

@@ -1,0 +1,101 @@
+"""`Prune`: keep the rows that matter most."""
+
+import numpy as np
+
+from ..storage import Stacked
+from ..vectors import Vectors, check_finite
+from ..vocab import Vocab
+from .base import Step, check_int
+
+
+class Prune(Step):
+    """Keep the most frequent words and the n-grams that carry most.
+
+    Words that go are rebuilt from the n-grams that stay, as unseen words are. Buckets that no
+    word of the vocabulary uses go first; of the others those stay whose count times the norm of
+    their row is greatest. A word counts as one in all, shared among its n-grams, because its
+    vector is their mean; compress-fasttext (Dale, 2020), where this choice comes from, counts
+    one for each n-gram and so favours those of long words. Kept words keep their own vectors
+    and their order.
+
+    Parameters
+    ----------
+    n_words : int, optional
+        Words to keep: the most frequent where the model has counts, else the first. All by
+        default.
+    n_ngrams : int, optional
+        N-gram rows to keep, at most. All that are used by default; a model without n-grams has
+        nothing to choose from.
+
+    Attributes
+    ----------
+    words_ : int64 array
+        Positions of the words that stay.
+    buckets_ : int64 array or None
+        Buckets that stay, in order.
+    """
+
+    def __init__(self, n_words: int | None = None, n_ngrams: int | None = None):
+        self.n_words = n_words
+        self.n_ngrams = n_ngrams
+
+    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+        check_int(self, "n_words", 1, optional=True)
+        check_int(self, "n_ngrams", 0, optional=True)
+        self.words_ = most_frequent(v, self.n_words)
+        self.buckets_ = None if v.vocab.subwords is None else self._choose_buckets(v)
+
+    def _transform(self, v: Vectors) -> Vectors:
+        if self.buckets_ is None:
+            return v.take(self.words_)
+        v = v.adjusted()  # dropping n-grams would change known words otherwise
+        kept = v.take(self.words_)
+        subwords = v.vocab.subwords
+        rows = self.buckets_ if subwords.bucket_to_row is None else subwords.bucket_to_row[self.buckets_]
+        vocab = kept.vocab.with_subwords(subwords.keep(self.buckets_))
+        return kept.with_storage(Stacked(kept.storage.words, v.storage.ngrams.take(rows)), vocab)
+
+    def _choose_buckets(self, v: Vectors) -> np.ndarray:
+        """The buckets to keep, in order of bucket."""
+        used, shares = bucket_shares(v.vocab)
+        if self.n_ngrams is None or len(used) <= self.n_ngrams:
+            return used
+        table = v.vocab.subwords.bucket_to_row
+        rows = used if table is None else table[used]
+        weight = shares * ngram_norms(v)[rows]
+        best = np.argsort(-weight, kind="stable")[: self.n_ngrams]
+        return np.sort(used[best])
+
+
+def most_frequent(v: Vectors, n: int | None) -> np.ndarray:
+    """Positions of the `n` most frequent words, in the order of the vocabulary."""
+    if n is None or n >= len(v):
+        return np.arange(len(v))
+    if v.vocab.counts is None:
+        return np.arange(n)
+    return np.sort(np.argsort(-v.vocab.counts, kind="stable")[:n])
+
+
+def bucket_shares(vocab: Vocab) -> tuple[np.ndarray, np.ndarray]:
+    """The buckets that words use and that still have a row, and how many words each carries.
+
+    A word of ``k`` n-grams adds ``1 / k`` to each.
+    """
+    indptr, values = vocab.subwords.buckets(vocab.words)
+    lengths = np.diff(indptr)
+    shares = np.bincount(
+        values, weights=np.repeat(1 / np.maximum(lengths, 1), lengths), minlength=vocab.subwords.n_buckets
+    )
+    if vocab.subwords.bucket_to_row is not None:
+        shares[vocab.subwords.bucket_to_row < 0] = 0
+    used = np.flatnonzero(shares)
+    return used, shares[used]
+
+
+def ngram_norms(v: Vectors) -> np.ndarray:
+    """Euclidean length of each n-gram row: (n_rows,) float32. NaN and infinity are refused."""
+    norms = []
+    for start, block in v.storage.ngrams.blocks():
+        check_finite(block, (), start)
+        norms.append(np.linalg.norm(block, axis=1))
+    return np.concatenate(norms) if norms else np.empty(0, np.float32)

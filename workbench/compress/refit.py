@@ -1,0 +1,165 @@
+"""`Refit`: move the n-grams that survived, so that the words that went come back better."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..storage import Dense, Stacked
+from ..vectors import Vectors
+from ..vocab import made_up_words
+from .base import Step, check_int
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+TOLERANCE = 1e-3  # of the first residual; vectors move by less than float16's rounding after that
+
+
+class Refit(Step):
+    """Re-fit the surviving n-grams by least squares, so that their means give back lost vectors.
+
+    Minimises, over n-gram rows ``X``,
+
+        sum over dropped words of |mean of X over the word's n-grams - original vector|^2
+        + `unseen_weight` times the same over made-up unseen strings
+        + `strength` times the mean weight of an n-gram times |X - s X0|^2,
+
+    where errors are relative to the original vector's length, ``X0`` are the rows before and
+    ``s`` is the one scale that fits them best: pruning keeps long rows, so that means over the
+    survivors come out too long, and a prior at ``X0`` itself would hold them there. The prior
+    is what keeps unseen words unharmed: it binds rare n-grams, which could otherwise learn
+    single words by heart. Solved by conjugate gradients on the normal equations, all columns at
+    once (Hestenes and Stiefel, 1952).
+
+    Used in a `Chain`, the targets come from the chain's own input. Alone, `fit` needs
+    ``reference=``.
+
+    Parameters
+    ----------
+    strength : float
+        How firmly rows are held to where they were. 0 gives the best dropped words and harms
+        unseen ones.
+    n_unseen : int
+        Made-up strings among the targets. The original has a vector for any string.
+    unseen_weight : float
+        Weight of one such string; a dropped word has 1.
+    n_iter : int
+        Steps of the solver, at most.
+    random_state : int
+        Seed of the made-up strings.
+
+    Attributes
+    ----------
+    ngrams_ : (n_rows, dim) float32 array
+        The new rows.
+    """
+
+    def __init__(
+        self,
+        strength: float = 0.5,
+        n_unseen: int = 20_000,
+        unseen_weight: float = 0.3,
+        n_iter: int = 20,
+        random_state: int = 0,
+    ):
+        self.strength = strength
+        self.n_unseen = n_unseen
+        self.unseen_weight = unseen_weight
+        self.n_iter = n_iter
+        self.random_state = random_state
+
+    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+        self._refuse(v, reference)
+        v = v.adjusted()
+        dropped = [word for word in reference.words if word not in v]
+        unseen = made_up_words(reference.words, self.n_unseen, True, self.random_state)
+        words = dropped + unseen
+        weights = np.repeat(np.float32([1, self.unseen_weight]), [len(dropped), len(unseen)])
+        means, targets = self._equations(v, reference, words, weights)
+        before = v.storage.ngrams.rows(slice(None))  # (n_rows, dim)
+        now = means @ before
+        start = before * np.float32(np.vdot(now, targets) / max(np.vdot(now, now), 1e-12))
+        bound = self.strength * means.power(2).sum() / max(means.shape[1], 1)
+        step = conjugate_gradients(means, targets - means @ start, np.float32(bound), self.n_iter)
+        self.ngrams_ = start + step
+
+    def _transform(self, v: Vectors) -> Vectors:
+        v = v.adjusted()
+        if v.storage.ngrams.shape != self.ngrams_.shape:
+            raise ValueError(
+                f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {v.storage.ngrams.shape}"
+            )
+        return v.with_storage(Stacked(v.storage.words, Dense(self.ngrams_)))
+
+    def _refuse(self, v: Vectors, reference: Vectors | None) -> None:
+        check_int(self, "n_unseen", 0)
+        check_int(self, "n_iter", 1)
+        check_int(self, "random_state", 0)
+        if self.strength < 0 or self.unseen_weight < 0:
+            raise ValueError(f"{self!r}: strength and unseen_weight must not be negative")
+        if v.storage.ngrams is None:
+            raise ValueError("Refit re-fits n-grams, and this model has none; leave it out")
+        if not isinstance(v.storage.ngrams, Dense):
+            raise ValueError(
+                f"Refit would turn {v.storage.ngrams!r} back into float32, which is larger: "
+                "it belongs before PQ and SQ, as in Chain([Prune(...), Refit(), PQ(...)])"
+            )
+        if reference is None:
+            raise ValueError(
+                "Refit needs the original model: put it in a Chain, which passes its own input on, "
+                "or call fit(v, reference=original)"
+            )
+
+    @staticmethod
+    def _equations(
+        v: Vectors, reference: Vectors, words: list[str], weights: np.ndarray
+    ) -> tuple["csr_array", np.ndarray]:
+        """Weighted equations, one a word: (n, n_rows) sparse means, and (n, dim) targets."""
+        from scipy.sparse import csr_array
+
+        targets = reference.get_vectors(words, missing="zero")  # (n, dim)
+        norms = np.linalg.norm(targets, axis=1)
+        indptr, rows = v.vocab.subwords.rows(words)
+        lengths = np.diff(indptr)
+        usable = (norms > 0) & (lengths > 0)
+        scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+        values = np.repeat(scale / np.maximum(lengths, 1), lengths).astype(np.float32)
+        means = csr_array((values, rows, indptr), shape=(len(words), len(v.storage.ngrams)))
+        means.sum_duplicates()
+        return means, targets * np.where(usable, scale, 0)[:, None]
+
+
+def conjugate_gradients(
+    means: "csr_array", errors: np.ndarray, bound: np.float32, n_iter: int
+) -> np.ndarray:
+    """Minimise ``|means @ x - errors|^2 + bound * |x|^2``: (n_rows, dim) float32.
+
+    Every column is a problem of its own with the same matrix; they are solved side by side.
+
+    Parameters
+    ----------
+    means : (n, n_rows) sparse float32 array
+    errors : (n, dim) float32 array
+    bound : float
+    n_iter : int
+        Stops sooner once the residual is `TOLERANCE` of the first.
+    """
+    from tqdm.auto import trange
+
+    transposed = means.T.tocsr()
+    residual = transposed @ errors  # (n_rows, dim), as are all below
+    x = np.zeros_like(residual)
+    direction = residual.copy()
+    energy = np.einsum("ij,ij->j", residual, residual)  # (dim,)
+    enough = TOLERANCE**2 * energy.sum()
+    for _ in trange(n_iter, desc="Refit", unit="iteration", leave=False, delay=2):
+        if energy.sum() <= enough:
+            break
+        image = transposed @ (means @ direction) + bound * direction
+        length = energy / np.maximum(np.einsum("ij,ij->j", direction, image), np.float32(1e-30))
+        x += length * direction
+        residual -= length * image
+        before, energy = energy, np.einsum("ij,ij->j", residual, residual)
+        direction *= energy / np.maximum(before, np.float32(1e-30))
+        direction += residual
+    return x

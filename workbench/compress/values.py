@@ -1,0 +1,69 @@
+"""What steps share that store the same rows in another way: which rows, and one pass over them."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..storage import Stacked, Storage
+from ..vectors import Vectors, check_finite
+from .base import Step
+
+
+class ValueStep(Step):
+    """A step that stores word rows, n-gram rows, or both by a method of its own.
+
+    Subclasses have a parameter `on` and write `_learn` and `_encode`. Words and n-grams are
+    learned apart: their rows are distributed differently.
+
+    Attributes
+    ----------
+    learned_ : dict
+        What `_learn` returned for ``"words"`` and ``"ngrams"``.
+    """
+
+    ON: ClassVar = ("all", "words", "ngrams")
+    on: str
+
+    def _check(self) -> None:
+        """Refuse parameters that make no sense."""
+
+    def _learn(self, part: Storage, which: str) -> Any:
+        """What is learned from one part of the storage."""
+        raise NotImplementedError
+
+    def _encode(self, part: Storage, learned: Any) -> Storage:
+        """One part of the storage in its new form."""
+        raise NotImplementedError
+
+    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+        if self.on not in self.ON:
+            raise ValueError(f"{type(self).__name__}: on must be one of {self.ON}, got {self.on!r}")
+        if self.on == "ngrams" and v.storage.ngrams is None:
+            raise ValueError(f"{type(self).__name__}: on='ngrams', but this model has no n-grams")
+        self._check()
+        parts = self._parts(self._prepared(v))
+        self.learned_ = {which: self._learn(part, which) for which, part in parts.items()}
+
+    def _transform(self, v: Vectors) -> Vectors:
+        v = self._prepared(v)
+        new = {which: self._encode(part, self.learned_[which]) for which, part in self._parts(v).items()}
+        words = new.get("words", v.storage.words)
+        if v.storage.ngrams is None:
+            return v.with_storage(words)
+        return v.with_storage(Stacked(words, new.get("ngrams", v.storage.ngrams)))
+
+    def _prepared(self, v: Vectors) -> Vectors:
+        """Known words must not change twice, by their own rows' error and by their n-grams'."""
+        return v if self.on == "words" else v.adjusted()
+
+    def _parts(self, v: Vectors) -> dict[str, Storage]:
+        parts = {"words": v.storage.words, "ngrams": v.storage.ngrams}
+        return {which: s for which, s in parts.items() if s is not None and self.on in ("all", which)}
+
+
+def finite_blocks(part: Storage) -> Iterator[tuple[int, np.ndarray]]:
+    """`Storage.blocks`, refusing NaN and infinity by row."""
+    for start, block in part.blocks():
+        check_finite(block, (), start)
+        yield start, block

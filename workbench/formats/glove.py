@@ -1,0 +1,27 @@
+"""GloVe text: one word a line with its numbers, and no header. Plain or gzip."""
+
+from pathlib import Path
+
+from ..vectors import Vectors
+from .text import opened, parse_row, read_rows, vectors_from_rows
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether the first line is a word and two numbers at least. `head` must hold that line."""
+    line = head.split(b"\n", 1)[0]
+    dim = len(line.split()) - 1
+    return dim >= 2 and parse_row(line, dim) is not None
+
+
+def load(path: Path) -> Vectors:
+    """Read a GloVe file; the first line tells the number of dimensions.
+
+    Raises
+    ------
+    ValueError
+        If a row has another number of values, naming its line.
+    """
+    with opened(path) as file:
+        dim = len(file.readline().split()) - 1
+        file.seek(0)
+        return vectors_from_rows(read_rows(file, path, dim), path, dim)

@@ -1,0 +1,74 @@
+"""What the formats with one word a row share: opening, rows of numbers, the result."""
+
+import gzip
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..vectors import Vectors
+
+GZIP = b"\x1f\x8b"
+MANY = 50_000  # rows; fewer are read before a progress bar is worth its room
+
+Rows = Iterable[tuple[bytes, np.ndarray]]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A plain or gzip file, open for reading bytes."""
+    with open(path, "rb") as raw:
+        is_gzip = raw.read(2) == GZIP
+        raw.seek(0)
+        yield gzip.open(raw) if is_gzip else raw
+
+
+def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
+    """A word and its `dim` numbers from one line, or None where the line is not like that.
+
+    Counted from the end, so that a word may hold spaces, as a few of GloVe's do.
+    """
+    word, *numbers = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
+    if len(numbers) != dim:
+        return None
+    try:
+        return word, np.array(numbers).astype(np.float32)
+    except ValueError:
+        return None
+
+
+def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Rows:
+    """Words and vectors from the lines that are left; `line_number` is the next one's."""
+    for number, line in enumerate(file, line_number):
+        if not line.strip():
+            continue
+        row = parse_row(line, dim)
+        if row is None:
+            raise ValueError(
+                f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}"
+            )
+        yield row
+
+
+def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
+    """Collect rows into `Vectors`; `expected` is the number of rows the file promises."""
+    from tqdm.auto import tqdm
+
+    words, values = [], bytearray()
+    bar = tqdm(total=expected, unit=" words", desc=path.name, delay=2, disable=(expected or MANY) < MANY)
+    with bar:
+        for word, vector in rows:
+            words.append(word.decode("utf-8", "surrogateescape"))
+            values += vector.tobytes()
+            bar.update()
+    if expected is not None and len(words) != expected:
+        raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
+    matrix = np.frombuffer(values, np.float32).reshape(-1, dim)
+    try:
+        v = Vectors.from_arrays(words, matrix)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
+    return v

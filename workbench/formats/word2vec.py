@@ -1,0 +1,65 @@
+"""word2vec, text and binary: a line with the number of words and dimensions, then the words."""
+
+import re
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from ..vectors import Vectors
+from .text import GZIP, Rows, opened, parse_row, read_rows, vectors_from_rows
+
+HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
+CHUNK = 1 << 20
+
+
+def looks_like(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
+    return HEADER.match(head) is not None
+
+
+def load(path: Path) -> Vectors:
+    """Read a word2vec file; whether it is text or binary shows in its first row.
+
+    Raises
+    ------
+    ValueError
+        If the header claims what the file cannot hold, or a row is malformed or missing.
+    """
+    with opened(path) as file:
+        header = HEADER.match(file.readline(64))
+        assert header is not None, "load is called for files that looks_like knows"
+        n_words, dim = int(header[1]), int(header[2])
+        _check_claims(path, n_words, dim)
+        start = file.tell()
+        first_line = file.read(64 * dim + 4096).split(b"\n", 1)[0]
+        file.seek(start)
+        is_text = parse_row(first_line, dim) is not None
+        rows = read_rows(file, path, dim, 2) if is_text else _binary_rows(file, path, n_words, dim)
+        return vectors_from_rows(rows, path, dim, expected=n_words)
+
+
+def _check_claims(path: Path, n_words: int, dim: int) -> None:
+    with open(path, "rb") as raw:
+        most = path.stat().st_size * (1032 if raw.read(2) == GZIP else 1)  # deflate packs 1032 to 1 at best
+    if n_words < 1 or dim < 1 or n_words * dim * 2 > most:  # a number takes two bytes at least
+        raise ValueError(
+            f"{path} claims {n_words:,} words of {dim:,} dimensions in its first line, "
+            f"which cannot be in a file of {path.stat().st_size:,} bytes"
+        )
+
+
+def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
+    """Each entry is the word, a space, the floats, and from most tools a newline."""
+    data, at = b"", 0
+    for i in range(n_words):
+        space = data.find(b" ", at)
+        while space < 0 or len(data) < space + 1 + 4 * dim:
+            more = file.read(CHUNK)
+            if not more:
+                raise ValueError(f"{path} is cut short: it ends in word {i + 1:,} of {n_words:,}")
+            data, at = data[at:] + more, 0
+            space = data.find(b" ", at)
+        vector = np.frombuffer(data, "<f4", count=dim, offset=space + 1)
+        yield data[at:space].lstrip(b"\n"), vector
+        at = space + 1 + 4 * dim

@@ -1,0 +1,281 @@
+"""Matrices that are read by rows. Each kind answers the same few questions.
+
+``shape``, ``rows`` (decode these), ``take`` (keep these), ``dot`` (score queries against every
+row), ``arrays`` and ``params`` (what a file must hold) and ``restore``. Whatever is stored,
+float32 comes out. None of them needs more than numpy.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+
+BLOCK = 16_384  # rows decoded at once; 100 to 300 dimensions make this 6 to 20 MB
+
+Index = np.ndarray | slice
+
+
+class Storage:
+    """What every storage can do; subclasses say how."""
+
+    kind: ClassVar[str]
+    shape: tuple[int, int]
+
+    def rows(self, index: Index) -> np.ndarray:
+        """Decode rows.
+
+        Parameters
+        ----------
+        index : int array or slice
+
+        Returns
+        -------
+        (n, dim) float32 array, the caller's own.
+        """
+        raise NotImplementedError
+
+    def take(self, index: np.ndarray) -> "Storage":
+        """A storage of the same kind that holds these rows, in this order."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that a file must hold."""
+        raise NotImplementedError
+
+    def params(self) -> dict:
+        """What `restore` needs beside the arrays; numbers and strings only."""
+        return {}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Storage":
+        """Rebuild from `arrays` and `params`."""
+        return cls(**arrays, **params)
+
+    @property
+    def words(self) -> "Storage":
+        """The word rows (all rows, but for `Stacked`)."""
+        return self
+
+    @property
+    def ngrams(self) -> "Storage | None":
+        """The n-gram rows, where there are any."""
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, as in the file."""
+        return sum(array.nbytes for array in self.arrays().values())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """Walk over all rows, decoded block by block: (first row, (<= size, dim) float32)."""
+        for start in range(0, len(self), size):
+            yield start, self.rows(slice(start, start + size))
+
+    def dot(self, queries: np.ndarray) -> np.ndarray:
+        """Inner product of each query with each row; decodes one block at a time.
+
+        Parameters
+        ----------
+        queries : (q, dim) float32 array
+
+        Returns
+        -------
+        (q, n) float32 array
+        """
+        scores = np.empty((len(queries), len(self)), np.float32)
+        for start, block in self.blocks():
+            scores[:, start : start + len(block)] = queries @ block.T
+        return scores
+
+    def __repr__(self) -> str:
+        n, dim = self.shape
+        return f"{type(self).__name__}({n:,} x {dim}, {self.nbytes / 1e6:.2f} MB)"
+
+
+class Dense(Storage):
+    """Plain float32 rows, in memory or mapped from a file."""
+
+    kind = "dense"
+
+    def __init__(self, matrix: np.ndarray):
+        self.matrix = matrix  # (n, dim) float32
+        self.shape = matrix.shape
+
+    def rows(self, index: Index) -> np.ndarray:
+        return np.array(self.matrix[index], np.float32)
+
+    def take(self, index: np.ndarray) -> "Dense":
+        return Dense(self.rows(index))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"matrix": self.matrix}
+
+
+class Scaled(Storage):
+    """Rows in a smaller number type, times a scale for each column."""
+
+    kind = "scaled"
+
+    def __init__(self, matrix: np.ndarray, scales: np.ndarray):
+        if scales.shape != (matrix.shape[1],):
+            raise ValueError(f"expected one scale for each of {matrix.shape[1]} columns, got {scales.shape}")
+        self.matrix = matrix  # (n, dim) float16
+        self.scales = scales  # (dim,) float32
+        self.shape = matrix.shape
+
+    def rows(self, index: Index) -> np.ndarray:
+        return self.matrix[index].astype(np.float32) * self.scales
+
+    def take(self, index: np.ndarray) -> "Scaled":
+        return Scaled(np.array(self.matrix[index]), self.scales)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"matrix": self.matrix, "scales": self.scales}
+
+
+class Coded(Storage):
+    """Small integer codes that pick codebook entries; a row is what its entries add up to.
+
+    Code ``j`` of a row picks entry ``k`` of codebook ``j``, which is added to the columns
+    ``spans[j, 0]:spans[j, 1]``. With spans side by side this is product quantisation (Jegou,
+    Douze and Schmid, 2011); with every span the whole row it is residual quantisation.
+
+    Parameters
+    ----------
+    packed : (n, n_bytes) uint8 array
+        Codes of `n_bits` bits each, packed row by row; see `pack_codes`.
+    codebooks : (2**n_bits, sum of the spans' widths) float32 array
+        The codebooks, one beside the other in order of ``j``.
+    spans : (n_codes, 2) int32 array
+        First and last-plus-one column that each code serves.
+    dim, n_bits : int
+    """
+
+    kind = "coded"
+
+    def __init__(self, packed: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int):
+        n_bytes = -(-len(spans) * n_bits // 8)
+        width = int((spans[:, 1] - spans[:, 0]).sum())
+        if packed.shape[1] != n_bytes or codebooks.shape != (2**n_bits, width):
+            raise ValueError(
+                f"codes of {len(spans)} x {n_bits} bits need {n_bytes} bytes a row and codebooks of shape "
+                f"{(2**n_bits, width)}, got {packed.shape[1]} and {codebooks.shape}"
+            )
+        self.packed, self.codebooks, self.spans = packed, codebooks, spans
+        self.n_bits = n_bits
+        self.shape = (len(packed), dim)
+
+    @property
+    def codes(self) -> np.ndarray:
+        """(n, n_codes) uint8 array of all codes, unpacked."""
+        return unpack_codes(self.packed, len(self.spans), self.n_bits)
+
+    def rows(self, index: Index) -> np.ndarray:
+        codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
+        out = np.zeros((len(codes), self.shape[1]), np.float32)
+        at = 0
+        for j, (start, stop) in enumerate(self.spans):
+            width = stop - start
+            out[:, start:stop] += self.codebooks[:, at : at + width][codes[:, j]]
+            at += width
+        return out
+
+    def take(self, index: np.ndarray) -> "Coded":
+        packed = np.array(self.packed[index])
+        return Coded(packed, self.codebooks, self.spans, self.shape[1], self.n_bits)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"packed": self.packed, "codebooks": self.codebooks, "spans": self.spans}
+
+    def params(self) -> dict:
+        return {"dim": self.shape[1], "n_bits": self.n_bits}
+
+
+class Stacked(Storage):
+    """Word rows over n-gram rows, each in a storage of its own."""
+
+    kind = "stacked"
+
+    def __init__(self, words: Storage, ngrams: Storage):
+        if words.shape[1] != ngrams.shape[1]:
+            raise ValueError(f"word rows have {words.shape[1]} dimensions, n-gram rows {ngrams.shape[1]}")
+        self._words, self._ngrams = words, ngrams
+        self.shape = (len(words) + len(ngrams), words.shape[1])
+
+    @property
+    def words(self) -> Storage:
+        return self._words
+
+    @property
+    def ngrams(self) -> Storage:
+        return self._ngrams
+
+    def rows(self, index: Index) -> np.ndarray:
+        if isinstance(index, slice):
+            index = np.arange(len(self))[index]
+        index = np.where(index < 0, index + len(self), index)
+        of_words = index < len(self.words)
+        out = np.empty((len(index), self.shape[1]), np.float32)
+        out[of_words] = self.words.rows(index[of_words])
+        out[~of_words] = self.ngrams.rows(index[~of_words] - len(self.words))
+        return out
+
+    def take(self, index: np.ndarray) -> "Stacked":
+        of_words = index < len(self.words)
+        if np.any(np.diff(of_words.astype(np.int8)) > 0):
+            raise ValueError("word rows must come before n-gram rows")
+        ngrams = self.ngrams.take(index[~of_words] - len(self.words))
+        return Stacked(self.words.take(index[of_words]), ngrams)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        parts = {"words": self.words, "ngrams": self.ngrams}
+        return {f"{part}.{name}": a for part, s in parts.items() for name, a in s.arrays().items()}
+
+    def params(self) -> dict:
+        return {"words": describe(self.words), "ngrams": describe(self.ngrams)}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Stacked":
+        words, ngrams = (rebuild(within(arrays, part), params[part]) for part in ("words", "ngrams"))
+        return cls(words, ngrams)
+
+
+KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Stacked)}
+
+
+def describe(storage: Storage) -> dict:
+    """What a file's header says of a storage; `rebuild` undoes it."""
+    return {"kind": storage.kind, **storage.params()}
+
+
+def rebuild(arrays: dict[str, np.ndarray], description: dict) -> Storage:
+    """The storage that `describe` described."""
+    params = dict(description)
+    kind = params.pop("kind")
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of storage {kind!r}; this version knows {', '.join(KINDS)}")
+    return KINDS[kind].restore(arrays, params)
+
+
+def within(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with ``part.``, without it."""
+    return {name.removeprefix(part + "."): a for name, a in arrays.items() if name.startswith(part + ".")}
+
+
+def pack_codes(codes: np.ndarray, n_bits: int) -> np.ndarray:
+    """Pack (n, n_codes) codes below ``2**n_bits`` into (n, n_bytes) uint8, each row by itself."""
+    if n_bits == 8:
+        return codes.astype(np.uint8)
+    bits = (codes[:, :, None] >> np.arange(n_bits, dtype=np.uint8)) & 1  # (n, n_codes, n_bits)
+    return np.packbits(bits.astype(np.uint8).reshape(len(codes), -1), axis=1)
+
+
+def unpack_codes(packed: np.ndarray, n_codes: int, n_bits: int) -> np.ndarray:
+    """Undo `pack_codes`."""
+    if n_bits == 8:
+        return packed
+    bits = np.unpackbits(packed, axis=1, count=n_codes * n_bits).reshape(len(packed), n_codes, n_bits)
+    return (bits << np.arange(n_bits, dtype=np.uint8)).sum(axis=2, dtype=np.uint8)

@@ -1,0 +1,160 @@
+"""How a string becomes rows of the n-gram matrix (fastText's hashed character n-grams)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-grams
+FEW = 32  # up to so many words, plain Python beats loading the compiled kernels
+
+
+def fill_buckets(data, min_n, max_n, n_buckets, out):
+    """Write the bucket of every character n-gram of one word into `out`; return how many.
+
+    `data` is the word in UTF-8 with its marks, ``<word>``. Written so that numba compiles this
+    very function for whole vocabularies (`kernels.ngram_buckets`), while a few words at a time
+    run it as plain Python. Each start position extends one FNV-1a hash, character by character.
+
+    Source: fastText, `Dictionary::computeSubwords` and `Dictionary::hash`. Its bytes are
+    *signed*, so a byte above 127 sets the upper 24 bits too.
+    """
+    size = len(data)
+    count = 0
+    for start in range(size):
+        if data[start] & 0xC0 == 0x80:  # the middle of a code point
+            continue
+        hashed = 2166136261
+        end = start
+        n = 0
+        while end < size and n < max_n:
+            n += 1
+            first = True
+            while end < size and (first or data[end] & 0xC0 == 0x80):
+                byte = int(data[end])
+                if byte > 127:
+                    byte |= 0xFFFFFF00
+                hashed = ((hashed ^ byte) * 16777619) & 0xFFFFFFFF
+                end += 1
+                first = False
+            a_mark_alone = n == 1 and (start == 0 or end == size)
+            if n >= min_n and not a_mark_alone:
+                out[count] = hashed % n_buckets
+                count += 1
+    return count
+
+
+class Subwords:
+    """Hashed character n-grams and the matrix row that each bucket has, if it still has one.
+
+    Parameters
+    ----------
+    min_n, max_n : int
+        Shortest and longest n-gram, in code points, the marks ``<`` and ``>`` counted.
+    n_buckets : int
+        The hash is taken modulo this.
+    bucket_to_row : (n_buckets,) int array, optional
+        Row of each bucket in the n-gram matrix, -1 where the bucket was pruned. Without it
+        every bucket has the row of its own number.
+    raw : bool
+        True where word rows are as fastText trains them: a known word's vector is the mean of
+        its own row *and* its n-grams'. False once word rows are whole vectors ("adjusted") and
+        n-grams serve unseen words only.
+    """
+
+    def __init__(
+        self,
+        min_n: int,
+        max_n: int,
+        n_buckets: int,
+        bucket_to_row: np.ndarray | None = None,
+        raw: bool = False,
+    ):
+        if not 1 <= min_n <= max_n or n_buckets < 1:
+            raise ValueError(
+                f"expected 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}"
+            )
+        if bucket_to_row is not None and bucket_to_row.shape != (n_buckets,):
+            raise ValueError(
+                f"bucket_to_row must have one entry for each of the {n_buckets} buckets, "
+                f"got shape {bucket_to_row.shape}"
+            )
+        self.min_n, self.max_n, self.n_buckets = min_n, max_n, n_buckets
+        self.bucket_to_row = bucket_to_row
+        self.raw = raw
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the n-gram matrix must have."""
+        if self.bucket_to_row is None:
+            return self.n_buckets
+        return int(self.bucket_to_row.max(initial=-1)) + 1
+
+    def buckets(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Buckets of the n-grams of each word, pruned ones included, as a ragged array.
+
+        Returns
+        -------
+        indptr : (n_words + 1,) int64
+            Word ``i`` owns ``values[indptr[i]:indptr[i + 1]]``.
+        values : int32
+            Bucket numbers in order of start and length; repeated n-grams are repeated.
+        """
+        encoded = [
+            b"" if word == END_OF_SENTENCE else b"<" + word.encode("utf-8", "surrogateescape") + b">"
+            for word in words
+        ]
+        if len(words) > FEW:
+            from . import kernels
+
+            ends = np.cumsum([len(e) for e in encoded])
+            data = np.frombuffer(b"".join(encoded), np.uint8)
+            return kernels.ngram_buckets(data, ends, self.min_n, self.max_n, self.n_buckets)
+
+        lengths, values = [0], []
+        for data in encoded:
+            out = np.empty(len(data) * (self.max_n - self.min_n + 1), np.int32)
+            count = fill_buckets(data, self.min_n, self.max_n, self.n_buckets, out)
+            lengths.append(count)
+            values.append(out[:count])
+        return np.cumsum(lengths), np.concatenate(values) if values else np.empty(0, np.int32)
+
+    def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the *surviving* n-grams of each word, ragged as in `buckets`."""
+        indptr, values = self.buckets(words)
+        if self.bucket_to_row is None:
+            return indptr, values
+        rows = self.bucket_to_row[values]
+        alive = rows >= 0
+        survivors = np.concatenate([[0], np.cumsum(alive)])  # how many before each n-gram
+        return survivors[indptr], rows[alive]
+
+    def keep(self, buckets: np.ndarray) -> "Subwords":
+        """Keep these buckets only; their rows are numbered in order of bucket."""
+        table = np.full(self.n_buckets, -1, np.int32)
+        table[np.sort(buckets)] = np.arange(len(buckets), dtype=np.int32)
+        return Subwords(self.min_n, self.max_n, self.n_buckets, table, self.raw)
+
+    def adjusted(self) -> "Subwords":
+        """The same n-grams beside word rows that are whole vectors."""
+        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, raw=False)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for saving: a bit for each bucket where rows are numbered in order."""
+        if self.bucket_to_row is None:
+            return {}
+        alive = self.bucket_to_row >= 0
+        if np.array_equal(self.bucket_to_row[alive], np.arange(alive.sum())):
+            return {"alive": np.packbits(alive)}
+        return {"bucket_to_row": self.bucket_to_row.astype(np.int32)}
+
+    def params(self) -> dict:
+        return {"min_n": self.min_n, "max_n": self.max_n, "n_buckets": self.n_buckets, "raw": self.raw}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Subwords":
+        """Rebuild from what `arrays` and `params` gave."""
+        table = arrays.get("bucket_to_row")
+        if "alive" in arrays:
+            alive = np.unpackbits(arrays["alive"], count=params["n_buckets"]).astype(bool)
+            table = np.where(alive, np.cumsum(alive, dtype=np.int32) - np.int32(1), np.int32(-1))
+        return cls(bucket_to_row=table, **params)

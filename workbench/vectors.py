@@ -1,0 +1,378 @@
+"""`Vectors`: the one noun that travels. A vocabulary, a storage, and what is known of their past."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .storage import BLOCK, Dense, Stacked, Storage
+from .subwords import FEW
+from .vocab import Vocab, check_words, first_places, printable
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+Missing = Literal["error", "zero", "nan"]
+
+
+class Vectors:
+    """Word vectors: words, the matrix they point into, and how unseen words are put together.
+
+    Loaders make one, compressors take one and return one, and the compressed model *is* one,
+    with a smaller storage. Instances are not changed after they are made.
+
+    Parameters
+    ----------
+    vocab : Vocab
+    storage : Storage
+        `Stacked` exactly when the vocabulary has subwords.
+    meta : dict, optional
+        ``"provenance"``: what is known of the source; ``"recipe"``: the steps taken since, as
+        JSON values. Both travel in the file.
+    """
+
+    def __init__(self, vocab: Vocab, storage: Storage, meta: dict | None = None):
+        if len(storage.words) < vocab.n_rows:
+            raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {len(storage.words)}")
+        if (vocab.subwords is None) != (storage.ngrams is None):
+            raise ValueError("a vocabulary with n-grams needs n-gram rows, and the other way round")
+        if vocab.subwords is not None and len(storage.ngrams or ()) < vocab.subwords.n_rows:
+            raise ValueError(
+                f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(storage.ngrams or ())}"
+            )
+        self.vocab = vocab
+        self.storage = storage
+        self.meta = meta or {}
+
+    @classmethod
+    def from_arrays(
+        cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None
+    ) -> "Vectors":
+        """Vectors from words and a matrix in memory.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Of repeated words the first is kept, with a warning.
+        matrix : (n_words, dim) array of floats
+            Used as it is where it is float32, else converted.
+        counts : (n_words,) int array, optional
+            How often each word was seen.
+
+        Raises
+        ------
+        ValueError
+            If shapes disagree, or a vector holds NaN or infinity (the row and word are named).
+        """
+        words = check_words(words)
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or len(matrix) != len(words):
+            raise ValueError(f"expected a matrix with one row for each of {len(words)} words, got {matrix.shape}")
+        if matrix.dtype.kind not in "fiu":
+            raise TypeError(f"expected a matrix of numbers, got dtype {matrix.dtype}")
+        matrix = matrix.astype(np.float32, copy=False)
+        check_finite(matrix, words)
+        if counts is not None:
+            counts = np.asarray(counts, np.int64)
+        vocab, storage = Vocab(words, counts=counts), Dense(matrix)
+        places = first_places(words)
+        if places is not None:
+            vocab, rows = vocab.take(places)
+            storage = storage.take(rows)
+        return cls(vocab, storage)
+
+    # -- what it is -----------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.vocab)
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self.storage.shape[1]
+
+    @property
+    def words(self) -> list[str]:
+        """The words, in the order of the vocabulary."""
+        return self.vocab.words
+
+    @property
+    def key_to_index(self) -> dict[str, int]:
+        """Position of each word in `words`."""
+        return self.vocab.key_to_index
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether known words still add up from their own row and their n-grams'."""
+        return self.vocab.subwords is not None and self.vocab.subwords.raw
+
+    def __contains__(self, word: str) -> bool:
+        """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
+        return word in self.key_to_index
+
+    def can_embed(self, word: str) -> bool:
+        """Whether the word has a vector: it is known, or at least one of its n-grams survives."""
+        if word in self:
+            return True
+        return self.vocab.subwords is not None and len(self.vocab.subwords.rows([word])[1]) > 0
+
+    def with_storage(self, storage: Storage, vocab: Vocab | None = None) -> "Vectors":
+        """The same words (or those of `vocab`) over another storage, with the same past."""
+        return Vectors(vocab or self.vocab, storage, self.meta)
+
+    # -- looking up -----------------------------------------------------------------------
+
+    def __getitem__(self, words: str | Sequence[str]) -> np.ndarray:
+        """The vector of a word, (dim,), or of several, (n, dim); float32.
+
+        Raises
+        ------
+        KeyError
+            If a word is not in the vocabulary and none of its n-grams survives.
+        """
+        if isinstance(words, str):
+            return self.get_vectors([words])[0]
+        return self.get_vectors(words)
+
+    def get_vectors(self, words: Sequence[str], missing: Missing = "error") -> np.ndarray:
+        """Vectors of many words: (n, dim) float32.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Unseen words are the mean of their surviving n-grams.
+        missing : {"error", "zero", "nan"}
+            What a word becomes that has no vector at all.
+
+        Raises
+        ------
+        KeyError
+            With ``missing="error"``, naming the first few such words.
+        """
+        if missing not in ("error", "zero", "nan"):
+            raise ValueError(f"missing must be 'error', 'zero' or 'nan', got {missing!r}")
+        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+            raise TypeError(f"expected a sequence of words, got {words!r:.80}")
+        index = np.array([self.key_to_index.get(word, -1) for word in words], np.int64)
+        known = index >= 0
+        out = np.empty((len(words), self.dim), np.float32)
+        out[known] = self._known(index[known])
+        unseen = [word for word, is_known in zip(words, known, strict=True) if not is_known]
+        if unseen:
+            out[~known] = self._unseen(unseen, missing)
+        return out
+
+    def _known(self, index: np.ndarray) -> np.ndarray:
+        """Vectors of the words at these positions: (n, dim) float32."""
+        own = self.storage.words.rows(self.vocab.rows(index))
+        if self.is_raw:
+            sums, lengths = self._ngram_sums([self.words[i] for i in index])
+            own += sums
+            own /= lengths[:, None] + np.float32(1)
+        return own
+
+    def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
+        """Means over the surviving n-grams of words outside the vocabulary: (n, dim) float32."""
+        if self.vocab.subwords is None:
+            means, lengths = np.zeros((len(words), self.dim), np.float32), np.zeros(len(words), np.float32)
+        else:
+            means, lengths = self._ngram_sums(words)
+            means /= np.maximum(lengths, 1)[:, None]
+        lost = lengths == 0
+        if missing == "error" and lost.any():
+            names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
+            why = "are not in the vocabulary" + (
+                " and none of their n-grams survives" if self.vocab.subwords else ""
+            )
+            raise KeyError(
+                f"{len(names)} of the words {why}: {', '.join(map(repr, names[:5]))}"
+                f"{', ...' if len(names) > 5 else ''}. get_vectors(words, missing='zero') fills them in"
+            )
+        means[lost] = 0 if missing == "zero" else np.nan
+        return means
+
+    def _ngram_sums(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
+        assert self.vocab.subwords is not None and self.storage.ngrams is not None
+        indptr, rows = self.vocab.subwords.rows(words)
+        lengths = np.diff(indptr).astype(np.float32)
+        if len(words) <= FEW:
+            sums = [
+                self.storage.ngrams.rows(rows[a:b]).sum(axis=0)
+                for a, b in zip(indptr[:-1], indptr[1:], strict=True)
+            ]
+            return np.array(sums, np.float32).reshape(len(words), self.dim), lengths
+
+        from . import kernels
+
+        used = np.zeros(len(self.storage.ngrams), bool)
+        used[rows] = True
+        place = np.cumsum(used) - 1  # of each used row in the table of used ones
+        table = self.storage.ngrams.rows(np.flatnonzero(used))
+        return kernels.segment_sums(indptr, place[rows], table), lengths
+
+    # -- walking over all words -----------------------------------------------------------
+
+    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """Vectors of all words in order, block by block: (first position, (<= size, dim) float32).
+
+        Raises
+        ------
+        ValueError
+            At the first NaN or infinity, naming its row and word.
+        """
+        for start in range(0, len(self), size):
+            block = self._known(np.arange(start, min(start + size, len(self))))
+            check_finite(block, self.words, start)
+            yield start, block
+
+    def matrix(self) -> np.ndarray:
+        """Vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
+        out = np.empty((len(self), self.dim), np.float32)
+        for start, block in self.blocks():
+            out[start : start + len(block)] = block
+        return out
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """Euclidean length of every word's vector: (n_words,) float32."""
+        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
+
+    # -- neighbours -----------------------------------------------------------------------
+
+    def similarity(self, a: str, b: str) -> float:
+        """Cosine between two words, unseen ones included; 0 where a vector is all zeros."""
+        one, other = _unit(self[[a, b]])
+        return float(one @ other)
+
+    def most_similar(
+        self,
+        positive: str | Sequence[str] | None = None,
+        negative: str | Sequence[str] | None = None,
+        topn: int = 10,
+    ) -> list[tuple[str, float]]:
+        """Nearest words by cosine to the mean of unit vectors, as gensim's method of this name.
+
+        Parameters
+        ----------
+        positive, negative : str or sequence of str
+            Words that add and that subtract, unseen ones included; none is in the answer.
+        topn : int
+            How many words to return.
+
+        Returns
+        -------
+        list of (word, cosine), nearest first, ties in order of the vocabulary. Exact with
+        respect to the decoded vectors.
+        """
+        positive = [positive] if isinstance(positive, str) else list(positive or [])
+        negative = [negative] if isinstance(negative, str) else list(negative or [])
+        if not positive and not negative:
+            raise ValueError("expected at least one word in positive or negative, got none")
+        if topn < 1:
+            raise ValueError(f"expected topn >= 1, got {topn}")
+        signs = np.array([1.0] * len(positive) + [-1.0] * len(negative), np.float32)
+        query = _unit(signs @ _unit(self[positive + negative]))
+        cosines = self._scores(query[None])[0] / np.where(self.norms > 0, self.norms, 1)
+        asked = {self.key_to_index.get(word, -1) for word in positive + negative}
+        order = np.argsort(-cosines, kind="stable")[: topn + len(asked)]
+        best = [int(i) for i in order if int(i) not in asked][:topn]
+        return [(self.words[i], float(cosines[i])) for i in best]
+
+    def _scores(self, queries: np.ndarray) -> np.ndarray:
+        """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
+        if not self.is_raw:
+            scores = self.storage.words.dot(queries)
+            return scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
+        return np.concatenate([queries @ block.T for _, block in self.blocks()], axis=1)
+
+    # -- smaller and elsewhere ------------------------------------------------------------
+
+    def take(self, index: np.ndarray) -> "Vectors":
+        """Only the words at these positions, in this order; n-grams stay as they are."""
+        vocab, rows = self.vocab.take(np.asarray(index))
+        words = self.storage.words.take(rows)
+        storage = words if self.storage.ngrams is None else Stacked(words, self.storage.ngrams)
+        return self.with_storage(storage, vocab)
+
+    def head(self, n: int) -> "Vectors":
+        """The first `n` words: the most frequent ones, in the files of most tools."""
+        return self.take(np.arange(min(n, len(self))))
+
+    def adjusted(self) -> "Vectors":
+        """The same vectors with word rows that no longer need their n-grams.
+
+        What a step does before it drops or changes n-grams: afterwards those serve unseen words
+        only. Returns `self` where it is so already.
+        """
+        if not self.is_raw:
+            return self
+        assert self.vocab.subwords is not None and self.storage.ngrams is not None
+        vocab = Vocab(self.words, None, self.vocab.counts, self.vocab.subwords.adjusted())
+        return self.with_storage(Stacked(Dense(self.matrix()), self.storage.ngrams), vocab)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one ``.safetensors`` file; see `artefact.save`."""
+        from . import artefact
+
+        return artefact.save(self, path)
+
+    def to_gensim(self) -> "KeyedVectors":
+        """The known words as gensim's `KeyedVectors`, decoded, with counts; n-grams stay behind."""
+        from gensim.models import KeyedVectors
+
+        out = KeyedVectors(self.dim, count=len(self), dtype=np.float32)
+        out.add_vectors([*self.words], self.matrix())
+        if self.vocab.counts is not None:
+            for word, count in zip(self.words, self.vocab.counts.tolist(), strict=True):
+                out.set_vecattr(word, "count", count)
+        return out
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What a person wants to know at a glance: (label, value) pairs, without reading a matrix."""
+        from . import artefact
+
+        about = [
+            ("words", f"{len(self):,} ({', '.join(printable(w) for w in self.words[:5])}, ...)"),
+            ("dimensions", f"{self.dim}"),
+            ("word rows", repr(self.storage.words)),
+        ]
+        subwords = self.vocab.subwords
+        if subwords is not None:
+            about += [
+                ("n-gram rows", repr(self.storage.ngrams)),
+                ("n-grams", f"{subwords.min_n} to {subwords.max_n} characters, {subwords.n_buckets:,} buckets"),
+                ("known words", "own row and n-grams" if subwords.raw else "own row alone"),
+            ]
+        about.append(("as a file", f"{artefact.file_bytes(self) / 1e6:.2f} MB"))
+        source = self.meta.get("provenance", {}).get("source")
+        return about + ([("source", source)] if source else [])
+
+    def __repr__(self) -> str:
+        return f"Vectors({len(self):,} words x {self.dim}, {self.storage!r})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
+            for label, value in self.describe()
+        )
+        return f"<table><caption>Vectors</caption><tbody>{rows}</tbody></table>"
+
+
+def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0) -> None:
+    """Refuse NaN and infinity, naming the first row and its word (or n-gram row, without words)."""
+    if np.isfinite(block).all():
+        return
+    at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+    of = f" (word {printable(words[at])!r})" if words else ""
+    raise ValueError(f"row {at}{of} holds NaN or infinity; mend or remove it before loading")
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1; zero rows stay zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)

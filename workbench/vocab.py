@@ -1,0 +1,177 @@
+"""The words of a model, which row each one has, and how often each was seen."""
+
+import warnings
+import zlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from .subwords import Subwords
+
+
+def printable(word: str) -> str:
+    """`word` as it can be shown: bytes that are not UTF-8 appear as the replacement character."""
+    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class Vocab:
+    """Words in order, their rows and counts, and how unseen strings become n-grams.
+
+    Bytes that are not valid UTF-8 live in a word as lone surrogates (Python's
+    ``surrogateescape``), so that every file round-trips; `printable` makes them fit to show.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Without repeats; see `drop_repeats`.
+    row_of : (n_words,) int array, optional
+        Row of each word in the word matrix; several words may share one. Without it word ``i``
+        has row ``i``.
+    counts : (n_words,) int array, optional
+        Occurrences in the training corpus, where the file knows them.
+    subwords : Subwords, optional
+        For fastText-like models.
+    """
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        row_of: np.ndarray | None = None,
+        counts: np.ndarray | None = None,
+        subwords: Subwords | None = None,
+    ):
+        for name, array in (("row_of", row_of), ("counts", counts)):
+            if array is not None and array.shape != (len(words),):
+                raise ValueError(f"{name} must have one entry a word ({len(words)}), got shape {array.shape}")
+        self.words = list(words)
+        self.row_of = row_of
+        self.counts = counts
+        self.subwords = subwords
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @cached_property
+    def key_to_index(self) -> dict[str, int]:
+        """Position of each word."""
+        return dict(zip(self.words, range(len(self.words)), strict=True))
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the word matrix must have."""
+        return len(self.words) if self.row_of is None else int(self.row_of.max(initial=-1)) + 1
+
+    def rows(self, index: np.ndarray | slice) -> np.ndarray | slice:
+        """Matrix rows of the words at these positions."""
+        return index if self.row_of is None else self.row_of[index]
+
+    def take(self, index: np.ndarray) -> tuple["Vocab", np.ndarray]:
+        """Keep the words at these positions, in this order.
+
+        Returns
+        -------
+        vocab : Vocab
+        rows : int array
+            The rows of the old word matrix that the new one consists of.
+        """
+        words = [self.words[i] for i in index]
+        counts = None if self.counts is None else self.counts[index]
+        rows, row_of = index, None
+        if self.row_of is not None:
+            rows, row_of = np.unique(self.row_of[index], return_inverse=True)
+        return Vocab(words, row_of, counts, self.subwords), rows
+
+    def with_subwords(self, subwords: Subwords | None) -> "Vocab":
+        return Vocab(self.words, self.row_of, self.counts, subwords)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for saving. Words and counts are deflated: they rule a very small file."""
+        text = "\0".join(self.words).encode("utf-8", "surrogateescape")
+        arrays = {"text": _deflate(text)}
+        if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
+            arrays["counts"] = _deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
+        if self.row_of is not None:
+            arrays["row_of"] = self.row_of.astype(np.int32)
+        return arrays
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
+        """Rebuild from what `arrays` gave."""
+        text = zlib.decompress(arrays["text"]).decode("utf-8", "surrogateescape")
+        counts = None
+        if "counts" in arrays:
+            counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"]), "<i8"))
+        return cls(text.split("\0"), arrays.get("row_of"), counts, subwords)
+
+
+def _deflate(data: bytes) -> np.ndarray:
+    return np.frombuffer(zlib.compress(data, 9), np.uint8)
+
+
+def check_words(words: Iterable[str]) -> list[str]:
+    """Refuse what no vocabulary can hold: nothing at all, something that is no string, a NUL."""
+    words = list(words)
+    if not words:
+        raise ValueError("expected at least one word, got none")
+    for position, word in enumerate(words):
+        if not isinstance(word, str):
+            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}")
+        if "\0" in word:
+            raise ValueError(f"a word may not contain the NUL character; word {position} is {word!r}")
+    return words
+
+
+def first_places(words: Sequence[str]) -> np.ndarray | None:
+    """Positions of first occurrences where words repeat (with a warning), None where none does."""
+    if len(set(words)) == len(words):
+        return None
+    seen: dict[str, int] = {}
+    for position, word in enumerate(words):
+        seen.setdefault(word, position)
+    repeats = len(words) - len(seen)
+    repeated = next(w for i, w in enumerate(words) if seen[w] != i)
+    warnings.warn(
+        f"{repeats} duplicate word{'s' * (repeats > 1)} (such as {printable(repeated)!r}): "
+        "the first vector of each is kept",
+        stacklevel=3,
+    )
+    return np.fromiter(seen.values(), np.int64, len(seen))
+
+
+def is_for_fitting(word: str) -> bool:
+    """Whether steps may fit on this unseen string: one in eight, by its CRC-32.
+
+    The others are for scoring. Because the string itself decides, no step needs to remember
+    what it was fitted on, and a model that was saved, reloaded or given away keeps the promise.
+    """
+    return zlib.crc32(word.encode("utf-8", "surrogateescape")) % 8 == 0
+
+
+def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> list[str]:
+    """Strings that are not in `words`: the first half of one joined to the second of another.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Those of four characters and more are cut in half.
+    n : int
+        How many to make; fewer come back where the words do not yield so many.
+    fitting : bool
+        Whether they are for fitting or for scoring; see `is_for_fitting`.
+    seed : int
+    """
+    known = set(words)
+    long = [word for word in words if len(word) >= 4]
+    if not long:
+        return []
+    rng = np.random.default_rng(seed)
+    made: dict[str, None] = {}  # a set that keeps its order
+    for _ in range(20):  # rounds; each yields n / 8 at the least, unless the words are few
+        for a, b in rng.integers(len(long), size=(2 * n, 2)).tolist():
+            word = long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :]
+            if word not in known and is_for_fitting(word) == fitting:
+                made[word] = None
+            if len(made) == n:
+                return list(made)
+    return list(made)
