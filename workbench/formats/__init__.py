@@ -38,7 +38,9 @@ def load(source: str | Path) -> Vectors:
         opened (a pickle).
     """
     if str(source).startswith("builtin:"):
-        return load(builtin.model_path(str(source)))
+        v = fasttext.load(builtin.model_path(str(source)))
+        v.meta["provenance"]["source"] = str(source)
+        return v
     path = Path(source).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")

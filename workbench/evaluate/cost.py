@@ -1,0 +1,67 @@
+"""What a model takes: bytes of its file, and time to look words up."""
+
+import time
+
+import numpy as np
+import pandas as pd
+
+from .. import artefact
+from ..storage import Dense, Stacked
+from ..vectors import Vectors
+from .table import row
+
+
+def float32_bytes(v: Vectors) -> int:
+    """Bytes of the smallest file that holds the same vectors uncompressed in float32.
+
+    Words and counts included; of the n-gram rows, those that some word of the vocabulary uses,
+    for the others were never trained.
+    """
+    subwords = v.vocab.subwords
+    if subwords is None:
+        return artefact.file_bytes(v.with_storage(_no_numbers(len(v.storage.words), v.dim)))
+    _, used = subwords.buckets(v.words)
+    used = np.unique(used)
+    if subwords.bucket_to_row is not None:
+        used = used[subwords.bucket_to_row[used] >= 0]
+    storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))
+    return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.keep(used)), storage, v.meta))
+
+
+def _no_numbers(n: int, dim: int) -> Dense:
+    """A matrix that has a size but takes no memory."""
+    return Dense(np.broadcast_to(np.float32(0), (n, dim)))
+
+
+def size(original: Vectors, small: Vectors) -> pd.DataFrame:
+    """File bytes before and after, and their ratio. Exact.
+
+    ``size`` of the ``compressed`` model, of the ``original`` in float32 (see `float32_bytes`)
+    and, where it is known, of the ``source file``; ``ratio`` is original over compressed.
+    """
+    before, after = float32_bytes(original), artefact.file_bytes(small)
+    rows = [
+        row("size", "compressed", after, "exact, bytes of the file", len(small)),
+        row("size", "original", before, "exact, bytes in float32", len(original)),
+    ]
+    source = original.meta.get("provenance", {}).get("source_bytes")
+    if source:
+        rows.append(row("size", "source file", source, "exact, bytes of the file", len(original)))
+    rows.append(row("ratio", "all", before / after, "exact, original over compressed", len(small)))
+    return pd.DataFrame(rows)
+
+
+def lookups(small: Vectors, n_words: int = 2_000, batch: int = 500, random_state: int = 0) -> pd.DataFrame:
+    """Words looked up per second, one by one and in batches. Timed, so never part of a baseline."""
+    rng = np.random.default_rng(random_state)
+    words = [small.words[i] for i in rng.integers(len(small), size=n_words)]
+    batches = [words[i : i + batch] for i in range(0, n_words, batch)]
+    small.get_vectors(batches[0])  # compiles what a first batch compiles
+    rows = []
+    for split, requests in (("single", [[word] for word in words]), ("batch", batches)):
+        start = time.perf_counter()
+        for request in requests:
+            small.get_vectors(request)
+        rate = n_words / (time.perf_counter() - start)
+        rows.append(row("lookups_per_second", split, rate, f"timed, seed {random_state}", n_words))
+    return pd.DataFrame(rows)

@@ -1,0 +1,124 @@
+"""How close vectors stay to the original ones, word by word."""
+
+import numpy as np
+import pandas as pd
+
+from ..vectors import Vectors
+from ..vocab import is_for_fitting, made_up_words
+from .table import interval, row
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Row by row cosine of two (n, dim) arrays: (n,) float32; 0 where either row is all zeros."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.einsum("ij,ij->i", a, b) / np.where(lengths > 0, lengths, np.inf)
+
+
+def splits(original: Vectors, small: Vectors) -> dict[str, np.ndarray]:
+    """Positions of the original's words: those that the small model kept, and those it dropped."""
+    kept = np.fromiter((word in small for word in original.words), bool, len(original))
+    return {"kept": np.flatnonzero(kept), "dropped": np.flatnonzero(~kept)}
+
+
+def fidelity(
+    original: Vectors,
+    small: Vectors,
+    unseen: list[str],
+    n_words: int = 50_000,
+    random_state: int = 0,
+    unseen_how: str = "given words",
+) -> pd.DataFrame:
+    """Cosine to the original vector, and what belongs beside it, for kept, dropped and unseen words.
+
+    Parameters
+    ----------
+    original, small : Vectors
+    unseen : list of str
+        Words in neither vocabulary; see `choose_unseen`.
+    n_words : int
+        Each split is sampled down to so many words.
+    random_state : int
+        Seed of that sample, and of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Rows ``fidelity`` (mean cosine), ``fidelity_weighted`` (by word count), ``fidelity_p5``
+        (5th percentile), ``norm_ratio`` (median of length over original length) and
+        ``coverage`` (share of words that have a vector; one that has none counts as cosine 0).
+    """
+    rng = np.random.default_rng(random_state)
+    rows = []
+    for split, index in splits(original, small).items():
+        how = "exact"
+        if len(index) > n_words:
+            index, how = np.sort(rng.choice(index, n_words, replace=False)), f"sampled, seed {random_state}"
+        counts = None if original.vocab.counts is None else original.vocab.counts[index]
+        rows += _rows(original, small, [original.words[i] for i in index], split, how, counts, random_state)
+    rows += _rows(original, small, unseen, "unseen", f"sampled, {unseen_how}, seed {random_state}", None, random_state)
+    return pd.DataFrame(rows)
+
+
+def _rows(original, small, words, split, how, counts, seed) -> list[dict]:
+    """The rows of one split."""
+    if not words:
+        return []
+    before, after, covered = _both(original, small, words)
+    cosine = cosines(before, after)
+    sampled = not how.startswith("exact")
+    out = [row("fidelity", split, cosine.mean(), how, len(words), interval(cosine, seed) if sampled else None)]
+    if counts is not None and counts.sum() > 0:
+        out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(words)))
+    out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(words)))
+    lengths, original_lengths = np.linalg.norm(after, axis=1), np.linalg.norm(before, axis=1)
+    usable = covered & (original_lengths > 0)
+    if usable.any():
+        ratio = np.median(lengths[usable] / original_lengths[usable])
+        out.append(row("norm_ratio", split, ratio, how, int(usable.sum())))
+    out.append(row("coverage", split, covered.mean(), how, len(words)))
+    return out
+
+
+def _both(original: Vectors, small: Vectors, words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors before and after, (n, dim), zeros for none; and which words the small model covers."""
+    before = original.get_vectors(words, missing="zero")
+    after = small.get_vectors(words, missing="nan")
+    covered = ~np.isnan(after[:, 0])
+    return before, np.nan_to_num(after, copy=False), covered
+
+
+def choose_unseen(
+    original: Vectors, small: Vectors, unseen: list[str] | None, n: int = 5_000, random_state: int = 0
+) -> tuple[list[str], str]:
+    """Unseen words to score, and a word on what they are.
+
+    Never in either vocabulary, and never one that a step may have been fitted on
+    (`vocab.is_for_fitting`).
+
+    Parameters
+    ----------
+    unseen : list of str, optional
+        Real words are best. Without them: for the built-in model the rare words of its texts,
+        for others made-up words (half of one joined to half of another).
+    n : int
+        At most so many.
+    """
+    if original.vocab.subwords is None:
+        return [], "no n-grams"
+    if unseen is None and original.meta.get("provenance", {}).get("source") == "builtin:en":
+        from ..formats.builtin import rare_words
+
+        unseen, how = rare_words(), "rare words of its texts"
+    elif unseen is None:
+        unseen, how = made_up_words(original.words, n, fitting=False, seed=random_state + 1), "made-up words"
+    else:
+        how = "given words"
+    fresh = [
+        w
+        for w in dict.fromkeys(unseen)
+        if w not in original and w not in small and not is_for_fitting(w) and original.can_embed(w)
+    ]
+    if len(fresh) > n:
+        rng = np.random.default_rng(random_state)
+        fresh = [fresh[i] for i in np.sort(rng.choice(len(fresh), n, replace=False))]
+    return fresh, how

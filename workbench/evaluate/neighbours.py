@@ -1,0 +1,143 @@
+"""Whose neighbours stay, go, and come."""
+
+import numpy as np
+import pandas as pd
+
+from ..vectors import Vectors
+from ..vocab import printable
+from .table import interval, row
+
+CANDIDATES = 8_192  # vectors compared at once: with 1,000 queries, 32 MB of cosines
+
+
+def nearest(v: Vectors, words: list[str], queries: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest of `words` for each query, by cosine, itself left out. Exact.
+
+    Parameters
+    ----------
+    v : Vectors
+        Gives the vectors of both; words it cannot embed are nobody's neighbours.
+    words : list of str
+        The candidates.
+    queries : list of str
+        Each may be among the candidates or not.
+    k : int
+
+    Returns
+    -------
+    places : (n_queries, k) int64 array
+        Positions in `words`, nearest first, ties in order of position; -1 where there are none.
+    cosines : (n_queries, k) float32 array
+    """
+    position = {word: i for i, word in enumerate(words)}
+    own = np.array([position.get(word, -1) for word in queries])[:, None]  # (q, 1)
+    asked = _unit_rows(v, queries)
+    places = np.full((len(queries), k), -1, np.int64)
+    best = np.full((len(queries), k), -np.inf, np.float32)
+    for start in range(0, len(words), CANDIDATES):
+        block = _unit_rows(v, words[start : start + CANDIDATES])
+        found = asked @ block.T  # (q, block)
+        numbers = np.arange(start, start + len(block))
+        found[:, np.isnan(block[:, 0])] = -np.inf
+        found[own == numbers] = -np.inf
+        top = _top(found, k)
+        places = np.concatenate([places, numbers[top]], axis=1)
+        best = np.concatenate([best, np.take_along_axis(found, top, axis=1)], axis=1)
+        order = np.lexsort((places, -best), axis=1)[:, :k]
+        places, best = np.take_along_axis(places, order, axis=1), np.take_along_axis(best, order, axis=1)
+    nobody = ~np.isfinite(best)
+    return np.where(nobody, -1, places), np.where(nobody, np.nan, best)
+
+
+def _top(scores: np.ndarray, k: int) -> np.ndarray:
+    """Columns of the `k` greatest scores of each row, the lower column first among equals: (q, k)."""
+    k = min(k, scores.shape[1])
+    limit = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]  # the k-th greatest
+    # Everything above the limit is in; of those equal to it, the first ones fill up.
+    rank = np.where(scores > limit, 0, np.where(scores == limit, 1, 2)).astype(np.int8)
+    return np.argsort(rank, axis=1, kind="stable")[:, :k]
+
+
+def _unit_rows(v: Vectors, words: list[str]) -> np.ndarray:
+    """Vectors scaled to length 1, (n, dim); all NaN where there is none, zero where it is zero."""
+    vectors = v.get_vectors(words, missing="nan")
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1)
+
+
+def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):
+    """overlap@k: the share of each word's `k` nearest neighbours that are still among its `k` nearest.
+
+    Candidates on both sides are the original's whole vocabulary, words that were dropped being
+    rebuilt. Queries are a seeded sample of it; one without a vector scores 0.
+
+    Returns
+    -------
+    DataFrame of scorecard rows, with a bootstrap interval: over all queries, and over kept and
+    dropped ones.
+    """
+    rng = np.random.default_rng(random_state)
+    chosen = np.sort(rng.permutation(len(original))[:n_queries])
+    queries = [original.words[i] for i in chosen]
+    before, _ = nearest(original, original.words, queries, k)
+    after, _ = nearest(small, original.words, queries, k)
+    there = before >= 0
+    shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
+    share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
+    kept = np.array([word in small for word in queries])
+    how = "exact" if len(queries) == len(original) else f"sampled, seed {random_state}"
+    rows = [
+        row(f"overlap@{k}", split, share[who].mean(), how, int(who.sum()), interval(share[who], random_state))
+        for split, who in (("all", np.ones_like(kept)), ("kept", kept), ("dropped", ~kept))
+        if who.any()
+    ]
+    return pd.DataFrame(rows)
+
+
+def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn: int = 10) -> pd.DataFrame:
+    """Neighbours that `words` keep, lose and gain.
+
+    Parameters
+    ----------
+    words : list of str
+        Unseen ones are welcome where both models have n-grams.
+    topn : int
+
+    Returns
+    -------
+    DataFrame
+        A row for each word and neighbour: ``status`` (kept, lost, gained), ``rank_before`` and
+        ``rank_after`` (from 1; missing outside the `topn`), ``cosine_before`` and
+        ``cosine_after``. Exact, over the original's vocabulary.
+
+    Raises
+    ------
+    KeyError
+        If the original cannot embed one of the words.
+    """
+    original.get_vectors(words)  # refuses what it cannot embed, by name
+    sides = {}
+    for name, v in (("before", original), ("after", small)):
+        places, scores = nearest(v, original.words, words, topn)
+        sides[name] = [
+            {original.words[p]: (rank, float(s)) for rank, (p, s) in enumerate(zip(*pair, strict=True), 1) if p >= 0}
+            for pair in zip(places, scores, strict=True)
+        ]
+    rows = []
+    for word, before, after in zip(words, sides["before"], sides["after"], strict=True):
+        for neighbour in dict.fromkeys([*before, *after]):
+            rank_before, cosine_before = before.get(neighbour, (None, np.nan))
+            rank_after, cosine_after = after.get(neighbour, (None, np.nan))
+            status = "kept" if rank_before and rank_after else "lost" if rank_before else "gained"
+            rows.append(
+                {
+                    "word": printable(word),
+                    "neighbour": printable(neighbour),
+                    "status": status,
+                    "rank_before": rank_before,
+                    "rank_after": rank_after,
+                    "cosine_before": cosine_before,
+                    "cosine_after": cosine_after,
+                }
+            )
+    return pd.DataFrame(rows).astype({"rank_before": "Int64", "rank_after": "Int64"})

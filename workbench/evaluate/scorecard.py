@@ -1,0 +1,70 @@
+"""One tidy table of what a compression saves and what it costs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from ..vectors import Vectors
+from .cost import lookups, size
+from .fidelity import choose_unseen, fidelity
+from .neighbours import overlap
+from .similarity import Pairs, similarity
+from .table import COLUMNS
+
+
+def scorecard(
+    original: Vectors,
+    small: Vectors,
+    *,
+    unseen: list[str] | None = None,
+    pairs: Mapping[str, Pairs | str | Path] | None = None,
+    n_queries: int = 1_000,
+    random_state: int = 0,
+) -> pd.DataFrame:
+    """Judge `small` against `original`.
+
+    Parameters
+    ----------
+    original, small : Vectors
+    unseen : list of str, optional
+        Words that neither model was trained on; real ones are best. See `choose_unseen`.
+    pairs : mapping of name to word pairs or a file of them, optional
+        Similarity sets; by default SimLex-999 and WordSim-353, which are English.
+    n_queries : int
+        Words sampled for overlap@10.
+    random_state : int
+        Seed of every sample.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``metric``, ``split``, ``value``, ``low`` and ``high`` (95% bootstrap interval,
+        where there is one), ``how`` (exact, sampled, or timed) and ``n``. Metrics: see `size`,
+        `fidelity`, `overlap`, `similarity` and `lookups`.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in dimensions.
+    """
+    from tqdm.auto import tqdm
+
+    if original.dim != small.dim:
+        raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
+    fresh, unseen_how = choose_unseen(original, small, unseen, random_state=random_state)
+    parts = {
+        "size": lambda: size(original, small),
+        "fidelity": lambda: fidelity(
+            original, small, fresh, random_state=random_state, unseen_how=unseen_how
+        ),
+        "overlap@10": lambda: overlap(original, small, 10, n_queries, random_state),
+        "similarity": lambda: similarity(original, small, pairs, random_state),
+        "lookups": lambda: lookups(small, random_state=random_state),
+    }
+    tables = []
+    with tqdm(parts.items(), unit="part", delay=0.5) as bar:
+        for name, measure in bar:
+            bar.set_description(name)
+            tables.append(measure())
+    return pd.concat([t for t in tables if len(t)], ignore_index=True)[COLUMNS]
