@@ -167,6 +167,9 @@ class Coded(Storage):
         self.packed, self.codebooks, self.spans = packed, codebooks, spans
         self.n_bits = n_bits
         self.shape = (len(packed), dim)
+        self._code_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])  # (width,)
+        columns = np.concatenate([np.arange(start, stop) for start, stop in spans])
+        self._side_by_side = np.array_equal(columns, np.arange(dim))
 
     @property
     def codes(self) -> np.ndarray:
@@ -175,12 +178,15 @@ class Coded(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
+        width = self.codebooks.shape[1]
+        places = codes[:, self._code_of].astype(np.intp) * width + np.arange(width)
+        picked = np.asarray(self.codebooks).reshape(-1).take(places)  # (n, width)
+        if self._side_by_side:
+            return picked
         out = np.zeros((len(codes), self.shape[1]), np.float32)
-        at = 0
-        for j, (start, stop) in enumerate(self.spans):
-            width = stop - start
-            out[:, start:stop] += self.codebooks[:, at : at + width][codes[:, j]]
-            at += width
+        ends = np.cumsum(self.spans[:, 1] - self.spans[:, 0])
+        for (start, stop), end in zip(self.spans, ends, strict=True):
+            out[:, start:stop] += picked[:, end - (stop - start) : end]
         return out
 
     def take(self, index: np.ndarray) -> "Coded":

@@ -1,0 +1,118 @@
+"""The command line: ``workbench report | lab | info``."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        return args.command(args)
+    except (OSError, ValueError) as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        return 2
+
+
+def report(args: argparse.Namespace) -> int:
+    """Run notebooks as regression tests."""
+    from .reports.metrics import read_baseline
+    from .reports.run import run_all
+
+    notebooks = args.notebooks or sorted(Path("notebooks").glob("*.ipynb"))
+    if not notebooks:
+        raise ValueError("no notebooks in ./notebooks; run this in a checkout, or name the files")
+    for path in notebooks:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+    baselines = None if args.no_baselines else args.baselines
+    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
+    runs = run_all(notebooks, args.out, baselines, dict(args.parameter), args.update_baselines)
+    for run in runs:
+        print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""))
+        for v in run.verdicts:
+            if v.failed:
+                print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
+        if args.update_baselines and run.error is None:
+            for name, old, new in _differences(before[run.name], {m.name: m.value for m in run.metrics}):
+                print(f"        {name}: {old} -> {new}")
+    print(f"read {args.out / 'index.html'}")
+    return int(any(run.failed for run in runs))
+
+
+def _differences(old: dict[str, float], new: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Baselines that changed: name, old value, new value."""
+    shown = [
+        (name, *(f"{side[name]:.6g}" if name in side else "none" for side in (old, new))) for name in {**old, **new}
+    ]
+    return [row for row in shown if row[1] != row[2]]
+
+
+def lab(args: argparse.Namespace) -> int:
+    """Open the notebooks in JupyterLab."""
+    folder = Path("notebooks")
+    if not folder.is_dir():
+        raise FileNotFoundError("no ./notebooks here; run this in a checkout of the workbench")
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *args.rest])
+
+
+def info(args: argparse.Namespace) -> int:
+    """Say what is in a model file."""
+    from .formats import load
+
+    for label, value in load(args.file).describe():
+        print(f"{label + ':':13} {value}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workbench", description="Make embedding models small, and see what it costs.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
+    sub.add_argument("notebooks", nargs="*", type=Path, help="notebooks to run (default: all in ./notebooks)")
+    sub.add_argument("--out", type=Path, default=Path("reports"), help="folder to write into (default: reports)")
+    sub.add_argument(
+        "--baselines",
+        type=Path,
+        default=Path("notebooks/baselines"),
+        help="folder of baselines (default: notebooks/baselines)",
+    )
+    sub.add_argument("--no-baselines", action="store_true", help="compare with nothing, as for a model of your own")
+    sub.add_argument("--update-baselines", action="store_true", help="make what is recorded the new baselines")
+    sub.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        type=_value,
+        help="set a parameter of the notebooks; may be repeated",
+    )
+    sub.set_defaults(command=report)
+
+    sub = commands.add_parser("lab", help=lab.__doc__, description=lab.__doc__)
+    sub.add_argument("rest", nargs=argparse.REMAINDER, help="options for jupyter lab")
+    sub.set_defaults(command=lab)
+
+    sub = commands.add_parser("info", help=info.__doc__, description=info.__doc__)
+    sub.add_argument("file", help="a model file, or builtin:en")
+    sub.set_defaults(command=info)
+    return parser
+
+
+def _value(text: str) -> Any:
+    """A parameter as JSON where it is JSON (3, 0.5, true), else as a string."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Metrics that a notebook records, and how they stand against their baselines."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from nbformat import NotebookNode
+
+MIME = "application/vnd.workbench.metric+json"
+WORDS = {"higher": "higher is better", "lower": "lower is better", "equal": "should not move"}
+FAILED = ("worse", "moved", "no baseline", "not recorded")
+
+Better = Literal["higher", "lower", "equal"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A recorded number: how far it may stray from its baseline, and which way is good."""
+
+    name: str
+    value: float
+    abs: float
+    better: Better
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A metric beside its baseline. `status` is "ok", "better", or one of `FAILED`."""
+
+    name: str
+    value: float | None
+    baseline: float | None
+    abs: float | None
+    better: Better | None
+    status: str
+
+    @property
+    def failed(self) -> bool:
+        return self.status in FAILED
+
+
+def record(name: str, value: "float | pd.DataFrame", *, abs: float, better: Better) -> float:
+    """Record a metric of this notebook, for the report to hold against its baseline.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the notebook. For a scorecard, ``metric.split``, such as ``fidelity.kept``.
+    value : number or scorecard
+        The number, or a scorecard with just one row of that metric and split.
+    abs : float
+        How far the value may be from the baseline, in its own unit.
+    better : {"higher", "lower", "equal"}
+        The way it may go freely. "equal" bounds both ways.
+
+    Returns
+    -------
+    float
+        The value. In a notebook it is also shown, and stored in the cell's output.
+
+    Raises
+    ------
+    KeyError
+        If the scorecard has no such row.
+    ValueError
+        If the number is not finite, or `abs` or `better` make no sense.
+    """
+    number = _from_card(name, value) if hasattr(value, "columns") else float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number}; a recorded metric must be a finite number")
+    if better not in WORDS:
+        raise ValueError(f"better must be one of {', '.join(WORDS)}, got {better!r}")
+    if not (abs >= 0 and math.isfinite(abs)):
+        raise ValueError(f"abs must be a tolerance of 0 or more, got {abs!r}")
+    _show(Metric(name, number, abs, better))
+    return number
+
+
+def _from_card(name: str, card: "pd.DataFrame") -> float:
+    metric, _, split = name.rpartition(".")
+    rows = card[(card["metric"] == metric) & (card["split"] == split)]
+    if len(rows) != 1:
+        known = ", ".join(f"{m}.{s}" for m, s in zip(card["metric"], card["split"], strict=True))
+        raise KeyError(f"the scorecard has {len(rows)} rows named {name!r}; it has {known}")
+    return float(rows["value"].iloc[0])
+
+
+def _show(metric: Metric) -> None:
+    """Put the metric into the cell's output, where there is a cell."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        return
+    if get_ipython() is None:
+        return
+    text = f"recorded {metric.name} = {metric.value:.6g} (within {metric.abs:g}; {WORDS[metric.better]})"
+    display({MIME: asdict(metric), "text/plain": text}, raw=True)
+
+
+def recorded(notebook: "NotebookNode") -> list[Metric]:
+    """All metrics in the outputs of an executed notebook.
+
+    Raises
+    ------
+    ValueError
+        If a name was recorded twice.
+    """
+    found: dict[str, Metric] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if MIME in output.get("data", {}):
+                metric = Metric(**output["data"][MIME])
+                if metric.name in found:
+                    raise ValueError(f"the notebook records {metric.name!r} twice")
+                found[metric.name] = metric
+    return list(found.values())
+
+
+def compare(metrics: list[Metric], baseline: dict[str, float]) -> list[Verdict]:
+    """Hold metrics against `baseline`, both ways: what was not recorded fails too."""
+    verdicts = [
+        Verdict(m.name, m.value, baseline.get(m.name), m.abs, m.better, _status(m, baseline.get(m.name)))
+        for m in metrics
+    ]
+    names = {m.name for m in metrics}
+    gone = [Verdict(name, None, value, None, None, "not recorded") for name, value in baseline.items()]
+    return verdicts + [v for v in gone if v.name not in names]
+
+
+def _status(metric: Metric, baseline: float | None) -> str:
+    if baseline is None:
+        return "no baseline"
+    gain = metric.value - baseline
+    if abs(gain) <= metric.abs:
+        return "ok"
+    if metric.better == "equal":
+        return "moved"
+    return "better" if (gain > 0) == (metric.better == "higher") else "worse"
+
+
+def read_baseline(path: Path) -> dict[str, float]:
+    """Name and value of each metric; empty where there is no file yet."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def write_baseline(path: Path, metrics: list[Metric]) -> None:
+    """Make these metrics the baseline, six digits each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = {m.name: float(f"{m.value:.6g}") for m in metrics}
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
