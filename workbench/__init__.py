@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import views
     from .compress import PQ, SQ, Chain, Prune, Refit, from_json
-    from .evaluate import neighbour_changes, scorecard
+    from .evaluate.neighbours import neighbour_changes
+    from .evaluate.scorecard import scorecard
     from .formats import load
     from .reports import record
     from .vectors import Vectors
@@ -32,8 +33,8 @@ _HOMES = {
     "PQ": "compress",
     "SQ": "compress",
     "from_json": "compress",
-    "scorecard": "evaluate",
-    "neighbour_changes": "evaluate",
+    "scorecard": "evaluate.scorecard",
+    "neighbour_changes": "evaluate.neighbours",
     "record": "reports",
     "views": "",
 }

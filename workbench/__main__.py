@@ -46,10 +46,12 @@ def report(args: argparse.Namespace) -> int:
 
 def _differences(old: dict[str, float], new: dict[str, float]) -> list[tuple[str, str, str]]:
     """Baselines that changed: name, old value, new value."""
-    shown = [
-        (name, *(f"{side[name]:.6g}" if name in side else "none" for side in (old, new))) for name in {**old, **new}
-    ]
-    return [row for row in shown if row[1] != row[2]]
+
+    def shown(values: dict[str, float], name: str) -> str:
+        return f"{values[name]:.6g}" if name in values else "none"
+
+    rows = [(name, shown(old, name), shown(new, name)) for name in {**old, **new}]
+    return [row for row in rows if row[1] != row[2]]
 
 
 def lab(args: argparse.Namespace) -> int:
@@ -70,7 +72,9 @@ def info(args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="workbench", description="Make embedding models small, and see what it costs.")
+    parser = argparse.ArgumentParser(
+        prog="workbench", description="Make embedding models small, and see what it costs."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)

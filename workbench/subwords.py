@@ -70,9 +70,7 @@ class Subwords:
         raw: bool = False,
     ):
         if not 1 <= min_n <= max_n or n_buckets < 1:
-            raise ValueError(
-                f"expected 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}"
-            )
+            raise ValueError(f"expected 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}")
         if bucket_to_row is not None and bucket_to_row.shape != (n_buckets,):
             raise ValueError(
                 f"bucket_to_row must have one entry for each of the {n_buckets} buckets, "
@@ -100,15 +98,14 @@ class Subwords:
             Bucket numbers in order of start and length; repeated n-grams are repeated.
         """
         encoded = [
-            b"" if word == END_OF_SENTENCE else b"<" + word.encode("utf-8", "surrogateescape") + b">"
-            for word in words
+            b"" if word == END_OF_SENTENCE else b"<" + word.encode("utf-8", "surrogateescape") + b">" for word in words
         ]
         if len(words) > FEW:
             from . import kernels
 
             ends = np.cumsum([len(e) for e in encoded])
-            data = np.frombuffer(b"".join(encoded), np.uint8)
-            return kernels.ngram_buckets(data, ends, self.min_n, self.max_n, self.n_buckets)
+            text = np.frombuffer(b"".join(encoded), np.uint8)
+            return kernels.ngram_buckets(text, ends, self.min_n, self.max_n, self.n_buckets)
 
         lengths, values = [0], []
         for data in encoded:

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from .storage import BLOCK, Dense, Stacked, Storage
-from .subwords import FEW
+from .subwords import FEW, Subwords
 from .vocab import Vocab, check_words, first_places, printable
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ class Vectors:
         self.meta = meta or {}
 
     @classmethod
-    def from_arrays(
-        cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None
-    ) -> "Vectors":
+    def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
         """Vectors from words and a matrix in memory.
 
         Parameters
@@ -120,6 +119,19 @@ class Vectors:
             return True
         return self.vocab.subwords is not None and len(self.vocab.subwords.rows([word])[1]) > 0
 
+    @property
+    def ngrams(self) -> tuple[Subwords, Storage]:
+        """The n-grams and their rows.
+
+        Raises
+        ------
+        ValueError
+            If the model has none.
+        """
+        if self.vocab.subwords is None or self.storage.ngrams is None:
+            raise ValueError("this model has no n-grams")
+        return self.vocab.subwords, self.storage.ngrams
+
     def with_storage(self, storage: Storage, vocab: Vocab | None = None) -> "Vectors":
         """The same words (or those of `vocab`) over another storage, with the same past."""
         return Vectors(vocab or self.vocab, storage, self.meta)
@@ -185,9 +197,7 @@ class Vectors:
         lost = lengths == 0
         if missing == "error" and lost.any():
             names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
-            why = "are not in the vocabulary" + (
-                " and none of their n-grams survives" if self.vocab.subwords else ""
-            )
+            why = "are not in the vocabulary" + (" and none of their n-grams survives" if self.vocab.subwords else "")
             raise KeyError(
                 f"{len(names)} of the words {why}: {', '.join(map(repr, names[:5]))}"
                 f"{', ...' if len(names) > 5 else ''}. get_vectors(words, missing='zero') fills them in"
@@ -197,22 +207,19 @@ class Vectors:
 
     def _ngram_sums(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
-        assert self.vocab.subwords is not None and self.storage.ngrams is not None
-        indptr, rows = self.vocab.subwords.rows(words)
+        subwords, ngrams = self.ngrams
+        indptr, rows = subwords.rows(words)
         lengths = np.diff(indptr).astype(np.float32)
         if len(words) <= FEW:
-            sums = [
-                self.storage.ngrams.rows(rows[a:b]).sum(axis=0)
-                for a, b in zip(indptr[:-1], indptr[1:], strict=True)
-            ]
+            sums = [ngrams.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
             return np.array(sums, np.float32).reshape(len(words), self.dim), lengths
 
         from . import kernels
 
-        used = np.zeros(len(self.storage.ngrams), bool)
+        used = np.zeros(len(ngrams), bool)
         used[rows] = True
         place = np.cumsum(used) - 1  # of each used row in the table of used ones
-        table = self.storage.ngrams.rows(np.flatnonzero(used))
+        table = ngrams.rows(np.flatnonzero(used))
         return kernels.segment_sums(indptr, place[rows], table), lengths
 
     # -- walking over all words -----------------------------------------------------------
@@ -311,9 +318,9 @@ class Vectors:
         """
         if not self.is_raw:
             return self
-        assert self.vocab.subwords is not None and self.storage.ngrams is not None
-        vocab = Vocab(self.words, None, self.vocab.counts, self.vocab.subwords.adjusted())
-        return self.with_storage(Stacked(Dense(self.matrix()), self.storage.ngrams), vocab)
+        subwords, ngrams = self.ngrams
+        vocab = Vocab(self.words, None, self.vocab.counts, subwords.adjusted())
+        return self.with_storage(Stacked(Dense(self.matrix()), ngrams), vocab)
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file; see `artefact.save`."""

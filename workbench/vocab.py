@@ -98,10 +98,10 @@ class Vocab:
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
         """Rebuild from what `arrays` gave."""
-        text = zlib.decompress(arrays["text"]).decode("utf-8", "surrogateescape")
+        text = zlib.decompress(arrays["text"].data).decode("utf-8", "surrogateescape")
         counts = None
         if "counts" in arrays:
-            counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"]), "<i8"))
+            counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"].data), "<i8"))
         return cls(text.split("\0"), arrays.get("row_of"), counts, subwords)
 
 

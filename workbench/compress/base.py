@@ -91,7 +91,7 @@ class Step:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_params() == other.get_params()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.get_params() == other.get_params()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -148,11 +148,10 @@ def from_json(recipe: str | dict | list) -> Step:
     ValueError
         If a step or one of its parameters is unknown.
     """
-    if isinstance(recipe, str):
-        recipe = json.loads(recipe)
-    if isinstance(recipe, list):
-        return Chain([from_json(step) for step in recipe])
-    params = dict(recipe)
+    values = json.loads(recipe) if isinstance(recipe, str) else recipe
+    if isinstance(values, list):
+        return Chain([from_json(step) for step in values])
+    params = dict(values)
     name = params.pop("step", None)
     if name not in STEPS:
         raise ValueError(f"unknown step {name!r}; known are {', '.join(sorted(STEPS))}")

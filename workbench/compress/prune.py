@@ -1,10 +1,12 @@
 """`Prune`: keep the rows that matter most."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..storage import Stacked
+from ..subwords import Subwords
 from ..vectors import Vectors, check_finite
-from ..vocab import Vocab
 from .base import Step, check_int
 
 
@@ -50,18 +52,18 @@ class Prune(Step):
             return v.take(self.words_)
         v = v.adjusted()  # dropping n-grams would change known words otherwise
         kept = v.take(self.words_)
-        subwords = v.vocab.subwords
+        subwords, ngrams = v.ngrams
         rows = self.buckets_ if subwords.bucket_to_row is None else subwords.bucket_to_row[self.buckets_]
         vocab = kept.vocab.with_subwords(subwords.keep(self.buckets_))
-        return kept.with_storage(Stacked(kept.storage.words, v.storage.ngrams.take(rows)), vocab)
+        return kept.with_storage(Stacked(kept.storage.words, ngrams.take(rows)), vocab)
 
     def _choose_buckets(self, v: Vectors) -> np.ndarray:
         """The buckets to keep, in order of bucket."""
-        used, shares = bucket_shares(v.vocab)
+        subwords, _ = v.ngrams
+        used, shares = bucket_shares(subwords, v.words)
         if self.n_ngrams is None or len(used) <= self.n_ngrams:
             return used
-        table = v.vocab.subwords.bucket_to_row
-        rows = used if table is None else table[used]
+        rows = used if subwords.bucket_to_row is None else subwords.bucket_to_row[used]
         weight = shares * ngram_norms(v)[rows]
         best = np.argsort(-weight, kind="stable")[: self.n_ngrams]
         return np.sort(used[best])
@@ -76,18 +78,16 @@ def most_frequent(v: Vectors, n: int | None) -> np.ndarray:
     return np.sort(np.argsort(-v.vocab.counts, kind="stable")[:n])
 
 
-def bucket_shares(vocab: Vocab) -> tuple[np.ndarray, np.ndarray]:
+def bucket_shares(subwords: Subwords, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The buckets that words use and that still have a row, and how many words each carries.
 
     A word of ``k`` n-grams adds ``1 / k`` to each.
     """
-    indptr, values = vocab.subwords.buckets(vocab.words)
+    indptr, values = subwords.buckets(words)
     lengths = np.diff(indptr)
-    shares = np.bincount(
-        values, weights=np.repeat(1 / np.maximum(lengths, 1), lengths), minlength=vocab.subwords.n_buckets
-    )
-    if vocab.subwords.bucket_to_row is not None:
-        shares[vocab.subwords.bucket_to_row < 0] = 0
+    shares = np.bincount(values, weights=np.repeat(1 / np.maximum(lengths, 1), lengths), minlength=subwords.n_buckets)
+    if subwords.bucket_to_row is not None:
+        shares[subwords.bucket_to_row < 0] = 0
     used = np.flatnonzero(shares)
     return used, shares[used]
 
@@ -95,7 +95,7 @@ def bucket_shares(vocab: Vocab) -> tuple[np.ndarray, np.ndarray]:
 def ngram_norms(v: Vectors) -> np.ndarray:
     """Euclidean length of each n-gram row: (n_rows,) float32. NaN and infinity are refused."""
     norms = []
-    for start, block in v.storage.ngrams.blocks():
+    for start, block in v.ngrams[1].blocks():
         check_finite(block, (), start)
         norms.append(np.linalg.norm(block, axis=1))
     return np.concatenate(norms) if norms else np.empty(0, np.float32)

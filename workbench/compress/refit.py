@@ -37,8 +37,8 @@ class Refit(Step):
     Parameters
     ----------
     strength : float
-        How firmly rows are held to where they were. 0 gives the best dropped words and harms
-        unseen ones.
+        How firmly rows are held to where they were. Less gives better dropped words and harms
+        unseen ones; 1 leaves unseen ones about as they were.
     n_unseen : int
         Made-up strings among the targets. The original has a vector for any string.
     unseen_weight : float
@@ -56,7 +56,7 @@ class Refit(Step):
 
     def __init__(
         self,
-        strength: float = 0.5,
+        strength: float = 1.0,
         n_unseen: int = 20_000,
         unseen_weight: float = 0.3,
         n_iter: int = 20,
@@ -69,14 +69,14 @@ class Refit(Step):
         self.random_state = random_state
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        self._refuse(v, reference)
+        reference = self._checked(v, reference)
         v = v.adjusted()
         dropped = [word for word in reference.words if word not in v]
         unseen = made_up_words(reference.words, self.n_unseen, True, self.random_state)
         words = dropped + unseen
-        weights = np.repeat(np.float32([1, self.unseen_weight]), [len(dropped), len(unseen)])
+        weights = np.repeat(np.array([1, self.unseen_weight], np.float32), [len(dropped), len(unseen)])
         means, targets = self._equations(v, reference, words, weights)
-        before = v.storage.ngrams.rows(slice(None))  # (n_rows, dim)
+        before = v.ngrams[1].rows(slice(None))  # (n_rows, dim)
         now = means @ before
         start = before * np.float32(np.vdot(now, targets) / max(np.vdot(now, now), 1e-12))
         bound = self.strength * means.power(2).sum() / max(means.shape[1], 1)
@@ -85,13 +85,13 @@ class Refit(Step):
 
     def _transform(self, v: Vectors) -> Vectors:
         v = v.adjusted()
-        if v.storage.ngrams.shape != self.ngrams_.shape:
-            raise ValueError(
-                f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {v.storage.ngrams.shape}"
-            )
+        _, ngrams = v.ngrams
+        if ngrams.shape != self.ngrams_.shape:
+            raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
         return v.with_storage(Stacked(v.storage.words, Dense(self.ngrams_)))
 
-    def _refuse(self, v: Vectors, reference: Vectors | None) -> None:
+    def _checked(self, v: Vectors, reference: Vectors | None) -> Vectors:
+        """The reference, once everything is as it must be."""
         check_int(self, "n_unseen", 0)
         check_int(self, "n_iter", 1)
         check_int(self, "random_state", 0)
@@ -109,6 +109,7 @@ class Refit(Step):
                 "Refit needs the original model: put it in a Chain, which passes its own input on, "
                 "or call fit(v, reference=original)"
             )
+        return reference
 
     @staticmethod
     def _equations(
@@ -119,19 +120,18 @@ class Refit(Step):
 
         targets = reference.get_vectors(words, missing="zero")  # (n, dim)
         norms = np.linalg.norm(targets, axis=1)
-        indptr, rows = v.vocab.subwords.rows(words)
+        subwords, ngrams = v.ngrams
+        indptr, rows = subwords.rows(words)
         lengths = np.diff(indptr)
         usable = (norms > 0) & (lengths > 0)
         scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
         values = np.repeat(scale / np.maximum(lengths, 1), lengths).astype(np.float32)
-        means = csr_array((values, rows, indptr), shape=(len(words), len(v.storage.ngrams)))
+        means = csr_array((values, rows, indptr), shape=(len(words), len(ngrams)))
         means.sum_duplicates()
         return means, targets * np.where(usable, scale, 0)[:, None]
 
 
-def conjugate_gradients(
-    means: "csr_array", errors: np.ndarray, bound: np.float32, n_iter: int
-) -> np.ndarray:
+def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float32, n_iter: int) -> np.ndarray:
     """Minimise ``|means @ x - errors|^2 + bound * |x|^2``: (n_rows, dim) float32.
 
     Every column is a problem of its own with the same matrix; they are solved side by side.

@@ -10,7 +10,7 @@ from .cost import lookups, size
 from .fidelity import choose_unseen, fidelity
 from .neighbours import overlap
 from .similarity import Pairs, similarity
-from .table import COLUMNS
+from .table import COLUMNS, Scorecard
 
 
 def scorecard(
@@ -21,7 +21,7 @@ def scorecard(
     pairs: Mapping[str, Pairs | str | Path] | None = None,
     n_queries: int = 1_000,
     random_state: int = 0,
-) -> pd.DataFrame:
+) -> Scorecard:
     """Judge `small` against `original`.
 
     Parameters
@@ -38,8 +38,8 @@ def scorecard(
 
     Returns
     -------
-    DataFrame
-        Columns ``metric``, ``split``, ``value``, ``low`` and ``high`` (95% bootstrap interval,
+    Scorecard
+        A DataFrame with columns ``metric``, ``split``, ``value``, ``low`` and ``high`` (95% bootstrap interval,
         where there is one), ``how`` (exact, sampled, or timed) and ``n``. Metrics: see `size`,
         `fidelity`, `overlap`, `similarity` and `lookups`.
 
@@ -55,9 +55,7 @@ def scorecard(
     fresh, unseen_how = choose_unseen(original, small, unseen, random_state=random_state)
     parts = {
         "size": lambda: size(original, small),
-        "fidelity": lambda: fidelity(
-            original, small, fresh, random_state=random_state, unseen_how=unseen_how
-        ),
+        "fidelity": lambda: fidelity(original, small, fresh, random_state=random_state, unseen_how=unseen_how),
         "overlap@10": lambda: overlap(original, small, 10, n_queries, random_state),
         "similarity": lambda: similarity(original, small, pairs, random_state),
         "lookups": lambda: lookups(small, random_state=random_state),
@@ -67,4 +65,4 @@ def scorecard(
         for name, measure in bar:
             bar.set_description(name)
             tables.append(measure())
-    return pd.concat([t for t in tables if len(t)], ignore_index=True)[COLUMNS]
+    return Scorecard(pd.concat([t for t in tables if len(t)], ignore_index=True)[COLUMNS])

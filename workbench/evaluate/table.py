@@ -1,14 +1,13 @@
 """Rows of the scorecard: every number says where it comes from and how sure it is."""
 
 import numpy as np
+import pandas as pd
 
 COLUMNS = ["metric", "split", "value", "low", "high", "how", "n"]
 N_BOOTSTRAP = 1_000
 
 
-def row(
-    metric: str, split: str, value: float, how: str, n: int, limits: tuple[float, float] | None = None
-) -> dict:
+def row(metric: str, split: str, value: float, how: str, n: int, limits: tuple[float, float] | None = None) -> dict:
     """One row: a number, its 95% interval where it has one, how it came about, from how many."""
     low, high = (np.nan, np.nan) if limits is None else limits
     return dict(zip(COLUMNS, [metric, split, float(value), float(low), float(high), how, int(n)], strict=True))
@@ -17,6 +16,29 @@ def row(
 def interval(values: np.ndarray, seed: int) -> tuple[float, float]:
     """95% bootstrap interval of the mean of `values` (n,)."""
     rng = np.random.default_rng(seed)
-    picks = rng.integers(len(values), size=(N_BOOTSTRAP, len(values)), dtype=np.int32)
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(N_BOOTSTRAP)]
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
+
+
+class Scorecard(pd.DataFrame):
+    """A tidy table of such rows, which a notebook shows with readable numbers."""
+
+    @property
+    def _constructor(self):
+        return Scorecard
+
+    def _repr_html_(self) -> str:
+        plain = pd.DataFrame(self)
+        if list(self.columns) == COLUMNS:
+            for column in ("value", "low", "high"):
+                plain[column] = [_readable(m, x) for m, x in zip(self["metric"], self[column], strict=True)]
+        return plain.to_html(index=False, justify="left", border=0)
+
+
+def _readable(metric: str, value: float) -> str:
+    if np.isnan(value):
+        return ""
+    if metric == "size":
+        return f"{value:,.0f} bytes"
+    return f"{value:,.0f}" if metric == "lookups_per_second" else f"{value:.4g}"

@@ -91,7 +91,7 @@ def _read_head(data: mmap.mmap) -> tuple[list[str], np.ndarray, Subwords | None,
     n_rows, n_columns = struct.unpack_from("<2q", data, at)
     at += 16
     old_supervised = model == SUPERVISED and (not is_new or version == 11)  # had no character n-grams
-    has_ngrams = n_buckets > 0 and 0 < max_n and min_n <= max_n and not old_supervised
+    has_ngrams = n_buckets > 0 and max_n > 0 and min_n <= max_n and not old_supervised
     if n_columns != dim or dim < 1 or n_rows < n_words + (n_buckets if has_ngrams else 0):
         raise ValueError(
             f"its matrix is {n_rows:,} x {n_columns:,}, while its header speaks of {n_words:,} words, "

@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,12 +17,12 @@ Rows = Iterable[tuple[bytes, np.ndarray]]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """A plain or gzip file, open for reading bytes."""
+def opened(path: Path) -> Iterator[Any]:
+    """A plain or gzip file, open for reading bytes (an `IO[bytes]`, though gzip's type does not say so)."""
     with open(path, "rb") as raw:
         is_gzip = raw.read(2) == GZIP
         raw.seek(0)
-        yield gzip.open(raw) if is_gzip else raw
+        yield gzip.GzipFile(fileobj=raw) if is_gzip else raw
 
 
 def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
@@ -46,9 +46,7 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
             continue
         row = parse_row(line, dim)
         if row is None:
-            raise ValueError(
-                f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}"
-            )
+            raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
         yield row
 
 

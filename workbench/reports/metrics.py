@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -43,8 +44,8 @@ class Verdict:
         return self.status in FAILED
 
 
-def record(name: str, value: "float | pd.DataFrame", *, abs: float, better: Better) -> float:
-    """Record a metric of this notebook, for the report to hold against its baseline.
+def record(name: str, value: "Real | pd.DataFrame", *, abs: float, better: Better) -> None:
+    """Record a metric in the output of this notebook's cell, for the report to hold against its baseline.
 
     Parameters
     ----------
@@ -57,10 +58,7 @@ def record(name: str, value: "float | pd.DataFrame", *, abs: float, better: Bett
     better : {"higher", "lower", "equal"}
         The way it may go freely. "equal" bounds both ways.
 
-    Returns
-    -------
-    float
-        The value. In a notebook it is also shown, and stored in the cell's output.
+    Outside a notebook this only checks.
 
     Raises
     ------
@@ -69,7 +67,7 @@ def record(name: str, value: "float | pd.DataFrame", *, abs: float, better: Bett
     ValueError
         If the number is not finite, or `abs` or `better` make no sense.
     """
-    number = _from_card(name, value) if hasattr(value, "columns") else float(value)
+    number = float(value) if isinstance(value, Real) else _from_card(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}; a recorded metric must be a finite number")
     if better not in WORDS:
@@ -77,7 +75,6 @@ def record(name: str, value: "float | pd.DataFrame", *, abs: float, better: Bett
     if not (abs >= 0 and math.isfinite(abs)):
         raise ValueError(f"abs must be a tolerance of 0 or more, got {abs!r}")
     _show(Metric(name, number, abs, better))
-    return number
 
 
 def _from_card(name: str, card: "pd.DataFrame") -> float:

@@ -116,7 +116,5 @@ def page(notebook: Any, title: str) -> str:
     """An executed notebook as one HTML page that asks the network for nothing."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(
-        mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", widget_renderer_url=""
-    )
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="", widget_renderer_url="")
     return exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})[0]

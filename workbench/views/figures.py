@@ -115,7 +115,8 @@ def neighbours_figure(changes: pd.DataFrame) -> "Figure":
     for axis, (word, rows) in zip(axes, groups, strict=True):
         _draw_neighbours(axis, str(word), rows)
     figure.supxlabel(
-        "    ".join(f"{mark} {status}" for status, (_, mark) in STATUS.items()) + "    (nearest at the top)", fontsize=10
+        "    ".join(f"{mark} {status}" for status, (_, mark) in STATUS.items()) + "    (nearest at the top)",
+        fontsize=10,
     )
     return figure
 

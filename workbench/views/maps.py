@@ -106,6 +106,8 @@ def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> "Figure"
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
         for known, marker in ((True, "o"), (False, "^")):
             group = frame[frame["in_vocabulary"] == known]
+            if group.empty:
+                continue
             points = axis.scatter(
                 group[f"x_{side}"], group[f"y_{side}"], c=group["cosine"], vmin=low, vmax=1, cmap="cividis",
                 s=9, marker=marker, linewidths=0, label="own row" if known else "rebuilt from n-grams",
@@ -115,7 +117,8 @@ def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> "Figure"
         trust = frame.attrs.get(f"trust_{side}")
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
         axis.set(xlabel="UMAP 1 (no unit)", ylabel="UMAP 2 (no unit)", xticks=[], yticks=[])
-    axes[0].legend(frameon=False, loc="best", fontsize=9)
+    if frame["in_vocabulary"].nunique() > 1:
+        axes[0].legend(fontsize=9)
     figure.colorbar(points, ax=axes, label="cosine to the original vector", extend="min", shrink=0.8)
     return figure
 
