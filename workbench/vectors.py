@@ -1,6 +1,6 @@
 """`Vectors`: the one noun that travels. A vocabulary, a storage, and what is known of their past."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from html import escape
 from itertools import pairwise
@@ -150,12 +150,12 @@ class Vectors:
             return self.get_vectors([words])[0]
         return self.get_vectors(words)
 
-    def get_vectors(self, words: Sequence[str], missing: Missing = "error") -> np.ndarray:
+    def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
         """Vectors of many words: (n, dim) float32.
 
         Parameters
         ----------
-        words : sequence of str
+        words : iterable of str
             Unseen words are the mean of their surviving n-grams.
         missing : {"error", "zero", "nan"}
             What a word becomes that has no vector at all.
@@ -167,8 +167,12 @@ class Vectors:
         """
         if missing not in ("error", "zero", "nan"):
             raise ValueError(f"missing must be 'error', 'zero' or 'nan', got {missing!r}")
-        if isinstance(words, str) or not all(isinstance(word, str) for word in words):
-            raise TypeError(f"expected a sequence of words, got {words!r:.80}")
+        if isinstance(words, str) or not isinstance(words, Iterable):
+            raise TypeError(f"expected several words, got {words!r}")
+        words = list(words)
+        for word in words:
+            if not isinstance(word, str):
+                raise TypeError(f"expected words, got {word!r} among them")
         index = np.array([self.key_to_index.get(word, -1) for word in words], np.int64)
         known = index >= 0
         out = np.empty((len(words), self.dim), np.float32)
@@ -332,8 +336,8 @@ class Vectors:
         """The known words as gensim's `KeyedVectors`, decoded, with counts; n-grams stay behind."""
         from gensim.models import KeyedVectors
 
-        out = KeyedVectors(self.dim, count=len(self), dtype=np.float32)
-        out.add_vectors([*self.words], self.matrix())
+        out = KeyedVectors(self.dim, dtype=np.float32)
+        out.add_vectors(self.words, self.matrix())
         if self.vocab.counts is not None:
             for word, count in zip(self.words, self.vocab.counts.tolist(), strict=True):
                 out.set_vecattr(word, "count", count)

@@ -105,7 +105,7 @@ class Chain(Step):
     """
 
     def __init__(self, steps: Sequence[Step]):
-        self.steps = list(steps)
+        self.steps = steps
 
     def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
         self.fit_transform(v, reference)

@@ -14,11 +14,11 @@ class Prune(Step):
     """Keep the most frequent words and the n-grams that carry most.
 
     Words that go are rebuilt from the n-grams that stay, as unseen words are. Buckets that no
-    word of the vocabulary uses go first; of the others those stay whose count times the norm of
-    their row is greatest. A word counts as one in all, shared among its n-grams, because its
-    vector is their mean; compress-fasttext (Dale, 2020), where this choice comes from, counts
-    one for each n-gram and so favours those of long words. Kept words keep their own vectors
-    and their order.
+    word of the vocabulary uses go first (in a `Chain`, the vocabulary of the chain's input); of
+    the others those stay whose count times the norm of their row is greatest. A word counts as
+    one in all, shared among its n-grams, because its vector is their mean; compress-fasttext
+    (Dale, 2020), where this choice comes from, counts one for each n-gram and so favours those
+    of long words. Kept words keep their own vectors and their order.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Prune(Step):
         check_int(self, "n_words", 1, optional=True)
         check_int(self, "n_ngrams", 0, optional=True)
         self.words_ = most_frequent(v, self.n_words)
-        self.buckets_ = None if v.vocab.subwords is None else self._choose_buckets(v)
+        self.buckets_ = None if v.vocab.subwords is None else self._choose_buckets(v, reference or v)
 
     def _transform(self, v: Vectors) -> Vectors:
         if self.buckets_ is None:
@@ -57,10 +57,10 @@ class Prune(Step):
         vocab = kept.vocab.with_subwords(subwords.keep(self.buckets_))
         return kept.with_storage(Stacked(kept.storage.words, ngrams.take(rows)), vocab)
 
-    def _choose_buckets(self, v: Vectors) -> np.ndarray:
-        """The buckets to keep, in order of bucket."""
+    def _choose_buckets(self, v: Vectors, reference: Vectors) -> np.ndarray:
+        """The buckets to keep, in order of bucket: those that serve the reference's words best."""
         subwords, _ = v.ngrams
-        used, shares = bucket_shares(subwords, v.words)
+        used, shares = bucket_shares(subwords, reference.words)
         if self.n_ngrams is None or len(used) <= self.n_ngrams:
             return used
         rows = used if subwords.bucket_to_row is None else subwords.bucket_to_row[used]

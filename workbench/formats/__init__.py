@@ -48,11 +48,11 @@ def load(source: str | Path) -> Vectors:
         raise IsADirectoryError(f"{path} is a folder; expected a model file in it")
     with open(path, "rb") as file:
         head = file.read(HEAD)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
+        return artefact.load(path)
     _refuse(path, head)
     if fasttext.looks_like(head):
         return fasttext.load(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
-        return artefact.load(path)
     try:
         if head.startswith(GZIP):
             with opened(path) as file:

@@ -1,0 +1,69 @@
+"""Fixtures: real data where it is at hand, and small models made on the spot."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.storage import Dense, Stacked
+from workbench.subwords import Subwords
+from workbench.vocab import Vocab
+
+
+@pytest.fixture(scope="session")
+def real():
+    """Path of a real file outside the project, or a skip that names it."""
+
+    def find(path: str) -> Path:
+        folder = os.environ.get("WORKBENCH_TEST_DATA")
+        if not folder:
+            pytest.skip(f"{path}: WORKBENCH_TEST_DATA is not set")
+        found = Path(folder) / path
+        if not found.exists():
+            pytest.skip(f"{found} is absent")
+        return found
+
+    return find
+
+
+def made_words(n: int, seed: int = 0) -> list[str]:
+    """Words of two to four syllables, so that they share n-grams as real words do."""
+    rng = np.random.default_rng(seed)
+    syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"] + ["же", "ла", "ни", "ст"]
+    words: dict[str, None] = {}
+    while len(words) < n:
+        words["".join(rng.choice(syllables, size=rng.integers(2, 5)))] = None
+    return list(words)
+
+
+def made_fasttext(n_words: int = 700, n_buckets: int = 3_000, dim: int = 12, seed: int = 0) -> wb.Vectors:
+    """A raw fastText-like model in memory; its vocabulary is *not* sorted by count."""
+    rng = np.random.default_rng(seed)
+    counts = rng.permutation(np.arange(1, n_words + 1) ** 2)
+    vocab = Vocab(made_words(n_words, seed), counts=counts, subwords=Subwords(3, 5, n_buckets, raw=True))
+    words, ngrams = (rng.normal(1, 3, (n, dim)).astype(np.float32) for n in (n_words, n_buckets))
+    return wb.Vectors(vocab, Stacked(Dense(words), Dense(ngrams)), {"provenance": {"source": "made up"}})
+
+
+def made_plain(n_words: int = 700, dim: int = 12, seed: int = 0) -> wb.Vectors:
+    """A model without n-grams."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_words, dim)).astype(np.float32)
+    return wb.Vectors.from_arrays(made_words(n_words, seed), matrix, rng.integers(1, 99, n_words))
+
+
+@pytest.fixture(scope="session")
+def fasttext() -> wb.Vectors:
+    return made_fasttext()
+
+
+@pytest.fixture(scope="session")
+def plain() -> wb.Vectors:
+    return made_plain()
+
+
+@pytest.fixture(scope="session")
+def builtin() -> wb.Vectors:
+    return wb.load("builtin:en")

@@ -1,0 +1,211 @@
+"""What holds for every storage and for every step on every storage."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain
+
+import workbench as wb
+from workbench.storage import Coded, Dense, Scaled, Stacked, pack_codes, unpack_codes
+from workbench.vocab import Vocab
+
+RNG = np.random.default_rng(5)
+
+
+def coded(n: int, dim: int, spans: list[tuple[int, int]], n_bits: int) -> Coded:
+    codes = RNG.integers(2**n_bits, size=(n, len(spans)), dtype=np.uint8)
+    width = sum(stop - start for start, stop in spans)
+    codebooks = RNG.normal(size=(2**n_bits, width)).astype(np.float32)
+    return Coded(pack_codes(codes, n_bits), codebooks, np.array(spans, np.int32), dim, n_bits)
+
+
+def dense(n: int, dim: int) -> Dense:
+    return Dense(RNG.normal(size=(n, dim)).astype(np.float32))
+
+
+STORAGES = {
+    "dense": dense(40, 12),
+    "scaled": Scaled(RNG.normal(size=(40, 12)).astype(np.float16), np.full(12, 2, np.float32)),
+    "product codes": coded(40, 12, [(0, 4), (4, 8), (8, 12)], 8),
+    "ragged product codes of 5 bits": coded(40, 12, [(0, 5), (5, 9), (9, 12)], 5),
+    "residual codes": coded(40, 12, [(0, 12), (0, 12)], 8),
+    "stacked": Stacked(coded(25, 12, [(0, 6), (6, 12)], 4), dense(15, 12)),
+}
+
+MODELS = {
+    "plain": made_plain(),
+    "plain float16": wb.SQ().fit_transform(made_plain()),
+    "plain codes": wb.PQ(4).fit_transform(made_plain()),
+    "raw n-grams": made_fasttext(),
+    "pruned": wb.Prune(300, 300).fit_transform(made_fasttext()),
+    "pruned float16": wb.Chain([wb.Prune(300, 300), wb.SQ()]).fit_transform(made_fasttext()),
+    "pruned codes": wb.Chain([wb.Prune(300, 300), wb.PQ(4)]).fit_transform(made_fasttext()),
+    "mixed": wb.Chain([wb.Prune(300, 300), wb.PQ(5, 4, on="words"), wb.SQ(on="ngrams")]).fit_transform(made_fasttext()),
+    "raw n-grams, shared rows": None,  # made below
+}
+_raw = made_fasttext()
+MODELS["raw n-grams, shared rows"] = _raw.with_storage(
+    Stacked(_raw.storage.words.take(np.arange(350)), _raw.storage.ngrams),
+    Vocab(_raw.words, np.arange(700) // 2, _raw.vocab.counts, _raw.vocab.subwords),
+)
+
+STEPS = {
+    "Prune": wb.Prune(200, 200),
+    "Prune words": wb.Prune(n_words=200),
+    "Refit": wb.Refit(n_unseen=200, n_iter=5),
+    "PQ": wb.PQ(3, n_iter=3),
+    "PQ 3 bits": wb.PQ(5, n_bits=3, n_iter=3),
+    "PQ n-grams": wb.PQ(3, n_iter=3, on="ngrams"),
+    "SQ": wb.SQ(),
+    "SQ words": wb.SQ(on="words"),
+    "Chain": wb.Chain([wb.Prune(250, 250), wb.PQ(4, n_bits=4)]),
+}
+
+
+@pytest.fixture(params=STORAGES, scope="module")
+def storage(request):
+    return STORAGES[request.param]
+
+
+@pytest.fixture(params=MODELS, scope="module")
+def model(request):
+    return MODELS[request.param]
+
+
+def lookups(v: wb.Vectors) -> np.ndarray:
+    unseen = ["zzzzz", "bakeliteness", "ласт", "ba"]
+    return v.get_vectors(v.words + unseen, missing="nan")
+
+
+def test_every_way_of_reading_rows_agrees_and_gives_float32(storage):
+    everything = storage.rows(slice(None))
+    index = np.array([7, 0, 7, 39, -1])
+    assert everything.dtype == np.float32
+    assert everything.shape == storage.shape == (40, 12)
+    np.testing.assert_array_equal(storage.rows(index), everything[index])
+    np.testing.assert_array_equal(np.concatenate([b for _, b in storage.blocks(9)]), everything)
+    assert storage.rows(np.array([], int)).shape == (0, 12)
+
+
+def test_rows_are_the_callers_own(storage):
+    before = storage.rows(slice(None))
+    storage.rows(slice(None))[:] = 0
+    np.testing.assert_array_equal(storage.rows(slice(None)), before)
+
+
+def test_taken_rows_are_the_rows_asked_for(storage):
+    index = np.array([24, 3, 3, 30])
+    taken = storage.take(index)
+    assert taken.kind == storage.kind
+    np.testing.assert_array_equal(taken.rows(slice(None)), storage.rows(index))
+
+
+def test_scores_are_inner_products_with_the_decoded_rows(storage):
+    queries = RNG.normal(size=(3, 12)).astype(np.float32)
+    np.testing.assert_allclose(storage.dot(queries), queries @ storage.rows(slice(None)).T, rtol=1e-5, atol=1e-5)
+
+
+def test_residual_codes_add_up():
+    storage = STORAGES["residual codes"]
+    levels = storage.codebooks.reshape(256, 2, 12)
+    codes = storage.codes
+    np.testing.assert_allclose(storage.rows(slice(None)), levels[codes[:, 0], 0] + levels[codes[:, 1], 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_bits", range(1, 9))
+def test_codes_survive_packing_and_take_no_more_bits_than_they_need(n_bits):
+    codes = RNG.integers(2**n_bits, size=(11, 7), dtype=np.uint8)
+    packed = pack_codes(codes, n_bits)
+    assert packed.shape == (11, -(-7 * n_bits // 8))
+    np.testing.assert_array_equal(unpack_codes(packed, 7, n_bits), codes)
+
+
+def test_a_reloaded_model_gives_the_same_vectors_to_the_bit(model, tmp_path):
+    model.save(tmp_path / "m.safetensors")
+    again = wb.load(tmp_path / "m.safetensors")
+    assert again.words == model.words
+    np.testing.assert_array_equal(again.vocab.counts, model.vocab.counts)
+    np.testing.assert_array_equal(lookups(again), lookups(model))
+    assert again.meta == model.meta
+    assert again.most_similar(model.words[3]) == model.most_similar(model.words[3])
+
+
+NO_NGRAMS = {"Refit", "PQ n-grams"}
+CODES_STAY = {"Refit", "SQ", "SQ words"}
+REFUSED = {  # everything else must work
+    "plain": NO_NGRAMS,
+    "plain float16": NO_NGRAMS,
+    "plain codes": NO_NGRAMS | CODES_STAY,
+    "pruned float16": {"Refit", "PQ", "PQ n-grams"},  # codebooks for 256 centroids outweigh 300 rows
+    "pruned codes": CODES_STAY,
+    "mixed": CODES_STAY | {"PQ", "PQ n-grams"},
+    "raw n-grams, shared rows": {"Refit"},  # would give every word a row of its own again
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [(m, s) for m in MODELS for s in STEPS if s not in REFUSED.get(m, ())], ids=lambda x: x
+)
+def test_a_step_makes_arrays_no_larger_and_is_repeatable_and_recorded(name, step, tmp_path):
+    model, step = MODELS[name], STEPS[step]
+    small, again = (step.fit_transform(model, reference=MODELS["raw n-grams"]) for _ in range(2))
+    assert small.storage.nbytes <= model.storage.nbytes
+    assert small.save(tmp_path / "a").read_bytes() == again.save(tmp_path / "b").read_bytes()
+    np.testing.assert_array_equal(lookups(wb.load(tmp_path / "a")), lookups(small))
+    steps = step.steps if isinstance(step, wb.Chain) else [step]
+    expected = [*model.meta.get("recipe", []), *(s.to_json() for s in steps)]
+    assert small.meta["recipe"] == json.loads(json.dumps(expected))
+
+
+@pytest.mark.parametrize(("name", "step"), [(m, s) for m in REFUSED for s in sorted(REFUSED[m])], ids=lambda x: x)
+def test_a_step_that_cannot_pay_refuses_in_one_line_that_names_it(name, step):
+    with pytest.raises(ValueError, match=step.split()[0]) as refusal:
+        STEPS[step].fit_transform(MODELS[name], reference=MODELS["raw n-grams"])
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("steps", "advice"),
+    [
+        ([wb.Prune(300, 300), wb.PQ(4), wb.Refit()], "before PQ"),
+        ([wb.Prune(300, 300), wb.SQ(), wb.Refit()], "before PQ and SQ"),
+        ([wb.Prune(300, 300), wb.PQ(4), wb.SQ()], "in the place of PQ"),
+        ([wb.Prune(300, 300), wb.PQ(3), wb.PQ(12)], "larger"),
+        ([wb.Prune(300, 300), wb.SQ(on="ngrams"), wb.Refit()], "before PQ and SQ"),
+    ],
+)
+def test_an_order_that_cannot_pay_is_refused_with_the_order_that_works(steps, advice):
+    with pytest.raises(ValueError, match=advice):
+        wb.Chain(steps).fit_transform(MODELS["raw n-grams"])
+
+
+def test_rows_follow_the_words_through_an_unsorted_vocabulary(model):
+    small = wb.Prune(n_words=150).fit_transform(model)
+    counts = model.vocab.counts
+    assert set(small.words) == {model.words[i] for i in np.argsort(-counts, kind="stable")[:150]}
+    np.testing.assert_array_equal(small.get_vectors(small.words), model.get_vectors(small.words))
+    assert small.words == sorted(small.words, key=model.words.index)
+
+
+def test_an_unseen_word_is_the_mean_over_its_surviving_ngrams():
+    v = MODELS["pruned"]
+    indptr, buckets = v.vocab.subwords.buckets(["bakeli"])
+    table = v.vocab.subwords.bucket_to_row[buckets]
+    alive = table[table >= 0]
+    assert 0 < len(alive) < indptr[1]
+    np.testing.assert_allclose(v["bakeli"], v.storage.ngrams.rows(alive).mean(axis=0), rtol=1e-5)
+
+
+def test_a_word_without_surviving_ngrams_is_an_error_and_never_silent_zeros():
+    v = wb.Prune(n_words=5, n_ngrams=1).fit_transform(MODELS["raw n-grams"])
+    assert not v.can_embed("xyxyx")
+    with pytest.raises(KeyError, match="xyxyx"):
+        v["xyxyx"]
+    assert np.isnan(v.get_vectors(["xyxyx"], missing="nan")).all()
+    assert (v.get_vectors(["xyxyx"], missing="zero") == 0).all()
+
+
+def test_single_and_batch_lookups_agree_to_the_bit(model):
+    words = [*model.words[:60], "bakelite", "ласт"] if model.vocab.subwords else model.words[:60]
+    np.testing.assert_array_equal(np.stack([model[w] for w in words]), model.get_vectors(words))

@@ -1,0 +1,197 @@
+"""What each number means."""
+
+import numpy as np
+import pytest
+from conftest import made_words
+
+import workbench as wb
+from workbench import artefact
+from workbench.evaluate import fidelity, nearest, overlap, read_pairs, similarity
+from workbench.evaluate.cost import float32_bytes
+from workbench.evaluate.fidelity import choose_unseen
+from workbench.evaluate.similarity import spearman
+from workbench.vocab import is_for_fitting
+
+
+@pytest.fixture(scope="module")
+def small(fasttext):
+    return wb.Chain([wb.Prune(300, 300), wb.PQ(6, n_bits=6)]).fit_transform(fasttext)
+
+
+def values(card) -> dict[tuple[str, str], float]:
+    return {(r.metric, r.split): r.value for r in card.itertuples()}
+
+
+def test_a_model_compared_with_itself_is_perfect(fasttext):
+    card = wb.scorecard(fasttext, fasttext, pairs={}, n_queries=100)
+    found = values(card)
+    for metric in ("fidelity", "fidelity_p5", "norm_ratio", "coverage"):
+        assert found[metric, "kept"] == pytest.approx(1, abs=1e-6)
+        assert found[metric, "unseen"] == pytest.approx(1, abs=1e-6)
+    assert found["overlap@10", "all"] == 1
+    assert ("fidelity", "dropped") not in found
+
+
+def test_the_scorecard_is_tidy_and_says_how_sure_every_number_is(fasttext, small):
+    card = wb.scorecard(fasttext, small, pairs={}, n_queries=100)
+    assert list(card.columns) == ["metric", "split", "value", "low", "high", "how", "n"]
+    assert not card.duplicated(["metric", "split"]).any()
+    assert card["how"].str.match("exact|sampled|timed").all()
+    assert (card["n"] > 0).all()
+    with_interval = card.dropna(subset=["low", "high"])
+    assert len(with_interval)
+    assert (with_interval["low"] <= with_interval["value"]).all()
+    assert (with_interval["value"] <= with_interval["high"]).all()
+    assert "<table" in card._repr_html_()
+
+
+def test_the_seed_decides_everything_but_time(fasttext, small):
+    a, b = (wb.scorecard(fasttext, small, pairs={}, n_queries=50, random_state=4) for _ in range(2))
+    timed = a["how"].str.startswith("timed")
+    assert a[~timed].equals(b[~timed])
+
+
+def test_fidelity_is_the_mean_cosine_and_its_weighted_twin_weighs_by_count(fasttext, small):
+    found = values(fidelity(fasttext, small, []))
+    a, b = fasttext.get_vectors(small.words), small.matrix()
+    cosine = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert found["fidelity", "kept"] == pytest.approx(cosine.mean(), abs=1e-6)
+    assert found["fidelity_weighted", "kept"] == pytest.approx(np.average(cosine, weights=small.vocab.counts), abs=1e-6)
+    assert found["fidelity_p5", "kept"] == pytest.approx(np.percentile(cosine, 5), abs=1e-6)
+
+
+def test_a_word_without_a_vector_counts_as_zero_and_shows_in_coverage(plain):
+    found = values(fidelity(plain, plain.head(350), []))
+    assert found["coverage", "dropped"] == 0
+    assert found["fidelity", "dropped"] == 0
+    assert found["coverage", "kept"] == found["fidelity", "kept"] == pytest.approx(1)
+
+
+def test_twice_the_length_is_a_norm_ratio_of_two_and_no_loss_of_fidelity(plain):
+    double = wb.Vectors.from_arrays(plain.words, 2 * plain.matrix(), plain.vocab.counts)
+    found = values(fidelity(plain, double, []))
+    assert found["norm_ratio", "kept"] == pytest.approx(2)
+    assert found["fidelity", "kept"] == pytest.approx(1)
+
+
+def test_large_splits_are_sampled_and_say_so(fasttext, small):
+    card = fidelity(fasttext, small, [], n_words=100)
+    assert (card["n"] <= 100).all()
+    assert card["how"].str.startswith("sampled, seed 0").all()
+
+
+def test_unseen_words_are_in_neither_vocabulary_and_never_fitted_on(fasttext, small):
+    given = [*made_words(2_000, seed=7), *fasttext.words]
+    for unseen in (given, None):
+        words, _ = choose_unseen(fasttext, small, unseen)
+        assert len(words) > 100
+        assert not set(words) & set(fasttext.words)
+        assert not any(is_for_fitting(w) for w in words)
+
+
+def test_a_kept_word_of_another_model_is_not_unseen(fasttext):
+    other = wb.Vectors.from_arrays(["unseenly", "strange"], np.ones((2, 12)))
+    assert "unseenly" not in choose_unseen(fasttext, other, ["unseenly", "unseenlyx", "unseenlyy"])[0]
+
+
+def test_nearest_agrees_with_sorting_all_cosines(fasttext):
+    queries = [*fasttext.words[:20], "unseenest"]
+    places, cosines = nearest(fasttext, fasttext.words, queries, 7)
+    unit = fasttext.matrix() / np.linalg.norm(fasttext.matrix(), axis=1, keepdims=True)
+    for query, found, scores in zip(queries, places, cosines, strict=True):
+        vector = fasttext[query]
+        expected = unit @ vector / np.linalg.norm(vector)
+        if query in fasttext:
+            expected[fasttext.key_to_index[query]] = -2
+        np.testing.assert_array_equal(found, np.argsort(-expected, kind="stable")[:7])
+        np.testing.assert_allclose(scores, np.sort(expected)[::-1][:7], atol=1e-5)
+
+
+def test_ties_among_neighbours_go_by_position_across_blocks(monkeypatch):
+    from workbench.evaluate import neighbours
+
+    monkeypatch.setattr(neighbours, "CANDIDATES", 4)
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(20)], np.ones((20, 3)))
+    places, _ = nearest(v, v.words, ["w10", "w0"], 5)
+    np.testing.assert_array_equal(places, [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]])
+
+
+def test_overlap_counts_shared_neighbours():
+    """Four points on a line; moving one swaps a neighbour out."""
+    words = ["a", "b", "c", "d"]
+    angles = np.array([0, 10, 25, 60]) / 57.3
+    moved = np.array([0, 10, 58, 60]) / 57.3
+    before, after = (wb.Vectors.from_arrays(words, np.stack([np.cos(t), np.sin(t)], axis=1)) for t in (angles, moved))
+    # Nearest two before: a: b c, b: a c, c: b a, d: c b. After: a: b c, b: a c, c: d b, d: c b.
+    found = values(overlap(before, after, k=2))
+    assert found["overlap@2", "all"] == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+
+
+def test_words_that_cannot_be_rebuilt_are_nobodys_neighbours(plain):
+    half = plain.head(350)
+    places, _ = nearest(half, plain.words, plain.words[:5], 10)
+    assert (places < 350).all()
+    assert values(overlap(plain, half, n_queries=200))["overlap@10", "dropped"] == 0
+
+
+def test_neighbour_changes_are_kept_lost_and_gained(fasttext, small):
+    changes = wb.neighbour_changes(fasttext, small, fasttext.words[:3], topn=5)
+    for _, rows in changes.groupby("word"):
+        assert rows["rank_before"].notna().sum() == rows["rank_after"].notna().sum() == 5
+    both = changes["rank_before"].notna() & changes["rank_after"].notna()
+    assert ((changes["status"] == "kept") == both).all()
+    assert ((changes["status"] == "lost") == changes["rank_after"].isna()).all()
+
+
+def test_spearman_agrees_with_scipy_ties_included():
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(5, size=(2, 3, 40))
+    np.testing.assert_allclose(spearman(a, b), [spearmanr(x, y)[0] for x, y in zip(a, b, strict=True)])
+
+
+def test_retained_similarity_is_shown_only_where_the_original_is_sure_of_its_own(plain):
+    rng = np.random.default_rng(0)
+    picks = rng.integers(700, size=(200, 2))
+    pairs = [(plain.words[i], plain.words[j]) for i, j in picks]
+    sure = [(a, b, plain.similarity(a, b)) for a, b in pairs]
+    noise = [(a, b, rng.random()) for a, b in pairs]
+    found = values(similarity(plain, plain, {"sure": sure, "noise": noise}))
+    assert found["similarity", "sure"] == pytest.approx(1)
+    assert found["similarity_retained", "sure"] == pytest.approx(1)
+    assert ("similarity_retained", "noise") not in found
+    assert found["similarity_coverage", "noise"] == 1
+
+
+def test_pairs_count_only_where_the_original_knows_both_words(builtin):
+    found = values(similarity(builtin, builtin))
+    assert 0.5 < found["similarity_coverage", "simlex999"] < 1
+    assert found["similarity", "wordsim353"] > 0.4
+
+
+def test_a_pair_file_may_use_tabs_commas_and_column_names(tmp_path):
+    (tmp_path / "p").write_text("word1,word2,sim\nA,b,1.5\nc;d;2\n# note\ne\tf\t3\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "p") == [("a", "b", 1.5), ("c", "d", 2.0), ("e", "f", 3.0)]
+    (tmp_path / "p").write_text("a,b,1\na,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="line 2"):
+        read_pairs(tmp_path / "p")
+
+
+def test_sizes_are_bytes_of_real_files(fasttext, small, tmp_path):
+    found = values(wb.scorecard(fasttext, small, pairs={}, n_queries=20))
+    assert found["size", "compressed"] == small.save(tmp_path / "s").stat().st_size
+    lean = wb.Prune().fit_transform(fasttext)  # drops the unused buckets only
+    lean.meta.clear()
+    difference = lean.save(tmp_path / "o").stat().st_size - float32_bytes(fasttext)
+    assert abs(difference) < 200  # bytes of the header, which tells of another past
+    assert found["ratio", "all"] == found["size", "original"] / found["size", "compressed"]
+
+
+def test_a_model_without_ngrams_has_its_own_size_uncompressed(plain):
+    assert float32_bytes(plain) == artefact.file_bytes(plain)
+
+
+def test_models_of_different_dimensions_cannot_be_compared(fasttext):
+    with pytest.raises(ValueError, match="12 dimensions, the other 3"):
+        wb.scorecard(fasttext, wb.Vectors.from_arrays(["a"], np.ones((1, 3))))

@@ -1,0 +1,107 @@
+"""Looking up, neighbours, and the ways in and out of memory."""
+
+import numpy as np
+import pytest
+
+import workbench as wb
+
+
+@pytest.fixture
+def pets():
+    return wb.Vectors.from_arrays(["cat", "dog", "car"], np.array([[1.0, 0], [0.8, 0.6], [0, 1]]))
+
+
+def test_one_word_gives_a_vector_and_a_list_gives_a_matrix(pets):
+    assert pets["cat"].shape == (2,)
+    assert pets[["cat", "dog"]].shape == (2, 2)
+    assert pets[[]].shape == (0, 2)
+    assert len(pets) == 3
+    assert pets.dim == 2
+    assert pets.key_to_index["dog"] == 1
+
+
+def test_similarity_is_the_cosine(pets):
+    assert pets.similarity("cat", "dog") == pytest.approx(0.8)
+    assert pets.similarity("cat", "car") == 0
+
+
+def test_nearest_words_come_in_order_and_leave_out_the_asked(pets):
+    assert [w for w, _ in pets.most_similar("cat")] == ["dog", "car"]
+    assert [w for w, _ in pets.most_similar(positive=["cat", "car"], topn=1)] == ["dog"]
+    assert pets.most_similar(positive=["dog"], negative=["cat"], topn=1)[0][0] == "car"
+
+
+def test_most_similar_agrees_with_gensim(builtin):
+    theirs = builtin.to_gensim()
+    for question in ({"positive": ["music"]}, {"positive": ["king", "woman"], "negative": ["man"]}):
+        ours = builtin.most_similar(**question, topn=10)
+        assert [w for w, _ in ours] == [w for w, _ in theirs.most_similar(**question, topn=10)]
+        np.testing.assert_allclose(
+            [s for _, s in ours], [s for _, s in theirs.most_similar(**question, topn=10)], atol=1e-5
+        )
+
+
+def test_gensim_gets_words_vectors_and_counts(fasttext):
+    theirs = fasttext.to_gensim()
+    assert theirs.index_to_key == fasttext.words
+    np.testing.assert_array_equal(theirs.vectors, fasttext.matrix())
+    assert theirs.get_vecattr(fasttext.words[5], "count") == fasttext.vocab.counts[5]
+
+
+def test_an_adjusted_model_gives_the_same_vectors(fasttext):
+    adjusted = fasttext.adjusted()
+    assert not adjusted.is_raw
+    np.testing.assert_array_equal(adjusted.matrix(), fasttext.matrix())
+    np.testing.assert_array_equal(adjusted["unseenest"], fasttext["unseenest"])
+
+
+def test_head_keeps_the_first_words_and_all_ngrams(fasttext):
+    head = fasttext.head(10)
+    assert head.words == fasttext.words[:10]
+    np.testing.assert_array_equal(head.matrix(), fasttext.matrix()[:10])
+    np.testing.assert_array_equal(head["unseenest"], fasttext["unseenest"])
+    assert len(fasttext.head(10**6)) == len(fasttext)
+
+
+def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
+    with pytest.warns(UserWarning, match="2 duplicate words.*'a'"):
+        v = wb.Vectors.from_arrays(["a", "b", "a", "a"], np.arange(8.0).reshape(4, 2), [1, 2, 3, 4])
+    assert v.words == ["a", "b"]
+    np.testing.assert_array_equal(v["a"], [0, 1])
+    assert v.vocab.counts.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "matrix", "trouble"),
+    [
+        (["a", "b"], np.zeros((3, 2)), r"each of 2 words, got \(3, 2\)"),
+        (["a", "b"], np.zeros(2), "one row for each"),
+        ([], np.zeros((0, 2)), "at least one word"),
+        (["a", "b"], np.array([[1.0, 2], [np.nan, 0]]), "row 1 .*'b'.* NaN"),
+        (["a", "b\0c"], np.zeros((2, 2)), "NUL"),
+    ],
+)
+def test_arrays_that_make_no_model_are_refused(words, matrix, trouble):
+    with pytest.raises(ValueError, match=trouble):
+        wb.Vectors.from_arrays(words, matrix)
+
+
+def test_words_that_are_not_strings_are_refused(pets):
+    with pytest.raises(TypeError, match="word 1 is int"):
+        wb.Vectors.from_arrays(["a", 2], np.zeros((2, 2)))
+    with pytest.raises(TypeError, match="several words"):
+        pets[3:4]
+    with pytest.raises(TypeError, match="got 3"):
+        pets[["cat", 3]]
+
+
+def test_missing_must_be_one_of_three(pets):
+    with pytest.raises(ValueError, match="'error', 'zero' or 'nan'"):
+        pets.get_vectors(["x"], missing="skip")
+
+
+def test_the_page_shows_words_that_are_not_utf8_and_escapes_html():
+    v = wb.Vectors.from_arrays(["<b>", "caf\udce9"], np.ones((2, 2)))
+    page = v._repr_html_()
+    assert "&lt;b&gt;" in page
+    page.encode("utf-8")
