@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export WORKBENCH_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: report lab test test-all lint clean
+.PHONY: report lab test test-all benchmark lint clean
 
 report: $(READY)
 	$(BIN)/workbench report
@@ -22,6 +22,10 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -m ""
+
+benchmark: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(BIN)/python tests/benchmark.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

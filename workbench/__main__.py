@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="workbench", description="Make embedding models small, and see what it costs."
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, dest="name")
 
     sub = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
     sub.add_argument("notebooks", nargs="*", type=Path, help="notebooks to run (default: all in ./notebooks)")

@@ -8,6 +8,7 @@ one after another. The header's metadata has one key, ``workbench``, whose value
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,8 +83,8 @@ def load(path: str | Path) -> Vectors:
         )
     try:
         return _build(_mapped(path), about)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path} lacks or garbles {error} in its header or arrays") from error
+    except (KeyError, TypeError, IndexError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:

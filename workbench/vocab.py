@@ -44,6 +44,8 @@ class Vocab:
         for name, array in (("row_of", row_of), ("counts", counts)):
             if array is not None and array.shape != (len(words),):
                 raise ValueError(f"{name} must have one entry a word ({len(words)}), got shape {array.shape}")
+        if row_of is not None and row_of.min(initial=0) < 0:
+            raise ValueError(f"row numbers must not be negative, got {row_of.min()}")
         self.words = list(words)
         self.row_of = row_of
         self.counts = counts

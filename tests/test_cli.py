@@ -1,0 +1,29 @@
+"""The command line, as a new user would try it."""
+
+import pytest
+
+from workbench.__main__ import main
+
+
+def test_info_says_what_is_in_a_file(fasttext, tmp_path, capsys):
+    path = fasttext.save(tmp_path / "m.safetensors")
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "700" in shown
+    assert f"{path.stat().st_size / 1e6:.2f} MB" in shown
+
+
+def test_trouble_is_one_line_on_stderr_and_a_status(tmp_path, capsys):
+    assert main(["info", str(tmp_path / "gone.bin")]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("workbench: ")
+    assert shown.err.count("\n") == 1
+    assert main(["report", str(tmp_path / "gone.ipynb")]) == 2
+
+
+def test_without_a_command_the_usage_is_shown(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+    assert "report" in capsys.readouterr().err

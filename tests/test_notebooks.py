@@ -1,0 +1,49 @@
+"""The notebooks themselves: their form, that they pass, and that a worse codec does not."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from workbench.reports.metrics import compare, read_baseline
+from workbench.reports.run import run_notebook
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+def test_notebooks_are_stored_without_outputs_and_with_a_parameters_cell_first(path):
+    book = nbformat.read(path, as_version=4)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert "parameters" in code[0].metadata.get("tags", [])
+    assert book.metadata.kernelspec.language == "python"  # papermill fails without
+
+
+def test_cells_are_short_and_prose_is_as_long_as_code(path):
+    book = nbformat.read(path, as_version=4)
+    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in book.cells if cell.cell_type == "markdown"]
+    assert max(source.count("\n") for source in code) < 25
+    assert sum(map(len, prose)) >= sum(map(len, code))
+
+
+def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
+    run = run_notebook(path, tmp_path)
+    assert run.error is None
+    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / f"{path.stem}.json"))
+    assert len(verdicts) >= 5
+    assert [v for v in verdicts if v.failed] == []
+    assert (tmp_path / path.name).stat().st_size < 3_000_000
+
+
+def test_a_quarter_of_the_subvectors_fails_the_quickstart(tmp_path):
+    run = run_notebook(FOLDER / "00_quickstart.ipynb", tmp_path, {"N_SUBVECTORS": 12})
+    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "00_quickstart.json"))
+    failed = {v.name for v in verdicts if v.failed}
+    assert {"fidelity.kept", "fidelity.dropped", "fidelity.unseen", "overlap@10.all"} <= failed

@@ -1,0 +1,118 @@
+"""The house itself: what imports what, how fast, and that its files agree with each other."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import workbench
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "workbench"
+FLOORS = [  # a module may import from its own floor and from those before it
+    {"vectors", "vocab", "subwords", "storage", "artefact", "kernels"},
+    {"formats", "compress", "semantic"},
+    {"evaluate"},
+    {"search"},
+    {"reports"},
+    {"views"},
+    {"__main__", "__init__"},
+]
+
+
+def floor_of(module: str) -> int:
+    return next(i for i, names in enumerate(FLOORS) if module in names)
+
+
+def imported(path: Path) -> set[str]:
+    """The modules and folders of the package that a file imports, by their first name."""
+    depth = len(path.relative_to(PACKAGE).parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench."):
+            found.add(node.module.split(".")[1])
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imported(path) - {own}:
+        assert floor_of(module) <= floor_of(own), f"{own} imports {module}"
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+HEAVY = {"torch", "plotly", "umap", "gensim", "sklearn", "scipy", "pandas", "numba", "matplotlib", "ipywidgets", "tqdm"}
+
+
+def test_importing_the_package_and_opening_a_model_loads_nothing_heavy(builtin):
+    """Nor does looking up a few words, seen and unseen."""
+    code = f"import sys, workbench as wb; print(sorted({HEAVY} & set(sys.modules)))"
+    assert python(code) == "[]\n"
+    # The built-in model is trained by now, so its loader needs no gensim for its version alone.
+    code = code.replace("; print", "; v = wb.load('builtin:en'); v['music'], v['unseenest']; print")
+    assert python(code) == "[]\n"
+
+
+def requirements(lines: list[str]) -> dict[str, str]:
+    """Name and bounds of each requirement."""
+    return {m[1].lower(): m[2] for m in (re.match(r"([A-Za-z0-9_.-]+?)((?:[<>=!~].*)?)$", line) for line in lines) if m}
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_conda_environment_has_the_same_dependencies_and_bounds():
+    conda_names = {"matplotlib-base": "matplotlib"}
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    conda = requirements([line for line in listed if isinstance(line, str)])
+    assert conda.pop("python") == PROJECT["requires-python"]
+    conda.pop("pip")
+    assert {conda_names.get(name, name): bound for name, bound in conda.items()} == requirements(
+        PROJECT["dependencies"]
+    )
+
+
+def test_constraints_pin_every_dependency_exactly_and_torch():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = requirements([line for line in lines if not line.startswith("#")])
+    assert all(bound.startswith("==") for bound in pins.values())
+    extras = [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+    assert set(requirements(PROJECT["dependencies"] + extras)) <= set(pins)
+    assert pins["torch"] == "==2.13.0"
+
+
+def test_every_public_name_is_there():
+    for name in workbench.__all__:
+        assert getattr(workbench, name) is not None
+    assert set(workbench._HOMES) == set(workbench.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        workbench.lod  # noqa: B018
+
+
+def test_the_example_in_the_readme_runs(tmp_path, builtin):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert examples
+    for example in examples:
+        subprocess.run([sys.executable, "-c", example], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "small.safetensors").stat().st_size < 1_000_000
+
+
+def test_pictures_and_links_in_the_readme_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target

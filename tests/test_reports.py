@@ -1,0 +1,162 @@
+"""Notebooks as regression tests: what is recorded, compared, shown, and when it fails."""
+
+import json
+import re
+
+import nbformat
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench.__main__ import main
+from workbench.reports.metrics import Metric, compare, read_baseline
+from workbench.reports.run import run_notebook
+
+
+def notebook(path, *cells: str, markdown: str = "# A lesson"):
+    """Write a notebook whose first code cell is tagged as its parameters."""
+    book = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell(markdown), *map(nbformat.v4.new_code_cell, cells)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    book.cells[1].metadata["tags"] = ["parameters"]
+    nbformat.write(book, path)
+    return path
+
+
+RECORDS = """import workbench as wb
+wb.record("quality", VALUE, abs=0.01, better="higher")"""
+
+
+@pytest.fixture
+def lesson(tmp_path):
+    return notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", RECORDS)
+
+
+def verdict(value: float, baseline: float | None, better: str, tolerance: float = 0.1) -> str:
+    known = {} if baseline is None else {"m": baseline}
+    return compare([Metric("m", value, tolerance, better)], known)[0].status
+
+
+@pytest.mark.parametrize(
+    ("value", "baseline", "better", "status"),
+    [
+        (0.95, 1.0, "higher", "ok"),
+        (0.85, 1.0, "higher", "worse"),
+        (1.15, 1.0, "higher", "better"),
+        (1.15, 1.0, "lower", "worse"),
+        (0.85, 1.0, "lower", "better"),
+        (1.05, 1.0, "equal", "ok"),
+        (1.15, 1.0, "equal", "moved"),
+        (0.85, 1.0, "equal", "moved"),
+        (1.0, None, "higher", "no baseline"),
+    ],
+)
+def test_a_metric_may_stray_by_its_tolerance_and_further_only_the_better_way(value, baseline, better, status):
+    assert verdict(value, baseline, better) == status
+
+
+def test_only_ok_and_better_pass():
+    statuses = {"ok": 0.95, "better": 1.15, "worse": 0.85}
+    for status, value in statuses.items():
+        found = compare([Metric("m", value, 0.1, "higher")], {"m": 1.0})[0]
+        assert found.failed == (status == "worse")
+
+
+def test_a_metric_that_is_no_longer_recorded_fails():
+    found = compare([], {"gone": 1.0})
+    assert [(v.name, v.status, v.failed) for v in found] == [("gone", "not recorded", True)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"value": float("nan"), "abs": 0.1, "better": "higher"}, "finite"),
+        ({"value": 1.0, "abs": -1, "better": "higher"}, "tolerance"),
+        ({"value": 1.0, "abs": float("inf"), "better": "higher"}, "tolerance"),
+        ({"value": 1.0, "abs": 0.1, "better": "bigger"}, "higher, lower, equal"),
+    ],
+)
+def test_a_record_that_checks_nothing_is_refused(arguments, error):
+    with pytest.raises(ValueError, match=error):
+        wb.record("m", **arguments)
+
+
+def test_a_scorecard_row_is_found_by_metric_and_split():
+    card = pd.DataFrame({"metric": ["overlap@10", "overlap@10"], "split": ["all", "kept"], "value": [0.5, 0.7]})
+    wb.record("overlap@10.kept", card, abs=0.1, better="higher")
+    with pytest.raises(KeyError, match=r"overlap@10\.all, overlap@10\.kept"):
+        wb.record("overlap@10.gone", card, abs=0.1, better="higher")
+
+
+def test_a_run_carries_what_was_recorded(lesson, tmp_path):
+    run = run_notebook(lesson, tmp_path / "out", {"VALUE": 0.5})
+    assert run.metrics == [Metric("quality", 0.5, 0.01, "higher")]
+    assert run.title == "A lesson"
+    assert run.seconds > 0
+    assert (tmp_path / "out" / "lesson.ipynb").exists()
+
+
+def test_a_parameter_that_the_notebook_lacks_is_refused(lesson, tmp_path):
+    with pytest.raises(ValueError, match="no parameter named VALEU"):
+        run_notebook(lesson, tmp_path / "out", {"VALEU": 1})
+
+
+def report(tmp_path, *arguments: str) -> int:
+    folders = ["--out", str(tmp_path / "out"), "--baselines", str(tmp_path / "baselines")]
+    return main(["report", str(tmp_path / "lesson.ipynb"), *folders, *arguments])
+
+
+def test_the_command_passes_fails_and_updates(lesson, tmp_path, capsys):
+    assert report(tmp_path) == 1  # nothing to compare with yet
+    assert "no baseline: quality" in capsys.readouterr().out
+    assert report(tmp_path, "--update-baselines") == 0
+    assert "quality: none -> 0.9" in capsys.readouterr().out
+    assert report(tmp_path) == 0
+    assert report(tmp_path, "-p", "VALUE", "0.8") == 1
+    assert "worse: quality = 0.8, baseline 0.9" in capsys.readouterr().out
+    assert report(tmp_path, "-p", "VALUE", "0.8", "--no-baselines") == 0
+    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": 0.9}
+
+
+def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesson, tmp_path, capsys):
+    report(tmp_path, "--update-baselines")
+    notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", "raise RuntimeError('out of <cheese>')")
+    assert report(tmp_path, "--update-baselines") == 1
+    assert "RuntimeError: out of <cheese>" in capsys.readouterr().out
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "RuntimeError: out of &lt;cheese&gt;" in index
+    assert "1 of 1 notebooks failed" in index
+    assert "out of" in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
+    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": 0.9}
+
+
+def test_pages_show_figures_and_ask_the_network_for_nothing(tmp_path):
+    figure = "from matplotlib import pyplot as plt\nplt.plot([1, 2])"
+    notebook(tmp_path / "lesson.ipynb", "VALUE = 1", figure, RECORDS)
+    report(tmp_path)
+    for name in ("lesson.html", "index.html"):
+        page = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert not re.search(r"""(src|href)=["']https?:""", page)
+        assert not re.search(r"""(@import|import\s*\(?|from|url\()\s*["']?https?:""", page)
+        assert not re.search(r"""<(script|link)[^>]+(src|href)=["']//""", page)
+    assert "data:image/png;base64," in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
+
+
+def test_the_index_links_every_page_and_shows_value_baseline_tolerance_and_direction(lesson, tmp_path):
+    report(tmp_path, "--update-baselines")
+    report(tmp_path, "-p", "VALUE", "0.7")
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    for shown in ('href="lesson.html"', 'href="lesson.ipynb"', "0.7", "0.9", "0.01", "higher", "worse"):
+        assert shown in index
+
+
+def test_a_name_recorded_twice_is_an_error(tmp_path):
+    path = notebook(tmp_path / "lesson.ipynb", "VALUE = 1", RECORDS, RECORDS)
+    with pytest.raises(ValueError, match="'quality' twice"):
+        run_notebook(path, tmp_path / "out")
+
+
+def test_baselines_are_readable_json(lesson, tmp_path):
+    report(tmp_path, "--update-baselines")
+    assert json.loads((tmp_path / "baselines" / "lesson.json").read_text()) == {"quality": 0.9}

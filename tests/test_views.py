@@ -1,0 +1,75 @@
+"""Figures carry what the tables say, and words of any script."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import workbench as wb
+
+
+@pytest.fixture(scope="module")
+def small(fasttext):
+    return wb.Chain([wb.Prune(300, 300), wb.PQ(6, n_bits=6)]).fit_transform(fasttext)
+
+
+def texts(figure) -> str:
+    from matplotlib.text import Text
+
+    return "\n".join(t.get_text() for t in figure.findobj(Text))
+
+
+def test_the_scorecard_figure_has_units_on_every_axis_and_the_ratio(fasttext, small):
+    card = wb.scorecard(fasttext, small, n_queries=50)
+    figure = wb.views.scorecard_figure(card)
+    assert all(axis.get_ylabel() for axis in figure.axes)
+    ratio = card.loc[card["metric"] == "ratio", "value"].iloc[0]
+    assert f"{ratio:.3g} times smaller" in texts(figure)
+    assert "no word-pair set" in texts(figure)  # made-up words are in no set
+    figure.canvas.draw()
+
+
+def test_the_neighbours_figure_names_every_neighbour_with_its_status(fasttext, small):
+    changes = wb.neighbour_changes(fasttext, small, fasttext.words[:2], topn=6)
+    shown = texts(wb.views.neighbours_figure(changes))
+    for entry in changes.itertuples():
+        mark = {"kept": "●", "lost": "×", "gained": "▲"}[entry.status]
+        assert f"{entry.neighbour} {mark}" in shown or f"{mark} {entry.neighbour}" in shown
+
+
+@pytest.fixture(scope="module")
+def maps(builtin):
+    small = wb.Chain([wb.Prune(600, 5_000), wb.PQ(25)]).fit_transform(builtin)
+    return wb.views.umap_maps(builtin, small, n_words=700)
+
+
+def test_maps_hold_the_most_frequent_words_of_the_original(builtin, maps):
+    order = np.argsort(-builtin.vocab.counts, kind="stable")[:700]
+    assert set(maps["word"]) == {builtin.words[i] for i in order}
+    assert np.isfinite(maps.drop(columns="word").to_numpy(float)).all()
+    assert maps["in_vocabulary"].sum() == 600
+
+
+def test_maps_can_be_believed_and_compared(maps):
+    assert maps.attrs["trust_before"] > 0.75  # half is chance
+    assert maps.attrs["trust_after"] > 0.75
+    for axis in ("x", "y"):
+        assert np.corrcoef(maps[f"{axis}_before"], maps[f"{axis}_after"])[0, 1] > 0.5
+
+
+def test_the_seed_decides_the_map(fasttext, small):
+    maps = [wb.views.umap_maps(fasttext, small, n_words=200, random_state=3) for _ in range(2)]
+    pd.testing.assert_frame_equal(*maps)
+
+
+def test_the_map_figure_tells_own_rows_from_rebuilt_ones_by_shape(maps):
+    figure = wb.views.map_figure(maps)
+    shown = texts(figure)
+    assert "own row" in shown
+    assert "rebuilt from n-grams" in shown
+    assert "cosine to the original vector" in shown
+    figure.canvas.draw()
+
+
+def test_too_few_words_make_no_map(fasttext, small):
+    with pytest.raises(ValueError, match="more than 15 words, got 10"):
+        wb.views.umap_maps(fasttext, small, n_words=10)
