@@ -27,3 +27,19 @@ def test_without_a_command_the_usage_is_shown(capsys):
         main([])
     assert stop.value.code == 2
     assert "report" in capsys.readouterr().err
+
+
+def test_options_that_nobody_knows_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["info", "builtin:en", "--what"])
+    assert "unrecognized arguments: --what" in capsys.readouterr().err
+
+
+def test_lab_opens_the_notebooks_and_passes_options_on(monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr("subprocess.call", lambda command: calls.append(command) or 0)
+    monkeypatch.chdir(tmp_path)
+    assert main(["lab"]) == 2  # no notebooks here
+    (tmp_path / "notebooks").mkdir()
+    assert main(["lab", "--no-browser"]) == 0
+    assert calls[0][-2:] == [f"--ServerApp.root_dir={tmp_path / 'notebooks'}", "--no-browser"]

@@ -146,16 +146,17 @@ def test_rows_that_are_all_alike_are_coded_exactly():
     np.testing.assert_array_equal(wb.PQ(2, n_bits=4).fit_transform(v).matrix(), v.matrix())
 
 
-def test_no_centroid_stays_empty_while_rows_are_badly_served():
-    """Three far groups and a start inside one of them."""
+def test_empty_clusters_restart_where_rows_are_served_worst():
+    """Three far groups, and a start at one and the same row."""
     rng = np.random.default_rng(0)
     groups = np.repeat([[0.0, 0], [50, 0], [0, 50]], [900, 50, 50], axis=0)
     points = (groups + rng.normal(size=(1000, 2))).astype(np.float32)
-    codebooks = points[:4].copy()
+    codebooks = np.repeat(points[:1], 4, axis=0)
     spans = np.array([[0, 2]], np.int32)
     kernels.train(np.ascontiguousarray(points.T), codebooks, spans, 25)
-    counts = np.bincount(kernels.encode(points, codebooks, spans)[:, 0], minlength=4)
-    assert (counts > 0).all()
+    codes = kernels.encode(points, codebooks, spans)[:, 0]
+    assert (np.bincount(codes, minlength=4) > 0).all()
+    assert ((points - codebooks[codes]) ** 2).sum(axis=1).mean() < 2.5  # 2 is each group's own variance
 
 
 def test_the_number_of_threads_changes_nothing(plain):
@@ -208,6 +209,13 @@ def test_float16_loses_rounding_only_even_far_out_of_its_range():
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(50)], matrix)
     small = wb.SQ().fit_transform(v)
     assert (np.abs(small.matrix() - matrix).max(axis=0) <= 2**-11 * np.abs(matrix).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("step", [wb.SQ(on="ngrams"), wb.PQ(4, n_bits=4, on="ngrams")])
+def test_storing_ngrams_in_another_way_leaves_known_words_as_they_were(fasttext, step):
+    small = step.fit_transform(fasttext)
+    np.testing.assert_array_equal(small.matrix(), fasttext.matrix())
+    assert not np.array_equal(small["unseenest"], fasttext["unseenest"])
 
 
 # -- recipes ----------------------------------------------------------------------------

@@ -188,6 +188,11 @@ def test_sizes_are_bytes_of_real_files(fasttext, small, tmp_path):
     assert found["ratio", "all"] == found["size", "original"] / found["size", "compressed"]
 
 
+def test_the_size_in_float32_counts_the_ngrams_that_are_left(fasttext):
+    pruned = wb.Prune(300, 100).fit_transform(fasttext)
+    assert float32_bytes(pruned) == pytest.approx((300 + 100) * 12 * 4, abs=4_000)
+
+
 def test_a_model_without_ngrams_has_its_own_size_uncompressed(plain):
     assert float32_bytes(plain) == artefact.file_bytes(plain)
 

@@ -10,12 +10,18 @@ from typing import Any
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    args, args.rest = parser.parse_known_args(arguments)
+    if args.rest and args.command is not lab:
+        parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
     try:
         return args.command(args)
     except (OSError, ValueError) as error:
         print(f"workbench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("workbench: stopped", file=sys.stderr)
+        return 130
 
 
 def report(args: argparse.Namespace) -> int:
@@ -55,11 +61,11 @@ def _differences(old: dict[str, float], new: dict[str, float]) -> list[tuple[str
 
 
 def lab(args: argparse.Namespace) -> int:
-    """Open the notebooks in JupyterLab."""
+    """Open the notebooks in JupyterLab; further options are passed on to it."""
     folder = Path("notebooks")
     if not folder.is_dir():
         raise FileNotFoundError("no ./notebooks here; run this in a checkout of the workbench")
-    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *args.rest])
+    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *args.rest])
 
 
 def info(args: argparse.Namespace) -> int:
@@ -101,7 +107,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(command=report)
 
     sub = commands.add_parser("lab", help=lab.__doc__, description=lab.__doc__)
-    sub.add_argument("rest", nargs=argparse.REMAINDER, help="options for jupyter lab")
     sub.set_defaults(command=lab)
 
     sub = commands.add_parser("info", help=info.__doc__, description=info.__doc__)

@@ -1,0 +1,340 @@
+"""What is damaged, lies, is foreign or dangerous: one clear error each, and nothing spent on it."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import made_fasttext
+from safetensors.numpy import save as safetensors_bytes
+from test_formats import FORMATS, fasttext_bytes, text_rows, word2vec_binary, word2vec_text
+
+import workbench as wb
+
+WORDS = [b"one", "два".encode(), b"three", b"four"]
+MATRIX = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
+GLOVE, TEXT, BINARY = (make(WORDS, MATRIX) for make in (text_rows, word2vec_text, word2vec_binary))
+NGRAM_ROWS = np.ones((24, 5), np.float32)  # of 4 words and 20 buckets
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """The message with which a file is refused: one line that names it, at no cost of memory or disk."""
+
+    def message(data_or_path, error=ValueError):
+        path = data_or_path
+        if isinstance(path, bytes):
+            path = tmp_path / "model"
+            path.write_bytes(data_or_path)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(error):
+            wb.load(path)  # imports what is imported late, so that it does not count below
+        tracemalloc.start()
+        with pytest.raises(error) as caught:
+            wb.load(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert caught.type is error
+        assert peak < 4e6
+        assert sorted(tmp_path.rglob("*")) == before
+        text = str(caught.value)
+        assert text.startswith(str(path))
+        assert "\n" not in text
+        return text.removeprefix(str(path))
+
+    return message
+
+
+# -- no model at all -----------------------------------------------------------------------
+
+
+def test_a_folder_and_a_missing_file_are_told_apart(refusal, tmp_path):
+    assert "is a folder" in refusal(tmp_path, IsADirectoryError)
+    assert "does not exist" in refusal(tmp_path / "nowhere.bin", FileNotFoundError)
+
+
+def zipped(name, data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, data)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "telling"),
+    [
+        (b"", "is empty"),
+        (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
+        (b"FiFu" + bytes(100), "is a finalfusion file, which is not read yet"),
+        (fasttext_bytes(WORDS, MATRIX, quantised=True), r"quantised \(\.ftz\); the original \.bin is needed"),
+        (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
+        (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),
+        (b"word,1,2,3\none,4,5,6\n", "no format that is known"),
+        (bytes(1000), "no format that is known"),
+        (b"not a model\n", "no format that is known"),
+        (b"\n", "no format that is known"),
+        (gzip.compress(b""), "is empty|no format that is known"),
+        (np.random.default_rng(0).bytes(1000), "no format that is known"),
+    ],
+    ids=lambda x: None if isinstance(x, bytes) else x,
+)
+def test_what_is_no_model_is_named_for_what_it_is(data, telling, refusal):
+    assert_tells(refusal(data), telling)
+
+
+def assert_tells(message, telling):
+    with pytest.raises(ValueError, match=telling):
+        raise ValueError(message)
+
+
+@pytest.mark.parametrize(
+    ("path", "telling"),
+    [
+        ("fasttext_lid176/lid.176.ftz", "quantised"),
+        ("finalfusion_rust_testdata/quantized.fifu", "finalfusion"),
+        ("finalfusion_rust_testdata/quantized_storage.bin", "no format that is known"),
+        ("fasttext_cooking/invalid.model.bin", "no format that is known"),
+        ("googlenews_1000x300_json/wordvecs1000.js", "no format that is known"),
+    ],
+)
+def test_real_files_of_other_kinds_are_refused(path, telling, real, refusal):
+    assert telling in refusal(real(f"data/fixtures/{path}"))
+
+
+class Trap:
+    """Whoever unpickles this makes a folder."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_is_never_opened(protocol, pack, refusal, tmp_path):
+    sprung = tmp_path / "sprung"
+    data = pickle.dumps(Trap(str(sprung)), protocol)
+    pickle.loads(data)
+    sprung.rmdir()  # so the trap works
+    message = refusal(pack(data))
+    assert not sprung.exists()
+    if pack is bytes and protocol >= 2:  # older ones have no mark
+        assert "is a Python pickle, which can run code" in message
+        assert "save_word2vec_format" in message
+
+
+# -- cut short -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("magic", [True, False])
+def test_a_fasttext_model_cut_short_anywhere_is_refused(magic, refusal):
+    data = fasttext_bytes(WORDS, NGRAM_ROWS, 20, magic=magic)
+    for size in range(len(data)):
+        refusal(data[:size])
+    assert "in the middle of its header" in refusal(data[: data.index(WORDS[0]) - 10])
+    assert "ends in its vocabulary, at entry 3 of 4" in refusal(data[: data.index(WORDS[3]) + 4])
+    assert "matrix of 24 x 5 (480 bytes), but only 479 bytes follow" in refusal(data[:-1])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_word2vec_binary_cut_short_anywhere_is_refused(pack, refusal):
+    rows = word2vec_binary(WORDS, MATRIX, after=b"")
+    data = pack(rows)
+    for size in range(len(data)):
+        refusal(data[:size])
+    assert "cut short: it ends in word 4 of 4" in refusal(pack(rows[:-1]))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_word2vec_text_that_lacks_rows_or_numbers_is_refused(pack, refusal):
+    lines = TEXT.splitlines(keepends=True)
+    assert "promises 4 words in its first line and holds 3" in refusal(pack(b"".join(lines[:-1])))
+    assert "line 5: expected a word and 5 numbers" in refusal(pack(TEXT.rsplit(b" ", 1)[0]))
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if "gzip" in name])
+def test_a_gzip_file_cut_short_anywhere_is_refused(name, refusal):
+    data = FORMATS[name](WORDS, MATRIX)
+    for size in range(2, len(data)):
+        assert "damaged gzip file" in refusal(data[:size])
+
+
+def test_a_gzip_file_with_a_flipped_bit_is_refused(refusal):
+    data = bytearray(gzip.compress(GLOVE))
+    data[-6] ^= 1  # of the checksum
+    assert "damaged gzip file" in refusal(bytes(data))
+
+
+# -- lies ----------------------------------------------------------------------------------
+
+BILLION = 10**9
+
+
+LIES = [
+    ({"n_entries": BILLION}, "claims 1,000,000,000 words"),
+    ({"n_entries": -4}, "claims -4 words"),
+    ({"n_entries": 0}, "claims 0 words"),
+    ({"n_rows": BILLION}, "claims a matrix of 1,000,000,000 x 5"),
+    ({"n_rows": 2**61}, "claims a matrix of 2,305,843,009,213,693,952 x 5"),
+    ({"n_rows": 23}, "its matrix is 23 x 5, .* 4 words, 20 buckets and 5 dimensions"),
+    ({"n_rows": -1}, "its matrix is -1 x 5"),
+]
+LIES += [(lie | {"magic": False}, telling) for lie, telling in LIES]
+LIES += [({"n_pruned": BILLION}, "header"), ({"version": 13}, "format version 13 is unknown")]  # only new files say it
+
+
+@pytest.mark.parametrize(("lie", "telling"), LIES, ids=str)
+def test_a_fasttext_header_that_lies_is_found_out(lie, telling, refusal):
+    assert_tells(refusal(fasttext_bytes(WORDS, NGRAM_ROWS, 20, **lie)), telling)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("data", [TEXT, BINARY], ids=["text", "binary"])
+@pytest.mark.parametrize("header", [b"1000000000 5", b"4 999999999", b"0 5", b"4 0", b"999999999999999999 999999999"])
+def test_a_word2vec_header_that_lies_is_found_out(header, data, pack, refusal):
+    message = refusal(pack(header + data[data.index(b"\n") :]))
+    words, dim = map(int, header.split())
+    assert f"claims {words:,} words of {dim:,} dimensions in its first line, which cannot be" in message
+
+
+@pytest.mark.parametrize("data", [TEXT, BINARY], ids=["text", "binary"])
+def test_a_lie_that_a_gzip_file_could_hold_costs_no_more_than_the_file(data, refusal):
+    lie = b"20000 5" + data[data.index(b"\n") :]
+    message = refusal(gzip.compress(lie))
+    assert "20,000" in message
+
+
+# -- bad rows ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    "line",
+    [b"three 1 2 3 4", b"three 1 2 x 4 5", b"three", b"three 1 2 3 4 5,", b"\x00\xff\x80", b"three\t1\t2\t3\t4\t5"],
+)
+@pytest.mark.parametrize(("data", "number"), [(GLOVE, 3), (TEXT, 4)], ids=["GloVe", "word2vec"])
+def test_a_malformed_line_is_named_by_its_number(data, number, line, pack, refusal):
+    lines = data.splitlines()
+    lines[number - 1] = line
+    message = refusal(pack(b"\n".join(lines)))
+    assert message.startswith(f", line {number}: expected a word and 5 numbers, got {line!r}"[:-1])
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if "fastText" not in name])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_with_nan_or_infinity_is_refused_by_row_and_word(value, name, refusal):
+    matrix = MATRIX.copy()
+    matrix[1, 2] = value
+    assert "row 1 (word 'два') holds NaN or infinity" in refusal(FORMATS[name](WORDS, matrix))
+
+
+@pytest.mark.parametrize("magic", [True, False])
+@pytest.mark.parametrize(
+    "use",
+    [
+        wb.Prune(n_words=2).fit_transform,
+        wb.PQ(2, n_bits=1).fit_transform,
+        wb.SQ().fit_transform,
+        wb.Chain([wb.Prune(n_words=2), wb.SQ()]).fit_transform,
+        lambda v: v.most_similar("one"),
+        lambda v: v.to_gensim(),
+    ],
+    ids=["Prune", "PQ", "SQ", "Chain", "most_similar", "to_gensim"],
+)
+def test_nan_in_a_fasttext_model_is_refused_at_the_first_pass_by_row_and_word(use, magic, tmp_path):
+    rows = NGRAM_ROWS.copy()
+    rows[1, 2] = np.nan
+    path = tmp_path / "model"
+    path.write_bytes(fasttext_bytes(WORDS, rows, 20, magic=magic))
+    with pytest.raises(ValueError, match=r"^row 1 \(word 'два'\) holds NaN or infinity; [^\n]*$"):
+        use(wb.load(path))
+
+
+def test_nan_in_an_ngram_is_refused_before_it_spreads(tmp_path):
+    rows = NGRAM_ROWS.copy()
+    rows[4:, 0] = np.nan
+    path = tmp_path / "model"
+    path.write_bytes(fasttext_bytes(WORDS, rows, 20))
+    for step in (wb.Prune(n_ngrams=3), wb.PQ(2, n_bits=1), wb.SQ()):
+        with pytest.raises(ValueError, match="holds NaN or infinity"):
+            step.fit_transform(wb.load(path))
+
+
+# -- damaged artefacts ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory):
+    """The bytes of a small file of ours with words, n-grams and scales."""
+    small = wb.Chain([wb.Prune(6, 20), wb.SQ()]).fit_transform(made_fasttext(20, 100, 4))
+    return small.save(tmp_path_factory.mktemp("artefact") / "small").read_bytes()
+
+
+def rewritten(artefact, change):
+    """The file with its metadata, or its arrays' entries, changed by `change(about, header)`."""
+    start = 8 + int.from_bytes(artefact[:8], "little")
+    header = json.loads(artefact[8:start])
+    about = json.loads(header["__metadata__"]["workbench"])
+    change(about, header)
+    header["__metadata__"]["workbench"] = json.dumps(about)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + artefact[start:]
+
+
+def test_an_artefact_cut_short_anywhere_is_refused(artefact, refusal):
+    for size in range(len(artefact)):
+        refusal(artefact[:size])
+    assert "is not a whole .safetensors file" in refusal(artefact[:-1])
+
+
+def test_an_artefact_with_bytes_to_spare_is_refused(artefact, refusal):
+    assert "is not a whole .safetensors file" in refusal(artefact + b"\0")
+
+
+@pytest.mark.parametrize("version", [2, 999, "1", None])
+def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
+    message = refusal(rewritten(artefact, lambda about, _: about.update(format_version=version)))
+    assert f"has format version {version}, this workbench reads 1" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "telling"),
+    [
+        (lambda about, _: about.pop("storage"), "storage"),
+        (lambda about, _: about.pop("subwords"), "subwords"),
+        (lambda about, _: about["storage"].update(kind="hologram"), "'hologram'"),
+        (lambda about, _: about["subwords"].update(min_n=9), "min_n=9"),
+        (lambda about, _: about["subwords"].update(surprise=1), "surprise"),
+        (lambda about, _: about.update(subwords=None), "n-gram"),
+        (lambda _, header: header.update({"vocab.words": header.pop("vocab.text")}), "text"),
+        (lambda _, header: header["vocab.text"].update(dtype="I8"), "I8"),
+        (lambda _, header: header["storage.words.matrix"].update(shape=[4, 6]), "6 rows|4 rows|scale"),
+    ],
+)
+def test_an_artefact_whose_header_does_not_fit_is_refused(change, telling, artefact, refusal):
+    message = refusal(rewritten(artefact, change))
+    assert "is damaged" in message
+    assert_tells(message, telling)
+
+
+def test_a_flipped_bit_among_the_words_is_noticed(artefact, refusal):
+    start = 8 + int.from_bytes(artefact[:8], "little")
+    first, last = json.loads(artefact[8:start])["vocab.text"]["data_offsets"]
+    for place in range(start + first, start + last):
+        damaged = bytearray(artefact)
+        damaged[place] ^= 16
+        assert "is damaged" in refusal(bytes(damaged))
+
+
+def test_a_rewritten_artefact_without_changes_opens(artefact, tmp_path):
+    """So what the tests above see is the change and not the rewriting."""
+    (tmp_path / "same").write_bytes(rewritten(artefact, lambda about, header: None))
+    assert len(wb.load(tmp_path / "same")) == 6

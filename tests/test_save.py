@@ -1,0 +1,165 @@
+"""One file, written whole or not at all, and mapped when it is opened."""
+
+import json
+import mmap
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain
+from safetensors.numpy import load_file
+
+import workbench as wb
+from workbench import artefact
+
+MODELS = {
+    "plain": made_plain(),
+    "raw n-grams": made_fasttext(),
+    "pruned": wb.Prune(300, 300).fit_transform(made_fasttext()),
+    "float16": wb.Chain([wb.Prune(300, 300), wb.SQ()]).fit_transform(made_fasttext()),
+    "codes": wb.Chain([wb.Prune(300, 301), wb.PQ(5, 5)]).fit_transform(made_fasttext()),
+    "words that are not UTF-8": wb.Vectors.from_arrays(["caf\udce9", "\u2028", ""], np.eye(3)),
+}
+WORDS = ["unseen", "ласт"]
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return MODELS[request.param]
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A file that is there already."""
+    return MODELS["plain"].save(tmp_path / "model.safetensors")
+
+
+def assert_same(v, w):
+    assert v.words == w.words
+    np.testing.assert_array_equal(v.matrix(), w.matrix())
+    np.testing.assert_array_equal(v.get_vectors(WORDS, missing="nan"), w.get_vectors(WORDS, missing="nan"))
+
+
+def named_arrays(v):
+    """All arrays of a model, by the names they have in its file."""
+    parts = {"storage": v.storage, "vocab": v.vocab, "subwords": v.vocab.subwords}
+    return {f"{part}.{name}": a for part, of in parts.items() if of is not None for name, a in of.arrays().items()}
+
+
+# -- the file ------------------------------------------------------------------------------
+
+
+def test_the_same_vectors_make_the_same_bytes(model, tmp_path):
+    first, second = model.save(tmp_path / "first"), model.save(tmp_path / "second")
+    again = wb.load(first).save(tmp_path / "again")
+    assert first.read_bytes() == second.read_bytes() == again.read_bytes()
+
+
+def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, tmp_path):
+    meta = {"recipe": [{"step": "SQ", "on": "all"}], "provenance": {"source": "x", "source_bytes": 1}}
+    turned = {"provenance": {"source_bytes": 1, "source": "x"}, "recipe": [{"on": "all", "step": "SQ"}]}
+    a, b = (wb.Vectors(plain.vocab, plain.storage, m).save(tmp_path / n) for m, n in ((meta, "a"), (turned, "b")))
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_the_size_is_known_to_the_byte_without_saving(model, tmp_path):
+    assert artefact.file_bytes(model) == model.save(tmp_path / "model").stat().st_size
+
+
+def test_safetensors_own_reader_finds_the_same_arrays(model, tmp_path):
+    theirs, ours = load_file(model.save(tmp_path / "model")), named_arrays(model)
+    assert theirs.keys() == ours.keys()
+    for name, array in ours.items():
+        assert theirs[name].dtype == array.dtype
+        np.testing.assert_array_equal(theirs[name], array)
+
+
+def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
+    data = MODELS["float16"].save(tmp_path / "model").read_bytes()
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    about = json.loads(metadata.pop("workbench"))
+    assert metadata == {}
+    assert about["format_version"] == 1
+    assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
+    assert about["meta"]["provenance"] == {"source": "made up"}
+
+
+def test_opening_maps_the_file_and_copies_no_matrix(model, tmp_path):
+    v = wb.load(model.save(tmp_path / "model"))
+    for name, array in v.storage.arrays().items():
+        assert array.flags.aligned, name  # in the file too, so that reading is fast
+        assert not array.flags.writeable, name
+        while isinstance(array, np.ndarray):
+            array = array.base
+        assert isinstance(array, mmap.mmap), name
+
+
+# -- saving over a file --------------------------------------------------------------------
+
+
+def test_missing_folders_are_made_and_a_folder_is_not_overwritten(plain, tmp_path):
+    plain.save(tmp_path / "new" / "folder" / "model")
+    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
+        plain.save(tmp_path / "new")
+
+
+def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
+    path = model.save(tmp_path / "model")
+    mapped = wb.load(path)
+    mapped.save(path)
+    assert_same(wb.load(path), model)
+    fewer = mapped.head(2)
+    fewer.save(path)
+    assert_same(wb.load(path), fewer)
+    assert_same(mapped, model)  # still reads the file that it was opened from
+
+
+def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(old, fasttext):
+    resource = pytest.importorskip("resource", reason="limits the size of files; not on Windows")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (artefact.file_bytes(fasttext) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            fasttext.save(old)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert_same(wb.load(old), MODELS["plain"])
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_facts_that_json_cannot_hold_leave_the_old_file_and_no_other(old, plain):
+    with pytest.raises(TypeError, match="JSON"):
+        wb.Vectors(plain.vocab, plain.storage, {"recipe": [object()]}).save(old)
+    assert_same(wb.load(old), MODELS["plain"])
+    assert list(old.parent.iterdir()) == [old]
+
+
+CHILD = """
+import sys
+import numpy as np
+import workbench as wb
+
+matrix = np.ones((50_000, 400), np.float32)
+wb.Vectors.from_arrays([str(i) for i in range(len(matrix))], matrix).save(sys.argv[1])
+"""
+
+
+def test_a_killed_save_leaves_the_old_file_whole(old):
+    unfinished = []
+    for delay in (0, 0, 0.01, 0.02, 0.04):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(old)])
+        while child.poll() is None and not (beside := list(old.parent.glob(".*.part"))):
+            pass
+        time.sleep(delay)
+        child.kill()
+        child.wait()
+        if beside := list(old.parent.glob(".*.part")):
+            unfinished.append(beside[0].stat().st_size)
+            beside[0].unlink()
+            assert_same(wb.load(old), MODELS["plain"])
+        else:  # the child was faster; then the new file is whole
+            assert len(wb.load(old).matrix()) == 50_000
+            MODELS["plain"].save(old)
+    assert any(size < 80e6 for size in unfinished)
