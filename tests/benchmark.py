@@ -58,11 +58,11 @@ N_LOOKUPS, BATCH = 2_000, 500
 
 def main() -> None:
     """Read the command line; run one part after another and print its tables."""
-    data = os.environ.get("WORKBENCH_TEST_DATA")
+    data = os.environ.get("WORKBENCH_TEST_DATA") or None
     parser = argparse.ArgumentParser(description="Measure the workbench beside its peers.")
     parser.add_argument("--model", type=Path, default=data and Path(data, "models/ru_ruslit_sg_100d.bin"))
     parser.add_argument("--text", type=Path, default=data and Path(data, "data/text/ru_ruslit.tokens.txt.gz"))
-    parser.add_argument("--repeats", type=int, default=3, help="of parts A and C (default 3); part B has 2 more")
+    parser.add_argument("--repeats", type=int, default=3, help="of A1, A3 and C (default 3); A2 and B have 2 more")
     parser.add_argument("--parts", default="ABC", help="which parts to run, such as AC")
     parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -87,16 +87,21 @@ def main() -> None:
 
 def is_there(part: str, path: Path | None, option: str) -> bool:
     """Whether a part has the file it needs; says so where it has not."""
-    if path is None or not path.exists():
+    if path is None or not path.is_file():
         print(f"\nPart {part} is left out: give {option} PATH, or set WORKBENCH_TEST_DATA ({path} is absent).")
         return False
     return True
 
 
 def environment(threads: int = THREADS) -> dict[str, str]:
-    """The environment of a job: the same number of threads for every library, no progress bars."""
+    """The environment of a job: the same number of threads for every library, no progress bars.
+
+    OpenMP's threads sleep while they wait. By default they spin, which on a machine that others
+    use too made faiss's training take up to four times as long.
+    """
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA")
-    return os.environ | {f"{name}_NUM_THREADS": str(threads) for name in libraries} | {"TQDM_DISABLE": "1"}
+    settings = {f"{name}_NUM_THREADS": str(threads) for name in libraries}
+    return os.environ | settings | {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
 
 
 def run_job(name: str, threads: int = THREADS, **arguments: Any) -> dict:
@@ -182,18 +187,18 @@ def part_a(repeats: int) -> None:
             compared("mean squared error", by_side(runs, "mse"), "{:.6f}", better=None),
         ],
         [
-            f"Normal numbers of variance 1, seed 0; the same {N_TRAIN:,} training rows; {repeats} repeats, with another "
-            f"seed of k-means each. The workbench's error is {excess(by_side(runs, 'mse'))} of faiss's. `PQ.transform` "
-            "checks for NaN and builds the storage, too. `transposed` is after `sync_transposed_centroids`, a layout "
-            "that faiss offers and does not use by itself. faiss has loops of its own for 2, 4 and 8 columns a "
-            f"subvector and none for 3, see A2. It is compiled with: {job['compiled']}."
+            f"Normal numbers of variance 1, seed 0; the same {N_TRAIN:,} training rows; {repeats} repeats, each "
+            f"with another seed of k-means. The workbench's error is {excess(by_side(runs, 'mse'))} of faiss's. "
+            "`PQ.transform` checks for NaN and builds the storage, too. `transposed` is after "
+            "`sync_transposed_centroids`, a layout that faiss offers and does not use by itself. faiss encodes 2, 4 "
+            f"and 8 columns a subvector with loops made for them, but not 3: see A2. Its build: {job['compiled']}."
         ],
     )
     print_table(
         f"A2. Encoding {N_ROWS // 5:,} x {DIM} with the same codebooks on both sides, {THREADS} threads, ms",
         ("columns a subvector", "workbench", "faiss", "ratio", "faiss, transposed", "ratio", "codes that agree"),
-        [width_row(width) for width in run_job("pq_widths", repeats=repeats)["widths"]],
-        [f"Ratios are faiss over workbench. {repeats} repeats; codebooks of one iteration."],
+        [width_row(width) for width in run_job("pq_widths", repeats=repeats + 2)["widths"]],
+        [f"Ratios are faiss over workbench. {repeats + 2} repeats; codebooks of one iteration."],
     )
     runs = run_job("pq_compress_fasttext", threads=1, repeats=repeats)["runs"]
     print_table(
@@ -437,7 +442,7 @@ def part_b(model: Path, repeats: int) -> None:
         [
             f"A fresh process each time, {repeats} of each in turn, the file in the page cache. gensim reads the whole "
             "file and works out every word's vector while it opens; the workbench maps the file, so its third row "
-            "includes loading the compiled kernels and adding up n-grams."
+            "includes loading the kernels from numba's cache and adding up n-grams."
         ],
     )
     print_table(
