@@ -341,3 +341,50 @@ def test_a_rewritten_artefact_without_changes_opens(artefact, tmp_path):
     """So what the tests above see is the change and not the rewriting."""
     (tmp_path / "same").write_bytes(rewritten(artefact, lambda about, header: None))
     assert len(wb.load(tmp_path / "same")) == 6
+
+
+@pytest.mark.parametrize("metadata", ["not json", "[]", "3", "null", '"x"'])
+def test_metadata_that_is_no_json_object_is_damage(metadata, artefact, refusal):
+    start = 8 + int.from_bytes(artefact[:8], "little")
+    header = json.loads(artefact[8:start]) | {"__metadata__": {"workbench": metadata}}
+    text = json.dumps(header).encode()
+    assert "is damaged" in refusal(struct.pack("<Q", len(text)) + text + artefact[start:])
+
+
+def test_a_number_of_buckets_that_the_file_does_not_hold_is_found_out(artefact, refusal):
+    assert "is damaged" in refusal(rewritten(artefact, lambda about, _: about["subwords"].update(n_buckets=10**9)))
+
+
+# -- found by breaking the readers -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    "line", [b"one 1.1 x.3 3.1 4.1 5.1", b"one\t1.1\t2.3\t3.1\t4.1\t5.1", b"one 1.1 2.1", b""], ids=repr
+)
+def test_a_word2vec_text_whose_first_row_is_bad_is_not_taken_for_binary(line, pack, refusal):
+    lines = TEXT.splitlines()
+    lines[1] = line
+    assert refusal(pack(b"\n".join(lines))).startswith(", line 2: expected a word and 5 numbers")
+
+
+def test_a_number_of_pruned_ngrams_that_the_file_cannot_hold_is_found_out(refusal):
+    assert "pruned" in refusal(fasttext_bytes(WORDS, NGRAM_ROWS, 20, n_pruned=2**62))
+
+
+@pytest.mark.parametrize("n_words", [1, 100])
+def test_very_long_ngrams_in_a_header_take_no_memory(n_words, tmp_path):
+    made_fasttext().get_vectors(["unseen"] * n_words)  # compiles, which takes memory once
+    (tmp_path / "model").write_bytes(fasttext_bytes(WORDS, NGRAM_ROWS, 20, 2, 2**31 - 1))
+    v = wb.load(tmp_path / "model")
+    tracemalloc.start()
+    v.get_vectors(["unseen", ""] * n_words, missing="nan")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6
+
+
+def test_what_a_gzip_file_holds_is_named(refusal):
+    assert "gunzip" in refusal(gzip.compress(fasttext_bytes(WORDS, NGRAM_ROWS, 20)))
+    assert "is empty" in refusal(gzip.compress(b""))
+    assert "pickle" in refusal(gzip.compress(pickle.dumps({})))

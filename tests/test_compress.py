@@ -10,6 +10,7 @@ from workbench import kernels
 from workbench.compress.prune import bucket_shares
 from workbench.compress.refit import conjugate_gradients
 from workbench.evaluate.fidelity import cosines
+from workbench.storage import Dense, Stacked
 from workbench.vocab import is_for_fitting, made_up_words
 
 
@@ -199,6 +200,15 @@ def test_parameters_that_make_no_sense_are_refused(plain, step, trouble):
 def test_too_few_rows_for_the_centroids_are_refused(plain):
     with pytest.raises(ValueError, match="256 centroids need as many rows"):
         wb.PQ(4).fit_transform(plain.head(200))
+
+
+@pytest.mark.parametrize("step", [wb.PQ(3, on="words"), wb.SQ(on="words")], ids=repr)
+def test_nan_is_refused_by_the_number_of_its_row(fasttext, step):
+    matrix = fasttext.storage.words.matrix.copy()
+    matrix[13, 1] = np.nan
+    broken = fasttext.with_storage(Stacked(Dense(matrix), fasttext.storage.ngrams))
+    with pytest.raises(ValueError, match="word row 13 "):
+        step.fit_transform(broken)
 
 
 # -- SQ ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import mmap
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -163,3 +164,11 @@ def test_a_killed_save_leaves_the_old_file_whole(old):
             assert len(wb.load(old).matrix()) == 50_000
             MODELS["plain"].save(old)
     assert any(size < 80e6 for size in unfinished)
+
+
+def test_threads_that_save_to_one_path_never_publish_half_a_file(tmp_path):
+    v = wb.Vectors.from_arrays([str(i) for i in range(5_000)], np.ones((5_000, 200)))
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(lambda: wb.load(v.save(tmp_path / "model"))) for _ in range(16)]
+    assert all(len(future.result()) == len(v) for future in done)
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]

@@ -11,9 +11,10 @@ from typing import Any
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = _parser()
-    args, args.rest = parser.parse_known_args(arguments)
-    if args.rest and args.command is not lab:
-        parser.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown and args.command is not lab:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    args.rest = unknown
     try:
         return args.command(args)
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ one after another. The header's metadata has one key, ``workbench``, whose value
 import json
 import math
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,10 @@ def load(path: str | Path) -> Vectors:
         raise ValueError(f"{path} is not a whole .safetensors file: {error}") from error
     if KEY not in metadata:
         raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
-    about = json.loads(metadata[KEY])
+    try:
+        about = dict(json.loads(metadata[KEY]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged: its {KEY!r} metadata is no JSON object") from error
     if about.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {about.get('format_version')}, this workbench reads {FORMAT_VERSION}; "
@@ -88,6 +92,8 @@ def load(path: str | Path) -> Vectors:
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:
+    if not isinstance(about["meta"], dict):
+        raise TypeError(f"meta is a {type(about['meta']).__name__}")
     subwords = None
     if about["subwords"] is not None:
         subwords = Subwords.restore(within(arrays, "subwords"), about["subwords"])
@@ -140,7 +146,7 @@ def _mapped(path: str | Path) -> dict[str, np.ndarray]:
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` only once it is whole and on the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(beside, "wb") as file:
             yield file

@@ -11,12 +11,13 @@ import threading
 import numba
 import numpy as np
 
-from .subwords import fill_buckets
+from . import subwords
 
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
 
-_fill_buckets = numba.njit(cache=True)(fill_buckets)
+fill_buckets = numba.njit(cache=True)(subwords.fill_buckets)
+most_lengths = numba.njit(cache=True)(subwords.most_lengths)
 
 
 def _locked(kernel):
@@ -45,13 +46,16 @@ def ngram_buckets(data, ends, min_n, max_n, n_buckets):
     indptr : (n_words + 1,) int64 array
     values : int32 array
     """
-    values = np.empty(len(data) * (max_n - min_n + 1), np.int32)
+    longest = 0
+    for i in range(len(ends)):
+        longest = max(longest, ends[i] - (ends[i - 1] if i else 0))
+    values = np.empty(len(data) * most_lengths(min_n, max_n, longest), np.int32)
     indptr = np.zeros(len(ends) + 1, np.int64)
     start = 0
     for i in range(len(ends)):
         word = data[start : ends[i]]
         at = indptr[i]
-        indptr[i + 1] = at + _fill_buckets(word, min_n, max_n, n_buckets, values[at:])
+        indptr[i + 1] = at + fill_buckets(word, min_n, max_n, n_buckets, values[at:])
         start = ends[i]
     return indptr, values[: indptr[-1]].copy()
 

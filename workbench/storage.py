@@ -167,6 +167,8 @@ class Coded(Storage):
         self.packed, self.codebooks, self.spans = packed, codebooks, spans
         self.n_bits = n_bits
         self.shape = (len(packed), dim)
+        self._flat = np.asarray(codebooks).reshape(-1)
+        self._width, self._column = np.int64(width), np.arange(width)
         self._code_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])  # (width,)
         columns = np.concatenate([np.arange(start, stop) for start, stop in spans])
         self._side_by_side = np.array_equal(columns, np.arange(dim))
@@ -178,9 +180,9 @@ class Coded(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
-        width = self.codebooks.shape[1]
-        places = codes[:, self._code_of].astype(np.intp) * width + np.arange(width)
-        picked = np.asarray(self.codebooks).reshape(-1).take(places)  # (n, width)
+        places = codes[:, self._code_of] * self._width  # (n, width), where each entry is in the flat codebooks
+        places += self._column
+        picked = self._flat.take(places)
         if self._side_by_side:
             return picked
         out = np.zeros((len(codes), self.shape[1]), np.float32)

@@ -43,6 +43,11 @@ def fill_buckets(data, min_n, max_n, n_buckets, out):
     return count
 
 
+def most_lengths(min_n, max_n, n_bytes):
+    """How many lengths of n-grams a word of so many bytes can have: bounds memory, whatever `max_n` is."""
+    return max(min(max_n, n_bytes) - min_n + 1, 0)
+
+
 class Subwords:
     """Hashed character n-grams and the matrix row that each bucket has, if it still has one.
 
@@ -69,8 +74,11 @@ class Subwords:
         bucket_to_row: np.ndarray | None = None,
         raw: bool = False,
     ):
-        if not 1 <= min_n <= max_n or n_buckets < 1:
-            raise ValueError(f"expected 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}")
+        whole = all(isinstance(number, int) for number in (min_n, max_n, n_buckets))
+        if not whole or not 1 <= min_n <= max_n or n_buckets < 1:
+            raise ValueError(
+                f"expected whole numbers, 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}"
+            )
         if bucket_to_row is not None and bucket_to_row.shape != (n_buckets,):
             raise ValueError(
                 f"bucket_to_row must have one entry for each of the {n_buckets} buckets, "
@@ -109,7 +117,7 @@ class Subwords:
 
         lengths, values = [0], []
         for data in encoded:
-            out = np.empty(len(data) * (self.max_n - self.min_n + 1), np.int32)
+            out = np.empty(len(data) * most_lengths(self.min_n, self.max_n, len(data)), np.int32)
             count = fill_buckets(data, self.min_n, self.max_n, self.n_buckets, out)
             lengths.append(count)
             values.append(out[:count])
@@ -152,6 +160,8 @@ class Subwords:
         """Rebuild from what `arrays` and `params` gave."""
         table = arrays.get("bucket_to_row")
         if "alive" in arrays:
+            if len(arrays["alive"]) != -(-params["n_buckets"] // 8):
+                raise ValueError(f"{params['n_buckets']} buckets need a bit each, got {len(arrays['alive'])} bytes")
             alive = np.unpackbits(arrays["alive"], count=params["n_buckets"]).astype(bool)
             table = np.where(alive, np.cumsum(alive, dtype=np.int32) - np.int32(1), np.int32(-1))
         return cls(bucket_to_row=table, **params)

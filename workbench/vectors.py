@@ -146,9 +146,12 @@ class Vectors:
         KeyError
             If a word is not in the vocabulary and none of its n-grams survives.
         """
-        if isinstance(words, str):
+        if not isinstance(words, str):
+            return self.get_vectors(words)
+        index = self.key_to_index.get(words)
+        if index is None:
             return self.get_vectors([words])[0]
-        return self.get_vectors(words)
+        return self._known(np.array([index]))[0]
 
     def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
         """Vectors of many words: (n, dim) float32.
@@ -374,13 +377,13 @@ class Vectors:
         return f"<table><caption>Vectors</caption><tbody>{rows}</tbody></table>"
 
 
-def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0) -> None:
-    """Refuse NaN and infinity, naming the first row and its word (or n-gram row, without words)."""
+def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
+    """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
     if np.isfinite(block).all():
         return
     at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
     of = f" (word {printable(words[at])!r})" if words else ""
-    raise ValueError(f"row {at}{of} holds NaN or infinity; mend or remove it before loading")
+    raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

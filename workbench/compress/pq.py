@@ -3,7 +3,6 @@
 import numpy as np
 
 from ..storage import Coded, Storage, pack_codes
-from ..vectors import check_finite
 from .base import check_int
 from .values import ValueStep, finite_blocks
 
@@ -68,20 +67,22 @@ class PQ(ValueStep):
         rng = np.random.default_rng([self.random_state, ("words", "ngrams").index(which)])
         chosen = rng.permutation(n)[: n_entries * POINTS_A_CENTROID]
         sample = part.rows(chosen)
-        check_finite(sample, ())
+        if not np.isfinite(sample).all():
+            for _ in finite_blocks(part, which):  # names the first such row
+                pass
         edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), self.n_subvectors)])
         spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
         codebooks = sample[:n_entries].copy()
         kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
         return codebooks, spans
 
-    def _encode(self, part: Storage, learned: tuple[np.ndarray, np.ndarray]) -> Storage:
+    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, np.ndarray]) -> Storage:
         from .. import kernels
 
         codebooks, spans = learned
         n, dim = part.shape
         codes = np.empty((n, len(spans)), np.uint8)
-        for start, block in finite_blocks(part):
+        for start, block in finite_blocks(part, which):
             codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
         return Coded(pack_codes(codes, self.n_bits), codebooks, spans, dim, self.n_bits)
 

@@ -96,6 +96,6 @@ def ngram_norms(v: Vectors) -> np.ndarray:
     """Euclidean length of each n-gram row: (n_rows,) float32. NaN and infinity are refused."""
     norms = []
     for start, block in v.ngrams[1].blocks():
-        check_finite(block, (), start)
+        check_finite(block, (), start, "n-gram row")
         norms.append(np.linalg.norm(block, axis=1))
     return np.concatenate(norms) if norms else np.empty(0, np.float32)

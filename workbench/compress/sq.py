@@ -35,12 +35,12 @@ class SQ(ValueStep):
         if isinstance(part, Coded):
             raise ValueError(f"{self!r} would make codes larger: use it in the place of PQ, not after it")
         largest = np.zeros(part.shape[1], np.float32)
-        for _, block in finite_blocks(part):
+        for _, block in finite_blocks(part, which):
             np.maximum(largest, np.abs(block).max(axis=0), out=largest)
         _, exponent = np.frexp(largest)
         return np.ldexp(np.float32(1), exponent).astype(np.float32)  # (dim,), |value / scale| < 1
 
-    def _encode(self, part: Storage, learned: np.ndarray) -> Storage:
+    def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
         matrix = np.empty(part.shape, np.float16)
         for start, block in part.blocks():
             matrix[start : start + len(block)] = block / learned

@@ -32,7 +32,7 @@ class ValueStep(Step):
         """What is learned from one part of the storage."""
         raise NotImplementedError
 
-    def _encode(self, part: Storage, learned: Any) -> Storage:
+    def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
         """One part of the storage in its new form."""
         raise NotImplementedError
 
@@ -47,7 +47,7 @@ class ValueStep(Step):
 
     def _transform(self, v: Vectors) -> Vectors:
         v = self._prepared(v)
-        new = {which: self._encode(part, self.learned_[which]) for which, part in self._parts(v).items()}
+        new = {which: self._encode(part, which, self.learned_[which]) for which, part in self._parts(v).items()}
         words = new.get("words", v.storage.words)
         if v.storage.ngrams is None:
             return v.with_storage(words)
@@ -62,8 +62,8 @@ class ValueStep(Step):
         return {which: s for which, s in parts.items() if s is not None and self.on in ("all", which)}
 
 
-def finite_blocks(part: Storage) -> Iterator[tuple[int, np.ndarray]]:
-    """`Storage.blocks`, refusing NaN and infinity by row."""
+def finite_blocks(part: Storage, which: str) -> Iterator[tuple[int, np.ndarray]]:
+    """`Storage.blocks`, refusing NaN and infinity by row of the ``"words"`` or ``"ngrams"``."""
     for start, block in part.blocks():
-        check_finite(block, (), start)
+        check_finite(block, (), start, {"words": "word row", "ngrams": "n-gram row"}[which])
         yield start, block

@@ -57,6 +57,9 @@ def load(source: str | Path) -> Vectors:
         if head.startswith(GZIP):
             with opened(path) as file:
                 head = file.read(HEAD)
+            _refuse(path, head)
+            if fasttext.looks_like(head):
+                raise ValueError(f"{path} is a gzipped fastText model; gunzip it, for the .bin is mapped, not read")
         for reader in READERS.values():
             if reader.looks_like(head):
                 return reader.load(path)

@@ -84,6 +84,8 @@ def _read_head(data: mmap.mmap) -> tuple[list[str], np.ndarray, Subwords | None,
         )
     words, counts, at = _read_words(data, at, n_entries, n_words)
     if is_new:
+        if 8 * n_pruned > len(data) - at:
+            raise ValueError(f"its header claims {n_pruned:,} pruned n-grams, which cannot be in {len(data):,} bytes")
         at += 8 * max(n_pruned, 0)
         if struct.unpack_from("<?", data, at)[0]:
             raise ValueError("it is quantised (.ftz); the original .bin is needed, or export vectors as text")

@@ -9,8 +9,13 @@ from .text import opened, parse_row, read_rows, vectors_from_rows
 def looks_like(head: bytes) -> bool:
     """Whether the first line is a word and two numbers at least. `head` must hold that line."""
     line = head.split(b"\n", 1)[0]
-    dim = len(line.split()) - 1
+    dim = dimensions(line)
     return dim >= 2 and parse_row(line, dim) is not None
+
+
+def dimensions(line: bytes) -> int:
+    """Numbers in a line whose word has no space; the word itself may be empty."""
+    return len(line.rstrip().split(b" ")) - 1
 
 
 def load(path: Path) -> Vectors:
@@ -22,6 +27,6 @@ def load(path: Path) -> Vectors:
         If a row has another number of values, naming its line.
     """
     with opened(path) as file:
-        dim = len(file.readline().split()) - 1
+        dim = dimensions(file.readline())
         file.seek(0)
         return vectors_from_rows(read_rows(file, path, dim), path, dim)

@@ -34,7 +34,8 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
     if len(numbers) != dim:
         return None
     try:
-        return word, np.array(numbers).astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused later, by row and word
+            return word, np.array(numbers).astype(np.float32)
     except ValueError:
         return None
 

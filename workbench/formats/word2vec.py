@@ -11,6 +11,7 @@ from .text import GZIP, Rows, opened, parse_row, read_rows, vectors_from_rows
 
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
 
 
 def looks_like(head: bytes) -> bool:
@@ -32,9 +33,12 @@ def load(path: Path) -> Vectors:
         n_words, dim = int(header[1]), int(header[2])
         _check_claims(path, n_words, dim)
         start = file.tell()
-        first_line = file.read(64 * dim + 4096).split(b"\n", 1)[0]
+        head = file.read(64 * dim + 4096)
+        first_line = head.split(b"\n", 1)[0]
         file.seek(start)
         is_text = parse_row(first_line, dim) is not None
+        if not is_text and not CONTROL.search(head):
+            raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
         rows = read_rows(file, path, dim, 2) if is_text else _binary_rows(file, path, n_words, dim)
         return vectors_from_rows(rows, path, dim, expected=n_words)
 
