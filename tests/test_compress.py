@@ -75,6 +75,12 @@ def test_strength_trades_dropped_words_for_unseen_ones(builtin):
     assert error_of(loose, builtin, unseen) > error_of(firm, builtin, unseen)
 
 
+def test_ngrams_that_no_target_uses_stay_finite_without_a_prior(fasttext):
+    pruned = wb.Prune(650, 1_000).fit_transform(fasttext)
+    loose = wb.Refit(strength=0, n_unseen=0).fit_transform(pruned, fasttext)
+    assert np.isfinite(loose.storage.ngrams.rows(slice(None))).all()
+
+
 def test_unseen_targets_help_unseen_words(builtin):
     pruned = wb.Prune(3_000, 5_000).fit_transform(builtin)
     unseen = made_up_words(builtin.words, 2_000, fitting=False, seed=9)
@@ -110,7 +116,7 @@ def test_conjugate_gradients_solve_the_ridge_problem():
     means = rng.random((60, 20)) * (rng.random((60, 20)) < 0.3)
     errors = rng.normal(size=(60, 4))
     exact = np.linalg.solve(means.T @ means + 0.1 * np.eye(20), means.T @ errors)
-    found = conjugate_gradients(csr_array(means.astype(np.float32)), errors.astype(np.float32), np.float32(0.1), 60)
+    found = conjugate_gradients(csr_array(means.astype(np.float32)), errors.astype(np.float32), np.float32(0.1), 15)
     np.testing.assert_allclose(found, exact, atol=5e-3)
 
 
