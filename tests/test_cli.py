@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.__main__ import main
+from workbench.__main__ import _value, main
 
 
 def test_info_says_what_is_in_a_file(fasttext, tmp_path, capsys):
@@ -20,6 +20,14 @@ def test_trouble_is_one_line_on_stderr_and_a_status(tmp_path, capsys):
     assert shown.err.startswith("workbench: ")
     assert shown.err.count("\n") == 1
     assert main(["report", str(tmp_path / "gone.ipynb")]) == 2
+
+
+def test_parameters_are_literals_paths_or_strings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.bin").touch()
+    texts = {"3": 3, "['a', 'b']": ["a", "b"], '["a"]': ["a"], "builtin:en": "builtin:en", "None": None}
+    assert {text: _value(text) for text in texts} == texts
+    assert _value("model.bin") == str(tmp_path / "model.bin")  # notebooks run elsewhere
 
 
 def test_without_a_command_the_usage_is_shown(capsys):

@@ -98,6 +98,19 @@ def test_made_up_words_for_fitting_and_for_scoring_never_meet(builtin):
     assert not (fitting | scoring) & set(builtin.words)
 
 
+@pytest.mark.parametrize("refit", [wb.Refit(n_unseen=0), wb.Refit(unseen_weight=0)], ids=repr)
+def test_refit_with_nothing_to_fit_leaves_ngrams_as_they_are(fasttext, refit):
+    pruned = wb.Prune(n_ngrams=1_000).fit_transform(fasttext)
+    refitted = refit.fit_transform(pruned, fasttext)
+    np.testing.assert_array_equal(refitted.storage.ngrams.rows(slice(None)), pruned.storage.ngrams.rows(slice(None)))
+
+
+@pytest.mark.parametrize("refit", [wb.Refit(strength=float("nan")), wb.Refit(unseen_weight=-1)], ids=repr)
+def test_weights_that_make_no_sense_are_refused(fasttext, refit):
+    with pytest.raises(ValueError, match="0 or more, and finite"):
+        refit.fit(fasttext, reference=fasttext)
+
+
 def test_refit_alone_needs_the_original(fasttext):
     pruned = wb.Prune(300, 200).fit_transform(fasttext)
     with pytest.raises(ValueError, match="reference="):
@@ -252,7 +265,7 @@ def test_a_recipe_survives_json_and_the_file(fasttext, tmp_path):
     assert wb.from_json(wb.load(tmp_path / "m").meta["recipe"]) == chain
 
 
-@pytest.mark.parametrize("recipe", [{"step": "os.system"}, {"step": "PQ", "command": 1}, [{}]])
+@pytest.mark.parametrize("recipe", [{"step": "os.system"}, {"step": "ValueStep"}, {"step": "PQ", "command": 1}, [{}]])
 def test_a_recipe_with_unknown_names_is_refused(recipe):
     with pytest.raises(ValueError, match=r"unknown step|no parameter"):
         wb.from_json(recipe)
@@ -264,6 +277,33 @@ def test_steps_are_estimators_that_scikit_learn_can_clone():
     assert wb.PQ().set_params(n_bits=4).n_bits == 4
     with pytest.raises(ValueError, match="no parameter 'bits'"):
         wb.PQ().set_params(bits=4)
+
+
+def test_numbers_from_numpy_are_as_good_as_pythons(plain, tmp_path):
+    small = wb.PQ(np.int64(4), n_bits=np.uint8(5)).fit_transform(plain)
+    small.save(tmp_path / "m")
+    assert wb.from_json(small.meta["recipe"]) == wb.Chain([wb.PQ(4, n_bits=5)])
+
+
+def test_a_step_that_was_not_fitted_says_so(plain):
+    with pytest.raises(ValueError, match="call fit first"):
+        wb.PQ(4).transform(plain)
+
+
+def test_prune_fitted_on_one_vocabulary_is_not_applied_to_another(plain):
+    with pytest.raises(ValueError, match="fitted on 700 words, got 100"):
+        wb.Prune(50).fit(plain).transform(plain.head(100))
+
+
+def test_a_chain_takes_steps_and_says_so(plain):
+    with pytest.raises(TypeError, match="takes a list of steps"):
+        wb.Chain([wb.Refit]).fit_transform(plain)
+
+
+def test_pruning_all_ngrams_leaves_words_that_can_be_quantised(fasttext):
+    small = wb.Chain([wb.Prune(300, 0), wb.PQ(4)]).fit_transform(fasttext)
+    assert small.can_embed(small.words[0])
+    assert not small.can_embed("unseenest")
 
 
 def test_a_fitted_chain_transforms_as_it_did_when_fitted(fasttext):

@@ -173,6 +173,8 @@ def test_a_step_that_cannot_pay_refuses_in_one_line_that_names_it(name, step):
         ([wb.Prune(300, 300), wb.PQ(4), wb.SQ()], "in the place of PQ"),
         ([wb.Prune(300, 300), wb.PQ(3), wb.PQ(12)], "larger"),
         ([wb.Prune(300, 300), wb.SQ(on="ngrams"), wb.Refit()], "before PQ and SQ"),
+        ([wb.PQ(4, on="words"), wb.PQ(4, on="ngrams")], "belong before those with on='words'"),
+        ([wb.SQ(on="words"), wb.Prune(300, 300)], "belong before those with on='words'"),
     ],
 )
 def test_an_order_that_cannot_pay_is_refused_with_the_order_that_works(steps, advice):

@@ -10,6 +10,7 @@ from workbench.evaluate import fidelity, nearest, overlap, read_pairs, similarit
 from workbench.evaluate.cost import float32_bytes
 from workbench.evaluate.fidelity import choose_unseen
 from workbench.evaluate.similarity import spearman
+from workbench.storage import Dense, Stacked
 from workbench.vocab import is_for_fitting
 
 
@@ -170,9 +171,15 @@ def test_pairs_count_only_where_the_original_knows_both_words(builtin):
     assert found["similarity", "wordsim353"] > 0.4
 
 
+def test_pairs_are_found_as_written_or_in_lower_case():
+    v = wb.Vectors.from_arrays([*"abcdefgh", "Haus"], np.random.default_rng(0).normal(size=(9, 3)))
+    pairs = [("A", "B", 1.0), ("Haus", "c", 2.0), ("haus", "c", 3.0)]
+    assert values(similarity(v, v, {"p": pairs}))["similarity_coverage", "p"] == pytest.approx(2 / 3)
+
+
 def test_a_pair_file_may_use_tabs_commas_and_column_names(tmp_path):
-    (tmp_path / "p").write_text("word1,word2,sim\nA,b,1.5\nc;d;2\n# note\ne\tf\t3\n", encoding="utf-8")
-    assert read_pairs(tmp_path / "p") == [("a", "b", 1.5), ("c", "d", 2.0), ("e", "f", 3.0)]
+    (tmp_path / "p").write_text("# note\nword1,word2,sim\nA,b,1.5\nc;d;2\n# note\ne\tf\t3\n", encoding="utf-8")
+    assert read_pairs(tmp_path / "p") == [("A", "b", 1.5), ("c", "d", 2.0), ("e", "f", 3.0)]
     (tmp_path / "p").write_text("a,b,1\na,b\n", encoding="utf-8")
     with pytest.raises(ValueError, match="line 2"):
         read_pairs(tmp_path / "p")
@@ -195,6 +202,35 @@ def test_the_size_in_float32_counts_the_ngrams_that_are_left(fasttext):
 
 def test_a_model_without_ngrams_has_its_own_size_uncompressed(plain):
     assert float32_bytes(plain) == artefact.file_bytes(plain)
+
+
+def test_words_whose_original_vector_is_zero_have_no_direction_to_lose(plain):
+    matrix = plain.matrix()
+    matrix[::10] = 0
+    v = wb.Vectors.from_arrays(plain.words, matrix, plain.vocab.counts)
+    found = values(fidelity(v, v, []))
+    assert found["fidelity", "kept"] == pytest.approx(1)
+    assert found["fidelity_p5", "kept"] == pytest.approx(1)
+
+
+def test_nan_in_the_original_is_refused_and_not_averaged(fasttext):
+    matrix = fasttext.storage.words.matrix.copy()
+    matrix[5] = np.nan
+    broken = fasttext.with_storage(Stacked(Dense(matrix), fasttext.storage.ngrams))
+    with pytest.raises(ValueError, match=f"row 5 .*{fasttext.words[5]}"):
+        fidelity(broken, fasttext, [])
+
+
+def test_unseen_words_that_cannot_be_scored_are_not_passed_over_in_silence(fasttext, small):
+    with pytest.raises(TypeError, match="list of unseen words, got the string 'word'"):
+        choose_unseen(fasttext, small, "word")
+    with pytest.raises(ValueError, match="none of the 3 unseen words given"):
+        choose_unseen(fasttext, small, fasttext.words[:3])
+
+
+def test_only_models_can_be_compared(fasttext):
+    with pytest.raises(TypeError, match="small must be Vectors, as from load"):
+        wb.scorecard(fasttext, "small.safetensors")
 
 
 def test_models_of_different_dimensions_cannot_be_compared(fasttext):

@@ -9,8 +9,8 @@ import pytest
 
 import workbench as wb
 from workbench.__main__ import main
-from workbench.reports.metrics import Metric, compare, read_baseline
-from workbench.reports.run import run_notebook
+from workbench.reports.metrics import MIME, Metric, compare, read_baseline, write_baseline
+from workbench.reports.run import run_all, run_notebook
 
 
 def notebook(path, *cells: str, markdown: str = "# A lesson"):
@@ -34,7 +34,7 @@ def lesson(tmp_path):
 
 
 def verdict(value: float, baseline: float | None, better: str, tolerance: float = 0.1) -> str:
-    known = {} if baseline is None else {"m": baseline}
+    known = {} if baseline is None else {"m": Metric("m", baseline, tolerance, better)}
     return compare([Metric("m", value, tolerance, better)], known)[0].status
 
 
@@ -50,6 +50,8 @@ def verdict(value: float, baseline: float | None, better: str, tolerance: float 
         (1.15, 1.0, "equal", "moved"),
         (0.85, 1.0, "equal", "moved"),
         (1.0, None, "higher", "no baseline"),
+        (0.9, 1.0, "higher", "ok"),  # just at the tolerance, whatever floating point says
+        (0.9 - 1e-6, 1.0, "higher", "worse"),
     ],
 )
 def test_a_metric_may_stray_by_its_tolerance_and_further_only_the_better_way(value, baseline, better, status):
@@ -59,13 +61,19 @@ def test_a_metric_may_stray_by_its_tolerance_and_further_only_the_better_way(val
 def test_only_ok_and_better_pass():
     statuses = {"ok": 0.95, "better": 1.15, "worse": 0.85}
     for status, value in statuses.items():
-        found = compare([Metric("m", value, 0.1, "higher")], {"m": 1.0})[0]
+        found = compare([Metric("m", value, 0.1, "higher")], {"m": Metric("m", 1.0, 0.1, "higher")})[0]
         assert found.failed == (status == "worse")
 
 
 def test_a_metric_that_is_no_longer_recorded_fails():
-    found = compare([], {"gone": 1.0})
+    found = compare([], {"gone": Metric("gone", 1.0, 0.1, "higher")})
     assert [(v.name, v.status, v.failed) for v in found] == [("gone", "not recorded", True)]
+
+
+@pytest.mark.parametrize("now", [Metric("m", 1.0, 0.5, "higher"), Metric("m", 1.0, 0.1, "lower")])
+def test_changed_terms_fail_since_they_could_hide_a_loss(now):
+    found = compare([now], {"m": Metric("m", 1.0, 0.1, "higher")})[0]
+    assert (found.status, found.failed) == ("terms changed", True)
 
 
 @pytest.mark.parametrize(
@@ -111,12 +119,12 @@ def test_the_command_passes_fails_and_updates(lesson, tmp_path, capsys):
     assert report(tmp_path) == 1  # nothing to compare with yet
     assert "no baseline: quality" in capsys.readouterr().out
     assert report(tmp_path, "--update-baselines") == 0
-    assert "quality: none -> 0.9" in capsys.readouterr().out
+    assert "quality: none -> 0.9 (within 0.01, higher)" in capsys.readouterr().out
     assert report(tmp_path) == 0
     assert report(tmp_path, "-p", "VALUE", "0.8") == 1
     assert "worse: quality = 0.8, baseline 0.9" in capsys.readouterr().out
     assert report(tmp_path, "-p", "VALUE", "0.8", "--no-baselines") == 0
-    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": 0.9}
+    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": Metric("quality", 0.9, 0.01, "higher")}
 
 
 def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesson, tmp_path, capsys):
@@ -128,7 +136,7 @@ def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesso
     assert "RuntimeError: out of &lt;cheese&gt;" in index
     assert "1 of 1 notebooks failed" in index
     assert "out of" in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
-    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": 0.9}
+    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": Metric("quality", 0.9, 0.01, "higher")}
 
 
 def test_pages_show_figures_and_ask_the_network_for_nothing(tmp_path):
@@ -151,12 +159,50 @@ def test_the_index_links_every_page_and_shows_value_baseline_tolerance_and_direc
         assert shown in index
 
 
-def test_a_name_recorded_twice_is_an_error(tmp_path):
-    path = notebook(tmp_path / "lesson.ipynb", "VALUE = 1", RECORDS, RECORDS)
-    with pytest.raises(ValueError, match="'quality' twice"):
-        run_notebook(path, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [
+        (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice"),
+        (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError"),
+        (["VALUE = 1"], "records no metric"),
+    ],
+)
+def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, tmp_path):
+    notebook(tmp_path / "broken.ipynb", *cells)
+    notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", RECORDS)
+    write_baseline(tmp_path / "b" / "lesson.json", [Metric("quality", 0.9, 0.01, "higher")])
+    runs = run_all([tmp_path / "broken.ipynb", tmp_path / "lesson.ipynb"], tmp_path / "out", tmp_path / "b")
+    assert [run.status for run in runs] == ["error", "passed"]
+    assert error in runs[0].error
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_outputs_saved_in_the_source_do_not_count(tmp_path):
+    path = notebook(tmp_path / "lesson.ipynb", "VALUE = 1", "import os; os._exit(1)")
+    data = {MIME: {"name": "m", "value": 1.0, "abs": 0.1, "better": "higher"}}
+    book = nbformat.read(path, as_version=4)
+    book.cells[-1].outputs = [nbformat.v4.new_output("display_data", data)]
+    nbformat.write(book, path)
+    assert run_notebook(path, tmp_path / "out").metrics == []
+
+
+def test_a_baseline_without_its_notebook_is_noticed(lesson, tmp_path, monkeypatch, capsys):
+    (tmp_path / "notebooks" / "baselines").mkdir(parents=True)
+    lesson.rename(tmp_path / "notebooks" / "lesson.ipynb")
+    write_baseline(tmp_path / "notebooks" / "baselines" / "gone.json", [])
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 2
+    assert "gone.json is the baseline of a notebook that is gone" in capsys.readouterr().err
+
+
+def test_a_row_that_another_model_lacks_may_be_skipped_but_its_baseline_still_fails(tmp_path):
+    card = pd.DataFrame({"metric": ["size"], "split": ["all"], "value": [1.0]})
+    wb.record("similarity.simlex999", card, abs=0.1, better="higher", missing="skip")
+    assert compare([], {"s": Metric("s", 1.0, 0.1, "higher")})[0].failed
 
 
 def test_baselines_are_readable_json(lesson, tmp_path):
     report(tmp_path, "--update-baselines")
-    assert json.loads((tmp_path / "baselines" / "lesson.json").read_text()) == {"quality": 0.9}
+    assert json.loads((tmp_path / "baselines" / "lesson.json").read_text()) == {
+        "quality": {"value": 0.9, "abs": 0.01, "better": "higher"}
+    }

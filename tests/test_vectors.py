@@ -61,6 +61,13 @@ def test_head_keeps_the_first_words_and_all_ngrams(fasttext):
     np.testing.assert_array_equal(head.matrix(), fasttext.matrix()[:10])
     np.testing.assert_array_equal(head["unseenest"], fasttext["unseenest"])
     assert len(fasttext.head(10**6)) == len(fasttext)
+    with pytest.raises(ValueError, match="n >= 1, got 0"):
+        fasttext.head(0)
+
+
+def test_taking_a_word_twice_is_refused(fasttext):
+    with pytest.raises(ValueError, match="none twice"):
+        fasttext.take([0, 0, 1])
 
 
 def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():

@@ -1,11 +1,14 @@
 """The command line: ``workbench report | lab | info``."""
 
 import argparse
-import json
+import ast
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .reports.metrics import Metric
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,26 +39,32 @@ def report(args: argparse.Namespace) -> int:
     for path in notebooks:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
+    if not args.notebooks:
+        for orphan in {p.stem for p in args.baselines.glob("*.json")} - {p.stem for p in notebooks}:
+            raise ValueError(f"{args.baselines / orphan}.json is the baseline of a notebook that is gone; delete it")
     baselines = None if args.no_baselines else args.baselines
     before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
-    runs = run_all(notebooks, args.out, baselines, dict(args.parameter), args.update_baselines)
+    runs = run_all(
+        notebooks, args.out, baselines, {name: _value(text) for name, text in args.parameter}, args.update_baselines
+    )
     for run in runs:
         print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""))
         for v in run.verdicts:
             if v.failed:
                 print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
         if args.update_baselines and run.error is None:
-            for name, old, new in _differences(before[run.name], {m.name: m.value for m in run.metrics}):
+            for name, old, new in _differences(before[run.name], {m.name: m for m in run.metrics}):
                 print(f"        {name}: {old} -> {new}")
     print(f"read {args.out / 'index.html'}")
     return int(any(run.failed for run in runs))
 
 
-def _differences(old: dict[str, float], new: dict[str, float]) -> list[tuple[str, str, str]]:
-    """Baselines that changed: name, old value, new value."""
+def _differences(old: dict[str, "Metric"], new: dict[str, "Metric"]) -> list[tuple[str, str, str]]:
+    """Baselines that changed: name, old and new value with its tolerance and direction."""
 
-    def shown(values: dict[str, float], name: str) -> str:
-        return f"{values[name]:.6g}" if name in values else "none"
+    def shown(metrics: dict[str, "Metric"], name: str) -> str:
+        metric = metrics.get(name)
+        return f"{metric.value:.6g} (within {metric.abs:g}, {metric.better})" if metric else "none"
 
     rows = [(name, shown(old, name), shown(new, name)) for name in {**old, **new}]
     return [row for row in rows if row[1] != row[2]]
@@ -93,8 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         default=Path("notebooks/baselines"),
         help="folder of baselines (default: notebooks/baselines)",
     )
-    sub.add_argument("--no-baselines", action="store_true", help="compare with nothing, as for a model of your own")
-    sub.add_argument("--update-baselines", action="store_true", help="make what is recorded the new baselines")
+    choice = sub.add_mutually_exclusive_group()
+    choice.add_argument("--no-baselines", action="store_true", help="compare with nothing, as for a model of your own")
+    choice.add_argument("--update-baselines", action="store_true", help="make what is recorded the new baselines")
     sub.add_argument(
         "-p",
         "--parameter",
@@ -102,8 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar=("NAME", "VALUE"),
-        type=_value,
-        help="set a parameter of the notebooks; may be repeated",
+        help="set a parameter of the notebooks, as in -p SOURCE my.bin -p WORDS \"['king', 'queen']\"; may be repeated",
     )
     sub.set_defaults(command=report)
 
@@ -117,11 +126,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _value(text: str) -> Any:
-    """A parameter as JSON where it is JSON (3, 0.5, true), else as a string."""
+    """A parameter as a Python literal (3, 0.5, True, ['king', 'queen']), else as a string.
+
+    The path of a file that exists becomes absolute, since notebooks run in the output folder.
+    """
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return str(Path(text).resolve()) if Path(text).exists() else text
 
 
 if __name__ == "__main__":

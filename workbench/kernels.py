@@ -16,9 +16,6 @@ from . import subwords
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
 
-fill_buckets = numba.njit(cache=True)(subwords.fill_buckets)
-most_lengths = numba.njit(cache=True)(subwords.most_lengths)
-
 
 def _locked(kernel):
     @functools.wraps(kernel)
@@ -29,35 +26,8 @@ def _locked(kernel):
     return call
 
 
-@_locked
-@numba.njit(cache=True)
-def ngram_buckets(data, ends, min_n, max_n, n_buckets):
-    """Buckets of the n-grams of many words; see `subwords.fill_buckets`.
-
-    Parameters
-    ----------
-    data : uint8 array
-        The marked words in UTF-8, one after another.
-    ends : (n_words,) int64 array
-        Where each word ends in `data`.
-
-    Returns
-    -------
-    indptr : (n_words + 1,) int64 array
-    values : int32 array
-    """
-    longest = 0
-    for i in range(len(ends)):
-        longest = max(longest, ends[i] - (ends[i - 1] if i else 0))
-    values = np.empty(len(data) * most_lengths(min_n, max_n, longest), np.int32)
-    indptr = np.zeros(len(ends) + 1, np.int64)
-    start = 0
-    for i in range(len(ends)):
-        word = data[start : ends[i]]
-        at = indptr[i]
-        indptr[i + 1] = at + fill_buckets(word, min_n, max_n, n_buckets, values[at:])
-        start = ends[i]
-    return indptr, values[: indptr[-1]].copy()
+# Defined beside its plain Python use; numba's cache goes by the file of the definition.
+fill_buckets = _locked(numba.njit(cache=True)(subwords.fill_buckets))
 
 
 @_locked

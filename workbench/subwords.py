@@ -8,44 +8,60 @@ END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-gra
 FEW = 32  # up to so many words, plain Python beats loading the compiled kernels
 
 
-def fill_buckets(data, min_n, max_n, n_buckets, out):
-    """Write the bucket of every character n-gram of one word into `out`; return how many.
+def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
+    """Find the bucket of every character n-gram of some words.
 
-    `data` is the word in UTF-8 with its marks, ``<word>``. Written so that numba compiles this
-    very function for whole vocabularies (`kernels.ngram_buckets`), while a few words at a time
-    run it as plain Python. Each start position extends one FNV-1a hash, character by character.
+    Written so that numba compiles this very function for whole vocabularies (`kernels`), while
+    a few words at a time run it as plain Python. Each start extends one FNV-1a hash, character
+    by character.
 
     Source: fastText, `Dictionary::computeSubwords` and `Dictionary::hash`. Its bytes are
     *signed*, so a byte above 127 sets the upper 24 bits too.
+
+    Parameters
+    ----------
+    data : bytes or uint8 array
+        The words in UTF-8 with their marks, ``<word>``, one after another.
+    ends : (n_words,) int64 array
+        Where each word ends in `data`.
+    min_n, max_n, n_buckets : int
+    indptr : (n_words + 1,) int64 array, written
+        Word ``i`` owns ``values[indptr[i]:indptr[i + 1]]``.
+    values : int32 array, written
+        Long enough: see `most_ngrams`.
     """
-    size = len(data)
     count = 0
-    for start in range(size):
-        if data[start] & 0xC0 == 0x80:  # the middle of a code point
-            continue
-        hashed = 2166136261
-        end = start
-        n = 0
-        while end < size and n < max_n:
-            n += 1
-            first = True
-            while end < size and (first or data[end] & 0xC0 == 0x80):
-                byte = int(data[end])
-                if byte > 127:
-                    byte |= 0xFFFFFF00
-                hashed = ((hashed ^ byte) * 16777619) & 0xFFFFFFFF
-                end += 1
-                first = False
-            a_mark_alone = n == 1 and (start == 0 or end == size)
-            if n >= min_n and not a_mark_alone:
-                out[count] = hashed % n_buckets
-                count += 1
-    return count
+    begin = 0
+    indptr[0] = 0
+    for i in range(len(ends)):
+        stop = ends[i]
+        for start in range(begin, stop):
+            if data[start] & 0xC0 == 0x80:  # the middle of a code point
+                continue
+            hashed = 2166136261
+            end = start
+            n = 0
+            while end < stop and n < max_n:
+                n += 1
+                first = True
+                while end < stop and (first or data[end] & 0xC0 == 0x80):
+                    byte = int(data[end])
+                    if byte > 127:
+                        byte |= 0xFFFFFF00
+                    hashed = ((hashed ^ byte) * 16777619) & 0xFFFFFFFF
+                    end += 1
+                    first = False
+                a_mark_alone = n == 1 and (start == begin or end == stop)
+                if n >= min_n and not a_mark_alone:
+                    values[count] = hashed % n_buckets
+                    count += 1
+        begin = stop
+        indptr[i + 1] = count
 
 
-def most_lengths(min_n, max_n, n_bytes):
-    """How many lengths of n-grams a word of so many bytes can have: bounds memory, whatever `max_n` is."""
-    return max(min(max_n, n_bytes) - min_n + 1, 0)
+def most_ngrams(lengths: list[int], min_n: int, max_n: int) -> int:
+    """The n-grams that words of so many bytes can have: bounds memory, however large `max_n` is."""
+    return sum(length * max(min(max_n, length) - min_n + 1, 0) for length in lengths)
 
 
 class Subwords:
@@ -108,20 +124,18 @@ class Subwords:
         encoded = [
             b"" if word == END_OF_SENTENCE else b"<" + word.encode("utf-8", "surrogateescape") + b">" for word in words
         ]
-        if len(words) > FEW:
+        lengths = [len(data) for data in encoded]
+        data, ends = b"".join(encoded), np.cumsum(lengths, dtype=np.int64)
+        indptr = np.zeros(len(words) + 1, np.int64)
+        values = np.empty(most_ngrams(lengths, self.min_n, self.max_n), np.int32)
+        if len(words) <= FEW:
+            fill_buckets(data, ends, self.min_n, self.max_n, self.n_buckets, indptr, values)
+        else:
             from . import kernels
 
-            ends = np.cumsum([len(e) for e in encoded])
-            text = np.frombuffer(b"".join(encoded), np.uint8)
-            return kernels.ngram_buckets(text, ends, self.min_n, self.max_n, self.n_buckets)
-
-        lengths, values = [0], []
-        for data in encoded:
-            out = np.empty(len(data) * most_lengths(self.min_n, self.max_n, len(data)), np.int32)
-            count = fill_buckets(data, self.min_n, self.max_n, self.n_buckets, out)
-            lengths.append(count)
-            values.append(out[:count])
-        return np.cumsum(lengths), np.concatenate(values) if values else np.empty(0, np.int32)
+            text = np.frombuffer(data, np.uint8)
+            kernels.fill_buckets(text, ends, self.min_n, self.max_n, self.n_buckets, indptr, values)
+        return indptr, values[: indptr[-1]].copy()
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the *surviving* n-grams of each word, ragged as in `buckets`."""

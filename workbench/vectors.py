@@ -134,7 +134,7 @@ class Vectors:
 
     def with_storage(self, storage: Storage, vocab: Vocab | None = None) -> "Vectors":
         """The same words (or those of `vocab`) over another storage, with the same past."""
-        return Vectors(vocab or self.vocab, storage, self.meta)
+        return Vectors(self.vocab if vocab is None else vocab, storage, self.meta)
 
     # -- looking up -----------------------------------------------------------------------
 
@@ -204,10 +204,11 @@ class Vectors:
         lost = lengths == 0
         if missing == "error" and lost.any():
             names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
-            why = "are not in the vocabulary" + (" and none of their n-grams survives" if self.vocab.subwords else "")
+            why = "and none of their n-grams is left" if self.vocab.subwords else "and the model has no n-grams"
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             raise KeyError(
-                f"{len(names)} of the words {why}: {', '.join(map(repr, names[:5]))}"
-                f"{', ...' if len(names) > 5 else ''}. get_vectors(words, missing='zero') fills them in"
+                f"not in the vocabulary, {why}: {', '.join(map(repr, names[:5]))}{more}; "
+                "get_vectors(words, missing='zero') gives zeros for such words"
             )
         means[lost] = 0 if missing == "zero" else np.nan
         return means
@@ -308,13 +309,18 @@ class Vectors:
 
     def take(self, index: np.ndarray) -> "Vectors":
         """Only the words at these positions, in this order; n-grams stay as they are."""
-        vocab, rows = self.vocab.take(np.asarray(index))
+        index = np.asarray(index)
+        if len(index) == 0 or len(np.unique(index)) < len(index):
+            raise ValueError("expected at least one position, and none twice")
+        vocab, rows = self.vocab.take(index)
         words = self.storage.words.take(rows)
         storage = words if self.storage.ngrams is None else Stacked(words, self.storage.ngrams)
         return self.with_storage(storage, vocab)
 
     def head(self, n: int) -> "Vectors":
         """The first `n` words: the most frequent ones, in the files of most tools."""
+        if n < 1:
+            raise ValueError(f"expected n >= 1, got {n}")
         return self.take(np.arange(min(n, len(self))))
 
     def adjusted(self) -> "Vectors":
@@ -322,9 +328,19 @@ class Vectors:
 
         What a step does before it drops or changes n-grams: afterwards those serve unseen words
         only. Returns `self` where it is so already.
+
+        Raises
+        ------
+        ValueError
+            If word rows are compressed already, which this would undo.
         """
         if not self.is_raw:
             return self
+        if not isinstance(self.storage.words, Dense):
+            raise ValueError(
+                f"word rows are {self.storage.words!r} already, and adding their n-grams would turn them back into "
+                "float32: steps that drop or change n-grams belong before those with on='words'"
+            )
         subwords, ngrams = self.ngrams
         vocab = Vocab(self.words, None, self.vocab.counts, subwords.adjusted())
         return self.with_storage(Stacked(Dense(self.matrix()), ngrams), vocab)

@@ -84,6 +84,15 @@ class Vocab:
             rows, row_of = np.unique(self.row_of[index], return_inverse=True)
         return Vocab(words, row_of, counts, self.subwords), rows
 
+    def most_frequent(self, n: int | None) -> np.ndarray:
+        """Positions of the `n` most frequent words (all, with None), in order of position.
+
+        Without counts the first `n`, since most files are sorted.
+        """
+        if n is None or n >= len(self) or self.counts is None:
+            return np.arange(len(self))[:n]
+        return np.sort(np.argsort(-self.counts, kind="stable")[:n])
+
     def with_subwords(self, subwords: Subwords | None) -> "Vocab":
         return Vocab(self.words, self.row_of, self.counts, subwords)
 
@@ -142,10 +151,12 @@ def first_places(words: Sequence[str]) -> np.ndarray | None:
 
 
 def is_for_fitting(word: str) -> bool:
-    """Whether steps may fit on this unseen string: one in eight, by its CRC-32.
+    """Whether steps may fit on this string although no vocabulary has it: one in eight, by CRC-32.
 
     The others are for scoring. Because the string itself decides, no step needs to remember
-    what it was fitted on, and a model that was saved, reloaded or given away keeps the promise.
+    which strings it made up, also when a model was saved, reloaded or given away. Words that a
+    step dropped are another matter: they are known, as long as one scores against the model
+    that the steps began with.
     """
     return zlib.crc32(word.encode("utf-8", "surrogateescape")) % 8 == 0
 

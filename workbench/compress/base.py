@@ -7,7 +7,10 @@ end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 import inspect
 import json
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Self
+
+import numpy as np
 
 from ..vectors import Vectors
 
@@ -18,7 +21,8 @@ class Step:
     """One compression step. Subclasses write `_fit` and `_transform`."""
 
     def __init_subclass__(cls) -> None:
-        STEPS[cls.__name__] = cls
+        if "__init__" in vars(cls):  # else a base of steps
+            STEPS[cls.__name__] = cls
 
     def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
         """Learn from `v`.
@@ -39,8 +43,10 @@ class Step:
         Raises
         ------
         ValueError
-            If the result's arrays would be larger than those of `v`.
+            If the result's arrays would be larger than those of `v`, or before `fit`.
         """
+        if not any(name.endswith("_") for name in vars(self)):
+            raise ValueError(f"{self!r} has learned nothing yet: call fit first")
         out = self._transform(v)
         if out.storage.nbytes > v.storage.nbytes:
             raise ValueError(
@@ -74,6 +80,10 @@ class Step:
         """The constructor's arguments."""
         return {name: getattr(self, name) for name in self._names()}
 
+    def _plain_params(self) -> dict[str, Any]:
+        """The same, with numpy's numbers as Python's."""
+        return {name: x.item() if isinstance(x, np.generic) else x for name, x in self.get_params().items()}
+
     def set_params(self, **params: Any) -> Self:
         """Change arguments; unknown names are refused."""
         for name, value in params.items():
@@ -84,11 +94,11 @@ class Step:
 
     def to_json(self) -> dict:
         """The step as JSON values; `from_json` undoes it."""
-        return {"step": type(self).__name__, **self.get_params()}
+        return {"step": type(self).__name__, **self._plain_params()}
 
     def __repr__(self) -> str:
         """The step as Python code, whole."""
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_params().items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._plain_params().items())})"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_params() == other.get_params()
@@ -120,6 +130,9 @@ class Chain(Step):
         """Fit and apply the steps in turn, with a progress bar."""
         from tqdm.auto import tqdm
 
+        for step in self.steps:
+            if not isinstance(step, Step):
+                raise TypeError(f"Chain takes a list of steps, such as [Prune(n_words=1000)]; {step!r} is none")
         reference = v if reference is None else reference
         with tqdm(self.steps, unit="step", delay=0.5) as bar:
             for step in bar:
@@ -156,7 +169,7 @@ def from_json(recipe: str | dict | list) -> Step:
     if name not in STEPS:
         raise ValueError(f"unknown step {name!r}; known are {', '.join(sorted(STEPS))}")
     if name == "Chain":
-        return Chain([from_json(step) for step in params["steps"]])
+        return Chain([from_json(step) for step in params.get("steps", [])])
     unknown = set(params) - set(STEPS[name]._names())
     if unknown:
         raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}")
@@ -168,6 +181,6 @@ def check_int(step: Step, name: str, low: int, high: int | None = None, optional
     value = getattr(step, name)
     if optional and value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= (high or int(value)):
         span = f"from {low} to {high}" if high is not None else f"of at least {low}"
         raise ValueError(f"{type(step).__name__}: {name} must be a whole number {span}, got {value!r}")

@@ -56,7 +56,7 @@ class PQ(ValueStep):
         from .. import kernels
 
         n, dim = part.shape
-        n_entries = 2**self.n_bits
+        n_entries = 2 ** int(self.n_bits)
         if self.n_subvectors > dim:
             raise ValueError(f"{self!r}: vectors of {dim} dimensions have at most {dim} subvectors")
         if n < n_entries:
@@ -84,7 +84,8 @@ class PQ(ValueStep):
         codes = np.empty((n, len(spans)), np.uint8)
         for start, block in finite_blocks(part, which):
             codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
-        return Coded(pack_codes(codes, self.n_bits), codebooks, spans, dim, self.n_bits)
+        n_bits = int(self.n_bits)
+        return Coded(pack_codes(codes, n_bits), codebooks, spans, dim, n_bits)
 
     def _advice(self, v) -> str:
         return "the codebooks outweigh the rows; take fewer bits, or use SQ"

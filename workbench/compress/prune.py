@@ -33,6 +33,8 @@ class Prune(Step):
     ----------
     words_ : int64 array
         Positions of the words that stay.
+    n_words_in_ : int
+        How many words it was fitted on.
     buckets_ : int64 array or None
         Buckets that stay, in order.
     """
@@ -44,10 +46,15 @@ class Prune(Step):
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         check_int(self, "n_words", 1, optional=True)
         check_int(self, "n_ngrams", 0, optional=True)
-        self.words_ = most_frequent(v, self.n_words)
-        self.buckets_ = None if v.vocab.subwords is None else self._choose_buckets(v, reference or v)
+        self.words_ = v.vocab.most_frequent(self.n_words)
+        self.n_words_in_ = len(v)
+        self.buckets_ = (
+            None if v.vocab.subwords is None else self._choose_buckets(v, v if reference is None else reference)
+        )
 
     def _transform(self, v: Vectors) -> Vectors:
+        if len(v) != self.n_words_in_:
+            raise ValueError(f"Prune was fitted on {self.n_words_in_} words, got {len(v)}")
         if self.buckets_ is None:
             return v.take(self.words_)
         v = v.adjusted()  # dropping n-grams would change known words otherwise
@@ -67,15 +74,6 @@ class Prune(Step):
         weight = shares * ngram_norms(v)[rows]
         best = np.argsort(-weight, kind="stable")[: self.n_ngrams]
         return np.sort(used[best])
-
-
-def most_frequent(v: Vectors, n: int | None) -> np.ndarray:
-    """Positions of the `n` most frequent words, in the order of the vocabulary."""
-    if n is None or n >= len(v):
-        return np.arange(len(v))
-    if v.vocab.counts is None:
-        return np.arange(n)
-    return np.sort(np.argsort(-v.vocab.counts, kind="stable")[:n])
 
 
 def bucket_shares(subwords: Subwords, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..storage import Dense, Stacked
-from ..vectors import Vectors
+from ..vectors import Vectors, check_finite
 from ..vocab import made_up_words
 from .base import Step, check_int
 
@@ -78,7 +78,8 @@ class Refit(Step):
         means, targets = self._equations(v, reference, words, weights)
         before = v.ngrams[1].rows(slice(None))  # (n_rows, dim)
         now = means @ before
-        start = before * np.float32(np.vdot(now, targets) / max(np.vdot(now, now), 1e-12))
+        square = np.vdot(now, now)
+        start = before * np.float32(np.vdot(now, targets) / square if square > 0 else 1)
         bound = self.strength * means.power(2).sum() / max(means.shape[1], 1)
         step = conjugate_gradients(means, targets - means @ start, np.float32(bound), self.n_iter)
         self.ngrams_ = start + step
@@ -95,8 +96,8 @@ class Refit(Step):
         check_int(self, "n_unseen", 0)
         check_int(self, "n_iter", 1)
         check_int(self, "random_state", 0)
-        if self.strength < 0 or self.unseen_weight < 0:
-            raise ValueError(f"{self!r}: strength and unseen_weight must not be negative")
+        if not (0 <= self.strength < np.inf and 0 <= self.unseen_weight < np.inf):
+            raise ValueError(f"{self!r}: strength and unseen_weight must be 0 or more, and finite")
         if v.storage.ngrams is None:
             raise ValueError("Refit re-fits n-grams, and this model has none; leave it out")
         if not isinstance(v.storage.ngrams, Dense):
@@ -119,6 +120,7 @@ class Refit(Step):
         from scipy.sparse import csr_array
 
         targets = reference.get_vectors(words, missing="zero")  # (n, dim)
+        check_finite(targets, words)
         norms = np.linalg.norm(targets, axis=1)
         subwords, ngrams = v.ngrams
         indptr, rows = subwords.rows(words)

@@ -59,7 +59,7 @@ class ValueStep(Step):
 
     def _parts(self, v: Vectors) -> dict[str, Storage]:
         parts = {"words": v.storage.words, "ngrams": v.storage.ngrams}
-        return {which: s for which, s in parts.items() if s is not None and self.on in ("all", which)}
+        return {which: s for which, s in parts.items() if s is not None and len(s) and self.on in ("all", which)}
 
 
 def finite_blocks(part: Storage, which: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..vectors import Vectors
+from ..vectors import Vectors, check_finite
 from ..vocab import is_for_fitting, made_up_words
 from .table import interval, row
 
@@ -46,6 +46,7 @@ def fidelity(
         Rows ``fidelity`` (mean cosine), ``fidelity_weighted`` (by word count), ``fidelity_p5``
         (5th percentile), ``norm_ratio`` (median of length over original length) and
         ``coverage`` (share of words that have a vector; one that has none counts as cosine 0).
+        Words whose original vector is zero have no direction to keep and are left out.
     """
     rng = np.random.default_rng(random_state)
     rows = []
@@ -64,24 +65,30 @@ def _rows(original, small, words, split, how, counts, seed) -> list[dict]:
     if not words:
         return []
     before, after, covered = _both(original, small, words)
+    has_direction = np.linalg.norm(before, axis=1) > 0
+    before, after, covered = before[has_direction], after[has_direction], covered[has_direction]
+    counts = None if counts is None else counts[has_direction]
+    if not len(before):
+        return []
     cosine = cosines(before, after)
     sampled = not how.startswith("exact")
-    out = [row("fidelity", split, cosine.mean(), how, len(words), interval(cosine, seed) if sampled else None)]
+    out = [row("fidelity", split, cosine.mean(), how, len(cosine), interval(cosine, seed) if sampled else None)]
     if counts is not None and counts.sum() > 0:
-        out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(words)))
-    out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(words)))
+        out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(cosine)))
+    out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(cosine)))
     lengths, original_lengths = np.linalg.norm(after, axis=1), np.linalg.norm(before, axis=1)
     usable = covered & (original_lengths > 0)
     if usable.any():
         ratio = np.median(lengths[usable] / original_lengths[usable])
         out.append(row("norm_ratio", split, ratio, how, int(usable.sum())))
-    out.append(row("coverage", split, covered.mean(), how, len(words)))
+    out.append(row("coverage", split, covered.mean(), how, len(cosine)))
     return out
 
 
 def _both(original: Vectors, small: Vectors, words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors before and after, (n, dim), zeros for none; and which words the small model covers."""
     before = original.get_vectors(words, missing="zero")
+    check_finite(before, words)
     after = small.get_vectors(words, missing="nan")
     covered = ~np.isnan(after[:, 0])
     return before, np.nan_to_num(after, copy=False), covered
@@ -102,7 +109,14 @@ def choose_unseen(
         for others made-up words (half of one joined to half of another).
     n : int
         At most so many.
+
+    Raises
+    ------
+    ValueError
+        If none of the given words can serve.
     """
+    if isinstance(unseen, str):
+        raise TypeError(f"expected a list of unseen words, got the string {unseen!r}")
     if original.vocab.subwords is None:
         return [], "no n-grams"
     if unseen is None and original.meta.get("provenance", {}).get("source") == "builtin:en":
@@ -118,6 +132,11 @@ def choose_unseen(
         for w in dict.fromkeys(unseen)
         if w not in original and w not in small and not is_for_fitting(w) and original.can_embed(w)
     ]
+    if unseen and how == "given words" and not fresh:
+        raise ValueError(
+            f"none of the {len(unseen)} unseen words given can be scored: they are in a vocabulary, have no n-gram "
+            "in the original, or are among the one in eight that steps may be fitted on"
+        )
     if len(fresh) > n:
         rng = np.random.default_rng(random_state)
         fresh = [fresh[i] for i in np.sort(rng.choice(len(fresh), n, replace=False))]

@@ -50,6 +50,9 @@ def scorecard(
     """
     from tqdm.auto import tqdm
 
+    for name, v in (("original", original), ("small", small)):
+        if not isinstance(v, Vectors):
+            raise TypeError(f"{name} must be Vectors, as from load(), got {type(v).__name__}")
     if original.dim != small.dim:
         raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
     fresh, unseen_how = choose_unseen(original, small, unseen, random_state=random_state)

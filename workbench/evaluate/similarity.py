@@ -20,8 +20,8 @@ FEWEST = 20  # pairs; a correlation over fewer says nothing
 def read_pairs(path: str | Path) -> Pairs:
     """Word pairs with a person's score from a text file.
 
-    A pair a line, split at tabs, commas or semicolons; lines that begin with ``#`` and a line
-    of column names are passed over.
+    A pair a line, split at tabs, commas or semicolons; lines that begin with ``#``, and column
+    names before the first pair, are passed over.
 
     Raises
     ------
@@ -35,9 +35,9 @@ def read_pairs(path: str | Path) -> Pairs:
                 continue
             fields = re.split(r"[\t,;]", line.strip())
             try:
-                pairs.append((fields[0].lower(), fields[1].lower(), float(fields[2])))
+                pairs.append((fields[0], fields[1], float(fields[2])))
             except (IndexError, ValueError) as error:
-                if number == 1 and len(fields) > 2:  # the column names
+                if not pairs and len(fields) > 2:  # the column names
                     continue
                 raise ValueError(
                     f"{path}, line {number}: expected two words and a score, got {line.strip()[:60]!r}"
@@ -60,8 +60,8 @@ def similarity(
 ) -> pd.DataFrame:
     """Spearman correlation of cosines with people's scores, before and after.
 
-    Pairs count whose words are both in the original's vocabulary, the same on both sides; a
-    word that the small model cannot embed has cosine 0 to every other.
+    Pairs count whose words are both in the original's vocabulary (in lower case, where not as
+    written), the same on both sides; a word that the small model cannot embed has cosine 0 to every other.
 
     Parameters
     ----------
@@ -80,12 +80,18 @@ def similarity(
     rows = []
     for name, given in (english_pairs() if pairs is None else pairs).items():
         listed = given if isinstance(given, list) else read_pairs(given)
-        usable = [pair for pair in listed if pair[0] in original and pair[1] in original]
+        spelled = [(_spelling(original, a), _spelling(original, b), score) for a, b, score in listed]
+        usable = [pair for pair in spelled if pair[0] in original and pair[1] in original]
         share = len(usable) / max(len(listed), 1)
         rows.append(row("similarity_coverage", name, share, "exact", len(listed)))
         if len(usable) >= FEWEST:
             rows += _compare(original, small, name, usable, random_state)
     return pd.DataFrame(rows)
+
+
+def _spelling(v: Vectors, word: str) -> str:
+    """The word as `v` has it: as written, or else in lower case."""
+    return word if word in v else word.lower()
 
 
 def _compare(original: Vectors, small: Vectors, name: str, pairs: Pairs, seed: int) -> list[dict]:

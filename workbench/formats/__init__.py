@@ -37,6 +37,11 @@ def load(source: str | Path) -> Vectors:
         If the file is empty, damaged, in an unknown format, or one that can run code when
         opened (a pickle).
     """
+    if not isinstance(source, str | Path):
+        raise TypeError(
+            f"expected a path or 'builtin:en', got {type(source).__name__}; for vectors in memory there is "
+            "Vectors.from_arrays(words, matrix, counts)"
+        )
     if str(source).startswith("builtin:"):
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
@@ -74,8 +79,9 @@ def _refuse(path: Path, head: bytes) -> None:
         raise ValueError(f"{path} is empty")
     if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         raise ValueError(
-            f"{path} is a Python pickle, which can run code when opened, so it is not opened; "
-            "in gensim, save it with save_word2vec_format(path, binary=True) and load that"
+            f"{path} is a Python pickle, which can run code when opened, so it is not opened; in gensim, save a "
+            "FastText model with gensim.models.fasttext.save_facebook_model(model, path), which keeps its n-grams, "
+            "others with model.wv.save_word2vec_format(path, binary=True), and load that"
         )
     if head.startswith(b"PK\x03\x04"):
         raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")

@@ -28,9 +28,9 @@ section { margin-top: 2.5rem; }
 </style>
 </head>
 <body>
-<h1>Report: {{ n_failed }} of {{ runs | length }} notebooks failed</h1>
-<p>Made {{ made }}. Each metric may stray from its baseline by its tolerance; further than that it
-must go the better way.</p>
+<h1>Report: {{ verdict }}</h1>
+<p>Made {{ made }}. A metric may be worse than its baseline by its tolerance at most; better is
+always fine.</p>
 {% for run in runs %}
 <section>
 <h2>{{ mark(run.status) }} <a href="{{ run.name }}.html">{{ run.title }}</a></h2>
@@ -70,12 +70,14 @@ def write_index(runs: list["Run"], out: Path) -> Path:
     """Write ``index.html`` into `out`; it links the notebooks' pages and needs no network."""
     from jinja2 import Environment
 
+    n_failed = sum(run.failed for run in runs)
+
     html = (
         Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
         .from_string(TEMPLATE)
         .render(
             runs=runs,
-            n_failed=sum(run.failed for run in runs),
+            verdict=f"{n_failed} of {len(runs)} notebooks failed" if n_failed else f"all {len(runs)} notebooks passed",
             made=time.strftime("%Y-%m-%d %H:%M"),
             mark=lambda status: MARKS.get(status, "✗"),
             number=lambda x: "" if x is None else f"{x:.6g}",

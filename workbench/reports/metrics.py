@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 MIME = "application/vnd.workbench.metric+json"
 WORDS = {"higher": "higher is better", "lower": "lower is better", "equal": "should not move"}
-FAILED = ("worse", "moved", "no baseline", "not recorded")
+FAILED = ("worse", "moved", "terms changed", "no baseline", "not recorded")
+ROUNDING = 1e-9  # of the baseline: a value exactly at its tolerance passes
 
 Better = Literal["higher", "lower", "equal"]
 
@@ -44,7 +45,14 @@ class Verdict:
         return self.status in FAILED
 
 
-def record(name: str, value: "Real | pd.DataFrame", *, abs: float, better: Better) -> None:
+def record(
+    name: str,
+    value: "Real | pd.DataFrame",
+    *,
+    abs: float,
+    better: Better,
+    missing: Literal["error", "skip"] = "error",
+) -> None:
     """Record a metric in the output of this notebook's cell, for the report to hold against its baseline.
 
     Parameters
@@ -58,6 +66,10 @@ def record(name: str, value: "Real | pd.DataFrame", *, abs: float, better: Bette
     better : {"higher", "lower", "equal"}
         The way it may go freely. "equal" bounds both ways.
 
+    missing : {"error", "skip"}
+        What to do where the scorecard has no such row, as with another model's word pairs. A
+        metric that has a baseline fails the report all the same.
+
     Outside a notebook this only checks.
 
     Raises
@@ -67,6 +79,8 @@ def record(name: str, value: "Real | pd.DataFrame", *, abs: float, better: Bette
     ValueError
         If the number is not finite, or `abs` or `better` make no sense.
     """
+    if not isinstance(value, Real) and missing == "skip" and _rows(name, value).empty:
+        return
     number = float(value) if isinstance(value, Real) else _from_card(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name} is {number}; a recorded metric must be a finite number")
@@ -77,9 +91,14 @@ def record(name: str, value: "Real | pd.DataFrame", *, abs: float, better: Bette
     _show(Metric(name, number, abs, better))
 
 
-def _from_card(name: str, card: "pd.DataFrame") -> float:
+def _rows(name: str, card: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that ``metric.split`` names."""
     metric, _, split = name.rpartition(".")
-    rows = card[(card["metric"] == metric) & (card["split"] == split)]
+    return card[(card["metric"] == metric) & (card["split"] == split)]
+
+
+def _from_card(name: str, card: "pd.DataFrame") -> float:
+    rows = _rows(name, card)
     if len(rows) != 1:
         known = ", ".join(f"{m}.{s}" for m, s in zip(card["metric"], card["split"], strict=True))
         raise KeyError(f"the scorecard has {len(rows)} rows named {name!r}; it has {known}")
@@ -118,35 +137,42 @@ def recorded(notebook: "NotebookNode") -> list[Metric]:
     return list(found.values())
 
 
-def compare(metrics: list[Metric], baseline: dict[str, float]) -> list[Verdict]:
-    """Hold metrics against `baseline`, both ways: what was not recorded fails too."""
-    verdicts = [
-        Verdict(m.name, m.value, baseline.get(m.name), m.abs, m.better, _status(m, baseline.get(m.name)))
-        for m in metrics
-    ]
-    names = {m.name for m in metrics}
-    gone = [Verdict(name, None, value, None, None, "not recorded") for name, value in baseline.items()]
-    return verdicts + [v for v in gone if v.name not in names]
+def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]:
+    """Hold metrics against `baseline`, both ways: what was not recorded fails too.
+
+    A changed tolerance or direction fails as well, for it could hide a loss.
+    """
+    verdicts = []
+    for metric in metrics:
+        old = baseline.get(metric.name)
+        value = None if old is None else old.value
+        verdicts.append(Verdict(metric.name, metric.value, value, metric.abs, metric.better, _status(metric, old)))
+    names = {metric.name for metric in metrics}
+    gone = [m for m in baseline.values() if m.name not in names]
+    return verdicts + [Verdict(m.name, None, m.value, m.abs, m.better, "not recorded") for m in gone]
 
 
-def _status(metric: Metric, baseline: float | None) -> str:
-    if baseline is None:
+def _status(metric: Metric, old: Metric | None) -> str:
+    if old is None:
         return "no baseline"
-    gain = metric.value - baseline
-    if abs(gain) <= metric.abs:
+    if (metric.abs, metric.better) != (old.abs, old.better):
+        return "terms changed"
+    gain = metric.value - old.value
+    if abs(gain) <= metric.abs + ROUNDING * abs(old.value):
         return "ok"
     if metric.better == "equal":
         return "moved"
     return "better" if (gain > 0) == (metric.better == "higher") else "worse"
 
 
-def read_baseline(path: Path) -> dict[str, float]:
-    """Name and value of each metric; empty where there is no file yet."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def read_baseline(path: Path) -> dict[str, Metric]:
+    """The metrics of an earlier run by name; empty where there is no file yet."""
+    values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {name: Metric(name, **terms) for name, terms in values.items()}
 
 
 def write_baseline(path: Path, metrics: list[Metric]) -> None:
-    """Make these metrics the baseline, six digits each."""
+    """Make these metrics, with their tolerances and directions, the baseline."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {m.name: float(f"{m.value:.6g}") for m in metrics}
+    values = {m.name: {"value": m.value, "abs": m.abs, "better": m.better} for m in metrics}
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -54,6 +54,7 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
         raise ValueError(f"{path} has no parameter named {', '.join(sorted(unknown))}")
     run = Run(path.stem, title_of(nbformat.read(path, as_version=4), path.stem))
     executed = out / path.name
+    executed.unlink(missing_ok=True)  # what an older run left must not be taken for this one's
     start = time.perf_counter()
     try:
         papermill.execute_notebook(
@@ -61,9 +62,14 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
         )
     except PapermillExecutionError as error:
         run.error = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    except Exception as error:  # a kernel that died or is not installed: the other notebooks still run
+        run.error = f"{type(error).__name__}: {error}"
     run.seconds = time.perf_counter() - start
-    notebook = nbformat.read(executed, as_version=4)
-    run.metrics = recorded(notebook)
+    notebook = nbformat.read(executed if executed.exists() else path, as_version=4)
+    try:
+        run.metrics = recorded(notebook) if executed.exists() else []
+    except ValueError as error:
+        run.error = run.error or str(error)
     (out / f"{path.stem}.html").write_text(page(notebook, run.title), encoding="utf-8")
     return run
 
@@ -95,6 +101,8 @@ def run_all(
         if baselines is not None:
             file = baselines / f"{path.stem}.json"
             run.verdicts = compare(run.metrics, read_baseline(file))
+            if not run.verdicts:
+                run.error = run.error or "the notebook records no metric"
             if update and run.error is None:
                 write_baseline(file, run.metrics)
                 run.verdicts = compare(run.metrics, read_baseline(file))

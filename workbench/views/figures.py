@@ -18,6 +18,7 @@ STATUS = {  # colour, and the mark beside the word
     "lost": (RED, "\N{MULTIPLICATION SIGN}"),
     "gained": (GREEN, "\N{BLACK UP-POINTING TRIANGLE}"),
 }
+LONGEST = 14  # characters of a word in the neighbours figure
 SPLITS = ("kept", "dropped", "unseen", "all")
 
 
@@ -125,15 +126,21 @@ def _draw_neighbours(axis: "Axes", word: str, rows: pd.DataFrame) -> None:
     for side, (column, align) in enumerate((("rank_before", "right"), ("rank_after", "left"))):
         for entry in rows[rows[column].notna()].itertuples():
             color, mark = STATUS[entry.status]
-            text = f"{entry.neighbour} {mark}" if side == 0 else f"{mark} {entry.neighbour}"
+            name = _short(entry.neighbour)
+            text = f"{name} {mark}" if side == 0 else f"{mark} {name}"
             axis.text(side, getattr(entry, column), text, ha=align, va="center", color=color, fontsize=10)
     for entry in rows[rows["status"] == "kept"].itertuples():
         axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
     n_before = int(rows["rank_before"].notna().sum())
     n_kept = int((rows["status"] == "kept").sum())
-    axis.set(xlim=(-1.1, 2.1), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
-    axis.set_title(f"{word}: {n_kept} of {n_before} kept", fontsize=12)
+    axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
+    axis.set_title(f"{_short(word)}: {n_kept} of {n_before} kept", fontsize=12)
     axis.set_yticks(range(1, n_before + 1))
     axis.set_ylabel("rank")
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
+
+
+def _short(word: str) -> str:
+    """A word that fits its column."""
+    return word if len(word) <= LONGEST else word[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..compress.prune import most_frequent
 from ..evaluate.fidelity import cosines
 from ..evaluate.neighbours import nearest
 from ..vectors import Vectors
@@ -22,7 +21,7 @@ def umap_maps(
 ) -> pd.DataFrame:
     """Maps of the most frequent words in both models by UMAP (McInnes, Healy and Melville, 2018).
 
-    Both are drawn from exact k-nearest graphs. The second starts where the first ended, so that
+    Both are drawn from exact k-nearest graphs. The second starts from the first, so that
     a word that moved has moved because its neighbours changed, or by chance: not because UMAP
     turned or mirrored the picture.
 
@@ -37,15 +36,17 @@ def umap_maps(
     Returns
     -------
     DataFrame
-        ``word``, ``x_before``, ``y_before``, ``x_after``, ``y_after``, ``cosine`` (to the
+        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_after``, ``y_after``, ``cosine`` (to the
         original vector), ``in_vocabulary`` (of the small model). Its ``attrs`` hold
         ``trust_before`` and ``trust_after``: trustworthiness (Venna and Kaski, 2001), the share
         of a map's neighbours that one can believe, exact over the mapped words.
     """
-    words = [original.words[i] for i in most_frequent(original, n_words)]
-    words = [word for word in words if small.can_embed(word)]
-    if len(words) <= n_neighbors:
-        raise ValueError(f"a map needs more than {n_neighbors} words, got {len(words)}")
+    index = original.vocab.most_frequent(n_words)
+    if original.vocab.counts is not None:
+        index = index[np.argsort(-original.vocab.counts[index], kind="stable")]
+    words = [original.words[i] for i in index if small.can_embed(original.words[i])]
+    if len(words) <= 2 * n_neighbors:
+        raise ValueError(f"a map needs more than {2 * n_neighbors} words that both models have, got {len(words)}")
     before, after = original.get_vectors(words), small.get_vectors(words)
     first = _umap(original, words, before, "pca", n_neighbors, random_state)
     second = _umap(small, words, after, first, n_neighbors, random_state)
@@ -100,26 +101,29 @@ def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> "Figure"
     labels : list of str, optional
         Words to name in both maps; by default 25 spread over the map.
     """
+    from matplotlib.patheffects import withStroke
+
     figure, axes = new_figure(12, 5.6, 2)
     named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
-    low = float(np.percentile(frame["cosine"], 2))
+    low, high = np.percentile(frame["cosine"], [5, 95])
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
         for known, marker in ((True, "o"), (False, "^")):
             group = frame[frame["in_vocabulary"] == known]
             if group.empty:
                 continue
             points = axis.scatter(
-                group[f"x_{side}"], group[f"y_{side}"], c=group["cosine"], vmin=low, vmax=1, cmap="cividis",
+                group[f"x_{side}"], group[f"y_{side}"], c=group["cosine"], vmin=low, vmax=high, cmap="cividis",
                 s=9, marker=marker, linewidths=0, label="own row" if known else "rebuilt from n-grams",
             )  # fmt: skip
         for entry in named.itertuples():
-            axis.annotate(entry.word, (getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")), fontsize=8)
+            place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
+            axis.annotate(entry.word, place, fontsize=9, path_effects=[withStroke(linewidth=3, foreground="white")])
         trust = frame.attrs.get(f"trust_{side}")
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
         axis.set(xlabel="UMAP 1 (no unit)", ylabel="UMAP 2 (no unit)", xticks=[], yticks=[])
     if frame["in_vocabulary"].nunique() > 1:
         axes[0].legend(fontsize=9)
-    figure.colorbar(points, ax=axes, label="cosine to the original vector", extend="min", shrink=0.8)
+    figure.colorbar(points, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
     return figure
 
 
