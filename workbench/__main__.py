@@ -43,7 +43,8 @@ def report(args: argparse.Namespace) -> int:
         for orphan in {p.stem for p in args.baselines.glob("*.json")} - {p.stem for p in notebooks}:
             raise ValueError(f"{args.baselines / orphan}.json is the baseline of a notebook that is gone; delete it")
     baselines = None if args.no_baselines else args.baselines
-    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
+    updated = notebooks if args.update_baselines else []
+    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in updated}
     runs = run_all(
         notebooks, args.out, baselines, {name: _value(text) for name, text in args.parameter}, args.update_baselines
     )

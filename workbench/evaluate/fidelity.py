@@ -62,36 +62,31 @@ def fidelity(
 
 def _rows(original, small, words, split, how, counts, seed) -> list[dict]:
     """The rows of one split."""
-    if not words:
+    before, after, defined = _both(original, small, words)
+    if not defined.any():
         return []
-    before, after, covered = _both(original, small, words)
-    has_direction = np.linalg.norm(before, axis=1) > 0
-    before, after, covered = before[has_direction], after[has_direction], covered[has_direction]
-    counts = None if counts is None else counts[has_direction]
-    if not len(before):
-        return []
+    counts = None if counts is None else counts[defined]
+    covered = ~np.isnan(after[:, 0])
+    np.nan_to_num(after, copy=False)
     cosine = cosines(before, after)
     sampled = not how.startswith("exact")
     out = [row("fidelity", split, cosine.mean(), how, len(cosine), interval(cosine, seed) if sampled else None)]
     if counts is not None and counts.sum() > 0:
         out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(cosine)))
     out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(cosine)))
-    lengths, original_lengths = np.linalg.norm(after, axis=1), np.linalg.norm(before, axis=1)
-    usable = covered & (original_lengths > 0)
-    if usable.any():
-        ratio = np.median(lengths[usable] / original_lengths[usable])
-        out.append(row("norm_ratio", split, ratio, how, int(usable.sum())))
+    if covered.any():
+        ratios = np.linalg.norm(after[covered], axis=1) / np.linalg.norm(before[covered], axis=1)
+        out.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
     out.append(row("coverage", split, covered.mean(), how, len(cosine)))
     return out
 
 
 def _both(original: Vectors, small: Vectors, words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors before and after, (n, dim), zeros for none; and which words the small model covers."""
+    """Vectors before and after, (n, dim), NaN after for none; and which words have a direction before."""
     before = original.get_vectors(words, missing="zero")
     check_finite(before, words)
-    after = small.get_vectors(words, missing="nan")
-    covered = ~np.isnan(after[:, 0])
-    return before, np.nan_to_num(after, copy=False), covered
+    defined = np.linalg.norm(before, axis=1) > 0
+    return before[defined], small.get_vectors(words, missing="nan")[defined], defined
 
 
 def choose_unseen(

@@ -168,7 +168,10 @@ def _status(metric: Metric, old: Metric | None) -> str:
 def read_baseline(path: Path) -> dict[str, Metric]:
     """The metrics of an earlier run by name; empty where there is no file yet."""
     values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {name: Metric(name, **terms) for name, terms in values.items()}
+    try:
+        return {name: Metric(name, **terms) for name, terms in values.items()}
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{path} is no baseline (a value, abs and better for each metric); make it anew") from error
 
 
 def write_baseline(path: Path, metrics: list[Metric]) -> None:

@@ -71,7 +71,7 @@ def _draw_fidelity(axis: "Axes", card: pd.DataFrame) -> None:
                       textcoords="offset points", va="center")  # fmt: skip
     axis.set(ylabel="cosine to the original vector", title="Closeness", ylim=(None, 1.005))
     axis.margins(x=0.25)
-    axis.legend(frameon=False, loc="lower left")
+    axis.legend(frameon=False, loc="best")
 
 
 def _draw_overlap(axis: "Axes", card: pd.DataFrame) -> None:
