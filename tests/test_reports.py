@@ -134,7 +134,7 @@ def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesso
     assert "RuntimeError: out of <cheese>" in capsys.readouterr().out
     index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "RuntimeError: out of &lt;cheese&gt;" in index
-    assert "1 of 1 notebooks failed" in index
+    assert "1 of 1 failed" in index
     assert "out of" in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
     assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": Metric("quality", 0.9, 0.01, "higher")}
 

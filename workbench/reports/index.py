@@ -28,7 +28,7 @@ section { margin-top: 2.5rem; }
 </style>
 </head>
 <body>
-<h1>Report: {{ verdict }}</h1>
+<h1>Notebooks: {{ verdict }}</h1>
 <p>Made {{ made }}. A metric may be worse than its baseline by its tolerance at most; better is
 always fine.</p>
 {% for run in runs %}
@@ -77,7 +77,7 @@ def write_index(runs: list["Run"], out: Path) -> Path:
         .from_string(TEMPLATE)
         .render(
             runs=runs,
-            verdict=f"{n_failed} of {len(runs)} notebooks failed" if n_failed else f"all {len(runs)} notebooks passed",
+            verdict=f"{n_failed} of {len(runs)} failed" if n_failed else f"all {len(runs)} passed",
             made=time.strftime("%Y-%m-%d %H:%M"),
             mark=lambda status: MARKS.get(status, "✗"),
             number=lambda x: "" if x is None else f"{x:.6g}",
