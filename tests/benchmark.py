@@ -392,32 +392,21 @@ def peer_encoder(rows: Any, seed: int) -> Any:
 # -- B: opening a fastText .bin ---------------------------------------------------------------
 
 # Run by `python -c` with the path and a word. The first line that comes out marks the first vector.
+OPEN = """
+import json, resource, sys, time
+start = time.perf_counter()
+v = load(sys.argv[1])
+v[sys.argv[2]]
+first = time.perf_counter() - start
+print("first", flush=True)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+all_vectors(v)
+print(json.dumps({"first": first, "all": time.perf_counter() - start, "peak": peak}))
+"""
 OPENING = {
-    "workbench": """
-import json, resource, sys, time
-import workbench as wb
-load = wb.load
-start = time.perf_counter()
-v = load(sys.argv[1])
-v[sys.argv[2]]
-first = time.perf_counter() - start
-print("first", flush=True)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-v.matrix()
-print(json.dumps({"first": first, "all": time.perf_counter() - start, "peak": peak}))
-""",
-    "peer": """
-import json, resource, sys, time
-from gensim.models.fasttext import load_facebook_vectors as load
-start = time.perf_counter()
-v = load(sys.argv[1])
-v[sys.argv[2]]
-first = time.perf_counter() - start
-print("first", flush=True)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-v.vectors
-print(json.dumps({"first": first, "all": time.perf_counter() - start, "peak": peak}))
-""",
+    "workbench": "import workbench as wb; load, all_vectors = wb.load, lambda v: v.matrix()" + OPEN,
+    "peer": "from gensim.models.fasttext import load_facebook_vectors as load; all_vectors = lambda v: v.vectors"
+    + OPEN,
 }
 
 

@@ -66,6 +66,16 @@ def test_refit_brings_dropped_words_closer_and_leaves_kept_ones_alone(builtin):
     assert refitted.storage.nbytes == pruned.storage.nbytes
 
 
+def test_unseen_words_are_left_about_as_they_were(builtin):
+    pruned = wb.Prune(3_000, 5_000).fit_transform(builtin)
+    refitted = wb.Refit().fit_transform(pruned, reference=builtin)
+    unseen = made_up_words(builtin.words, 2_000, fitting=False, seed=9)
+    assert error_of(refitted, builtin, unseen) < 1.02 * error_of(pruned, builtin, unseen)
+    norms = [np.linalg.norm(v.get_vectors(unseen, "zero"), axis=1) for v in (refitted, pruned, builtin)]
+    assert abs(np.median(norms[0] / norms[2]) - 1) < 0.1  # pruning alone makes them half as long again
+    assert np.median(norms[1] / norms[2]) > 1.3
+
+
 def test_strength_trades_dropped_words_for_unseen_ones(builtin):
     pruned = wb.Prune(3_000, 5_000).fit_transform(builtin)
     dropped = [w for w in builtin.words if w not in pruned]
@@ -234,7 +244,7 @@ def test_nan_is_refused_by_the_number_of_its_row(fasttext, step):
 
 
 def test_float16_loses_rounding_only_even_far_out_of_its_range():
-    matrix = np.random.default_rng(0).normal(size=(50, 3)) * [1e-9, 1, 1e9]
+    matrix = np.random.default_rng(0).uniform(-1, 1, size=(50, 3)) * [1e-9, 1, 3.4e38]
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(50)], matrix)
     small = wb.SQ().fit_transform(v)
     assert (np.abs(small.matrix() - matrix).max(axis=0) <= 2**-11 * np.abs(matrix).max(axis=0)).all()

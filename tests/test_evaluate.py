@@ -10,6 +10,7 @@ from workbench.evaluate import fidelity, nearest, overlap, read_pairs, similarit
 from workbench.evaluate.cost import float32_bytes
 from workbench.evaluate.fidelity import choose_unseen
 from workbench.evaluate.similarity import spearman
+from workbench.evaluate.table import interval
 from workbench.storage import Dense, Stacked
 from workbench.vocab import is_for_fitting
 
@@ -150,6 +151,25 @@ def test_spearman_agrees_with_scipy_ties_included():
     rng = np.random.default_rng(0)
     a, b = rng.integers(5, size=(2, 3, 40))
     np.testing.assert_allclose(spearman(a, b), [spearmanr(x, y)[0] for x, y in zip(a, b, strict=True)])
+
+
+def test_intervals_are_as_wide_as_theory_says():
+    rng = np.random.default_rng(0)
+    values_ = rng.normal(size=400)
+    low, high = interval(values_, seed=0)
+    assert high - low == pytest.approx(2 * 1.96 * values_.std() / 20, rel=0.1)
+
+
+def test_the_interval_of_a_correlation_is_as_wide_as_theory_says(plain):
+    rng = np.random.default_rng(0)
+    pairs = [(plain.words[i], plain.words[j]) for i, j in rng.integers(700, size=(400, 2))]
+    scores = [(a, b, plain.similarity(a, b) + rng.normal()) for a, b in pairs]
+    card = similarity(plain, plain, {"noisy": scores}).set_index("metric")
+    width = card.loc["similarity", "high"] - card.loc["similarity", "low"]
+    value = card.loc["similarity", "value"]
+    assert width == pytest.approx(2 * 1.96 * (1 - value**2) / np.sqrt(397), rel=0.2)  # Fisher
+    # Both sides see the same resampled pairs, so a model compared with itself retains exactly all.
+    assert card.loc["similarity_retained", ["low", "value", "high"]].tolist() == [1, 1, 1]
 
 
 def test_retained_similarity_is_shown_only_where_the_original_is_sure_of_its_own(plain):

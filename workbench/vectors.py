@@ -261,7 +261,7 @@ class Vectors:
 
     def similarity(self, a: str, b: str) -> float:
         """Cosine between two words, unseen ones included; 0 where a vector is all zeros."""
-        one, other = _unit(self[[a, b]])
+        one, other = unit(self[[a, b]])
         return float(one @ other)
 
     def most_similar(
@@ -291,7 +291,7 @@ class Vectors:
         if topn < 1:
             raise ValueError(f"expected topn >= 1, got {topn}")
         signs = np.array([1.0] * len(positive) + [-1.0] * len(negative), np.float32)
-        query = _unit(signs @ _unit(self[positive + negative]))
+        query = unit(signs @ unit(self[positive + negative]))
         cosines = self._scores(query[None])[0] / np.where(self.norms > 0, self.norms, 1)
         asked = {self.key_to_index.get(word, -1) for word in positive + negative}
         order = np.argsort(-cosines, kind="stable")[: topn + len(asked)]
@@ -402,7 +402,7 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
     raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1; zero rows stay zero."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1)

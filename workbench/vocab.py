@@ -24,7 +24,7 @@ class Vocab:
     Parameters
     ----------
     words : sequence of str
-        Without repeats; see `drop_repeats`.
+        Without repeats; see `first_places`.
     row_of : (n_words,) int array, optional
         Row of each word in the word matrix; several words may share one. Without it word ``i``
         has row ``i``.
@@ -180,7 +180,7 @@ def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> lis
         return []
     rng = np.random.default_rng(seed)
     made: dict[str, None] = {}  # a set that keeps its order
-    for _ in range(20):  # rounds; each yields n / 8 at the least, unless the words are few
+    for _ in range(20):  # rounds; fitting takes about four, unless the words are few
         for a, b in rng.integers(len(long), size=(2 * n, 2)).tolist():
             word = long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :]
             if word not in known and is_for_fitting(word) == fitting:

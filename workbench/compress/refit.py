@@ -12,7 +12,7 @@ from .base import Step, check_int
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-TOLERANCE = 1e-3  # of the first residual; vectors move by less than float16's rounding after that
+TOLERANCE = 1e-3  # of the first residual: the solver stops there
 
 
 class Refit(Step):

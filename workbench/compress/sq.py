@@ -38,7 +38,8 @@ class SQ(ValueStep):
         for _, block in finite_blocks(part, which):
             np.maximum(largest, np.abs(block).max(axis=0), out=largest)
         _, exponent = np.frexp(largest)
-        return np.ldexp(np.float32(1), exponent).astype(np.float32)  # (dim,), |value / scale| < 1
+        exponent = np.minimum(exponent, 127)  # float32 has no greater power of two
+        return np.ldexp(np.float32(1), exponent).astype(np.float32)  # (dim,), |value / scale| < 2
 
     def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
         matrix = np.empty(part.shape, np.float16)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..vectors import Vectors
+from ..vectors import Vectors, unit
 from ..vocab import printable
 from .table import interval, row
 
@@ -31,11 +31,11 @@ def nearest(v: Vectors, words: list[str], queries: list[str], k: int) -> tuple[n
     """
     position = {word: i for i, word in enumerate(words)}
     own = np.array([position.get(word, -1) for word in queries])[:, None]  # (q, 1)
-    asked = _unit_rows(v, queries)
+    asked = unit(v.get_vectors(queries, missing="nan"))  # (q, dim)
     places = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
     for start in range(0, len(words), CANDIDATES):
-        block = _unit_rows(v, words[start : start + CANDIDATES])
+        block = unit(v.get_vectors(words[start : start + CANDIDATES], missing="nan"))
         found = asked @ block.T  # (q, block)
         numbers = np.arange(start, start + len(block))
         found[:, np.isnan(block[:, 0])] = -np.inf
@@ -56,13 +56,6 @@ def _top(scores: np.ndarray, k: int) -> np.ndarray:
     # Everything above the limit is in; of those equal to it, the first ones fill up.
     rank = np.where(scores > limit, 0, np.where(scores == limit, 1, 2)).astype(np.int8)
     return np.argsort(rank, axis=1, kind="stable")[:, :k]
-
-
-def _unit_rows(v: Vectors, words: list[str]) -> np.ndarray:
-    """Vectors scaled to length 1, (n, dim); all NaN where there is none, zero where it is zero."""
-    vectors = v.get_vectors(words, missing="nan")
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
 
 
 def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):

@@ -9,7 +9,7 @@ from ..vectors import Vectors
 from . import builtin, fasttext, glove, word2vec
 from .text import GZIP, opened
 
-READERS = {"word2vec": word2vec, "GloVe text": glove}  # those that may come gzipped
+READERS = (word2vec, glove)  # those that may come gzipped
 KNOWN = ".safetensors of the workbench, fastText .bin, word2vec text or binary, GloVe text"
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
@@ -65,7 +65,7 @@ def load(source: str | Path) -> Vectors:
             _refuse(path, head)
             if fasttext.looks_like(head):
                 raise ValueError(f"{path} is a gzipped fastText model; gunzip it, for the .bin is mapped, not read")
-        for reader in READERS.values():
+        for reader in READERS:
             if reader.looks_like(head):
                 return reader.load(path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

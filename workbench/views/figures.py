@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"
+BLUE, GREEN, RED, GREY = "#0072B2", "#009E73", "#D55E00", "#666666"
 STATUS = {  # colour, and the mark beside the word
     "kept": (BLUE, "\N{BLACK CIRCLE}"),
     "lost": (RED, "\N{MULTIPLICATION SIGN}"),

@@ -36,10 +36,11 @@ def umap_maps(
     Returns
     -------
     DataFrame
-        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_after``, ``y_after``, ``cosine`` (to the
-        original vector), ``in_vocabulary`` (of the small model). Its ``attrs`` hold
-        ``trust_before`` and ``trust_after``: trustworthiness (Venna and Kaski, 2001), the share
-        of a map's neighbours that one can believe, exact over the mapped words.
+        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_after``,
+        ``y_after``, ``cosine`` (to the original vector), ``in_vocabulary`` (of the small
+        model). Its ``attrs`` hold ``trust_before`` and ``trust_after``: trustworthiness (Venna
+        and Kaski, 2001), 1 where all neighbours on the map are neighbours in the model, exact
+        over the mapped words.
     """
     index = original.vocab.most_frequent(n_words)
     if original.vocab.counts is not None:
