@@ -30,7 +30,7 @@ section { margin-top: 2.5rem; }
 <body>
 <h1>Notebooks: {{ verdict }}</h1>
 <p>Made {{ made }}. A metric may be worse than its baseline by its tolerance at most; better is
-always fine.</p>
+fine, unless the column says neither.</p>
 {% for run in runs %}
 <section>
 <h2>{{ mark(run.status) }} <a href="{{ run.name }}.html">{{ run.title }}</a></h2>
