@@ -1,6 +1,7 @@
 """What each number means."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import made_words
 
@@ -256,3 +257,14 @@ def test_only_models_can_be_compared(fasttext):
 def test_models_of_different_dimensions_cannot_be_compared(fasttext):
     with pytest.raises(ValueError, match="12 dimensions, the other 3"):
         wb.scorecard(fasttext, wb.Vectors.from_arrays(["a"], np.ones((1, 3))))
+
+
+def test_parts_of_the_scorecard_are_the_same_rows_alone(fasttext, small):
+    whole = wb.scorecard(fasttext, small, n_queries=50)
+    parts = wb.scorecard(fasttext, small, n_queries=50, parts=("size", "overlap"))
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(parts),
+        pd.DataFrame(whole[whole["metric"].isin(["size", "ratio", "overlap@10"])].reset_index(drop=True)),
+    )
+    with pytest.raises(ValueError, match="unknown parts sise"):
+        wb.scorecard(fasttext, small, parts=("sise",))

@@ -1,11 +1,11 @@
 """`Vectors`: the one noun that travels. A vocabulary, a storage, and what is known of their past."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import cached_property, wraps
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -391,6 +391,20 @@ class Vectors:
             for label, value in self.describe()
         )
         return f"<table><caption>Vectors</caption><tbody>{rows}</tbody></table>"
+
+
+def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute ``function(v, *rest)`` once for each `Vectors` `v`, which never changes and keeps the answer."""
+
+    @wraps(function)
+    def call(v: Vectors, *rest: Hashable) -> Any:
+        answers = vars(v).setdefault("_answers", {})
+        key = (function, *rest)
+        if key not in answers:
+            answers[key] = function(v, *rest)
+        return answers[key]
+
+    return call
 
 
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import progress
 from ..vectors import Vectors
 
 STEPS: dict[str, type["Step"]] = {}  # by name, for reading recipes
@@ -128,13 +129,11 @@ class Chain(Step):
 
     def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
         """Fit and apply the steps in turn, with a progress bar."""
-        from tqdm.auto import tqdm
-
         for step in self.steps:
             if not isinstance(step, Step):
                 raise TypeError(f"Chain takes a list of steps, such as [Prune(n_words=1000)]; {step!r} is none")
         reference = v if reference is None else reference
-        with tqdm(self.steps, unit="step", delay=0.5) as bar:
+        with progress.bar(self.steps, unit="step", delay=0.5) as bar:
             for step in bar:
                 bar.set_description(type(step).__name__)
                 v = step.fit_transform(v, reference)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import progress
 from ..storage import Dense, Stacked
 from ..vectors import Vectors, check_finite
 from ..vocab import made_up_words
@@ -146,8 +147,6 @@ def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float3
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
     """
-    from tqdm.auto import trange
-
     transposed = means.T.tocsr()
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = transposed.power(2).sum(axis=1) + bound
@@ -157,7 +156,7 @@ def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float3
     direction = scale * residual
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
     enough = TOLERANCE**2 * energy.sum()
-    for _ in trange(n_iter, desc="Refit", unit="iteration", leave=False, delay=2):
+    for _ in progress.bar(range(n_iter), desc="Refit", unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
         image = transposed @ (means @ direction) + bound * direction

@@ -7,10 +7,11 @@ import pandas as pd
 
 from .. import artefact
 from ..storage import Dense, Stacked
-from ..vectors import Vectors
+from ..vectors import Vectors, remembered
 from .table import row
 
 
+@remembered
 def float32_bytes(v: Vectors) -> int:
     """Bytes of the smallest file that holds the same vectors uncompressed in float32.
 
@@ -25,7 +26,7 @@ def float32_bytes(v: Vectors) -> int:
     if subwords.bucket_to_row is not None:
         used = used[subwords.bucket_to_row[used] >= 0]
     storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))
-    return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.keep(used)), storage, v.meta))
+    return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))
 
 
 def _no_numbers(n: int, dim: int) -> Dense:

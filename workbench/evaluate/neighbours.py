@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..vectors import Vectors, unit
+from ..vectors import Vectors, remembered, unit
 from ..vocab import printable
 from .table import interval, row
 
@@ -69,10 +69,7 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
     DataFrame of scorecard rows, with a bootstrap interval: over all queries, and over kept and
     dropped ones.
     """
-    rng = np.random.default_rng(random_state)
-    chosen = np.sort(rng.permutation(len(original))[:n_queries])
-    queries = [original.words[i] for i in chosen]
-    before, _ = nearest(original, original.words, queries, k)
+    queries, before = _queries(original, k, n_queries, random_state)
     after, _ = nearest(small, original.words, queries, k)
     there = before >= 0
     shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
@@ -85,6 +82,14 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
         if who.any()
     ]
     return pd.DataFrame(rows)
+
+
+@remembered
+def _queries(original: Vectors, k: int, n: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """A sample of the vocabulary, in its order, and its neighbours' positions: (n, k)."""
+    rng = np.random.default_rng(seed)
+    queries = [original.words[i] for i in np.sort(rng.permutation(len(original))[:n])]
+    return queries, nearest(original, original.words, queries, k)[0]
 
 
 def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn: int = 10) -> pd.DataFrame:

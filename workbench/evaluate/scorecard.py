@@ -1,16 +1,19 @@
 """One tidy table of what a compression saves and what it costs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from .. import progress
 from ..vectors import Vectors
 from .cost import lookups, size
 from .fidelity import choose_unseen, fidelity
 from .neighbours import overlap
 from .similarity import Pairs, similarity
 from .table import COLUMNS, Scorecard
+
+PARTS = ("size", "fidelity", "overlap", "similarity", "lookups")
 
 
 def scorecard(
@@ -19,7 +22,9 @@ def scorecard(
     *,
     unseen: list[str] | None = None,
     pairs: Mapping[str, Pairs | str | Path] | None = None,
+    n_words: int = 50_000,
     n_queries: int = 1_000,
+    parts: Sequence[str] = PARTS,
     random_state: int = 0,
 ) -> Scorecard:
     """Judge `small` against `original`.
@@ -31,8 +36,13 @@ def scorecard(
         Words that neither model was trained on; real ones are best. See `choose_unseen`.
     pairs : mapping of name to word pairs or a file of them, optional
         Similarity sets; by default SimLex-999 and WordSim-353, which are English.
+    n_words : int
+        Words sampled for closeness, from each split; of unseen ones a tenth of that.
     n_queries : int
         Words sampled for overlap@10.
+    parts : sequence of str
+        What to measure, of ``"size"``, ``"fidelity"``, ``"overlap"``, ``"similarity"`` and
+        ``"lookups"``; everything by default.
     random_state : int
         Seed of every sample.
 
@@ -46,26 +56,26 @@ def scorecard(
     Raises
     ------
     ValueError
-        If the two differ in dimensions.
+        If the two differ in dimensions, or a part is unknown.
     """
-    from tqdm.auto import tqdm
-
     for name, v in (("original", original), ("small", small)):
         if not isinstance(v, Vectors):
             raise TypeError(f"{name} must be Vectors, as from load(), got {type(v).__name__}")
     if original.dim != small.dim:
         raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
-    fresh, unseen_how = choose_unseen(original, small, unseen, random_state=random_state)
-    parts = {
+    if unknown := set(parts) - set(PARTS):
+        raise ValueError(f"unknown parts {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    fresh, how = choose_unseen(original, small, unseen, max(n_words // 10, 1), random_state)
+    measures = {
         "size": lambda: size(original, small),
-        "fidelity": lambda: fidelity(original, small, fresh, random_state=random_state, unseen_how=unseen_how),
-        "overlap@10": lambda: overlap(original, small, 10, n_queries, random_state),
+        "fidelity": lambda: fidelity(original, small, fresh, n_words, random_state, how),
+        "overlap": lambda: overlap(original, small, 10, n_queries, random_state),
         "similarity": lambda: similarity(original, small, pairs, random_state),
         "lookups": lambda: lookups(small, random_state=random_state),
     }
     tables = []
-    with tqdm(parts.items(), unit="part", delay=0.5) as bar:
-        for name, measure in bar:
+    with progress.bar(parts, unit="part", delay=0.5) as bar:
+        for name in bar:
             bar.set_description(name)
-            tables.append(measure())
+            tables.append(measures[name]())
     return Scorecard(pd.concat([t for t in tables if len(t)], ignore_index=True)[COLUMNS])

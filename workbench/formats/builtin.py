@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from .. import progress
 from ..artefact import replacing
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -102,14 +103,13 @@ def _train(path: Path) -> None:
     from gensim.models import FastText
     from gensim.models.callbacks import CallbackAny2Vec
     from gensim.models.fasttext import save_facebook_model
-    from tqdm.auto import tqdm
 
     class Progress(CallbackAny2Vec):
         def on_epoch_end(self, model):
             bar.update()
 
     description = "training the built-in model (once)"
-    with tqdm(total=TRAINING["epochs"], desc=description, unit="epoch") as bar:
+    with progress.bar(total=TRAINING["epochs"], desc=description, unit="epoch") as bar:
         model = FastText(sentences(), callbacks=[Progress()], **TRAINING)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from .. import progress
 from ..vectors import Vectors
 
 GZIP = b"\x1f\x8b"
@@ -53,11 +54,8 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
 
 def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
     """Collect rows into `Vectors`; `expected` is the number of rows the file promises."""
-    from tqdm.auto import tqdm
-
     words, values = [], bytearray()
-    bar = tqdm(total=expected, unit=" words", desc=path.name, delay=2, disable=(expected or MANY) < MANY)
-    with bar:
+    with progress.bar(total=expected, unit=" words", desc=path.name, delay=2, disable=(expected or MANY) < MANY) as bar:
         for word, vector in rows:
             words.append(word.decode("utf-8", "surrogateescape"))
             values += vector.tobytes()

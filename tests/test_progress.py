@@ -1,0 +1,51 @@
+"""Who hears of progress, and that hearing can stop the work."""
+
+import pytest
+
+import workbench as wb
+from workbench import progress
+from workbench.compress.builder import Builder
+
+
+def test_a_listener_hears_every_step_in_place_of_a_bar(fasttext, capfd):
+    heard = []
+    with progress.told_to(lambda what, share: heard.append((what, share))):
+        wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
+    assert heard[0][0] == "Prune"
+    assert {"Prune", "Refit", "PQ"} <= {what for what, _ in heard}
+    assert all(0 <= share <= 1 for _, share in heard)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_listener_that_raises_ends_the_work_and_leaves_later_work_alone(fasttext):
+    def refuse(what, share):
+        if what == "Refit":
+            raise InterruptedError
+
+    recipe = wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100)])
+    with pytest.raises(InterruptedError), progress.told_to(refuse):
+        recipe.fit_transform(fasttext)
+    recipe.fit_transform(fasttext)
+
+
+def test_a_builder_gives_the_bytes_of_the_chain_and_does_shared_steps_once(fasttext, tmp_path, monkeypatch):
+    fitted = []
+    fit = wb.Refit._fit
+    monkeypatch.setattr(wb.Refit, "_fit", lambda self, *args: fitted.append(self) or fit(self, *args))
+    builder = Builder(fasttext.adjusted())
+    for parts in (6, 4, 6):
+        recipe = wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(parts, n_bits=4)])
+        built = builder.build(recipe).save(tmp_path / "built.safetensors")
+        assert not hasattr(recipe.steps[0], "words_")
+        made = len(fitted)
+        alone = recipe.fit_transform(fasttext).save(tmp_path / "alone.safetensors")
+        assert built.read_bytes() == alone.read_bytes()
+        del fitted[made:]
+    assert len(fitted) == 1
+
+
+def test_a_builder_forgets_what_was_not_used_for_long(fasttext):
+    builder = Builder(fasttext, n_kept=2)
+    for n in (300, 310, 320, 310):
+        builder.build(wb.Chain([wb.Prune(n, 300), wb.SQ()]))
+    assert [v.meta["recipe"][0]["n_words"] for v in builder._kept.values()] == [320, 310]

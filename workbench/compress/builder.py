@@ -1,0 +1,43 @@
+"""`Builder`: many recipes on one model, without doing what they share more than once."""
+
+import json
+
+from .. import progress
+from ..vectors import Vectors
+from .base import Chain, from_json
+
+
+class Builder:
+    """Builds recipes on one model and keeps what their beginnings gave.
+
+    A recipe that differs from an earlier one in its last step starts there. The result is the
+    same, to the bit, as that of ``recipe.fit_transform(original)``.
+
+    Parameters
+    ----------
+    original : Vectors
+    n_kept : int
+        Models kept: the last ones used. The one that a recipe ends with is not among them.
+    """
+
+    def __init__(self, original: Vectors, n_kept: int = 4):
+        self.original = original
+        self.n_kept = n_kept
+        self._kept: dict[str, Vectors] = {}  # by the steps taken as JSON, the one used last at the end
+
+    def build(self, recipe: Chain) -> Vectors:
+        """The model that `recipe` makes. The recipe itself learns nothing: it stays as it was."""
+        v, taken = self.original, []
+        last = len(recipe.steps) - 1
+        with progress.bar(recipe.steps, unit="step", delay=0.5) as bar:
+            for number, step in enumerate(bar):
+                bar.set_description(type(step).__name__)
+                taken.append(step.to_json())
+                key = json.dumps(taken)
+                found = self._kept.pop(key, None)
+                v = from_json(step.to_json()).fit_transform(v, self.original) if found is None else found
+                if number < last:
+                    self._kept[key] = v
+        for key in list(self._kept)[: -self.n_kept]:
+            del self._kept[key]
+        return v
