@@ -73,3 +73,31 @@ def test_the_map_figure_tells_own_rows_from_rebuilt_ones_by_shape(maps):
 def test_too_few_words_make_no_map(fasttext, small):
     with pytest.raises(ValueError, match=r"more than 30 words.* got 10"):
         wb.views.umap_maps(fasttext, small, n_words=10)
+
+
+def test_words_without_a_vector_are_on_the_first_map_alone(builtin):
+    small = wb.Prune(600, 0).fit_transform(builtin)
+    for maps in (wb.views.pca_maps(builtin, small, n_words=700), wb.views.umap_maps(builtin, small, n_words=700)):
+        gone = ~maps["in_vocabulary"]
+        assert gone.sum() == 100
+        assert maps.loc[gone, ["x_after", "y_after", "cosine"]].isna().all(axis=None)
+        assert maps.loc[:, ["x_before", "y_before"]].notna().all(axis=None)
+        figure = wb.views.map_figure(maps)
+        assert "no vector left" in texts(figure)
+        assert f"{maps.attrs['method']} 1" in texts(figure)
+
+
+def test_principal_components_are_the_same_axes_for_both_maps(builtin):
+    maps = wb.views.pca_maps(builtin, builtin, n_words=300)
+    assert np.array_equal(maps["x_before"], maps["x_after"])
+    spread = maps[["x_before", "y_before"]].to_numpy() - maps[["x_before", "y_before"]].to_numpy().mean(axis=0)
+    assert spread[:, 0].std() > spread[:, 1].std()
+    assert abs(np.corrcoef(spread.T)[0, 1]) < 1e-3
+
+
+def test_figures_show_themselves_without_the_global_state_of_pyplot(fasttext, small):
+    from matplotlib import pyplot as plt
+
+    figure = wb.views.neighbours_figure(wb.neighbour_changes(fasttext, small, fasttext.words[:1]))
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert plt.get_fignums() == []

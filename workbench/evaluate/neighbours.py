@@ -1,5 +1,7 @@
 """Whose neighbours stay, go, and come."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -30,16 +32,26 @@ def nearest(v: Vectors, words: list[str], queries: list[str], k: int) -> tuple[n
     cosines : (n_queries, k) float32 array
     """
     position = {word: i for i, word in enumerate(words)}
-    own = np.array([position.get(word, -1) for word in queries])[:, None]  # (q, 1)
-    asked = unit(v.get_vectors(queries, missing="nan"))  # (q, dim)
+    own = np.array([position.get(word, -1) for word in queries])  # (q,)
+    blocks = (
+        (start, v.get_vectors(words[start : start + CANDIDATES], missing="nan"))
+        for start in range(0, len(words), CANDIDATES)
+    )
+    return nearest_rows(unit(v.get_vectors(queries, missing="nan")), own, blocks, k)
+
+
+def nearest_rows(
+    queries: np.ndarray, own: np.ndarray, blocks: Iterable[tuple[int, np.ndarray]], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest` for vectors: unit `queries` (q, dim), their own positions (q,), and candidates by block."""
     places = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
-    for start in range(0, len(words), CANDIDATES):
-        block = unit(v.get_vectors(words[start : start + CANDIDATES], missing="nan"))
-        found = asked @ block.T  # (q, block)
+    for start, vectors in blocks:
+        block = unit(vectors)
+        found = queries @ block.T  # (q, block)
         numbers = np.arange(start, start + len(block))
         found[:, np.isnan(block[:, 0])] = -np.inf
-        found[own == numbers] = -np.inf
+        found[own[:, None] == numbers] = -np.inf
         top = _top(found, k)
         places = np.concatenate([places, numbers[top]], axis=1)
         best = np.concatenate([best, np.take_along_axis(found, top, axis=1)], axis=1)

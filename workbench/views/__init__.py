@@ -1,6 +1,6 @@
 """What people look at. Views draw tables and `Vectors`; they decide nothing."""
 
 from .figures import neighbours_figure, scorecard_figure
-from .maps import map_figure, umap_maps
+from .maps import map_figure, pca_maps, umap_maps
 
-__all__ = ["map_figure", "neighbours_figure", "scorecard_figure", "umap_maps"]
+__all__ = ["map_figure", "neighbours_figure", "pca_maps", "scorecard_figure", "umap_maps"]

@@ -4,13 +4,14 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; wherever
 meaning, a shape or a word carries it too.
 """
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLUE, GREEN, RED, GREY = "#0072B2", "#009E73", "#D55E00", "#666666"
 STATUS = {  # colour, and the mark beside the word
@@ -22,16 +23,29 @@ LONGEST = 14  # characters of a word in the neighbours figure
 SPLITS = ("kept", "dropped", "unseen", "all")
 
 
-def new_figure(width: float, height: float, columns: int = 1) -> tuple["Figure", list["Axes"]]:
-    """A figure with axes side by side; a notebook shows it once, as the cell's value."""
-    from matplotlib import pyplot as plt
+class Picture(Figure):
+    """A figure that a notebook shows as it is.
 
-    figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
-    plt.close(figure)
-    return figure, list(axes[0])
+    Made without pyplot, whose global state mixes up figures when two threads draw at once, as
+    callbacks of widgets do.
+    """
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", dpi=80)
+        return buffer.getvalue()
+
+    _repr_png_ = png
 
 
-def scorecard_figure(card: pd.DataFrame) -> "Figure":
+def new_figure(width: float, height: float, columns: int = 1) -> tuple[Picture, list["Axes"]]:
+    """A figure of this many inches with axes side by side."""
+    figure = Picture(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def scorecard_figure(card: pd.DataFrame) -> Picture:
     """The scorecard at a glance: bytes, closeness, neighbours, agreement with people.
 
     Parameters
@@ -103,7 +117,7 @@ def _bars(axis: "Axes", x: list, rows: pd.DataFrame, color: str, label: str | No
     axis.bar(x, value, color=color, width=width, label=label, yerr=spread, capsize=4, error_kw={"ecolor": "black"})
 
 
-def neighbours_figure(changes: pd.DataFrame) -> "Figure":
+def neighbours_figure(changes: pd.DataFrame) -> Picture:
     """Neighbours before and after, word by word: kept ones are joined, lost and gained ones marked.
 
     Parameters

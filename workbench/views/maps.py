@@ -1,29 +1,38 @@
 """Two-dimensional maps of a model before and after compression, on layouts that can be compared."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from matplotlib.patheffects import withStroke
 
 from ..evaluate.fidelity import cosines
-from ..evaluate.neighbours import nearest
-from ..vectors import Vectors
+from ..vectors import Vectors, unit
 from ..vocab import printable
-from .figures import new_figure
+from .figures import RED, Picture, new_figure
+from .layout import Layout, pca_axes, umap_layout
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+
+
+KINDS = {"own row": "o", "rebuilt from n-grams": "^", "no vector left": "x"}  # and matplotlib's marker
 
 
 def umap_maps(
-    original: Vectors, small: Vectors, n_words: int = 2_000, n_neighbors: int = 15, random_state: int = 0
+    original: Vectors,
+    small: Vectors,
+    n_words: int = 2_000,
+    n_neighbors: int = 15,
+    random_state: int = 0,
+    layout: Layout = umap_layout,
 ) -> pd.DataFrame:
     """Maps of the most frequent words in both models by UMAP (McInnes, Healy and Melville, 2018).
 
-    Both are drawn from exact k-nearest graphs. The second starts from the first, so that
-    a word that moved has moved because its neighbours changed, or by chance: not because UMAP
-    turned or mirrored the picture.
+    Both are drawn from exact k-nearest graphs. The first starts from principal components, the
+    second from the first, so that a word that moved has moved because its neighbours changed,
+    or by chance: not because UMAP turned or mirrored the picture.
 
     Parameters
     ----------
@@ -32,25 +41,50 @@ def umap_maps(
         Words to map: the original's most frequent ones.
     n_neighbors : int
     random_state : int
+    layout : callable
+        Takes the arguments of `layout.umap_layout` and returns what it does; a live panel has
+        it done in another process.
 
     Returns
     -------
     DataFrame
         The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_after``,
         ``y_after``, ``cosine`` (to the original vector), ``in_vocabulary`` (of the small
-        model). Its ``attrs`` hold ``trust_before`` and ``trust_after``: trustworthiness (Venna
-        and Kaski, 2001), 1 where all neighbours on the map are neighbours in the model, exact
-        over the mapped words.
+        model). Words that the small model has no vector for are on the first map alone. Its
+        ``attrs`` hold ``method``, and ``trust_before`` and ``trust_after``: trustworthiness,
+        see `layout.umap_layout`.
     """
+    words, before, after = _mapped(original, small, n_words)
+    there = ~np.isnan(after[:, 0])
+    if there.sum() <= 2 * n_neighbors:
+        raise ValueError(f"a map needs more than {2 * n_neighbors} words that both models have, got {there.sum()}")
+    first, trust_before = layout(before, unit(before) @ pca_axes(before), n_neighbors, random_state)
+    second = np.full_like(first, np.nan)
+    second[there], trust_after = layout(after[there], first[there], n_neighbors, random_state)
+    return _frame(small, words, before, after, first, second, "UMAP", trust_before, trust_after)
+
+
+def pca_maps(original: Vectors, small: Vectors, n_words: int = 2_000) -> pd.DataFrame:
+    """The same by principal components of the original's directions, both on the same axes.
+
+    Ready in a moment, but it shows less: two of many dimensions. Returns what `umap_maps` does,
+    without trustworthiness.
+    """
+    words, before, after = _mapped(original, small, n_words)
+    axes = pca_axes(before)
+    return _frame(small, words, before, after, unit(before) @ axes, unit(after) @ axes, "PCA")
+
+
+def _mapped(original: Vectors, small: Vectors, n_words: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The words on a map, the most frequent first, and their vectors before and after: (n, dim)."""
     index = original.vocab.most_frequent(n_words)
     if original.vocab.counts is not None:
         index = index[np.argsort(-original.vocab.counts[index], kind="stable")]
-    words = [original.words[i] for i in index if small.can_embed(original.words[i])]
-    if len(words) <= 2 * n_neighbors:
-        raise ValueError(f"a map needs more than {2 * n_neighbors} words that both models have, got {len(words)}")
-    before, after = original.get_vectors(words), small.get_vectors(words)
-    first = _umap(original, words, before, "pca", n_neighbors, random_state)
-    second = _umap(small, words, after, first, n_neighbors, random_state)
+    words = [original.words[i] for i in index]
+    return words, original.get_vectors(words), small.get_vectors(words, missing="nan")
+
+
+def _frame(small, words, before, after, first, second, method, trust_before=None, trust_after=None) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "word": [printable(word) for word in words],
@@ -62,70 +96,60 @@ def umap_maps(
             "in_vocabulary": [word in small for word in words],
         }
     )
-    frame.attrs["trust_before"] = _trust(before, first, n_neighbors)
-    frame.attrs["trust_after"] = _trust(after, second, n_neighbors)
+    frame.attrs.update(method=method, trust_before=trust_before, trust_after=trust_after)
     return frame
 
 
-def _umap(
-    v: Vectors, words: list[str], vectors: np.ndarray, init: str | np.ndarray, n_neighbors: int, seed: int
-) -> np.ndarray:
-    """UMAP coordinates of `words`: (n, 2) float32."""
-    from umap import UMAP
-
-    from ..kernels import LOCK
-
-    places, similar = nearest(v, words, words, n_neighbors - 1)
-    own = np.arange(len(words))[:, None]  # UMAP counts each point as its own first neighbour
-    graph = np.hstack([own, places]), np.hstack([np.zeros_like(own), np.maximum(1 - similar, 0)]).astype(np.float32)
-    with LOCK, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(n_jobs|precomputed_knn|transform).*")
-        model = UMAP(
-            n_neighbors=n_neighbors, metric="cosine", precomputed_knn=graph, init=init, random_state=seed, n_jobs=1
-        )
-        return model.fit_transform(vectors)
+def kinds(frame: pd.DataFrame) -> pd.Series:
+    """What became of each mapped word, one of `KINDS`."""
+    own, rebuilt, gone = KINDS
+    named = frame["in_vocabulary"].map({True: own, False: rebuilt})
+    return named.mask(frame["cosine"].isna(), gone)
 
 
-def _trust(vectors: np.ndarray, places: np.ndarray, n_neighbors: int) -> float:
-    from sklearn.manifold import trustworthiness
+def colour_limits(frame: pd.DataFrame) -> tuple[float, float]:
+    """Cosines between which colours differ: nine words in ten lie there."""
+    low, high = np.nanpercentile(frame["cosine"], [5, 95])
+    return float(low), float(high)
 
-    return float(trustworthiness(vectors, places, n_neighbors=n_neighbors, metric="cosine"))
 
-
-def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> "Figure":
+def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> Picture:
     """The two maps side by side, coloured by how close each word stayed to its original vector.
 
     Parameters
     ----------
     frame : DataFrame
-        From `umap_maps`.
+        From `umap_maps` or `pca_maps`.
     labels : list of str, optional
         Words to name in both maps; by default 25 spread over the map.
     """
-    from matplotlib.patheffects import withStroke
-
     figure, axes = new_figure(12, 5.6, 2)
     named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
-    low, high = np.percentile(frame["cosine"], [5, 95])
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        for known, marker in ((True, "o"), (False, "^")):
-            group = frame[frame["in_vocabulary"] == known]
-            if group.empty:
-                continue
-            points = axis.scatter(
-                group[f"x_{side}"], group[f"y_{side}"], c=group["cosine"], vmin=low, vmax=high, cmap="cividis",
-                s=9, marker=marker, linewidths=0, label="own row" if known else "rebuilt from n-grams",
-            )  # fmt: skip
-        for entry in named.itertuples():
+        points = _draw_map(axis, frame, side)
+        for entry in named[named[f"x_{side}"].notna()].itertuples():
             place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
             axis.annotate(entry.word, place, fontsize=9, path_effects=[withStroke(linewidth=3, foreground="white")])
-        trust = frame.attrs.get(f"trust_{side}")
+        trust, method = frame.attrs[f"trust_{side}"], frame.attrs["method"]
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
-        axis.set(xlabel="UMAP 1 (no unit)", ylabel="UMAP 2 (no unit)", xticks=[], yticks=[])
-    if frame["in_vocabulary"].nunique() > 1:
+        axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
+    if kinds(frame).nunique() > 1:
         axes[0].legend(fontsize=9)
     figure.colorbar(points, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
     return figure
+
+
+def _draw_map(axis: "Axes", frame: pd.DataFrame, side: str) -> "PathCollection":
+    """The points of one side, a marker for each kind; returns those that the colour bar is for."""
+    low, high = colour_limits(frame)
+    for kind, group in frame.groupby(kinds(frame)):
+        x, y = group[f"x_{side}"], group[f"y_{side}"]
+        if kind == "no vector left":
+            axis.scatter(x, y, c=RED, s=14, marker="x", linewidths=1, label=kind)
+        else:
+            points = axis.scatter(x, y, c=group["cosine"], vmin=low, vmax=high, cmap="cividis", s=9,
+                                  marker=KINDS[kind], linewidths=0, label=kind)  # fmt: skip
+    return points
 
 
 def _spread(frame: pd.DataFrame, n: int = 25) -> pd.DataFrame:
