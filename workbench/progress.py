@@ -9,6 +9,10 @@ Listener = Callable[[str, float], None]
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
+class Stopped(Exception):
+    """Work that nobody waits for any more was given up."""
+
+
 @contextmanager
 def told_to(listener: Listener) -> Iterator[None]:
     """Tell `listener` what is being done and which share of it is, instead of drawing bars.

@@ -117,16 +117,14 @@ def choose_unseen(
     if unseen is None and original.meta.get("provenance", {}).get("source") == "builtin:en":
         from ..formats.builtin import rare_words
 
-        unseen, how = rare_words(), "rare words of its texts"
+        unseen, how = list(rare_words()), "rare words of its texts"
     elif unseen is None:
         unseen, how = made_up_words(original.words, n, fitting=False, seed=random_state + 1), "made-up words"
     else:
         how = "given words"
-    fresh = [
-        w
-        for w in dict.fromkeys(unseen)
-        if w not in original and w not in small and not is_for_fitting(w) and original.can_embed(w)
-    ]
+    fresh = [w for w in dict.fromkeys(unseen) if w not in original and w not in small and not is_for_fitting(w)]
+    has_ngrams = np.diff(original.vocab.subwords.rows(fresh)[0]) > 0
+    fresh = [w for w, is_good in zip(fresh, has_ngrams, strict=True) if is_good]
     if unseen and how == "given words" and not fresh:
         raise ValueError(
             f"none of the {len(unseen)} unseen words given can be scored: they are in a vocabulary, have no n-gram "

@@ -54,10 +54,11 @@ def model_path(name: str) -> Path:
     return path
 
 
-def rare_words() -> list[str]:
+@cache
+def rare_words() -> tuple[str, ...]:
     """Words of the texts that are too rare for the model's vocabulary: real unseen words."""
     counts = Counter(token for sentence in sentences() for token in sentence)
-    return sorted(word for word, n in counts.items() if n < MIN_COUNT)
+    return tuple(sorted(word for word, n in counts.items() if n < MIN_COUNT))
 
 
 def cache_folder() -> Path:

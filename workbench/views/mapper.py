@@ -1,0 +1,181 @@
+"""A warm process that draws UMAP maps, so that numbers never wait for a map and any map can be stopped.
+
+UMAP and our kernels use numba, whose thread pools must not be entered twice at once, and UMAP
+has no way to be stopped. In a process of its own it is in nobody's way, and between two of its
+rounds it hears an interrupt.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from ..progress import Stopped
+
+PATIENCE = 2.0  # seconds from a stop until a process that does not react is ended
+COMMAND = "from workbench.views.mapper import serve; serve()"
+
+
+class Mapper:
+    """Draws layouts in another process, one at a time, and can be told to stop.
+
+    The process starts with `warm` or the first layout and ends with this one. `shared` serves
+    all panels of a kernel.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()  # held while a layout is drawn
+        self._change = threading.Lock()  # held for a moment, to read and change the two below
+        self._worker: _Worker | None = None
+        self._request: _Request | None = None  # being drawn
+
+    def warm(self) -> "_Worker":
+        """Start the process if there is none; it compiles what UMAP needs while nobody waits."""
+        with self._change:
+            if self._worker is None or self._worker.process.poll() is not None:
+                self._worker = _Worker()
+            return self._worker
+
+    def layout(self, owner: object, *arguments: Any) -> tuple[np.ndarray, float]:
+        """`layout.umap_layout` of these arguments, until `owner` wants it stopped.
+
+        Raises
+        ------
+        Stopped
+            After `stop`.
+        RuntimeError
+            If the process ended by itself.
+        """
+        with self._turn:
+            worker = self.warm()
+            request = _Request(owner, worker)
+            answer: Any = None
+            with self._change:
+                self._request = request
+            try:
+                worker.wait_until_ready()
+                with self._change:
+                    request.sent = not request.stopped
+                if request.sent:
+                    answer = worker.ask(arguments)
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                worker.end()
+                answer = RuntimeError(f"the process that draws maps ended ({error}); was memory short?")
+            finally:
+                with self._change:
+                    self._request = None
+                request.over.set()
+        if request.stopped:
+            raise Stopped
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def stop(self, owner: object) -> None:
+        """Give up the layout that is being drawn for `owner`, if there is one. Returns at once."""
+        with self._change:
+            request = self._request
+            if request is None or request.owner is not owner or request.stopped:
+                return
+            request.stopped = True
+            if not request.sent:
+                return
+        threading.Thread(target=self._interrupt, args=[request], daemon=True).start()
+
+    def _interrupt(self, request: "_Request") -> None:
+        """Interrupt until there is an answer: an interrupt that comes too early is not heard."""
+        for _ in range(10):
+            with self._change:
+                if self._request is not request:  # the answer came, and others may follow
+                    return
+                request.worker.interrupt()
+            if request.over.wait(PATIENCE / 10):
+                return
+        request.worker.end()
+
+
+class _Request:
+    """A layout that is being drawn."""
+
+    def __init__(self, owner: object, worker: "_Worker"):
+        self.owner = owner
+        self.worker = worker
+        self.sent = False
+        self.stopped = False
+        self.over = threading.Event()
+
+
+class _Worker:
+    """The process, and pickles to and from it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what goes wrong comes back as an answer
+            start_new_session=True,  # an interrupt of the kernel is not meant for it
+        )
+        self._requests: Any = self.process.stdin
+        self._answers: Any = self.process.stdout
+        self._ready = False
+
+    def wait_until_ready(self) -> None:
+        if not self._ready:
+            pickle.load(self._answers)
+            self._ready = True
+
+    def ask(self, arguments: tuple) -> Any:
+        pickle.dump(arguments, self._requests, pickle.HIGHEST_PROTOCOL)
+        self._requests.flush()
+        return pickle.load(self._answers)
+
+    def interrupt(self) -> None:
+        if os.name == "nt":  # where one process alone cannot be interrupted
+            self.process.kill()
+        else:
+            self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+shared = Mapper()
+
+
+def serve() -> None:
+    """The other process: warm up, then answer requests until there are no more."""
+    from .layout import umap_layout
+
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not come between two answers
+    working = False
+
+    def interrupt(*_: object) -> None:
+        if working:
+            raise Stopped
+
+    signal.signal(signal.SIGINT, interrupt)
+    sample = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    umap_layout(sample, sample[:, :2], 5, 0)
+    answer: Any = "ready"
+    while True:
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+        try:
+            arguments = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            working = True
+            answer = umap_layout(*arguments)
+        except Exception as error:
+            answer = error
+        finally:
+            working = False
