@@ -23,6 +23,7 @@ def scorecard(
     unseen: list[str] | None = None,
     pairs: Mapping[str, Pairs | str | Path] | None = None,
     n_words: int = 50_000,
+    n_unseen: int = 5_000,
     n_queries: int = 1_000,
     parts: Sequence[str] = PARTS,
     random_state: int = 0,
@@ -37,7 +38,9 @@ def scorecard(
     pairs : mapping of name to word pairs or a file of them, optional
         Similarity sets; by default SimLex-999 and WordSim-353, which are English.
     n_words : int
-        Words sampled for closeness, from each split; of unseen ones a tenth of that.
+        Words sampled for closeness from the kept and from the dropped ones.
+    n_unseen : int
+        The same for unseen words.
     n_queries : int
         Words sampled for overlap@10.
     parts : sequence of str
@@ -65,7 +68,7 @@ def scorecard(
         raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
     if unknown := set(parts) - set(PARTS):
         raise ValueError(f"unknown parts {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    fresh, how = choose_unseen(original, small, unseen, max(n_words // 10, 1), random_state)
+    fresh, how = choose_unseen(original, small, unseen, n_unseen, random_state)
     measures = {
         "size": lambda: size(original, small),
         "fidelity": lambda: fidelity(original, small, fresh, n_words, random_state, how),

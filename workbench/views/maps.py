@@ -1,5 +1,6 @@
 """Two-dimensional maps of a model before and after compression, on layouts that can be compared."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +114,7 @@ def colour_limits(frame: pd.DataFrame) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> Picture:
+def map_figure(frame: pd.DataFrame, labels: Sequence[str] | None = None, marked: Sequence[str] = ()) -> Picture:
     """The two maps side by side, coloured by how close each word stayed to its original vector.
 
     Parameters
@@ -122,14 +123,15 @@ def map_figure(frame: pd.DataFrame, labels: list[str] | None = None) -> Picture:
         From `umap_maps` or `pca_maps`.
     labels : list of str, optional
         Words to name in both maps; by default 25 spread over the map.
+    marked : sequence of str
+        Words to point out besides.
     """
     figure, axes = new_figure(12, 5.6, 2)
     named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
         points = _draw_map(axis, frame, side)
-        for entry in named[named[f"x_{side}"].notna()].itertuples():
-            place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
-            axis.annotate(entry.word, place, fontsize=9, path_effects=[withStroke(linewidth=3, foreground="white")])
+        _name(axis, named, side)
+        _name(axis, frame[frame["word"].isin([printable(word) for word in marked])], side, marked=True)
         trust, method = frame.attrs[f"trust_{side}"], frame.attrs["method"]
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
         axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
@@ -150,6 +152,16 @@ def _draw_map(axis: "Axes", frame: pd.DataFrame, side: str) -> "PathCollection":
             points = axis.scatter(x, y, c=group["cosine"], vmin=low, vmax=high, cmap="cividis", s=9,
                                   marker=KINDS[kind], linewidths=0, label=kind)  # fmt: skip
     return points
+
+
+def _name(axis: "Axes", named: pd.DataFrame, side: str, marked: bool = False) -> None:
+    """Words beside their points; marked ones bold, with a star."""
+    for entry in named[named[f"x_{side}"].notna()].itertuples():
+        place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
+        outline = [withStroke(linewidth=3, foreground="white")]
+        axis.annotate(entry.word, place, fontsize=9 + marked, weight=700 if marked else 400, path_effects=outline)
+        if marked:
+            axis.plot(*place, marker="*", color=RED, markersize=12, markeredgecolor="white")
 
 
 def _spread(frame: pd.DataFrame, n: int = 25) -> pd.DataFrame:

@@ -220,6 +220,11 @@ class Session:
                 raise TimeoutError(f"not done after {timeout} seconds: {self.state.doing or 'maps'}")
             return self.state
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is being computed."""
+        return bool(self._alive)
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every change of the state, from whichever thread made it."""
         self._listeners.append(listener)
@@ -352,12 +357,13 @@ class Session:
             small,
             unseen=self.unseen,
             n_words=self.n_words,
+            n_unseen=self.n_words,
             n_queries=self.n_queries,
             parts=("size", "fidelity", "overlap"),
             random_state=self.random_state,
         )
         result = Result(recipe, small, card, time.perf_counter() - start)
-        return {"result": result, "trail": (*trail, result)[-LONGEST_TRAIL:]}
+        return {"doing": None, "result": result, "trail": (*trail, result)[-LONGEST_TRAIL:]}
 
     def _preview(self, model: Model, result: Result) -> dict:
         return {"maps": pca_maps(model.builder.original, result.small, self.n_mapped)}

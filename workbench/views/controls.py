@@ -1,0 +1,148 @@
+"""Controls that ipywidgets lacks. Each does one thing and knows no model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+
+MODEL_FILES = (".bin", ".vec", ".txt", ".gz", ".safetensors", ".model", ".kv")
+
+
+def round_values(low: int, high: int) -> list[int]:
+    """About ten round numbers to each power of ten, from `low` to `high`, both included."""
+    steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+    rounded = {round(step * 10**power) for power in range(len(str(high))) for step in steps}
+    return sorted({low, high, *(value for value in rounded if low < value < high)})
+
+
+class Dial:
+    """A whole number: a labelled box for any value, and a slider over round ones.
+
+    Parameters
+    ----------
+    label : str
+        Names the box, also for screen readers; the slider beside it goes over the same values.
+    changed : callable
+        Called once after a person changed the value.
+    """
+
+    def __init__(self, label: str, changed: Callable[[], None]):
+        self.changed = changed
+        self.box = widgets.BoundedIntText(
+            description=label, style={"description_width": "9em"}, layout={"width": "17em"}
+        )
+        self.slider = widgets.SelectionSlider(
+            options=[0], readout=False, continuous_update=False, layout={"flex": "1 1 12em", "max_width": "40em"}
+        )
+        self.slider.add_class("wb-slider-" + label.lower().replace(" ", "-"))
+        self.row = widgets.HBox([self.box, self.slider], layout={"flex_flow": "row wrap"})
+        self._showing = False
+        self.box.observe(self._typed, "value")
+        self.slider.observe(self._slid, "value")
+
+    @property
+    def value(self) -> int:
+        return self.box.value
+
+    def show(self, value: int, low: int, high: int) -> None:
+        """Set value and range without calling `changed`."""
+        self._showing = True
+        try:
+            self.slider.options = [(f"{v:,}", v) for v in round_values(low, high)]
+            self.box.min, self.box.max = min(low, self.box.max), high
+            self.box.min, self.box.value = low, value
+            self._point_slider()
+        finally:
+            self._showing = False
+
+    def _typed(self, _: object) -> None:
+        if not self._showing:
+            self._showing = True
+            try:
+                self._point_slider()
+            finally:
+                self._showing = False
+            self.changed()
+
+    def _slid(self, change: dict) -> None:
+        if not self._showing:
+            self.box.value = change["new"]
+
+    def _point_slider(self) -> None:
+        """Put the slider at the round number that is nearest."""
+        distances = [abs(v - self.box.value) for _, v in self.slider.options]
+        self.slider.index = distances.index(min(distances))
+
+
+class FilePicker:
+    """A list of folders and model files on the machine where the kernel runs.
+
+    Parameters
+    ----------
+    picked : callable
+        Called with the path of the file that a person picked.
+    folder : Path
+        Where to begin.
+    """
+
+    def __init__(self, picked: Callable[[Path], None], folder: Path):
+        self.picked = picked
+        self.where = widgets.HTML()
+        self.list = widgets.Select(description="Files", rows=8, layout={"width": "30em"})
+        self.go = widgets.Button(
+            description="Open selected", tooltip="Enter the selected folder, or open the selected file"
+        )
+        self.go.on_click(self._go)
+        self.box = widgets.VBox([self.where, widgets.HBox([self.list, self.go])])
+        self.show(folder)
+
+    def show(self, folder: Path) -> None:
+        """List a folder."""
+        self.folder = folder.resolve()
+        try:
+            entries = sorted(self.folder.iterdir(), key=lambda p: (not p.is_dir(), p.name.lower()))
+        except OSError as error:
+            entries = []
+            self.where.value = str(error)
+        else:
+            self.where.value = f"Folder <code>{self.folder}</code>; model files are {', '.join(MODEL_FILES)}"
+        shown = [p for p in entries if not p.name.startswith(".") and (p.is_dir() or p.suffix in MODEL_FILES)]
+        self.list.options = [("..", self.folder.parent)] + [(p.name + "/" * p.is_dir(), p) for p in shown]
+
+    def _go(self, _: object) -> None:
+        if self.list.value.is_dir():
+            self.show(self.list.value)
+        else:
+            self.picked(self.list.value)
+
+
+class CopyButton(anywidget.AnyWidget):
+    """A button that puts `text` on the clipboard, which only the browser can."""
+
+    _esm = """
+    async function copy(text) {
+      if (navigator.clipboard) return navigator.clipboard.writeText(text);
+      const area = document.createElement("textarea");  // pages not served safely have no clipboard
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    function render({ model, el }) {
+      const button = document.createElement("button");
+      button.className = "jupyter-widgets jupyter-button widget-button";
+      button.textContent = model.get("description");
+      button.addEventListener("click", async () => {
+        await copy(model.get("text"));
+        button.textContent = "Copied";
+        setTimeout(() => { button.textContent = model.get("description"); }, 1500);
+      });
+      el.append(button);
+    }
+    export default { render };
+    """
+    text = traitlets.Unicode().tag(sync=True)
+    description = traitlets.Unicode("Copy").tag(sync=True)
