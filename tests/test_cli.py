@@ -1,7 +1,13 @@
 """The command line, as a new user would try it."""
 
+import json
+import os
+import sys
+from pathlib import Path, PurePosixPath
+
 import pytest
 
+from workbench import lab
 from workbench.__main__ import _value, main
 
 
@@ -43,11 +49,53 @@ def test_options_that_nobody_knows_are_refused(capsys):
     assert "unrecognized arguments: --what" in capsys.readouterr().err
 
 
-def test_lab_opens_the_notebooks_and_passes_options_on(monkeypatch, tmp_path):
+def test_lab_opens_the_notebooks_of_a_checkout_from_anywhere_and_passes_options_on(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr("subprocess.call", lambda command: calls.append(command) or 0)
+    monkeypatch.setattr("subprocess.call", lambda command, env: calls.append((command, env)) or 0)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/elsewhere")
     monkeypatch.chdir(tmp_path)
-    assert main(["lab"]) == 2  # no notebooks here
-    (tmp_path / "notebooks").mkdir()
     assert main(["lab", "--no-browser"]) == 0
-    assert calls[0][-2:] == [f"--ServerApp.root_dir={tmp_path / 'notebooks'}", "--no-browser"]
+    (command, environment), root = calls[0], Path(lab.__file__).parents[1]
+    assert command[-2:] == [f"--ServerApp.root_dir={root / 'notebooks'}", "--no-browser"]
+    assert environment["JUPYTER_CONFIG_PATH"] == f"{lab.SETTINGS}{os.pathsep}/elsewhere"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_path):
+    site = tmp_path / "site" / "workbench"
+    shared = tmp_path / "share" / "notebooks"
+    (shared / "baselines").mkdir(parents=True)
+    (shared / lab.FIRST).write_text("first")
+    (shared / "baselines" / "b.json").write_text("{}")
+    monkeypatch.setattr(lab, "__file__", str(site / "lab.py"))
+    monkeypatch.chdir(tmp_path)
+
+    class Installed(PurePosixPath):
+        def locate(self):
+            return self
+
+    monkeypatch.setattr(lab.metadata, "files", lambda name: [Installed(shared / lab.FIRST)])
+    folder = lab.notebooks()
+    assert folder == tmp_path / "embedding-workbench" / "notebooks"
+    assert (folder / "baselines" / "b.json").exists()
+    (folder / lab.FIRST).write_text("a person's own")
+    lab.notebooks()
+    assert (folder / lab.FIRST).read_text() == "a person's own"
+    assert (shared / lab.FIRST).read_text() == "first"
+
+
+def test_lab_without_notebooks_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(lab, "__file__", str(tmp_path / "workbench" / "lab.py"))
+    monkeypatch.setattr(lab.metadata, "files", lambda name: [])
+    assert main(["lab"]) == 2
+    assert "lacks the notebooks" in capsys.readouterr().err
+
+
+def test_settings_for_jupyterlab_name_settings_that_it_has():
+    overrides = json.loads((lab.SETTINGS / "labconfig" / "default_setting_overrides.json").read_text())
+    share = Path(sys.prefix) / "share" / "jupyter"
+    for plugin, settings in overrides.items():
+        package, name = plugin.split(":")
+        places = share / "lab" / "schemas" / package, share / "labextensions" / package / "schemas" / package
+        schema = next(json.loads((p / f"{name}.json").read_text()) for p in places if (p / f"{name}.json").exists())
+        assert set(settings) <= set(schema["properties"])

@@ -72,11 +72,13 @@ def _differences(old: dict[str, "Metric"], new: dict[str, "Metric"]) -> list[tup
 
 
 def lab(args: argparse.Namespace) -> int:
-    """Open the notebooks in JupyterLab; further options are passed on to it."""
-    folder = Path("notebooks")
-    if not folder.is_dir():
-        raise FileNotFoundError("no ./notebooks here; run this in a checkout of the workbench")
-    return subprocess.call([sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", *args.rest])
+    """Open the notebooks in JupyterLab (outside a checkout: a copy of them); further options are passed on to it."""
+    from .lab import command, notebooks
+
+    folder = notebooks()
+    print(f"opening {folder}")
+    line, environment = command(folder, args.rest)
+    return subprocess.call(line, env=environment)
 
 
 def info(args: argparse.Namespace) -> int:

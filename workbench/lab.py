@@ -1,0 +1,51 @@
+"""JupyterLab on the notebooks, with the settings that panels need."""
+
+import os
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+FIRST = "00_quickstart.ipynb"
+COPY = Path("embedding-workbench", "notebooks")  # in the working folder
+
+# Defaults for JupyterLab, which a person's own settings override. All callbacks of widgets go
+# through one thread of the kernel, so that they come in order, also while a cell runs; widget
+# state stays out of notebooks, where panels leave a static page instead; nothing is fetched.
+SETTINGS = Path(__file__).with_name("jupyter")
+
+
+def notebooks() -> Path:
+    """The folder to open: the notebooks themselves in a checkout, else a copy in the working folder.
+
+    Files that are in the copy already are left as they are: a person may have worked on them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package was installed without its notebooks.
+    """
+    checkout = Path(__file__).parents[1]
+    if (checkout / "pyproject.toml").exists() and (checkout / "notebooks" / FIRST).exists():
+        return checkout / "notebooks"
+    installed = [Path(file.locate()) for file in metadata.files("embedding-workbench") or () if file.name == FIRST]
+    if not installed:
+        raise FileNotFoundError("this installation lacks the notebooks; install it again, or work in a checkout")
+    return copied(installed[0].parent, COPY.resolve())
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy a folder's files that `target` lacks; returns `target`."""
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_file() and not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+    return target
+
+
+def command(folder: Path, options: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The command that starts JupyterLab on a folder, and its environment."""
+    paths = [str(SETTINGS), *os.environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep)]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *options], environment
