@@ -1,8 +1,10 @@
-"""Fixtures: real data where it is at hand, and small models made on the spot."""
+"""Fixtures: real data where it is at hand, small models made on the spot, and a browser."""
 
 import os
+import shutil
 from pathlib import Path
 
+import browser as harness
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ import workbench as wb
 from workbench.storage import Dense, Stacked
 from workbench.subwords import Subwords
 from workbench.vocab import Vocab
+
+OPEN = pytest.StashKey()  # the browser context of a module
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,37 @@ def plain() -> wb.Vectors:
 @pytest.fixture(scope="session")
 def builtin() -> wb.Vectors:
     return wb.load("builtin:en")
+
+
+@pytest.fixture(scope="module")
+def browser(request, tmp_path_factory):
+    """Opens a copy of a notebook in JupyterLab; one server and one kernel for each test module.
+
+    When a test of the module fails, a screenshot stays in `harness.PICTURES`.
+    """
+    executable = harness.chromium()
+    if executable is None:
+        pytest.skip("no Chromium here: `apt-get install chromium`, or name one in WORKBENCH_CHROMIUM")
+    folder = tmp_path_factory.mktemp("lab")
+    with harness.jupyterlab(folder) as address, harness.started(executable) as chromium:
+        context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+        def opened(notebook: Path) -> harness.Notebook:
+            shutil.copy(notebook, folder)
+            return harness.Notebook(context.new_page(), f"{address}/lab/tree/{notebook.name}?reset")
+
+        request.node.stash[OPEN] = context
+        yield opened
+        context.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    context = item.parent.stash.get(OPEN, None)
+    if report.failed and context is not None:
+        for number, page in enumerate(context.pages):
+            harness.PICTURES.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=harness.PICTURES / f"{item.name}-{call.when}-{number}.png")
+    return report

@@ -173,7 +173,7 @@ class CompressionPanel:
         self.recipe = widgets.HTML()
         self.copy = CopyButton(description="Copy recipe")
         self.path = widgets.Text(description="File", value="out/small.safetensors", layout={"width": "32em"})
-        self.save = widgets.Button(description="Save", tooltip="Save the compressed model", icon="download")
+        self.save = widgets.Button(description="Save file", tooltip="Save the compressed model", icon="download")
         self.saved = widgets.HTML()
 
         self.source.observe(self._open, "value")
