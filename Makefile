@@ -26,6 +26,7 @@ test-all: lint
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	$(BIN)/python tests/benchmark.py
+	$(BIN)/python tests/benchmark_panel.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import progress
 from ..storage import Dense, Stacked
-from ..vectors import Vectors, check_finite
+from ..vectors import Vectors, check_finite, remembered
 from ..vocab import made_up_words
 from .base import Step, check_int
 
@@ -73,7 +73,7 @@ class Refit(Step):
         reference = self._checked(v, reference)
         v = v.adjusted()
         dropped = [word for word in reference.words if word not in v]
-        unseen = made_up_words(reference.words, self.n_unseen, True, self.random_state)
+        unseen = _strings(reference, self.n_unseen, self.random_state)
         words = dropped + unseen
         weights = np.repeat(np.array([1, self.unseen_weight], np.float32), [len(dropped), len(unseen)])
         means, targets = self._equations(v, reference, words, weights)
@@ -132,6 +132,12 @@ class Refit(Step):
         means = csr_array((values, rows, indptr), shape=(len(words), len(ngrams)))
         means.sum_duplicates()
         return means, targets * np.where(usable, scale, 0)[:, None]
+
+
+@remembered
+def _strings(reference: Vectors, n: int, seed: int) -> list[str]:
+    """Made-up unseen strings to fit on."""
+    return made_up_words(reference.words, n, True, seed)
 
 
 def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float32, n_iter: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Controls that ipywidgets lacks. Each does one thing and knows no model."""
 
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
 import anywidget
@@ -105,9 +106,9 @@ class FilePicker:
             entries = sorted(self.folder.iterdir(), key=lambda p: (not p.is_dir(), p.name.lower()))
         except OSError as error:
             entries = []
-            self.where.value = str(error)
+            self.where.value = escape(str(error))
         else:
-            self.where.value = f"Folder <code>{self.folder}</code>; model files are {', '.join(MODEL_FILES)}"
+            self.where.value = f"Folder <code>{escape(str(self.folder))}</code>"
         shown = [p for p in entries if not p.name.startswith(".") and (p.is_dir() or p.suffix in MODEL_FILES)]
         self.list.options = [("..", self.folder.parent)] + [(p.name + "/" * p.is_dir(), p) for p in shown]
 

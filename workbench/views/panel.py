@@ -56,10 +56,12 @@ def handler(method: Callable) -> Callable:
     @wraps(method)
     def call(self: "CompressionPanel", *arguments: Any) -> None:
         with self._lock:
+            self._trouble = ""
             try:
                 method(self, *arguments)
             except Exception as error:
-                self.messages["numbers"].value = _message(f"{type(error).__name__}: {error}")
+                self._trouble = f"{type(error).__name__}: {error}"
+            self.render()
 
     return call
 
@@ -143,6 +145,7 @@ class CompressionPanel:
         from .controls import CopyButton, Dial, FilePicker
 
         self._shown = State()
+        self._trouble = ""  # what went wrong in the panel itself
         self._twin_class = f"wb-twin-{uuid4().hex}"
         self.messages = {about: widgets.HTML() for about in ABOUT}
         self.maps: Any = None
@@ -242,7 +245,7 @@ class CompressionPanel:
             ):
                 (widget.remove_class if is_there else widget.add_class)("wb-stale")
             for about, message in self.messages.items():
-                message.value = _message(s.errors.get(about, ""))
+                message.value = _message(s.errors.get(about, self._trouble if about == "numbers" else ""))
             self.saved.value = _saved(s)
             self._show_progress(s)
         if not self.session.is_busy:
