@@ -47,6 +47,7 @@ class Vectors:
         self.vocab = vocab
         self.storage = storage
         self.meta = meta or {}
+        self.origin = ""  # what to give `load` to get this very model; a loader says it
 
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":

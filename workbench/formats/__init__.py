@@ -42,6 +42,12 @@ def load(source: str | Path) -> Vectors:
             f"expected a path or 'builtin:en', got {type(source).__name__}; for vectors in memory there is "
             "Vectors.from_arrays(words, matrix, counts)"
         )
+    v = _loaded(source)
+    v.origin = str(source)
+    return v
+
+
+def _loaded(source: str | Path) -> Vectors:
     if str(source).startswith("builtin:"):
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)

@@ -1,6 +1,7 @@
 """The two maps, live: side by side, zoomed together, a word and its neighbours marked in both."""
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ class LiveMaps:
         low, high = colour_limits(frame)
         kind = kinds(frame)
         cosine = frame["cosine"].fillna(low).to_numpy(np.float32)
-        hover = [f"{word}<br>{what}" for word, what in zip(frame["word"], kind, strict=True)]
+        hover = [f"{_plain(word)}<br>{what}" for word, what in zip(frame["word"], kind, strict=True)]
         widget, method = self.widget, frame.attrs["method"]
         with widget.batch_update():
             for trace, title, side in zip(widget.data, widget.layout.annotations, SIDES, strict=False):
@@ -99,7 +100,7 @@ class LiveMaps:
         status |= dict.fromkeys(words, "asked")
         marked = frame[frame["word"].isin(status)]
         what = [status[word] for word in marked["word"]]
-        names = [f"<b>{word}</b>" if w == "asked" else "" for word, w in zip(marked["word"], what, strict=True)]
+        names = [f"<b>{_plain(word)}</b>" if w == "asked" else "" for word, w in zip(marked["word"], what, strict=True)]
         for trace, side in zip(self.widget.data[2:], SIDES, strict=True):
             trace.x, trace.y = (marked[f"{axis}_{side}"].to_numpy(np.float32) for axis in "xy")
             trace.text = names
@@ -110,3 +111,8 @@ class LiveMaps:
     def _clicked(self, _trace: Any, points: Any, _state: Any) -> None:
         if points.point_inds:  # called for every trace, empty for those that were not clicked
             self.picked(self.words[points.point_inds[0]])
+
+
+def _plain(word: str) -> str:
+    """A word that plotly, which reads some markup, shows as it is."""
+    return escape(word, quote=False)

@@ -32,7 +32,7 @@ class Mapper:
         self._turn = threading.Lock()  # held while a layout is drawn
         self._change = threading.Lock()  # held for a moment, to read and change the two below
         self._worker: _Worker | None = None
-        self._request: _Request | None = None  # being drawn
+        self._requests: list[_Request] = []  # drawn or waiting
 
     def warm(self) -> "_Worker":
         """Start the process if there is none; it compiles what UMAP needs while nobody waits."""
@@ -51,61 +51,62 @@ class Mapper:
         RuntimeError
             If the process ended by itself.
         """
-        with self._turn:
-            worker = self.warm()
-            request = _Request(owner, worker)
-            answer: Any = None
+        request = _Request(owner)
+        with self._change:
+            self._requests.append(request)
+        answer: Any = None
+        try:
+            with self._turn:
+                answer = self._answer(request, arguments)
+        finally:
             with self._change:
-                self._request = request
-            try:
-                worker.wait_until_ready()
-                with self._change:
-                    request.sent = not request.stopped
-                if request.sent:
-                    answer = worker.ask(arguments)
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
-                worker.end()
-                answer = RuntimeError(f"the process that draws maps ended ({error}); was memory short?")
-            finally:
-                with self._change:
-                    self._request = None
-                request.over.set()
+                self._requests.remove(request)
+            request.over.set()
         if request.stopped:
             raise Stopped
         if isinstance(answer, BaseException):
             raise answer
         return answer
 
-    def stop(self, owner: object) -> None:
-        """Give up the layout that is being drawn for `owner`, if there is one. Returns at once."""
-        with self._change:
-            request = self._request
-            if request is None or request.owner is not owner or request.stopped:
-                return
-            request.stopped = True
-            if not request.sent:
-                return
-        threading.Thread(target=self._interrupt, args=[request], daemon=True).start()
+    def _answer(self, request: "_Request", arguments: tuple) -> Any:
+        worker = self.warm()
+        try:
+            worker.wait_until_ready()
+            with self._change:
+                request.worker = None if request.stopped else worker
+            return worker.ask(arguments) if request.worker else None
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            worker.end()
+            return RuntimeError(f"the process that draws maps ended ({error}); was memory short?")
 
-    def _interrupt(self, request: "_Request") -> None:
+    def stop(self, owner: object) -> None:
+        """Give up the layouts that are drawn or waited for on behalf of `owner`. Returns at once."""
+        with self._change:
+            asked = [request for request in self._requests if request.owner is owner and not request.stopped]
+            for request in asked:
+                request.stopped = True
+        for request in asked:
+            if request.worker is not None:
+                threading.Thread(target=self._interrupt, args=[request, request.worker], daemon=True).start()
+
+    def _interrupt(self, request: "_Request", worker: "_Worker") -> None:
         """Interrupt until there is an answer: an interrupt that comes too early is not heard."""
         for _ in range(10):
             with self._change:
-                if self._request is not request:  # the answer came, and others may follow
+                if request not in self._requests:  # the answer came, and others may follow
                     return
-                request.worker.interrupt()
+                worker.interrupt()
             if request.over.wait(PATIENCE / 10):
                 return
-        request.worker.end()
+        worker.end()
 
 
 class _Request:
-    """A layout that is being drawn."""
+    """A layout that somebody waits for."""
 
-    def __init__(self, owner: object, worker: "_Worker"):
+    def __init__(self, owner: object):
         self.owner = owner
-        self.worker = worker
-        self.sent = False
+        self.worker: _Worker | None = None  # once it is being drawn
         self.stopped = False
         self.over = threading.Event()
 

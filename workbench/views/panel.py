@@ -13,9 +13,10 @@ from IPython.display import HTML, display
 from ..compress import PQ, Chain, Prune, Refit
 from ..vectors import Vectors
 from .page import STYLE, neighbours_html, numbers_html, page, recipe_code, title
-from .session import ABOUT, Model, Session, State
+from .session import ABOUT, Model, Session, State, in_words
 
 MOST_WORDS = 4  # compared side by side
+FEWEST_WORDS = 1_000  # that a small model keeps at first; codebooks would outweigh fewer
 DIALS = {"n_words": "Words kept", "n_ngrams": "N-grams kept", "n_subvectors": "Subvectors"}
 # Without a kernel JupyterLab writes "Error displaying widget" where a panel was; its page says more.
 TWIN_STYLE = """<style>
@@ -60,7 +61,7 @@ def handler(method: Callable) -> Callable:
             try:
                 method(self, *arguments)
             except Exception as error:
-                self._trouble = f"{type(error).__name__}: {error}"
+                self._trouble = in_words(error)
             self.render()
 
     return call
@@ -133,8 +134,13 @@ class CompressionPanel:
         if not self.interactive:
             display(HTML(page(self.session.state)))
             return
-        self._twin = display(HTML(self._twin_html()), display_id=True)
+        s = self.session.state
+        with self._twin_lock:
+            self._twin = display(HTML(self._twin_html(s)), display_id=True)
+            self._twin_state = s
         display(self.box)
+        if not self.session.is_busy:
+            self._update_twin(self.session.state)
 
     # -- widgets --------------------------------------------------------------------------
 
@@ -225,31 +231,39 @@ class CompressionPanel:
         with self._lock:
             s, old = self.session.state, self._shown
             self._shown = s
-            if s.model is not None and s.model is not old.model:
-                self._show_model(s.model, s)
-            elif s.model is not None and s.opening is None and "model" in old.errors and "model" not in s.errors:
-                self.source.value = s.model.source
-            if s.result is not old.result and s.model and s.result:
-                self.numbers.value = numbers_html(s.result, s.trail[-2] if len(s.trail) > 1 else None)
-                self.copy.text = code = recipe_code(s.model, s.result.recipe)
-                self.recipe.value = f"<pre>{escape(code)}</pre>"
-            if s.changes is not None or not s.words or "words" in s.errors:  # else old ones stay, dimmed
-                self.neighbours.value = neighbours_html(s.changes)
-            if s.maps is not None and (s.maps is not old.maps or s.changes is not old.changes):
-                self._show_maps(s)
-            for widget, is_there in (
-                (self.numbers, s.is_current),
-                (self.recipe, s.is_current),
-                (self.neighbours, s.changes is not None),
-                (self.map_box, s.maps is not None),
-            ):
-                (widget.remove_class if is_there else widget.add_class)("wb-stale")
-            for about, message in self.messages.items():
-                message.value = _message(s.errors.get(about, self._trouble if about == "numbers" else ""))
-            self.saved.value = _saved(s)
-            self._show_progress(s)
+            try:
+                self._render(s, old)
+            except Exception as error:  # else it would end the session's thread, out of sight
+                self._trouble = in_words(error)
+                self.messages["numbers"].value = _message(self._trouble)
         if not self.session.is_busy:
             self._update_twin(s)
+
+    def _render(self, s: State, old: State) -> None:
+        if s.model is not None and s.model is not old.model:
+            self._show_model(s.model, s)
+        elif s.model is not None and s.opening is None and "model" in old.errors and "model" not in s.errors:
+            self.source.value = s.model.source
+        if s.result is not old.result and s.model and s.result:
+            self.numbers.value = numbers_html(s.result, s.trail[-2] if len(s.trail) > 1 else None)
+            self.copy.text = code = recipe_code(s.model, s.result.recipe)
+            self.recipe.value = f"<pre>{escape(code)}</pre>"
+        if s.changes is not None or not s.words or "words" in s.errors:  # else old ones stay, dimmed
+            self.neighbours.value = neighbours_html(s.changes)
+        if s.maps is not None and (s.maps is not old.maps or s.changes is not old.changes):
+            self._show_maps(s)
+        for widget, is_there in (
+            (self.numbers, s.is_current),
+            (self.recipe, s.is_current),
+            (self.neighbours, s.changes is not None),
+            (self.map_box, s.maps is not None),
+        ):
+            (widget.remove_class if is_there else widget.add_class)("wb-stale")
+        for about, message in self.messages.items():
+            message.value = _message(s.errors.get(about, self._trouble if about == "numbers" else ""))
+        if s.saved is not old.saved:
+            self.saved.value = _saved(s)
+        self._show_progress(s)
 
     def _show_model(self, model: Model, s: State) -> None:
         self.source.value = model.source
@@ -285,22 +299,22 @@ class CompressionPanel:
         self.bar.layout.visibility = "visible" if waiting else "hidden"
         self.cancel.disabled = not (waiting or s.drawing)
 
-    def _twin_html(self) -> str:
-        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(self.session.state)}</div>"
+    def _twin_html(self, s: State) -> str:
+        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(s)}</div>"
 
     def _update_twin(self, s: State) -> None:
         """Bring the page up to date that stays in the notebook when nothing runs any more."""
         with self._twin_lock:
             if self._twin is not None and s.is_current and s.maps is not None and s is not self._twin_state:
                 self._twin_state = s
-                self._twin.update(HTML(self._twin_html()))
+                self._twin.update(HTML(self._twin_html(s)))
 
     # -- what a person does ---------------------------------------------------------------
 
     @handler
     def _open(self, _: object) -> None:
-        wanted, model = self.source.value.strip(), self.session.state.model
-        if wanted and not (model and wanted == model.source):
+        wanted = self.source.value.strip()
+        if wanted:
             self.session.open(wanted)
 
     @handler
@@ -326,7 +340,9 @@ class CompressionPanel:
 
     @handler
     def _look(self, _: object) -> None:
-        words = tuple(self.word.value.replace(",", " ").split()[:MOST_WORDS])
+        text, model = self.word.value.strip(), self.session.state.model
+        whole = model is not None and text in model.original  # a few words hold commas or spaces
+        words = (text,) if whole else tuple(dict.fromkeys(text.replace(",", " ").split()))[:MOST_WORDS]
         if words != self.session.state.words:
             self.session.look_at(words)
 
@@ -343,7 +359,7 @@ class CompressionPanel:
     def _suggest(self, v: Vectors) -> Chain:
         """The recipe for a model that was just opened: the values asked for at first, else rough ones."""
         asked, self._begin = self._begin, (None, None, None)
-        n_words = asked[0] or max(int(float(f"{len(v) / 7:.1g}")), min(256, len(v)))
+        n_words = asked[0] or max(int(float(f"{len(v) / 7:.1g}")), min(FEWEST_WORDS, len(v)))
         n_ngrams = min(2 * n_words, len(v.storage.ngrams or ())) if asked[1] is None else asked[1]
         return main_recipe(v, n_words, n_ngrams, asked[2] or max(v.dim // 2, 1), self.random_state)
 

@@ -34,20 +34,20 @@ QUIET = 0.15  # seconds without a change before work begins, so that a row of ke
 LANES = ("numbers", "maps")
 ABOUT = ("model", "numbers", "words", "maps", "save")  # what an error may concern
 LONGEST_TRAIL = 50
+N_NEIGHBORS = 15  # on a map; of a tiny model fewer
 
 
 class Model:
-    """A model, where code would load it from, and what is kept about it.
+    """A model, and what is kept about it.
 
     Parameters
     ----------
     original : Vectors
-    source : str
     """
 
-    def __init__(self, original: Vectors, source: str):
+    def __init__(self, original: Vectors):
         self.original = original
-        self.source = source
+        self.source = original.origin  # empty for one that was made in memory
         self.builder = Builder(original.adjusted())  # once, in place of at every recipe
         self.layout: Any = None  # its own UMAP map, once drawn: no recipe makes it wrong
 
@@ -167,6 +167,9 @@ class Session:
 
     def open(self, source: Vectors | str | Path) -> State:
         """Take another model. Until it is there, and if it cannot be opened, the old one stays."""
+        model = self.state.model
+        if model is not None and str(source) == model.source:
+            return self._put(["model"], opening=None)
         return self._want(["model"], opening=source)
 
     def try_recipe(self, recipe: Chain) -> State:
@@ -176,10 +179,11 @@ class Session:
     def cancel(self) -> State:
         """Give up what is under way. What is wanted becomes what was computed last."""
         s = self.state
-        state = self._want(["numbers"], opening=None, recipe=s.result.recipe if s.result else None)
-        if s.drawing and s.model is not None:
+        errors = {"maps": "The map was stopped; principal components are shown."} if s.drawing else {}
+        recipe = s.result.recipe if s.result else None
+        state = self._want(["numbers"], errors=errors, opening=None, recipe=recipe)
+        if s.model is not None:
             mapper.shared.stop(s.model)
-            state = self._put(errors={"maps": "The map was stopped; principal components are shown."})
         return state
 
     def look_at(self, words: Sequence[str]) -> State:
@@ -199,7 +203,7 @@ class Session:
             raise ValueError("the numbers for this setting are not there yet; save once they are")
         if path.suffix != ".safetensors":
             raise ValueError(f"the file's name must end in .safetensors, got {str(path)!r}")
-        if Path(s.model.source).expanduser().resolve() == path.resolve():
+        if s.model.source and Path(s.model.source).expanduser().resolve() == path.resolve():
             raise ValueError(f"{path} is the model itself; save under another name")
         return s.result.small.save(path)
 
@@ -276,7 +280,7 @@ class Session:
         s = self.state
         model, recipe, result = s.model, s.recipe, s.result
         if lane == "numbers" and s.opening is not None:
-            return "model", partial(self._open, s.opening, s.words)
+            return "model", partial(self._open, s.opening)
         if model is None or recipe is None or "numbers" in s.errors:
             return None
         if result is None or not s.is_current:
@@ -311,6 +315,8 @@ class Session:
 
         def wanted() -> bool:
             now = self.state
+            if about == "model":
+                return now.opening is before.opening
             return now.generation == before.generation and (about != "words" or now.words is before.words)
 
         def hear(what: str, share: float) -> None:
@@ -333,14 +339,14 @@ class Session:
             changes = {"errors": {about: in_words(error)}, **({"opening": None} if about == "model" else {})}
         self._put(only_if=wanted, **changes)
 
-    def _open(self, opening: Vectors | str | Path, words: tuple[str, ...]) -> dict:
+    def _open(self, opening: Vectors | str | Path) -> dict:
         original = opening if isinstance(opening, Vectors) else load(opening)
-        source = original.meta.get("provenance", {}).get("source", "") if original is opening else str(opening)
+        model, recipe = Model(original), self.suggest(original)
         return {
             "opening": None,
-            "model": Model(original, source),
-            "recipe": self.suggest(original),
-            "words": tuple(word for word in words if original.can_embed(word)),
+            "model": model,
+            "recipe": recipe,
+            "words": tuple(word for word in self.state.words if original.can_embed(word)),  # as they are by now
             "result": None,
             "changes": None,
             "maps": None,
@@ -379,11 +385,17 @@ class Session:
                 model.layout = self._layout(model, *arguments)
             return model.layout
 
-        layouts = iter((of_original, partial(self._layout, self)))
+        def of_compressed(*arguments: Any) -> Any:
+            if self.state.recipe is not result.recipe:
+                raise Stopped
+            return self._layout(self, *arguments)
+
+        layouts = iter((of_original, of_compressed))
         maps = umap_maps(
             model.builder.original,
             result.small,
             self.n_mapped,
+            n_neighbors=min(N_NEIGHBORS, max((len(model.original) - 1) // 2, 2)),
             random_state=self.random_state,
             layout=lambda *arguments: next(layouts)(*arguments),
         )

@@ -1,0 +1,598 @@
+"""The compression panel without a browser: widgets are set as a person would, and read as one would."""
+
+import re
+from html import unescape
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import anywidget
+import ipywidgets as widgets
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain
+from test_session import PATIENCE, gate, until  # noqa: F401  # `gate` is a fixture
+
+import workbench as wb
+from workbench.compress.builder import Builder
+from workbench.views import CompressionPanel, mapper
+from workbench.views import page as paper
+from workbench.views import panel as module
+from workbench.views import session as session_module
+from workbench.views.controls import Dial, FilePicker, round_values
+from workbench.views.panel import main_recipe, run_by_a_person
+from workbench.views.session import State
+
+FIRST = {"n_words": 300, "n_ngrams": 300, "n_subvectors": 6}
+MARKS = {"kept": "●", "lost": "×", "gained": "▲"}
+IMPOSSIBLE = 1  # words, fewer than a codebook has entries
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def settled(panel: CompressionPanel) -> State:
+    """The state once everything is computed and shown."""
+    state = panel.wait(PATIENCE)
+    until(lambda: panel._shown is state)
+    with panel._lock:  # `render` is over
+        return state
+
+
+def dial(panel: CompressionPanel, **values: int) -> None:
+    for name, value in values.items():
+        panel.dials[name].box.value = value
+
+
+def dialled(panel: CompressionPanel) -> dict[str, int]:
+    return {name: dial.value for name, dial in panel.dials.items()}
+
+
+def is_stale(widget: widgets.DOMWidget) -> bool:
+    return "wb-stale" in widget._dom_classes
+
+
+def message(panel: CompressionPanel, about: str) -> str:
+    return unescape(re.sub("<[^>]*>", "", panel.messages[about].value))
+
+
+def cells(html: str) -> list[list[str]]:
+    """The texts in the cells of a table, row by row."""
+    rows = re.findall("<tr>(.*?)</tr>", html)
+    return [[unescape(re.sub("<[^>]*>", "", cell)) for cell in re.findall("<t[dh].*?>(.*?)</t[dh]>", r)] for r in rows]
+
+
+@pytest.fixture(scope="module")
+def path(fasttext, tmp_path_factory) -> Path:
+    return fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors")
+
+
+def opened(source, **options) -> CompressionPanel:
+    return CompressionPanel(source, interactive=True, n_mapped=40, **options)
+
+
+@pytest.fixture(scope="module")
+def begun(path, fasttext):
+    panel = opened(str(path), words=fasttext.words[:2], **FIRST)
+    yield panel
+    panel.wait(PATIENCE)  # Python must not end in the midst of a kernel
+
+
+@pytest.fixture
+def panel(begun, path, fasttext):
+    """The panel of this module where it began; it goes back there after each test."""
+    settled(begun)
+    yield begun
+    begun.source.value = str(path)
+    begun.word.value = ", ".join(fasttext.words[:2])
+    settled(begun)
+    dial(begun, **FIRST)
+
+
+# -- controls -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (0, 7), (1, 300), (1, 13_579), (0, 2_000_000)])
+def test_round_values_rise_from_end_to_end_about_ten_to_a_power_of_ten(low, high):
+    values = round_values(low, high)
+    assert values == sorted(set(values))
+    assert (values[0], values[-1]) == (low, high)
+    assert len(values) <= 10 * len(str(high)) + 2
+    assert all(b <= 1.5 * a + 1 for a, b in pairwise(values))  # no leaps
+
+
+@pytest.fixture
+def turned():
+    """A dial from 1 to 1,000 at 300, and the values that it told of."""
+    told: list[int] = []
+    dial = Dial("Words kept", lambda: told.append(dial.value))
+    dial.show(300, 1, 1_000)
+    assert told == []
+    return dial, told
+
+
+def test_a_typed_number_moves_the_slider_to_the_nearest_round_one_and_is_told_once(turned):
+    dial, told = turned
+    dial.box.value = 137
+    assert dial.value == 137
+    assert dial.slider.value == 150
+    assert told == [137]
+
+
+def test_a_moved_slider_writes_its_number_into_the_box_and_is_told_once(turned):
+    dial, told = turned
+    dial.slider.value = 500
+    assert dial.box.value == 500
+    dial.slider.value = 250
+    assert told == [500, 250]
+
+
+def test_a_number_out_of_range_becomes_the_nearest_in_range(turned):
+    dial, told = turned
+    dial.box.value = 99_999
+    assert dial.value == dial.slider.value == 1_000
+    dial.box.value = -5
+    assert dial.value == dial.slider.value == 1
+    assert told == [1_000, 1]
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(5, 1, 7), (5_000, 2_000, 9_000), (0, 0, 0), (300, 1, 1_000)])
+def test_showing_a_value_and_its_range_tells_nobody(turned, value, low, high):
+    dial, told = turned
+    dial.show(value, low, high)
+    assert dial.value == value
+    assert (dial.box.min, dial.box.max) == (low, high)
+    assert dial.slider.options[0][1] == low
+    assert dial.slider.options[-1][1] == high
+    assert told == []
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for name in ("b.vec", "a.bin", "notes.md", ".hidden.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "more" / "inside").mkdir(parents=True)
+    return tmp_path
+
+
+def listed(picker: FilePicker) -> list[str]:
+    return [name for name, _ in picker.list.options]
+
+
+def test_the_file_picker_lists_folders_and_model_files(folder):
+    assert listed(FilePicker(print, folder)) == ["..", "more/", "a.bin", "b.vec"]
+
+
+def test_the_file_picker_enters_folders_goes_back_and_picks_files(folder):
+    picked: list[Path] = []
+    picker = FilePicker(picked.append, folder)
+    for name, then in (("more/", ["..", "inside/"]), ("..", ["..", "more/", "a.bin", "b.vec"])):
+        picker.list.label = name
+        picker.go.click()
+        assert listed(picker) == then
+    assert picked == []
+    picker.list.label = "b.vec"
+    picker.go.click()
+    assert picked == [folder / "b.vec"]
+
+
+def test_the_file_picker_says_why_a_folder_cannot_be_read_and_leads_out_of_it(folder):
+    picker = FilePicker(print, folder / "gone")
+    assert "No such file" in picker.where.value
+    assert listed(picker) == [".."]
+
+
+def test_the_file_picker_shows_names_of_folders_as_text(folder):
+    odd = folder / "<img src=x>"
+    odd.mkdir()
+    assert "<img" not in FilePicker(print, odd).where.value
+    assert "<img" not in FilePicker(print, odd / "gone").where.value
+
+
+def test_a_panel_is_live_only_where_a_front_end_can_ask_a_person(monkeypatch):
+    assert not run_by_a_person()
+
+    def kernel(**content):
+        return lambda: SimpleNamespace(kernel=SimpleNamespace(get_parent=lambda _: {"content": content}))
+
+    for content, expected in (({"allow_stdin": True}, True), ({"allow_stdin": False}, False), ({}, False)):
+        monkeypatch.setattr("IPython.get_ipython", kernel(**content))
+        assert run_by_a_person() is expected
+
+
+# -- tables and the page ------------------------------------------------------------------
+
+
+def test_the_numbers_are_those_of_the_card_beside_those_before(panel):
+    before = settled(panel).result
+    dial(panel, n_subvectors=4)
+    after = settled(panel).result
+    shown = {row[0]: row for row in cells(panel.numbers.value)}
+    old, new = ({(r.metric, r.split): r for r in result.card.itertuples()} for result in (before, after))
+    size = ("size", "compressed")
+    assert shown["Size of the file"][1] == f"{new[size].value / 1e6:,.2f} MB"
+    assert shown["Size of the file"][5] == f"{old[size].value / 1e6:,.2f} MB"
+    assert f"{new['ratio', 'all'].value:.1f} times smaller" in shown["Size of the file"][3]
+    n_rows = 1
+    for (metric, split), r in new.items():
+        if metric in ("fidelity", "overlap@10"):
+            name = {"fidelity": "Closeness, ", "overlap@10": "Neighbours kept of 10, "}[metric]
+            (row,) = (row for row in shown.values() if row[0].startswith(f"{name}{split}"))
+            digits = 4 if metric == "fidelity" else 3
+            assert row[1] == f"{r.value:.{digits}f}"
+            assert row[5] == f"{old[metric, split].value:.{digits}f}"
+            assert row[4] == f"{r.how}, {r.n:,} words"
+            n_rows += 1
+    assert len(shown) == n_rows + 1  # and the heads
+    assert n_rows > 5
+
+
+def test_the_tables_of_neighbours_hold_every_neighbour_at_its_rank_with_its_mark(panel):
+    dial(panel, n_words=700, n_ngrams=3_000, n_subvectors=3)  # so that most stay and some move
+    changes = settled(panel).changes
+    tables = panel.neighbours.value.split("<table>")[1:]
+    assert set(changes["status"]) == set(MARKS)
+    some_moved = False
+    for html, (_, rows) in zip(tables, changes.groupby("word", sort=False), strict=True):
+        shown = cells(html)[1:]
+        for entry in rows.itertuples():
+            text = f"{MARKS[entry.status]} {entry.neighbour}"
+            moved = entry.status == "kept" and entry.rank_before != entry.rank_after
+            some_moved |= moved
+            if entry.status != "gained":
+                assert shown[entry.rank_before - 1][1] == text
+            if entry.status != "lost":
+                assert shown[entry.rank_after - 1][2] == text + (f" ({entry.rank_before})" if moved else "")
+        filled = sum(bool(cell) for row in shown for cell in row[1:])
+        assert filled == rows["rank_before"].notna().sum() + rows["rank_after"].notna().sum()
+    assert some_moved
+
+
+HOSTILE = "<script>alert('1')</script>"
+
+
+def test_words_and_names_of_models_are_shown_as_text(plain, tmp_path):
+    words = [f"{HOSTILE}{i}" for i in range(len(plain))]
+    v = wb.Vectors.from_arrays(words, plain.get_vectors(plain.words))
+    path = v.save(tmp_path / "<b onclick=x>.safetensors")
+    panel = opened(str(path), words=words[:1], n_words=600, n_subvectors=6)
+    state = settled(panel)
+    html = [w.value for w in (panel.about, panel.numbers, panel.neighbours, panel.recipe, *panel.messages.values())]
+    html.append(paper.page(state))
+    for each in html:
+        assert "<script" not in each
+        assert "<b onclick" not in each
+    assert HOSTILE in unescape(panel.neighbours.value)
+
+
+def test_points_on_the_maps_are_named_as_text(panel):
+    frame = settled(panel).maps.copy()
+    frame.attrs = settled(panel).maps.attrs
+    frame.loc[0, "word"] = "<b>x</b>"  # plotly reads this as markup
+    panel.maps.show(frame, ("<b>x</b>",), None)
+    assert "<b>x</b>" not in panel.maps.widget.data[0].text[0]
+
+
+def test_the_recipe_to_copy_yields_the_bytes_of_the_model_on_show(panel, tmp_path):
+    state = settled(panel)
+    assert panel.copy.text == paper.recipe_code(state.model, state.recipe)
+    assert panel.copy.text in unescape(panel.recipe.value)
+    copied = tmp_path / "copied.safetensors"
+    exec(panel.copy.text.replace("'small.safetensors'", repr(str(copied))), {})
+    assert copied.read_bytes() == state.result.small.save(tmp_path / "shown.safetensors").read_bytes()
+
+
+def test_the_recipe_of_a_model_that_is_smaller_than_its_source_does_not_load_the_source(fasttext):
+    pruned = wb.Prune(500, 3_000).fit_transform(fasttext)
+    panel = opened(pruned, **FIRST)
+    settled(panel)
+    assert f"load({fasttext.meta['provenance']['source']!r})" not in panel.copy.text
+
+
+def test_a_page_without_results_says_so():
+    assert "Nothing has been computed yet" in paper.page(State())
+
+
+# -- a live panel -------------------------------------------------------------------------
+
+
+def test_a_panel_begins_where_it_was_told_to_and_knows_its_limits(panel, path):
+    assert dialled(panel) == FIRST
+    assert [dial.box.max for dial in panel.dials.values()] == [700, 3_000, 12]
+    assert panel.source.value == str(path)
+    assert "700 words of 12 dimensions" in panel.about.value
+    assert settled(panel).recipe == main_recipe(wb.load(path), **FIRST)
+
+
+def test_what_is_shown_is_stale_from_a_change_until_the_new_numbers_come(panel, gate):  # noqa: F811
+    parts = (panel.numbers, panel.recipe, panel.neighbours, panel.map_box)
+    assert not any(map(is_stale, parts))
+    assert panel.cancel.disabled
+    before = panel.numbers.value
+    build = gate(Builder, "build")
+    dial(panel, n_subvectors=4)
+    build.reached.wait(PATIENCE)
+    assert all(map(is_stale, parts))
+    assert panel.numbers.value == before
+    assert panel.bar.layout.visibility == "visible"
+    assert not panel.cancel.disabled
+    build.open.set()
+    settled(panel)
+    assert not any(map(is_stale, parts))
+    assert panel.numbers.value != before
+    assert "up to date" in panel.status.value
+    assert panel.bar.layout.visibility == "hidden"
+    assert panel.cancel.disabled
+
+
+def test_cancel_brings_the_dials_back_to_what_the_numbers_are_of(panel, gate):  # noqa: F811
+    build = gate(Builder, "build")
+    dial(panel, n_words=400, n_subvectors=4)
+    build.reached.wait(PATIENCE)
+    panel.cancel.click()
+    assert dialled(panel) == FIRST
+    build.open.set()
+    state = settled(panel)
+    assert state.recipe.steps[0].n_words == FIRST["n_words"]
+    assert not is_stale(panel.numbers)
+    assert not is_stale(panel.neighbours)
+
+
+def test_a_model_without_ngrams_has_no_dial_for_them(panel, tmp_path):
+    assert panel.dials["n_ngrams"].row.layout.display is None
+    panel.source.value = str(made_plain(3_000).save(tmp_path / "plain.safetensors"))
+    assert settled(panel).errors == {}
+    assert panel.dials["n_ngrams"].row.layout.display == "none"
+
+
+def test_words_are_split_at_commas_and_spaces_and_at_most_four_are_compared(panel, fasttext):
+    a, b, c, d, e = fasttext.words[10:15]
+    panel.word.value = f"{a},{b}  {c}, {d} {e}"
+    state = settled(panel)
+    assert state.words == (a, b, c, d)
+    assert [name in panel.neighbours.value for name in (f"<b><bdi>{w}</bdi></b>" for w in (a, b, c, d, e))] == [
+        *[True] * 4,
+        False,
+    ]
+
+
+def test_a_word_typed_twice_is_compared_once(path, fasttext):
+    panel = opened(str(path), **FIRST)
+    settled(panel)
+    panel.word.value = f"{fasttext.words[5]} {fasttext.words[5]}"
+    settled(panel)
+    assert panel.neighbours.value.count(f"<b><bdi>{fasttext.words[5]}</bdi></b>") == 1
+
+
+def test_a_point_on_either_map_is_a_word_to_look_at(panel):
+    maps = settled(panel).maps
+    for trace, side in zip(panel.maps.widget.data[:2], ("before", "after"), strict=True):
+        assert np.allclose(trace.x, maps[f"x_{side}"])
+        assert np.allclose(trace.y, maps[f"y_{side}"])
+    panel.maps._clicked(None, SimpleNamespace(point_inds=[3]), None)
+    panel.maps._clicked(None, SimpleNamespace(point_inds=[]), None)
+    state = settled(panel)
+    assert state.words == (maps["word"][3],)
+    assert set(state.changes["word"]) == set(state.words)
+
+
+@pytest.mark.parametrize("word", ["1,000", "New York"])
+def test_any_word_on_a_map_can_be_looked_at(plain, word):
+    words = [word, *plain.words[1:]]
+    v = wb.Vectors.from_arrays(words, plain.get_vectors(plain.words))
+    panel = opened(v, n_words=600, n_subvectors=6)
+    settled(panel)
+    panel.maps.picked(word)
+    assert settled(panel).words == (word,)
+
+
+def test_saving_says_where_and_how_large_and_what_is_wrong(panel, tmp_path):
+    panel.path.value = f" {tmp_path / 'new' / 'small.safetensors'} "
+    panel.save.click()
+    saved = tmp_path / "new" / "small.safetensors"
+    assert f"{saved.stat().st_size:,} bytes" in panel.saved.value
+    assert wb.load(saved).words == settled(panel).result.small.words
+    panel.path.value = str(tmp_path / "small.bin")
+    panel.save.click()
+    assert "must end in .safetensors" in message(panel, "save")
+    assert panel.saved.value == ""
+
+
+def test_browsing_shows_files_and_opens_the_one_picked(panel, plain, tmp_path):
+    browse = next(w for w in walk(panel.box) if isinstance(w, widgets.ToggleButton))
+    assert panel.files.box.layout.display == "none"
+    browse.value = True
+    assert panel.files.box.layout.display is None
+    plain.save(tmp_path / "plain.safetensors")
+    panel.files.show(tmp_path)
+    panel.files.list.label = "plain.safetensors"
+    panel.files.go.click()
+    assert settled(panel).model.source == panel.source.value == str(tmp_path / "plain.safetensors")
+    browse.value = False
+    assert panel.files.box.layout.display == "none"
+
+
+def walk(widget: widgets.Widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from walk(child)
+
+
+# -- what goes wrong ----------------------------------------------------------------------
+
+
+def test_a_wrong_path_is_a_message_until_the_next_wish(panel, path):
+    before = settled(panel)
+    panel.source.value = "nowhere/at-all.bin"
+    state = settled(panel)
+    assert "at-all.bin does not exist" in message(panel, "model")
+    assert state.result is before.result
+    assert not is_stale(panel.numbers)
+    dial(panel, n_subvectors=4)
+    settled(panel)
+    assert message(panel, "model") == ""
+    assert panel.source.value == str(path)
+
+
+def test_going_back_to_the_model_that_is_open_takes_a_wrong_path_away(panel, path):
+    panel.source.value = "nowhere/at-all.bin"
+    settled(panel)
+    panel.source.value = str(path)
+    settled(panel)
+    assert message(panel, "model") == ""
+
+
+def test_an_impossible_setting_is_a_message_and_the_next_one_is_computed(panel):
+    before = panel.numbers.value
+    dial(panel, n_words=IMPOSSIBLE)
+    settled(panel)
+    assert "256 centroids need as many rows" in message(panel, "numbers")
+    assert panel.numbers.value == before
+    assert is_stale(panel.numbers)
+    dial(panel, n_words=400)
+    settled(panel)
+    assert message(panel, "numbers") == ""
+    assert not is_stale(panel.numbers)
+
+
+def test_an_error_in_a_handler_is_a_message_and_is_not_raised(panel, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of <order>")
+
+    monkeypatch.setattr(panel.session, "try_recipe", fail)
+    dial(panel, n_words=400)
+    assert message(panel, "numbers").endswith("RuntimeError: out of <order>")
+    assert "<order>" not in panel.messages["numbers"].value
+
+
+def test_an_error_while_showing_is_a_message_and_the_next_numbers_are_shown(path, monkeypatch):
+    panel = opened(str(path), **FIRST)
+    settled(panel)
+
+    def fail(*_):
+        raise RuntimeError("out of order")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "numbers_html", fail)
+        dial(panel, n_subvectors=4)
+        panel.wait(PATIENCE)
+        until(lambda: "out of order" in "".join(m.value for m in panel.messages.values()))
+    before = panel.numbers.value
+    dial(panel, n_subvectors=3)
+    settled(panel)
+    assert panel.numbers.value != before
+
+
+def test_a_saved_file_may_go_away(path, fasttext, tmp_path):
+    panel = opened(str(path), **FIRST)
+    settled(panel)
+    panel.path.value = str(tmp_path / "small.safetensors")
+    panel.save.click()
+    (tmp_path / "small.safetensors").unlink()
+    panel.word.value = fasttext.words[7]
+    settled(panel)
+    assert fasttext.words[7] in panel.neighbours.value
+
+
+# -- what stays in a notebook -------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list:
+    """What is displayed, and what is put in its place later, in this order."""
+    things: list = []
+
+    def display(thing, display_id=False):
+        things.append(thing)
+        return SimpleNamespace(update=things.append) if display_id else None
+
+    monkeypatch.setattr(module, "display", display)
+    return things
+
+
+def holds_everything(html: str, state: State) -> bool:
+    """Whether a page shows this state whole."""
+    parts = [
+        paper.numbers_html(state.result, state.trail[-2] if len(state.trail) > 1 else None),
+        paper.neighbours_html(state.changes),
+        paper.escape(paper.recipe_code(state.model, state.result.recipe)),
+        "src='data:image/png;base64,",
+    ]
+    return all(part in html for part in parts)
+
+
+def test_a_page_for_paper_holds_everything_and_needs_neither_network_nor_widgets(path, fasttext, shown, monkeypatch):
+    # Drawn in the warm process, so that UMAP is not compiled in this one too.
+    monkeypatch.setattr(session_module, "umap_layout", lambda *arguments: mapper.shared.layout(None, *arguments))
+    made = []
+    monkeypatch.setattr(widgets.Widget, "open", lambda self: made.append(self))
+    panel = CompressionPanel(str(path), interactive=False, words=fasttext.words[:2], n_mapped=40, **FIRST)
+    panel._ipython_display_()
+    (html,) = shown
+    assert made == []
+    assert holds_everything(html.data, panel.wait())
+    assert panel.wait().maps.attrs["method"] == "UMAP"
+    assert not re.search("https?://|<script|<link|@import", html.data)
+
+
+def test_a_live_panel_leaves_the_page_of_its_last_good_state(panel, shown):
+    first = settled(panel)
+    panel._ipython_display_()
+    page, box = shown
+    assert box is panel.box
+    assert holds_everything(page.data, first)
+    dial(panel, n_subvectors=4)
+    second = settled(panel)
+    until(lambda: holds_everything(shown[-1].data if shown[-1] is not box else "", second))
+    n_shown = len(shown)
+    dial(panel, n_words=IMPOSSIBLE)
+    settled(panel)
+    panel._update_twin(settled(panel))
+    assert len(shown) == n_shown
+    panel._twin = None
+
+
+def test_a_panel_that_is_ready_while_it_is_displayed_leaves_its_page_too(path, shown, monkeypatch):
+    panel = opened(str(path), **FIRST)
+    display = module.display
+
+    def slow(*arguments, **options):
+        settled(panel)
+        return display(*arguments, **options)
+
+    monkeypatch.setattr(module, "display", slow)
+    panel._ipython_display_()
+    pages = [thing.data for thing in shown if thing is not panel.box]
+    assert holds_everything(pages[-1], settled(panel))
+
+
+def test_the_page_is_hidden_while_its_panel_is_there(panel, shown):
+    panel._ipython_display_()
+    panel._twin = None
+    (name,) = re.findall("class='wb-twin (wb-twin-[0-9a-f]+)'", shown[0].data)
+    assert f"<style>.{name} {{display: none}}</style>" in panel.box.children[0].value.replace(paper.STYLE, "")
+
+
+def test_every_control_has_a_name_for_screen_readers(panel):
+    for widget in walk(panel.box):
+        if isinstance(widget, widgets.Text | widgets.BoundedIntText | widgets.Button | widgets.Select):
+            assert widget.description
+        if isinstance(widget, anywidget.AnyWidget):
+            assert getattr(widget, "description", "x")
+
+
+# -- where the dials begin ----------------------------------------------------------------
+
+
+def test_only_the_first_model_begins_with_the_values_asked_for():
+    panel = opened(made_fasttext(), **FIRST)
+    settled(panel)
+    panel.session.open(made_fasttext(n_words=2_000, seed=1))
+    state = settled(panel)
+    assert dialled(panel) == {"n_words": 1_000, "n_ngrams": 2_000, "n_subvectors": 6}
+    assert state.errors == {}
+
+
+@pytest.mark.parametrize("n_ngrams", [0, 300])
+def test_a_recipe_refits_where_ngrams_are_left(fasttext, plain, n_ngrams):
+    steps = [type(step).__name__ for step in main_recipe(fasttext, 300, n_ngrams, 6).steps]
+    assert steps == ["Prune", *["Refit"] * bool(n_ngrams), "PQ"]
+    assert [type(step).__name__ for step in main_recipe(plain, 300, n_ngrams, 6).steps] == ["Prune", "PQ"]

@@ -1,0 +1,665 @@
+"""A session computes what is wanted last, drops what is not, and outlives whatever goes wrong."""
+
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import wraps
+from types import FunctionType
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from conftest import made_fasttext
+
+import workbench as wb
+from workbench import kernels
+from workbench.compress.builder import Builder
+from workbench.progress import Stopped
+from workbench.views import mapper
+from workbench.views import session as module
+from workbench.views.session import Session
+
+PATIENCE = 60  # seconds for whatever must happen; it takes one or two
+pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that no event announces."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.005)
+
+
+def recipe(n_subvectors: int = 6, n_words: int = 300, n_bits: int = 4) -> wb.Chain:
+    return wb.Chain([wb.Prune(n_words, 300), wb.PQ(n_subvectors, n_bits=n_bits)])
+
+
+IMPOSSIBLE = recipe(n_subvectors=99)  # of 12 dimensions
+
+
+@pytest.fixture
+def begin(fasttext):
+    """Begins sessions; what they still do when the test is over is given up."""
+    begun = []
+
+    def begin(source=fasttext, **options) -> Session:
+        options = {"words": fasttext.words[:2], "n_words": 200, "n_queries": 50, "n_mapped": 40} | options
+        begun.append(Session(source, lambda v: recipe(), **options))
+        return begun[-1]
+
+    yield begin
+    for session in begun:
+        session._listeners.clear()
+        session.cancel()
+        if session.background:
+            session.wait(PATIENCE)
+
+
+@pytest.fixture
+def session(begin) -> Session:
+    """A session that has computed everything for its first recipe."""
+    session = begin()
+    session.wait(PATIENCE)
+    return session
+
+
+def heard(session: Session) -> list[module.State]:
+    """The states that a listener sees from now on."""
+    states: list[module.State] = []
+    session.listen(lambda: states.append(session.state))
+    return states
+
+
+class Gate:
+    """A function that waits in its first call until it is let go."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments, **options):
+        if not self.reached.is_set():
+            self.reached.set()
+            assert self.open.wait(PATIENCE)
+        return self.function(*arguments, **options)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Makes the next call of an attribute wait; all are let go when the test is over."""
+    made = []
+
+    def gate(owner: object, name: str) -> Gate:
+        made.append(new := Gate(getattr(owner, name)))
+        monkeypatch.setattr(owner, name, lambda *arguments, **options: new(*arguments, **options))
+        return new
+
+    yield gate
+    for each in made:
+        each.open.set()
+
+
+class Room:
+    """Counts the threads inside functions."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = self.entered = 0
+        self._lock = threading.Lock()
+
+    def watch(self, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*arguments, **options):
+            with self._lock:
+                self.inside += 1
+                self.entered += 1
+                self.most = max(self.most, self.inside)
+            try:
+                time.sleep(0.001)  # another thread comes in now, if it may
+                return function(*arguments, **options)
+            finally:
+                with self._lock:
+                    self.inside -= 1
+
+        return call
+
+
+def file_of(v: wb.Vectors, folder) -> bytes:
+    return v.save(folder / "some.safetensors").read_bytes()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def other_python():
+    """A Python that names its process for maps once that is ready: in seconds, during which other tests run."""
+    code = "from workbench.views.mapper import shared; worker = shared.warm(); worker.wait_until_ready(); "
+    code += "print(worker.process.pid, flush=True); input()"
+    python = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield python
+    python.kill()
+    python.communicate()
+
+
+# -- what is computed, and when -----------------------------------------------------------
+
+
+def test_numbers_come_first_then_principal_components_then_umap(session):
+    states = heard(session)
+    session.try_recipe(recipe(4))
+    session.wait(PATIENCE)
+    assert all(s.is_current for s in states if s.maps is not None or s.changes is not None)
+    methods = [s.maps.attrs["method"] for s in states if s.maps is not None]
+    assert list(dict.fromkeys(methods)) == ["PCA", "UMAP"]
+    assert methods == sorted(methods)
+
+
+def test_everything_is_there_after_waiting(session, fasttext, tmp_path):
+    s = session.state
+    assert file_of(s.result.small, tmp_path) == file_of(recipe().fit_transform(fasttext), tmp_path)
+    expected = wb.neighbour_changes(fasttext.adjusted(), s.result.small, fasttext.words[:2])
+    pd.testing.assert_frame_equal(s.changes, expected)
+    assert len(s.maps) == 40
+    assert (s.doing, s.drawing, s.errors, s.trail) == (None, False, {}, (s.result,))
+    assert not session.is_busy
+
+
+def test_progress_is_heard_and_is_over_at_the_end(session):
+    states = heard(session)
+    session.try_recipe(recipe(4))
+    state = session.wait(PATIENCE)
+    doing = [s.doing for s in states if s.doing]
+    assert {what for what, _ in doing} & {"Prune", "PQ"}
+    assert all(0 <= share <= 1 for _, share in doing)
+    assert any(s.drawing for s in states)
+    assert (state.doing, state.drawing) == (None, False)
+
+
+def test_the_original_is_mapped_once_for_all_recipes(begin, monkeypatch):
+    room = Room()
+    monkeypatch.setattr(mapper._Worker, "ask", room.watch(mapper._Worker.ask))
+    session = begin()
+    before = session.wait(PATIENCE).maps
+    session.try_recipe(recipe(4))
+    after = session.wait(PATIENCE).maps
+    assert room.entered == 3
+    assert after[["x_before", "y_before"]].equals(before[["x_before", "y_before"]])
+
+
+def test_without_a_background_errors_are_raised_and_numbers_are_the_same(begin, session, monkeypatch):
+    # Drawn in the warm process, so that UMAP is not compiled in this one too.
+    monkeypatch.setattr(module, "umap_layout", lambda *arguments: mapper.shared.layout(None, *arguments))
+    paper = begin(background=False)
+    assert paper.state.model is None  # nothing before `wait`
+    state = paper.wait()
+    pd.testing.assert_frame_equal(state.result.card, session.state.result.card)
+    pd.testing.assert_frame_equal(state.changes, session.state.changes)
+    pd.testing.assert_frame_equal(state.maps, session.state.maps)
+    paper.try_recipe(IMPOSSIBLE)
+    with pytest.raises(ValueError, match="99"):
+        paper.wait()
+
+
+def test_waiting_has_an_end(session, gate):
+    build = gate(Builder, "build")
+    session.try_recipe(recipe(4))
+    with pytest.raises(TimeoutError, match=r"0\.1 seconds"):
+        session.wait(0.1)
+    build.open.set()
+
+
+# -- wishes that change -------------------------------------------------------------------
+
+
+def test_of_many_quick_changes_from_many_threads_the_last_is_computed_and_work_never_overlaps(
+    begin, fasttext, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "QUIET", 0.0)  # so that work begins in the midst of it
+    inside, builds, umaps = Room(), Room(), Room()
+    for kernel in vars(kernels).values():
+        if isinstance(kernel, FunctionType) and hasattr(kernel, "__wrapped__"):
+            (cell,) = kernel.__closure__  # what the lock is around
+            monkeypatch.setattr(cell, "cell_contents", inside.watch(cell.cell_contents))
+    monkeypatch.setattr(Builder, "build", builds.watch(Builder.build))
+    monkeypatch.setattr(mapper._Worker, "ask", umaps.watch(mapper._Worker.ask))
+    session = begin()
+    session.wait(PATIENCE)  # until the model is open
+    wishes = []
+
+    def change(seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(50):
+            wishes.append(session.try_recipe(recipe(rng.choice([2, 3, 4, 6]), rng.randrange(300, 600))))
+            fasttext.get_vectors(rng.sample(fasttext.words, 100))  # what else a notebook may do meanwhile
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(change, range(4)))
+    state = session.wait(PATIENCE)
+    assert len({wish.generation for wish in wishes}) == 200
+    last = max(wishes, key=lambda wish: wish.generation)
+    assert state.recipe is last.recipe
+    assert state.is_current
+    assert state.errors == {}
+    assert state.changes is not None
+    assert state.maps.attrs["method"] == "UMAP"
+    assert builds.entered > 2  # the first, the last, and others that were given up
+    assert (inside.most, builds.most, umaps.most) == (1, 1, 1)
+    assert file_of(state.result.small, tmp_path) == file_of(last.recipe.fit_transform(fasttext), tmp_path)
+
+
+def test_a_row_of_quick_changes_is_built_once(session, monkeypatch):
+    builds = Room()
+    monkeypatch.setattr(module, "QUIET", 1.0)  # however slow this machine is
+    monkeypatch.setattr(Builder, "build", builds.watch(Builder.build))
+    for n_words in range(300, 320):
+        session.try_recipe(recipe(n_words=n_words))
+        time.sleep(0.005)  # as between key presses: a build that does not wait begins now
+    assert session.wait(PATIENCE).recipe.steps[0].n_words == 319
+    assert builds.entered == 1
+
+
+def test_a_result_that_comes_too_late_is_dropped(session, gate):
+    states = heard(session)
+    finish = gate(module, "Result")
+    stale = recipe(4)
+    session.try_recipe(stale)
+    finish.reached.wait(PATIENCE)  # everything is computed
+    wanted = recipe(3)
+    session.try_recipe(wanted)
+    finish.open.set()
+    state = session.wait(PATIENCE)
+    assert state.result.recipe is wanted
+    assert not any(s.result.recipe is stale for s in states)
+    assert [r.recipe.steps[1].n_subvectors for r in state.trail] == [6, 3]
+
+
+def test_a_build_that_nobody_waits_for_stops_between_steps(session, gate, monkeypatch):
+    quantised = []
+    fit = wb.PQ._fit
+    monkeypatch.setattr(wb.PQ, "_fit", lambda self, *args: quantised.append(self.n_subvectors) or fit(self, *args))
+    step = gate(wb.Prune, "_fit")
+    session.try_recipe(recipe(4, n_words=310))
+    step.reached.wait(PATIENCE)
+    session.try_recipe(recipe(3, n_words=320))
+    step.open.set()
+    session.wait(PATIENCE)
+    assert quantised == [3]
+
+
+def test_cancel_goes_back_to_what_was_computed_last(session, gate):
+    first = session.state
+    build = gate(Builder, "build")
+    session.try_recipe(recipe(4))
+    build.reached.wait(PATIENCE)
+    assert not session.state.is_current
+    session.cancel()
+    assert session.state.recipe is first.recipe
+    build.open.set()
+    state = session.wait(PATIENCE)
+    assert state.result is first.result
+    assert state.is_current
+    pd.testing.assert_frame_equal(state.changes, first.changes)
+    pd.testing.assert_frame_equal(state.maps, first.maps)
+
+
+def test_cancel_before_the_first_result_leaves_a_model_that_can_be_worked_on(begin, gate):
+    build = gate(Builder, "build")
+    session = begin()
+    build.reached.wait(PATIENCE)
+    session.cancel()
+    build.open.set()
+    state = session.wait(PATIENCE)
+    assert state.model is not None
+    assert (state.recipe, state.result) == (None, None)
+    session.try_recipe(recipe(4))
+    assert session.wait(PATIENCE).is_current
+
+
+def test_cancel_when_all_is_done_changes_nothing(session):
+    before = session.state
+    session.cancel()
+    after = session.wait(PATIENCE)
+    assert after.result is before.result
+    assert after.maps is before.maps
+    assert after.changes is before.changes
+    assert after.errors == {}
+
+
+# -- models -------------------------------------------------------------------------------
+
+
+def test_another_model_starts_a_new_trail_and_keeps_the_words_it_knows(session, fasttext):
+    other = made_fasttext(n_words=500, seed=1)
+    known = next(word for word in other.words if word in fasttext)
+    session.look_at([known, fasttext.words[0]])
+    session.try_recipe(recipe(4))
+    assert len(session.wait(PATIENCE).trail) == 2
+    plain = wb.Vectors.from_arrays(other.words, np.random.default_rng(0).normal(size=(500, 12)))
+    session.suggest = lambda v: wb.Chain([wb.PQ(6, n_bits=4)])
+    session.open(plain)
+    state = session.wait(PATIENCE)
+    assert state.model.original is plain
+    assert state.trail == (state.result,)
+    assert state.words == tuple(word for word in (known, fasttext.words[0]) if word in other)
+
+
+def test_a_path_that_cannot_be_opened_leaves_everything_as_it_was_and_says_so(session):
+    before = session.state
+    session.open("nowhere/at-all.bin")
+    state = session.wait(PATIENCE)
+    assert "at-all.bin does not exist" in state.errors["model"]
+    assert state.opening is None
+    assert state.model is before.model
+    assert state.result is before.result
+    assert state.is_current
+    session.try_recipe(recipe(4))
+    assert session.wait(PATIENCE).errors == {}
+
+
+def test_words_chosen_while_a_model_opens_are_the_ones_compared(session, fasttext, gate):
+    load = gate(module, "load")
+    load.function = lambda source: fasttext
+    session.open("slow.bin")
+    load.reached.wait(PATIENCE)
+    session.look_at(fasttext.words[9:10])
+    load.open.set()
+    state = session.wait(PATIENCE)
+    assert state.words == tuple(fasttext.words[9:10])
+    assert set(state.changes["word"]) == set(state.words)
+
+
+# -- what goes wrong ----------------------------------------------------------------------
+
+
+def test_an_impossible_recipe_is_an_error_in_words_and_the_next_one_is_built(session):
+    before = session.state
+    session.try_recipe(IMPOSSIBLE)
+    state = session.wait(PATIENCE)
+    assert "99" in state.errors["numbers"]
+    assert state.result is before.result
+    assert not state.is_current
+    session.try_recipe(recipe(4))
+    state = session.wait(PATIENCE)
+    assert state.errors == {}
+    assert state.is_current
+
+
+def test_an_error_of_any_kind_is_shown_with_its_kind(session, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr(Builder, "build", fail)
+    session.try_recipe(recipe(4))
+    assert session.wait(PATIENCE).errors == {"numbers": "ZeroDivisionError: by chance"}
+
+
+def test_a_word_without_a_vector_is_an_error_in_words_and_the_next_one_is_compared(begin, plain):
+    session = begin(plain, words=())
+    session.suggest = lambda v: wb.Chain([wb.PQ(6, n_bits=4)])
+    before = session.wait(PATIENCE)
+    session.look_at(["unheard-of"])
+    state = session.wait(PATIENCE)
+    assert "unheard-of" in state.errors["words"]
+    assert state.changes is None
+    assert state.result is before.result
+    session.look_at(plain.words[:1])
+    state = session.wait(PATIENCE)
+    assert state.errors == {}
+    assert set(state.changes["word"]) == set(plain.words[:1])
+
+
+# -- saving -------------------------------------------------------------------------------
+
+
+def test_the_saved_file_is_what_the_recipe_gives(session, fasttext, tmp_path):
+    saved = session.save(tmp_path / "new" / "small.safetensors").saved
+    assert saved.read_bytes() == file_of(recipe().fit_transform(fasttext), tmp_path)
+
+
+def test_saving_waits_for_the_numbers_of_this_setting(session, gate, tmp_path):
+    build = gate(Builder, "build")
+    session.try_recipe(recipe(4))
+    build.reached.wait(PATIENCE)
+    state = session.save(tmp_path / "small.safetensors")
+    assert "not there yet" in state.errors["save"]
+    assert not list(tmp_path.iterdir())
+    build.open.set()
+    session.wait(PATIENCE)
+    assert session.save(tmp_path / "small.safetensors").errors == {}
+
+
+@pytest.mark.parametrize(("name", "why"), [("small.bin", "must end in .safetensors"), ("file/small.safetensors", "")])
+def test_a_file_that_cannot_be_saved_is_an_error_in_words(session, tmp_path, name, why):
+    (tmp_path / "file").touch()
+    state = session.save(tmp_path / name)
+    assert why in state.errors["save"]
+    assert state.saved is None
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_model_itself_is_never_overwritten(begin, fasttext, tmp_path, monkeypatch):
+    path = fasttext.save(tmp_path / "big.safetensors")
+    before = path.read_bytes()
+    session = begin(str(path))
+    session.wait(PATIENCE)
+    monkeypatch.chdir(tmp_path)
+    assert "is the model itself" in session.save("big.safetensors").errors["save"]
+    assert path.read_bytes() == before
+
+
+def test_a_model_given_in_memory_does_not_have_its_file_overwritten(begin, fasttext, tmp_path):
+    path = fasttext.save(tmp_path / "big.safetensors")
+    before = path.read_bytes()
+    session = begin(wb.load(path))
+    session.wait(PATIENCE)
+    session.save(path)
+    assert path.read_bytes() == before
+
+
+# -- maps in their process ----------------------------------------------------------------
+
+
+def cloud(n: int, seed: int = 0) -> tuple:
+    """Arguments of a layout."""
+    points = np.random.default_rng(seed).normal(size=(n, 12)).astype(np.float32)
+    return points, points[:, :2], 15, seed
+
+
+def is_drawing_for(owner: object) -> bool:
+    return any(request.owner is owner and request.worker for request in mapper.shared._requests)
+
+
+@pytest.fixture
+def answers(monkeypatch) -> list:
+    """What the process answers."""
+    given = []
+    ask = mapper._Worker.ask
+
+    def listen(worker, arguments):
+        given.append(ask(worker, arguments))
+        return given[-1]
+
+    monkeypatch.setattr(mapper._Worker, "ask", listen)
+    return given
+
+
+@pytest.fixture(scope="module")
+def large() -> wb.Vectors:
+    """A model whose map takes a second."""
+    return made_fasttext(n_words=1_500, n_buckets=1_000)
+
+
+@pytest.fixture
+def drawing(begin, large, answers) -> Session:  # `answers` listens before the map begins
+    """A session in the midst of the map of its second recipe; the first one's is done."""
+    session = begin(large, words=(), n_mapped=1_500)
+    until(lambda: session.state.model is not None)
+    rng = np.random.default_rng(0)
+    session.state.model.layout = rng.normal(size=(1_500, 2)).astype(np.float32), 1.0  # to save its second
+    until(lambda: is_drawing_for(session))
+    return session
+
+
+def test_a_stopped_layout_raises_and_its_process_draws_the_next_one(answers):
+    pid = mapper.shared.warm().process.pid
+    owner = object()
+    with ThreadPoolExecutor(1) as pool:
+        layout = pool.submit(mapper.shared.layout, owner, *cloud(4_000))
+        until(lambda: is_drawing_for(owner))
+        mapper.shared.stop(owner)
+        with pytest.raises(Stopped):
+            layout.result(PATIENCE)
+    assert isinstance(answers[-1], Stopped)  # it was not drawn to its end
+    places, trust = mapper.shared.layout(owner, *cloud(64))
+    assert places.shape == (64, 2)
+    assert 0 <= trust <= 1
+    assert mapper.shared.warm().process.pid == pid
+
+
+def test_a_layout_after_many_stops_is_as_good_as_before(answers):
+    expected, trust = mapper.shared.layout(None, *cloud(300))
+    pid = mapper.shared.warm().process.pid
+    rng = random.Random(0)
+    owner = object()
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(10):
+            layout = pool.submit(mapper.shared.layout, owner, *cloud(1_000))
+            until(lambda: is_drawing_for(owner))
+            threading.Event().wait(rng.random() / 4)  # some other place in it
+            mapper.shared.stop(owner)
+            with pytest.raises(Stopped):
+                layout.result(PATIENCE)
+    places, same_trust = mapper.shared.layout(None, *cloud(300))
+    assert np.array_equal(places, expected)
+    assert same_trust == trust
+    assert mapper.shared.warm().process.pid == pid
+
+
+def test_a_layout_stopped_while_its_process_starts_is_never_begun(answers, gate):
+    ready = gate(mapper._Worker, "wait_until_ready")
+    owner = object()
+    with ThreadPoolExecutor(1) as pool:
+        layout = pool.submit(mapper.shared.layout, owner, *cloud(64))
+        ready.reached.wait(PATIENCE)
+        mapper.shared.stop(owner)
+        ready.open.set()
+        with pytest.raises(Stopped):
+            layout.result(PATIENCE)
+    assert answers == []
+
+
+def test_a_stop_of_nothing_or_of_another_owner_does_nothing(answers, monkeypatch):
+    signals = []
+    monkeypatch.setattr(mapper._Worker, "interrupt", signals.append)
+    owner = object()
+    mapper.shared.stop(owner)
+    with ThreadPoolExecutor(1) as pool:
+        layout = pool.submit(mapper.shared.layout, owner, *cloud(1_000))
+        until(lambda: is_drawing_for(owner))
+        mapper.shared.stop(object())
+        places, _ = layout.result(PATIENCE)
+    mapper.shared.stop(owner)
+    assert places.shape == (1_000, 2)
+    assert signals == []
+
+
+def test_layouts_for_many_owners_are_drawn_one_at_a_time_and_each_owner_gets_its_own(monkeypatch):
+    alone = [mapper.shared.layout(None, *cloud(64, seed))[0] for seed in range(4)]
+    room = Room()
+    monkeypatch.setattr(mapper._Worker, "ask", room.watch(mapper._Worker.ask))
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: mapper.shared.layout(object(), *cloud(64, seed))[0], range(4)))
+    assert room.most == 1
+    assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))
+
+
+def test_a_stopped_owner_that_waits_for_its_turn_is_not_drawn(answers):
+    first, second = object(), object()
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(mapper.shared.layout, first, *cloud(1_000))
+        until(lambda: is_drawing_for(first))
+        waiting = pool.submit(mapper.shared.layout, second, *cloud(64))
+        until(waiting.running)
+        mapper.shared.stop(second)
+        running.result(PATIENCE)
+        with pytest.raises(Stopped):
+            waiting.result(PATIENCE)
+    assert len(answers) == 1
+
+
+def test_a_change_while_a_map_is_drawn_stops_it(drawing, answers):
+    pid = mapper.shared.warm().process.pid
+    states = heard(drawing)
+    wanted = recipe(4)
+    drawing.try_recipe(wanted)
+    until(lambda: answers)
+    assert isinstance(answers[0], Stopped)
+    until(lambda: is_drawing_for(drawing))  # the next one's
+    assert drawing.state.result.recipe is wanted
+    assert not any(s.maps is not None and s.maps.attrs["method"] == "UMAP" for s in states)
+    assert mapper.shared.warm().process.pid == pid
+
+
+def test_a_change_while_the_original_is_mapped_draws_no_map_of_the_recipe_before(begin, large, answers):
+    session = begin(large, words=(), n_mapped=1_500)
+    until(lambda: is_drawing_for(session.state.model))
+    session.try_recipe(recipe(4))
+    assert session.wait(PATIENCE).maps.attrs["method"] == "UMAP"
+    assert len(answers) == 2  # the original's and that of the recipe that is wanted
+
+
+def test_cancel_while_a_map_is_drawn_leaves_principal_components_and_says_so(drawing, answers):
+    drawing.cancel()
+    state = drawing.wait(PATIENCE)
+    assert isinstance(answers[0], Stopped)
+    assert len(answers) == 1
+    assert state.maps.attrs["method"] == "PCA"
+    assert "stopped" in state.errors["maps"]
+    assert not state.drawing
+    assert state.is_current
+
+
+def test_a_cancelled_map_is_not_begun_again_however_quickly_it_stops(drawing, answers, monkeypatch):
+    stop = mapper.shared.stop
+
+    def stop_and_wait(owner):
+        """Come back only when the thread that waited for the map has gone on."""
+        before = list(mapper.shared._requests)
+        stop(owner)
+        until(lambda: "maps" not in drawing._alive or set(mapper.shared._requests) - set(before))
+
+    monkeypatch.setattr(mapper.shared, "stop", stop_and_wait)
+    drawing.cancel()
+    state = drawing.wait(PATIENCE)
+    assert len(answers) == 1
+    assert (state.maps.attrs["method"], "maps" in state.errors) == ("PCA", True)
+
+
+def test_a_map_process_that_dies_is_an_error_in_words_and_the_next_map_is_drawn(drawing, fasttext):
+    mapper.shared.warm().process.kill()
+    state = drawing.wait(PATIENCE)
+    assert "process that draws maps ended" in state.errors["maps"]
+    assert state.maps.attrs["method"] == "PCA"
+    assert state.is_current
+    drawing.n_mapped = 40
+    drawing.open(fasttext)
+    state = drawing.wait(PATIENCE)
+    assert state.errors == {}
+    assert state.maps.attrs["method"] == "UMAP"
+
+
+def test_too_few_words_for_a_map_is_an_error_in_words(begin):
+    state = begin(n_mapped=20).wait(PATIENCE)
+    assert "more than 30 words" in state.errors["maps"]
+    assert state.maps.attrs["method"] == "PCA"
+
+
+def test_the_process_for_maps_ends_with_the_one_that_started_it(other_python):
+    process = psutil.Process(int(other_python.stdout.readline()))
+    assert process.is_running()
+    other_python.kill()
+    other_python.wait(PATIENCE)
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
