@@ -1,7 +1,5 @@
 """`Refit`: move the n-grams that survived, so that the words that went come back better."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from .. import progress
@@ -9,9 +7,6 @@ from ..storage import Dense, Stacked
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import made_up_words
 from .base import Step, check_int
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
 
@@ -78,11 +73,11 @@ class Refit(Step):
         weights = np.repeat(np.array([1, self.unseen_weight], np.float32), [len(dropped), len(unseen)])
         means, targets = self._equations(v, reference, words, weights)
         before = v.ngrams[1].rows(slice(None))  # (n_rows, dim)
-        now = means @ before
+        now = means.of(before)
         square = np.vdot(now, now)
         start = before * np.float32(np.vdot(now, targets) / square if square > 0 else 1)
-        bound = self.strength * means.power(2).sum() / max(means.shape[1], 1)
-        step = conjugate_gradients(means, targets - means @ start, np.float32(bound), self.n_iter)
+        bound = self.strength * means.squares.sum() / max(len(means.squares), 1)
+        step = conjugate_gradients(means, targets - means.of(start), np.float32(bound), self.n_iter)
         self.ngrams_ = start + step
 
     def _transform(self, v: Vectors) -> Vectors:
@@ -116,10 +111,8 @@ class Refit(Step):
     @staticmethod
     def _equations(
         v: Vectors, reference: Vectors, words: list[str], weights: np.ndarray
-    ) -> tuple["csr_array", np.ndarray]:
-        """Weighted equations, one a word: (n, n_rows) sparse means, and (n, dim) targets."""
-        from scipy.sparse import csr_array
-
+    ) -> tuple["WeightedMeans", np.ndarray]:
+        """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
         targets = reference.get_vectors(words, missing="zero")  # (n, dim)
         check_finite(targets, words)
         norms = np.linalg.norm(targets, axis=1)
@@ -128,10 +121,44 @@ class Refit(Step):
         lengths = np.diff(indptr)
         usable = (norms > 0) & (lengths > 0)
         scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-        values = np.repeat(scale / np.maximum(lengths, 1), lengths).astype(np.float32)
-        means = csr_array((values, rows, indptr), shape=(len(words), len(ngrams)))
-        means.sum_duplicates()
-        return means, targets * np.where(usable, scale, 0)[:, None]
+        means = WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), len(ngrams))
+        return means, targets * scale[:, None]
+
+
+class WeightedMeans:
+    """The matrix that takes n-gram rows to a weighted sum for each word, and its transpose.
+
+    Parameters
+    ----------
+    indptr, rows : int arrays
+        The n-gram rows of word ``i`` are ``rows[indptr[i]:indptr[i + 1]]``.
+    weights : (n,) float32 array
+        Weight of each row in a word's sum.
+    n_rows : int
+    """
+
+    def __init__(self, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, n_rows: int):
+        from scipy.sparse import csr_array
+
+        self.indptr, self.rows = indptr, rows
+        self.weights = weights.astype(np.float32)[:, None]  # (n, 1)
+        incidence = csr_array((np.ones(len(rows), np.int8), rows, indptr), shape=(len(weights), n_rows))
+        transposed = incidence.T.tocsr()
+        self.words_indptr, self.words = transposed.indptr.astype(np.int64), transposed.indices
+        squares = np.repeat(np.square(self.weights[:, 0]), np.diff(indptr))
+        self.squares = np.bincount(rows, weights=squares, minlength=n_rows).astype(np.float32)  # (n_rows,)
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
+        from .. import kernels
+
+        return self.weights * kernels.segment_sums(self.indptr, self.rows, x)
+
+    def back(self, y: np.ndarray) -> np.ndarray:
+        """The transpose times `y` (n, dim): (n_rows, dim)."""
+        from .. import kernels
+
+        return kernels.segment_sums(self.words_indptr, self.words, self.weights * y)
 
 
 @remembered
@@ -140,24 +167,23 @@ def _strings(reference: Vectors, n: int, seed: int) -> list[str]:
     return made_up_words(reference.words, n, True, seed)
 
 
-def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float32, n_iter: int) -> np.ndarray:
+def conjugate_gradients(means: WeightedMeans, errors: np.ndarray, bound: np.float32, n_iter: int) -> np.ndarray:
     """Minimise ``|means @ x - errors|^2 + bound * |x|^2``: (n_rows, dim) float32.
 
     Every column is a problem of its own with the same matrix; they are solved side by side.
 
     Parameters
     ----------
-    means : (n, n_rows) sparse float32 array
+    means : WeightedMeans
     errors : (n, dim) float32 array
     bound : float
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
     """
-    transposed = means.T.tocsr()
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
-    diagonal = transposed.power(2).sum(axis=1) + bound
+    diagonal = means.squares + bound
     scale = (1 / np.maximum(diagonal, 1e-30))[:, None].astype(np.float32)  # (n_rows, 1)
-    residual = transposed @ errors  # (n_rows, dim), as are all below
+    residual = means.back(errors)  # (n_rows, dim), as are all below
     x = np.zeros_like(residual)
     direction = scale * residual
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
@@ -165,7 +191,7 @@ def conjugate_gradients(means: "csr_array", errors: np.ndarray, bound: np.float3
     for _ in progress.bar(range(n_iter), desc="Refit", unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
-        image = transposed @ (means @ direction) + bound * direction
+        image = means.back(means.of(direction)) + bound * direction
         length = energy / np.maximum(np.einsum("ij,ij->j", direction, image), np.float32(1e-30))
         x += length * direction
         residual -= length * image
