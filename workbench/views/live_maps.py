@@ -11,6 +11,7 @@ from .figures import RED, STATUS
 from .maps import KINDS, colour_limits, kinds
 
 SIDES = ("before", "after")
+NAMES = dict(zip(SIDES, ("original", "compressed"), strict=True))
 SYMBOLS = dict(zip(KINDS, ("circle", "triangle-up", "x"), strict=True))
 MARKS = {  # symbol and colour
     "asked": ("star", RED),
@@ -36,7 +37,7 @@ class LiveMaps:
 
         self.picked = picked
         self.words: list[str] = []
-        base = make_subplots(1, 2, horizontal_spacing=0.03, subplot_titles=("original", "compressed"))
+        base = make_subplots(1, 2, horizontal_spacing=0.03, subplot_titles=tuple(NAMES.values()))
         for column in (1, 2):
             marker = {"size": 5, "opacity": 0.8, "coloraxis": "coloraxis"}
             base.add_trace(Scatter(mode="markers", hoverinfo="text", marker=marker), 1, column)
@@ -52,7 +53,7 @@ class LiveMaps:
         base.update_layout(
             height=470,
             autosize=True,
-            margin={"l": 30, "r": 10, "t": 40, "b": 30},
+            margin={"l": 30, "r": 10, "t": 60, "b": 30},
             showlegend=False,
             paper_bgcolor="rgba(0,0,0,0)",
             plot_bgcolor="rgba(128,128,128,.07)",
@@ -82,9 +83,7 @@ class LiveMaps:
                 trace.text = hover
                 trace.marker.color, trace.marker.symbol = cosine, [SYMBOLS[k] for k in kind]
                 trust = frame.attrs[f"trust_{side}"]
-                title.text = {"before": "original", "after": "compressed"}[side] + (
-                    f", trustworthiness {trust:.3f}" if trust else ""
-                )
+                title.text = NAMES[side] + (f"<br>trustworthiness {trust:.3f}" if trust else "")
             widget.layout.coloraxis.cmin, widget.layout.coloraxis.cmax = low, high
             for number, axis in enumerate((widget.layout.xaxis, widget.layout.xaxis2), 1):
                 axis.title.text = f"{method} 1 (no unit)"
