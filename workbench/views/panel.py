@@ -4,14 +4,17 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import wraps
 from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from ..compress import PQ, Chain, Prune, Refit
 from ..vectors import Vectors
+from .controls import CopyButton, Dial, FilePicker
 from .page import STYLE, neighbours_html, numbers_html, page, recipe_code, title
 from .session import ABOUT, Model, Session, State, in_words
 
@@ -146,85 +149,70 @@ class CompressionPanel:
 
     def _build(self) -> None:
         """Make the widgets, top to bottom."""
-        import ipywidgets as widgets
-
-        from .controls import CopyButton, Dial, FilePicker
-
         self._shown = State()
         self._trouble = ""  # what went wrong in the panel itself
         self._twin_class = f"wb-twin-{uuid4().hex}"
         self.messages = {about: widgets.HTML() for about in ABOUT}
-        self.maps: Any = None
-
-        self.source = widgets.Text(
-            description="Model", continuous_update=False, placeholder="builtin:en, or the path of a file",
-            layout={"width": "32em"},
-        )  # fmt: skip
-        open_button = widgets.Button(description="Open", tooltip="Open this model")
-        browse = widgets.ToggleButton(description="Browse", tooltip="Show or hide a list of files")
-        self.files = FilePicker(self._picked, Path.cwd())
-        self.files.box.layout.display = "none"
-        self.about = widgets.HTML()
-
-        self.dials = {name: Dial(label, self._dialled) for name, label in DIALS.items()}
-        self.status = widgets.HTML()
-        self.bar = widgets.FloatProgress(max=1, layout={"width": "12em"})
-        self.cancel = widgets.Button(description="Cancel", tooltip="Stop what is being computed", disabled=True)
-        self.numbers = widgets.HTML()
-
-        self.word = widgets.Text(
-            description="Word", continuous_update=False, placeholder=f"up to {MOST_WORDS}, unseen ones too",
-            value=", ".join(self.session.state.words),
-        )  # fmt: skip
-        self.neighbours = widgets.HTML()
-        self.map_box = widgets.VBox([widgets.HTML("The maps come after the numbers.")])
-
-        self.recipe = widgets.HTML()
-        self.copy = CopyButton(description="Copy recipe")
-        self.path = widgets.Text(description="File", value="out/small.safetensors", layout={"width": "32em"})
-        self.save = widgets.Button(description="Save file", tooltip="Save the compressed model", icon="download")
-        self.saved = widgets.HTML()
-
-        self.source.observe(self._open, "value")
-        open_button.on_click(self._open)
-        browse.observe(self._browse, "value")
-        self.cancel.on_click(self._cancel)
-        self.word.observe(self._look, "value")
-        self.save.on_click(self._save)
-
         hide_twin = f"<style>.{self._twin_class} {{display: none}}</style>"
-        self.box = widgets.VBox(
-            [
-                widgets.HTML(STYLE + PANEL_STYLE + hide_twin),
-                widgets.HBox([self.source, open_button, browse], layout={"flex_flow": "row wrap"}),
-                self.files.box,
-                self.messages["model"],
-                self.about,
-                *(dial.row for dial in self.dials.values()),
-                widgets.HBox([self.cancel, self.bar, self.status]),
-                self.messages["numbers"],
-                self.numbers,
-                widgets.HTML("<h4>Neighbours before and after</h4>"),
-                self.word,
-                self.messages["words"],
-                self.neighbours,
-                widgets.HTML("<h4>Maps: click a point to see its neighbours</h4>"),
-                self.messages["maps"],
-                self.map_box,
-                widgets.HTML("<h4>Recipe</h4>"),
-                self.recipe,
-                self.copy,
-                widgets.HBox([self.path, self.save], layout={"flex_flow": "row wrap"}),
-                self.messages["save"],
-                self.saved,
-            ]
-        )
+        parts = [self._model_part(), self._numbers_part(), self._words_part(), self._maps_part(), self._exit_part()]
+        self.box = widgets.VBox([widgets.HTML(STYLE + PANEL_STYLE + hide_twin), *chain(*parts)])
         for name in ("numbers", "neighbours", "recipe", "status", "saved", "about"):
             getattr(self, name).add_class(f"wb-{name}")
         for about, message in self.messages.items():
             message.add_class(f"wb-error-{about}")
         for widget in (self.box, self.numbers, self.neighbours, self.recipe):
             widget.add_class("wb")
+
+    def _model_part(self) -> list[widgets.Widget]:
+        self.source = widgets.Text(
+            description="Model", continuous_update=False, placeholder="builtin:en, or the path of a file",
+            layout={"width": "32em"},
+        )  # fmt: skip
+        self.source.observe(self._open, "value")
+        open_button = widgets.Button(description="Open", tooltip="Open this model")
+        open_button.on_click(self._open)
+        browse = widgets.ToggleButton(description="Browse", tooltip="Show or hide a list of files")
+        browse.observe(self._browse, "value")
+        self.files = FilePicker(self._picked, Path.cwd())
+        self.files.box.layout.display = "none"
+        self.about = widgets.HTML()
+        return [_row(self.source, open_button, browse), self.files.box, self.messages["model"], self.about]
+
+    def _numbers_part(self) -> list[widgets.Widget]:
+        self.dials = {name: Dial(label, self._dialled) for name, label in DIALS.items()}
+        self.status = widgets.HTML()
+        self.bar = widgets.FloatProgress(max=1, layout={"width": "12em"})
+        self.cancel = widgets.Button(description="Cancel", tooltip="Stop what is being computed", disabled=True)
+        self.cancel.on_click(self._cancel)
+        self.numbers = widgets.HTML()
+        dials = [dial.row for dial in self.dials.values()]
+        return [*dials, _row(self.cancel, self.bar, self.status), self.messages["numbers"], self.numbers]
+
+    def _words_part(self) -> list[widgets.Widget]:
+        self.word = widgets.Text(
+            description="Word", continuous_update=False, placeholder=f"up to {MOST_WORDS}, unseen ones too",
+            value=", ".join(self.session.state.words),
+        )  # fmt: skip
+        self.word.observe(self._look, "value")
+        self.neighbours = widgets.HTML()
+        heading = widgets.HTML("<h4>Neighbours before and after</h4>")
+        return [heading, self.word, self.messages["words"], self.neighbours]
+
+    def _maps_part(self) -> list[widgets.Widget]:
+        self.maps: Any = None
+        self.map_box = widgets.VBox([widgets.HTML("The maps come after the numbers.")])
+        heading = widgets.HTML("<h4>Maps: click a point to see its neighbours</h4>")
+        return [heading, self.messages["maps"], self.map_box]
+
+    def _exit_part(self) -> list[widgets.Widget]:
+        self.recipe = widgets.HTML()
+        self.copy = CopyButton(description="Copy recipe")
+        self.path = widgets.Text(description="File", value="out/small.safetensors", layout={"width": "32em"})
+        self.save = widgets.Button(description="Save file", tooltip="Save the compressed model", icon="download")
+        self.save.on_click(self._save)
+        self.saved = widgets.HTML()
+        heading = widgets.HTML("<h4>Recipe</h4>")
+        return [heading, self.recipe, self.copy, _row(self.path, self.save), self.messages["save"], self.saved]
 
     def render(self) -> None:
         """Show what is new in the session's state; called from any thread."""
@@ -362,6 +350,10 @@ class CompressionPanel:
         n_words = asked[0] or max(int(float(f"{len(v) / 7:.1g}")), min(FEWEST_WORDS, len(v)))
         n_ngrams = min(2 * n_words, len(v.storage.ngrams or ())) if asked[1] is None else asked[1]
         return main_recipe(v, n_words, n_ngrams, asked[2] or max(v.dim // 2, 1), self.random_state)
+
+
+def _row(*parts: widgets.Widget) -> widgets.HBox:
+    return widgets.HBox(parts, layout={"flex_flow": "row wrap"})
 
 
 def _message(text: str) -> str:
