@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import views
-    from .compress import PQ, SQ, Chain, Prune, Refit, from_json
+    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, from_json
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
     from .formats import load
@@ -31,7 +31,10 @@ _HOMES = {
     "Prune": "compress",
     "Refit": "compress",
     "PQ": "compress",
+    "OPQ": "compress",
+    "RQ": "compress",
     "SQ": "compress",
+    "SVD": "compress",
     "from_json": "compress",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
@@ -40,8 +43,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "OPQ",
     "PQ",
+    "RQ",
     "SQ",
+    "SVD",
     "Chain",
     "Prune",
     "Refit",

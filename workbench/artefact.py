@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 KEY = "workbench"
 
 # The number types that a file of ours may hold, by the names that safetensors gives them.
-TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "U8": "|u1"}
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "I8": "<i1", "U8": "|u1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
 
 

@@ -122,7 +122,7 @@ class Scaled(Storage):
     def __init__(self, matrix: np.ndarray, scales: np.ndarray):
         if scales.shape != (matrix.shape[1],):
             raise ValueError(f"expected one scale for each of {matrix.shape[1]} columns, got {scales.shape}")
-        self.matrix = matrix  # (n, dim) float16
+        self.matrix = matrix  # (n, dim) float16 or int8
         self.scales = scales  # (dim,) float32
         self.shape = matrix.shape
 
@@ -202,6 +202,47 @@ class Coded(Storage):
         return {"dim": self.shape[1], "n_bits": self.n_bits}
 
 
+class Projected(Storage):
+    """Rows in a space of their own, which `axes` lead back from.
+
+    A row is the inner row times `axes`. With fewer inner dimensions than outer ones this is a
+    low-rank matrix; with a rotation for axes, codes learned in rotated space.
+
+    Parameters
+    ----------
+    inner : Storage
+        (n, rank)
+    axes : (rank, dim) float32 array
+    """
+
+    kind = "projected"
+
+    def __init__(self, inner: Storage, axes: np.ndarray):
+        if axes.ndim != 2 or len(axes) != inner.shape[1]:
+            raise ValueError(f"inner rows have {inner.shape[1]} dimensions, the axes are of shape {axes.shape}")
+        self.inner, self.axes = inner, axes
+        self.shape = (len(inner), axes.shape[1])
+
+    def rows(self, index: Index) -> np.ndarray:
+        return self.inner.rows(index) @ self.axes
+
+    def take(self, index: np.ndarray) -> "Projected":
+        return Projected(self.inner.take(index), self.axes)
+
+    def dot(self, queries: np.ndarray) -> np.ndarray:
+        return self.inner.dot(queries @ self.axes.T)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"axes": self.axes, **{f"inner.{name}": a for name, a in self.inner.arrays().items()}}
+
+    def params(self) -> dict:
+        return {"inner": describe(self.inner)}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Projected":
+        return cls(rebuild(within(arrays, "inner"), params["inner"]), arrays["axes"])
+
+
 class Stacked(Storage):
     """Word rows over n-gram rows, each in a storage of its own."""
 
@@ -251,7 +292,7 @@ class Stacked(Storage):
         return cls(words, ngrams)
 
 
-KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Stacked)}
+KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Stacked)}
 
 
 def describe(storage: Storage) -> dict:

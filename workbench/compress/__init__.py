@@ -1,9 +1,12 @@
 """Compression steps, one method a file."""
 
 from .base import Chain, Step, from_json
+from .opq import OPQ
 from .pq import PQ
 from .prune import Prune
 from .refit import Refit
+from .rq import RQ
 from .sq import SQ
+from .svd import SVD
 
-__all__ = ["PQ", "SQ", "Chain", "Prune", "Refit", "Step", "from_json"]
+__all__ = ["OPQ", "PQ", "RQ", "SQ", "SVD", "Chain", "Prune", "Refit", "Step", "from_json"]

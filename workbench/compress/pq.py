@@ -55,6 +55,13 @@ class PQ(ValueStep):
         """Codebooks, (2**n_bits, dim) float32, and the columns that each serves, (n_subvectors, 2)."""
         from .. import kernels
 
+        sample, spans = self._sample(part, which)
+        codebooks = sample[: 2 ** int(self.n_bits)].copy()
+        kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
+        return codebooks, spans
+
+    def _sample(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on, (n_sample, dim), in random order, and the spans of subvectors."""
         n, dim = part.shape
         n_entries = 2 ** int(self.n_bits)
         if self.n_subvectors > dim:
@@ -72,9 +79,7 @@ class PQ(ValueStep):
                 pass
         edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), self.n_subvectors)])
         spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
-        codebooks = sample[:n_entries].copy()
-        kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
-        return codebooks, spans
+        return sample, spans
 
     def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, np.ndarray]) -> Storage:
         from .. import kernels

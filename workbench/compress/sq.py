@@ -1,48 +1,72 @@
 """`SQ`: scalar quantisation, each number by itself in fewer bits."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..storage import Coded, Scaled, Storage
+from .base import check_int
+from .pq import PQ
 from .values import ValueStep, finite_blocks
 
 
 class SQ(ValueStep):
-    """Store numbers as float16, with a power of two as the scale of each column.
+    """Store each number by itself in fewer bits.
 
-    The scale is exact and keeps every value in range, so what is lost is float16's rounding:
-    about 1 part in 2,000.
+    ``"float16"`` has a power of two as the scale of each column: exact, and every value stays in
+    range, so what is lost is float16's rounding, about 1 part in 2,000. ``"int8"`` divides each
+    column's range into 255 even steps. ``"kmeans"`` clusters each column's values into
+    ``2 ** n_bits`` of them (Han, Mao and Dally, "Deep Compression", 2016, do so for weights) and
+    stores which, bit-packed: product quantisation with one column a subvector.
 
     Parameters
     ----------
-    dtype : {"float16"}
+    dtype : {"float16", "int8", "kmeans"}
+    n_bits : int, 2 to 8
+        Bits a number, for ``"kmeans"``.
     on : {"all", "words", "ngrams"}
         Which rows to store so.
+    random_state : int
+        Seed of k-means.
     """
 
-    DTYPES: ClassVar = ("float16",)
+    DTYPES: ClassVar = ("float16", "int8", "kmeans")
 
-    def __init__(self, dtype: str = "float16", on: str = "all"):
+    def __init__(self, dtype: str = "float16", n_bits: int = 4, on: str = "all", random_state: int = 0):
         self.dtype = dtype
+        self.n_bits = n_bits
         self.on = on
+        self.random_state = random_state
 
     def _check(self) -> None:
         if self.dtype not in self.DTYPES:
             raise ValueError(f"SQ: dtype must be one of {self.DTYPES}, got {self.dtype!r}")
+        check_int(self, "n_bits", 2, 8)
+        check_int(self, "random_state", 0)
 
-    def _learn(self, part: Storage, which: str) -> np.ndarray:
+    def _learn(self, part: Storage, which: str) -> Any:
         if isinstance(part, Coded):
             raise ValueError(f"{self!r} would make codes larger: use it in the place of PQ, not after it")
+        if self.dtype == "kmeans":
+            return self._columns(part)._learn(part, which)
         largest = np.zeros(part.shape[1], np.float32)
         for _, block in finite_blocks(part, which):
             np.maximum(largest, np.abs(block).max(axis=0), out=largest)
+        if self.dtype == "int8":
+            return np.where(largest > 0, largest / np.float32(127), 1).astype(np.float32)  # (dim,)
         _, exponent = np.frexp(largest)
         exponent = np.minimum(exponent, 127)  # float32 has no greater power of two
         return np.ldexp(np.float32(1), exponent).astype(np.float32)  # (dim,), |value / scale| < 2
 
-    def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
-        matrix = np.empty(part.shape, np.float16)
+    def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
+        if self.dtype == "kmeans":
+            return self._columns(part)._encode(part, which, learned)
+        matrix = np.empty(part.shape, self.dtype)
         for start, block in part.blocks():
-            matrix[start : start + len(block)] = block / learned
+            scaled = block / learned
+            matrix[start : start + len(block)] = np.rint(scaled) if self.dtype == "int8" else scaled
         return Scaled(matrix, learned)
+
+    def _columns(self, part: Storage) -> PQ:
+        """The product quantiser with one column a subvector."""
+        return PQ(part.shape[1], n_bits=self.n_bits, random_state=self.random_state)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..storage import Stacked, Storage
+from ..storage import Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite
 from .base import Step
 
@@ -43,15 +43,21 @@ class ValueStep(Step):
             raise ValueError(f"{type(self).__name__}: on='ngrams', but this model has no n-grams")
         self._check()
         parts = self._parts(self._prepared(v))
-        self.learned_ = {which: self._learn(part, which) for which, part in parts.items()}
+        self.learned_ = {which: self._learn(innermost(part), which) for which, part in parts.items()}
 
     def _transform(self, v: Vectors) -> Vectors:
         v = self._prepared(v)
-        new = {which: self._encode(part, which, self.learned_[which]) for which, part in self._parts(v).items()}
+        new = {which: self._encoded(part, which) for which, part in self._parts(v).items()}
         words = new.get("words", v.storage.words)
         if v.storage.ngrams is None:
             return v.with_storage(words)
         return v.with_storage(Stacked(words, new.get("ngrams", v.storage.ngrams)))
+
+    def _encoded(self, part: Storage, which: str) -> Storage:
+        """A part in its new form; of a projected one the inner rows, which are fewer numbers."""
+        if isinstance(part, Projected):
+            return Projected(self._encoded(part.inner, which), part.axes)
+        return self._encode(part, which, self.learned_[which])
 
     def _prepared(self, v: Vectors) -> Vectors:
         """Known words must not change twice, by their own rows' error and by their n-grams'."""
@@ -60,6 +66,11 @@ class ValueStep(Step):
     def _parts(self, v: Vectors) -> dict[str, Storage]:
         parts = {"words": v.storage.words, "ngrams": v.storage.ngrams}
         return {which: s for which, s in parts.items() if s is not None and len(s) and self.on in ("all", which)}
+
+
+def innermost(part: Storage) -> Storage:
+    """The rows that a part stores, whatever they are projected to."""
+    return innermost(part.inner) if isinstance(part, Projected) else part
 
 
 def finite_blocks(part: Storage, which: str) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,0 +1,59 @@
+"""`SVD`: fewer dimensions."""
+
+import numpy as np
+
+from ..storage import Dense, Projected, Storage
+from .base import check_int
+from .values import ValueStep, finite_blocks
+
+
+class SVD(ValueStep):
+    """Store rows in the few directions that carry most of them (Eckart and Young, 1936).
+
+    The best matrix of this rank in squared error: a truncated singular value decomposition,
+    found from the (dim, dim) matrix of second moments, so that rows are read block by block.
+    Rows are not centred, since a cosine is not either.
+
+    Parameters
+    ----------
+    rank : int
+        Dimensions that stay.
+    on : {"all", "words", "ngrams"}
+        Which rows to store so; each kind gets axes of its own.
+    """
+
+    def __init__(self, rank: int = 50, on: str = "all"):
+        self.rank = rank
+        self.on = on
+
+    def _check(self) -> None:
+        check_int(self, "rank", 1)
+
+    def _learn(self, part: Storage, which: str) -> np.ndarray:
+        """The axes: (rank, dim) float32, the one that carries most first."""
+        dim = part.shape[1]
+        if self.rank > dim:
+            raise ValueError(f"{self!r}: vectors of {dim} dimensions have at most rank {dim}")
+        return principal_axes(part, which)[: self.rank]
+
+    def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
+        inner = np.empty((len(part), len(learned)), np.float32)
+        for start, block in part.blocks():
+            inner[start : start + len(block)] = block @ learned.T
+        return Projected(Dense(inner), learned)
+
+    def _advice(self, v) -> str:
+        return "take a lower rank, and SVD before PQ and SQ, not after them"
+
+
+def principal_axes(part: Storage, which: str) -> np.ndarray:
+    """Directions of the rows in order of what they carry: (dim, dim) float32, one a row.
+
+    Each points where its greatest part is positive, so that equal input gives equal axes.
+    """
+    moments = np.zeros((part.shape[1], part.shape[1]))  # (dim, dim) float64
+    for _, block in finite_blocks(part, which):
+        moments += block.T @ block.astype(np.float64)
+    axes = np.linalg.eigh(moments)[1].T[::-1]
+    signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+    return np.ascontiguousarray(axes * signs[:, None], np.float32)
