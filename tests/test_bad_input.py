@@ -318,7 +318,7 @@ def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
         (lambda about, _: about["subwords"].update(surprise=1), "surprise"),
         (lambda about, _: about.update(subwords=None), "n-gram"),
         (lambda _, header: header.update({"vocab.words": header.pop("vocab.text")}), "text"),
-        (lambda _, header: header["vocab.text"].update(dtype="I8"), "I8"),
+        (lambda _, header: header["vocab.text"].update(dtype="BOOL"), "BOOL"),
         (lambda _, header: header["storage.words.matrix"].update(shape=[4, 6]), "6 rows|4 rows|scale"),
     ],
 )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluate.scorecard import scorecard
     from .formats import load
     from .reports import record
+    from .search.sweep import sweep
     from .vectors import Vectors
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _HOMES = {
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
     "record": "reports",
+    "sweep": "search.sweep",
     "views": "",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "neighbour_changes",
     "record",
     "scorecard",
+    "sweep",
     "views",
 ]
 

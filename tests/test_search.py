@@ -1,0 +1,64 @@
+"""Several recipes in one table."""
+
+import numpy as np
+import pytest
+
+import workbench as wb
+import workbench.search.sweep as module
+
+RECIPES = [
+    wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(6, n_bits=4)]),
+    wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(3, n_bits=4)]),
+    wb.PQ(99),
+    wb.SQ(),
+]
+
+
+@pytest.fixture(scope="module")
+def table(fasttext):
+    return wb.sweep(fasttext, RECIPES, n_words=200, n_queries=50)
+
+
+def test_a_sweep_gives_the_numbers_of_the_scorecard(fasttext, table, tmp_path):
+    small = RECIPES[0].fit_transform(fasttext)
+    card = wb.scorecard(fasttext, small, n_words=200, n_unseen=200, n_queries=50, parts=("size", "fidelity", "overlap"))
+    values = card.set_index(["metric", "split"])["value"]
+    assert table["recipe"].tolist() == RECIPES
+    assert table["bytes"][0] == small.save(tmp_path / "s.safetensors").stat().st_size
+    for column in ("dropped", "unseen"):
+        assert table[column][0] == pytest.approx(values["fidelity", column], abs=1e-6)
+    assert table["overlap@10"][0] == pytest.approx(values["overlap@10", "all"])
+    assert table["bytes"][1] < table["bytes"][0]
+    assert np.isnan(table["dropped"][3])  # SQ drops no word
+
+
+def test_a_recipe_that_is_refused_says_why_and_the_others_go_on(table):
+    assert "at most 12 subvectors" in table["error"][2]
+    assert np.isnan(table["bytes"][2])
+    assert table["error"][[0, 1, 3]].tolist() == ["", "", ""]
+
+
+def test_shared_beginnings_are_built_once(fasttext, monkeypatch):
+    fitted = []
+    fit = wb.Refit._fit
+    monkeypatch.setattr(wb.Refit, "_fit", lambda self, *args: fitted.append(self) or fit(self, *args))
+    wb.sweep(fasttext, RECIPES[:2], n_words=50, n_queries=10)
+    assert len(fitted) == 1
+
+
+def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
+    row = module._row
+
+    def interrupted(builder, recipe, *rest):
+        if recipe is RECIPES[1]:
+            raise KeyboardInterrupt
+        return row(builder, recipe, *rest)
+
+    monkeypatch.setattr(module, "_row", interrupted)
+    table = wb.sweep(fasttext, RECIPES, n_words=50, n_queries=10)
+    assert table["recipe"].tolist() == RECIPES[:1]
+
+
+def test_what_is_no_recipe_is_refused_before_any_work(fasttext):
+    with pytest.raises(TypeError, match="'PQ' is none"):
+        wb.sweep(fasttext, [wb.SQ(), "PQ"])

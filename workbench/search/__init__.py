@@ -1,0 +1,1 @@
+"""Many recipes, judged alike."""
