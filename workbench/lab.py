@@ -9,9 +9,9 @@ from pathlib import Path
 FIRST = "00_quickstart.ipynb"
 COPY = Path("embedding-workbench", "notebooks")  # in the working folder
 
-# Defaults for JupyterLab, which a person's own settings override. All callbacks of widgets go
-# through one thread of the kernel, so that they come in order, also while a cell runs; widget
-# state stays out of notebooks, where panels leave a static page instead; nothing is fetched.
+# Defaults for JupyterLab, which a person's own settings override. Messages of all widgets go
+# through one channel, so that callbacks come in order; widget state stays out of notebooks, where
+# panels leave a static page instead; nothing is fetched.
 SETTINGS = Path(__file__).with_name("jupyter")
 
 
