@@ -55,7 +55,7 @@ class _Told:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        """Nothing stays on the screen."""
 
     def update(self, n: float = 1) -> None:
         self.n += n
@@ -64,9 +64,6 @@ class _Told:
     def set_description(self, desc: str) -> None:
         self.desc = desc
         self._tell()
-
-    def close(self) -> None:
-        """Nothing stays on the screen."""
 
     def _tell(self) -> None:
         if self.desc:  # else there is nothing to say yet

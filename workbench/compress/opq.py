@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Dense, Projected, Storage, pack_codes
+from ..storage import Coded, Projected, Storage, pack_codes
 from .base import check_int
 from .pq import PQ
 from .svd import principal_axes
@@ -63,18 +63,7 @@ class OPQ(PQ):
 
     def _encode(self, part: Storage, which: str, learned: tuple) -> Storage:
         *of_pq, rotation = learned
-        return Projected(super()._encode(Turned(part, rotation), which, tuple(of_pq)), rotation.T.copy())
-
-
-class Turned(Dense):
-    """A storage whose rows are turned as they are read."""
-
-    def __init__(self, part: Storage, rotation: np.ndarray):
-        self.part, self.rotation = part, rotation
-        self.shape = part.shape
-
-    def rows(self, index) -> np.ndarray:
-        return self.part.rows(index) @ self.rotation
+        return Projected(super()._encode(Projected(part, rotation), which, tuple(of_pq)), rotation.T.copy())
 
 
 def dealt_out(carried: np.ndarray, spans: np.ndarray) -> np.ndarray:

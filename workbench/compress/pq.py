@@ -4,7 +4,7 @@ import numpy as np
 
 from ..storage import Coded, Storage, pack_codes
 from .base import check_int
-from .values import ValueStep, finite_blocks
+from .values import ValueStep, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
 
@@ -62,21 +62,10 @@ class PQ(ValueStep):
 
     def _sample(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, (n_sample, dim), in random order, and the spans of subvectors."""
-        n, dim = part.shape
-        n_entries = 2 ** int(self.n_bits)
+        dim = part.shape[1]
         if self.n_subvectors > dim:
             raise ValueError(f"{self!r}: vectors of {dim} dimensions have at most {dim} subvectors")
-        if n < n_entries:
-            raise ValueError(
-                f"{self!r}: {n_entries} centroids need as many rows at least, the {which} have {n}; "
-                "take fewer bits, keep more rows, or use SQ"
-            )
-        rng = np.random.default_rng([self.random_state, ("words", "ngrams").index(which)])
-        chosen = rng.permutation(n)[: n_entries * POINTS_A_CENTROID]
-        sample = part.rows(chosen)
-        if not np.isfinite(sample).all():
-            for _ in finite_blocks(part, which):  # names the first such row
-                pass
+        sample = training_rows(self, part, which, POINTS_A_CENTROID)
         edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), self.n_subvectors)])
         spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
         return sample, spans

@@ -5,7 +5,7 @@ import numpy as np
 from .. import progress
 from ..storage import Coded, Storage, pack_codes
 from .base import check_int
-from .values import ValueStep, finite_blocks
+from .values import ValueStep, training_rows
 
 POINTS_A_CENTROID = 128  # training rows for each centroid
 BLOCK = 2_048  # rows encoded at once
@@ -64,18 +64,8 @@ class RQ(ValueStep):
 
         from ..kernels import LOCK
 
+        left = training_rows(self, part, which, POINTS_A_CENTROID)  # (n_sample, dim)
         n_entries = 2 ** int(self.n_bits)
-        if len(part) < n_entries:
-            raise ValueError(
-                f"{self!r}: {n_entries} centroids need as many rows at least, the {which} have {len(part)}; "
-                "take fewer bits, keep more rows, or use SQ"
-            )
-        rng = np.random.default_rng([self.random_state, ("words", "ngrams").index(which)])
-        chosen = rng.permutation(len(part))[: n_entries * POINTS_A_CENTROID]
-        left = part.rows(chosen)  # (n_sample, dim)
-        if not np.isfinite(left).all():
-            for _ in finite_blocks(part, which):  # names the first such row
-                pass
         codebooks = np.empty((self.n_levels, n_entries, part.shape[1]), np.float32)
         for level in progress.bar(range(self.n_levels), desc="RQ", unit="level", leave=False, delay=2):
             means = KMeans(n_entries, init="random", n_init=1, max_iter=self.n_iter, random_state=self.random_state)

@@ -68,6 +68,32 @@ class ValueStep(Step):
         return {which: s for which, s in parts.items() if s is not None and len(s) and self.on in ("all", which)}
 
 
+def training_rows(step: Any, part: Storage, which: str, points_a_centroid: int) -> np.ndarray:
+    """Rows to train codebooks on, (n_sample, dim) float32 in random order.
+
+    Parameters
+    ----------
+    step : ValueStep
+        With `n_bits`, so that there are ``2 ** n_bits`` centroids, and `random_state`.
+    part : Storage
+    which : {"words", "ngrams"}
+    points_a_centroid : int
+        At most so many rows for each centroid.
+    """
+    n_entries = 2 ** int(step.n_bits)
+    if len(part) < n_entries:
+        raise ValueError(
+            f"{step!r}: {n_entries} centroids need as many rows at least, the {which} have {len(part)}; "
+            "take fewer bits, keep more rows, or use SQ"
+        )
+    rng = np.random.default_rng([step.random_state, ("words", "ngrams").index(which)])
+    sample = part.rows(rng.permutation(len(part))[: n_entries * points_a_centroid])
+    if not np.isfinite(sample).all():
+        for _ in finite_blocks(part, which):  # names the first such row
+            pass
+    return sample
+
+
 def innermost(part: Storage) -> Storage:
     """The rows that a part stores, whatever they are projected to."""
     return innermost(part.inner) if isinstance(part, Projected) else part

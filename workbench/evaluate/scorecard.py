@@ -82,3 +82,24 @@ def scorecard(
             bar.set_description(name)
             tables.append(measures[name]())
     return Scorecard(pd.concat([t for t in tables if len(t)], ignore_index=True)[COLUMNS])
+
+
+def quick_card(
+    original: Vectors,
+    small: Vectors,
+    unseen: list[str] | None = None,
+    n_words: int = 2_000,
+    n_queries: int = 200,
+    random_state: int = 0,
+) -> Scorecard:
+    """Bytes, closeness and overlap@10 from small samples, for trying many settings; see `scorecard`."""
+    return scorecard(
+        original,
+        small,
+        unseen=unseen,
+        n_words=n_words,
+        n_unseen=n_words,
+        n_queries=n_queries,
+        parts=("size", "fidelity", "overlap"),
+        random_state=random_state,
+    )

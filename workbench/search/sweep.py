@@ -9,7 +9,7 @@ import pandas as pd
 from .. import progress
 from ..compress import Chain, Step
 from ..compress.builder import Builder
-from ..evaluate.scorecard import scorecard
+from ..evaluate.scorecard import quick_card
 from ..vectors import Vectors
 
 COLUMNS = {  # of the table: metric and split of the scorecard
@@ -75,16 +75,7 @@ def _row(builder: Builder, recipe: Step, unseen: list[str] | None, n_words: int,
     except ValueError as error:
         return {"recipe": recipe, "error": str(error)}
     seconds = time.perf_counter() - start
-    card = scorecard(
-        builder.original,
-        small,
-        unseen=unseen,
-        n_words=n_words,
-        n_unseen=n_words,
-        n_queries=n_queries,
-        parts=("size", "fidelity", "overlap"),
-        random_state=seed,
-    )
+    card = quick_card(builder.original, small, unseen, n_words, n_queries, seed)
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
     return {"recipe": recipe, **found, "seconds": seconds, "error": ""}

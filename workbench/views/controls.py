@@ -8,7 +8,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-MODEL_FILES = (".bin", ".vec", ".txt", ".gz", ".safetensors", ".model", ".kv")
+MODEL_FILES = (".bin", ".gz", ".safetensors", ".txt", ".vec")  # what `load` opens goes by these names
 
 
 def round_values(low: int, high: int) -> list[int]:

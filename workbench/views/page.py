@@ -90,7 +90,9 @@ def numbers_html(result: Result, previous: Result | None = None) -> str:
             name = f"Neighbours kept of 10, {SPLITS[split].split(':')[0]}"
             range_ = f"95% interval {share.low:.2f} to {share.high:.2f}"
             rows.append(_row(name, share.value, f"{share.value:.3f}", range_, _how(share), _old(old, share, 3)))
-    head = "".join(f"<th>{name}</th>" for name in ("", "", "", "", "how", "setting before" if old else ""))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("what", "value", "", "spread", "how", "setting before" if old else "")
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 

@@ -21,7 +21,7 @@ from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
 from ..evaluate.neighbours import neighbour_changes
-from ..evaluate.scorecard import scorecard
+from ..evaluate.scorecard import quick_card
 from ..evaluate.table import Scorecard
 from ..formats import load
 from ..progress import Stopped
@@ -358,16 +358,8 @@ class Session:
     def _build(self, model: Model, recipe: Chain, trail: tuple[Result, ...]) -> dict:
         start = time.perf_counter()
         small = model.builder.build(recipe)
-        card = scorecard(
-            model.builder.original,
-            small,
-            unseen=self.unseen,
-            n_words=self.n_words,
-            n_unseen=self.n_words,
-            n_queries=self.n_queries,
-            parts=("size", "fidelity", "overlap"),
-            random_state=self.random_state,
-        )
+        original = model.builder.original
+        card = quick_card(original, small, self.unseen, self.n_words, self.n_queries, self.random_state)
         result = Result(recipe, small, card, time.perf_counter() - start)
         return {"doing": None, "result": result, "trail": (*trail, result)[-LONGEST_TRAIL:]}
 
@@ -409,6 +401,6 @@ class Session:
 def in_words(error: Exception) -> str:
     """An error's message for a person; of an unexpected kind, with the kind."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if isinstance(error, FileNotFoundError | IsADirectoryError | PermissionError | KeyError | ValueError | TypeError):
+    if isinstance(error, OSError | KeyError | ValueError | TypeError):
         return text
     return f"{type(error).__name__}: {text}"
