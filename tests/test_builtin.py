@@ -8,7 +8,7 @@ from workbench.formats import builtin as recipe
 
 
 def test_the_built_in_model_is_a_real_fasttext_file(builtin):
-    assert builtin.is_raw
+    assert builtin.is_composed
     assert len(builtin) > 10_000
     assert builtin.dim == 100
     assert builtin.meta["provenance"]["source"] == "builtin:en"

@@ -50,7 +50,7 @@ def test_gensim_gets_words_vectors_and_counts(fasttext):
 
 def test_an_adjusted_model_gives_the_same_vectors(fasttext):
     adjusted = fasttext.adjusted()
-    assert not adjusted.is_raw
+    assert not adjusted.is_composed
     np.testing.assert_array_equal(adjusted.matrix(), fasttext.matrix())
     np.testing.assert_array_equal(adjusted["unseenest"], fasttext["unseenest"])
 

@@ -252,3 +252,133 @@ def train(points, codebooks, spans, n_iter):
             if _move(points[start:stop], entries, codes, nearest) == 0.0:
                 break
         codebooks[:, start:stop] = entries
+
+
+@_locked
+@numba.njit(parallel=True, cache=True)
+def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, spans, left, n_sweeps):
+    """Choose codes and codebook entries of n-gram rows so that weighted sums over them come out right.
+
+    Minimises ``|left|^2 + bound * |rows - prior|^2`` over the codes of rows and the entries they
+    name, one after the other; no step makes it greater. Spans are problems of their own and run
+    side by side.
+
+    Parameters
+    ----------
+    indptr : (n_rows + 1,) int64 array
+    words : int array
+        Row ``j`` is a part of words ``words[indptr[j]:indptr[j + 1]]``.
+    weights : (n_words,) float32 array
+        What each row of a word is multiplied with in the word's sum.
+    squares : (n_rows,) float32 array
+        For each row, the squared weights of its words, summed.
+    bound : float32
+    prior : (n_rows, dim) float32 array
+    codes : (n_rows, n_codes) uint8 array, changed
+    codebooks : (n_entries, dim) float32 array, changed
+    spans : (n_codes, 2) int32 array
+        Side by side.
+    left : (n_words, dim) float32 array
+        What the words' sums, over rows as they are, leave of their targets.
+    n_sweeps : int
+        Times that every entry and every code is chosen anew.
+    """
+    for s in numba.prange(len(spans)):
+        start, stop = spans[s]
+        own_codes, entries = codes[:, s].copy(), codebooks[:, start:stop].copy()
+        own_prior, own_left = prior[:, start:stop].copy(), left[:, start:stop].copy()
+        for _ in range(n_sweeps):
+            _settle_entries(indptr, words, weights, bound, own_prior, own_codes, entries, own_left)
+            _settle_codes(indptr, words, weights, squares, bound, own_prior, own_codes, entries, own_left)
+        codes[:, s] = own_codes
+        codebooks[:, start:stop] = entries
+
+
+@numba.njit(cache=True)
+def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
+    """Move each entry of one codebook to where it serves the words best, the others standing still."""
+    n_entries, dim = entries.shape
+    ends = np.cumsum(np.bincount(codes, minlength=n_entries))
+    order = np.argsort(codes, kind="mergesort")
+    share = np.zeros(len(left), np.float32)  # of the entry in each word
+    step = np.empty(dim, np.float32)
+    for k in range(n_entries):
+        rows = order[ends[k - 1] if k else 0 : ends[k]]
+        if len(rows) == 0:
+            continue
+        step[:] = 0
+        for j in rows:
+            _add_pull(step, indptr[j], indptr[j + 1], words, weights, left)
+            for d in range(dim):
+                step[d] += bound * (prior[j, d] - entries[k, d])
+            for at in range(indptr[j], indptr[j + 1]):
+                share[words[at]] += weights[words[at]]
+        square = bound * len(rows)
+        for j in rows:
+            for at in range(indptr[j], indptr[j + 1]):
+                square += share[words[at]] * share[words[at]]
+                share[words[at]] = 0
+        if square == 0:
+            continue
+        for d in range(dim):
+            step[d] /= square
+            entries[k, d] += step[d]
+        for j in rows:
+            _take_away(step, indptr[j], indptr[j + 1], words, weights, left)
+
+
+@numba.njit(cache=True)
+def _settle_codes(indptr, words, weights, squares, bound, prior, codes, entries, left):
+    """Choose each row's entry of one codebook so that it serves the words best, the others standing still."""
+    n_entries, dim = entries.shape
+    across, half = entries.T.copy(), _half_squared_norms(entries)
+    score = np.empty(n_entries, np.float32)
+    wish = np.empty(dim, np.float32)
+    for j in range(len(codes)):
+        if squares[j] + bound == 0:
+            continue
+        old = codes[j]
+        wish[:] = 0
+        _add_pull(wish, indptr[j], indptr[j + 1], words, weights, left)
+        for d in range(dim):
+            wish[d] = (wish[d] + squares[j] * entries[old, d] + bound * prior[j, d]) / (squares[j] + bound)
+        new = _nearest_entry(wish, across, half, score)
+        if new != old:
+            codes[j] = new
+            for d in range(dim):
+                wish[d] = entries[new, d] - entries[old, d]
+            _take_away(wish, indptr[j], indptr[j + 1], words, weights, left)
+
+
+@numba.njit(cache=True)
+def _add_pull(pull, begin, end, words, weights, left):
+    """Add what a row's words want of it."""
+    for at in range(begin, end):
+        word = words[at]
+        for d in range(len(pull)):
+            pull[d] += weights[word] * left[word, d]
+
+
+@numba.njit(cache=True)
+def _take_away(step, begin, end, words, weights, left):
+    """What a row's words leave over once it has moved by `step`."""
+    for at in range(begin, end):
+        word = words[at]
+        for d in range(len(step)):
+            left[word, d] -= weights[word] * step[d]
+
+
+@numba.njit(fastmath={"contract", "nnan", "nsz"}, cache=True)
+def _nearest_entry(point, across, half, score):
+    """Number of the entry nearest to a point; `across` is (dim, n_entries), `half` half their squared norms."""
+    score[:] = half
+    for d in range(len(point)):
+        for k in range(len(score)):
+            score[k] -= point[d] * across[d, k]
+    least = score[0]
+    for k in range(1, len(score)):
+        least = min(least, score[k])
+    for k in range(len(score)):
+        if score[k] == least:
+            return k
+    return 0

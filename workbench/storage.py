@@ -126,6 +126,12 @@ class Scaled(Storage):
         self.scales = scales  # (dim,) float32
         self.shape = matrix.shape
 
+    @classmethod
+    def of(cls, rows: np.ndarray, dtype: np.typing.DTypeLike, scales: np.ndarray) -> "Scaled":
+        """Rows rounded to this number type; what is beyond int8's range becomes the end of it."""
+        scaled = rows / scales
+        return cls((np.rint(scaled).clip(-127, 127) if dtype == "int8" else scaled).astype(dtype), scales)
+
     def rows(self, index: Index) -> np.ndarray:
         return self.matrix[index].astype(np.float32) * self.scales
 
@@ -152,6 +158,13 @@ class Coded(Storage):
     spans : (n_codes, 2) int32 array
         First and last-plus-one column that each code serves.
     dim, n_bits : int
+
+    Attributes
+    ----------
+    side_by_side : bool
+        Whether the spans are, so that each column has one code.
+    code_of : (width,) int array
+        Which code each column of the codebooks belongs to.
     """
 
     kind = "coded"
@@ -169,9 +182,9 @@ class Coded(Storage):
         self.shape = (len(packed), dim)
         self._flat = np.asarray(codebooks).reshape(-1)
         self._width, self._column = np.int64(width), np.arange(width)
-        self._code_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])  # (width,)
+        self.code_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])  # (width,)
         columns = np.concatenate([np.arange(start, stop) for start, stop in spans])
-        self._side_by_side = np.array_equal(columns, np.arange(dim))
+        self.side_by_side = np.array_equal(columns, np.arange(dim))
 
     @property
     def codes(self) -> np.ndarray:
@@ -180,10 +193,10 @@ class Coded(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
-        places = codes[:, self._code_of] * self._width  # (n, width), where each entry is in the flat codebooks
+        places = codes[:, self.code_of] * self._width  # (n, width), where each entry is in the flat codebooks
         places += self._column
         picked = self._flat.take(places)
-        if self._side_by_side:
+        if self.side_by_side:
             return picked
         out = np.zeros((len(codes), self.shape[1]), np.float32)
         ends = np.cumsum(self.spans[:, 1] - self.spans[:, 0])

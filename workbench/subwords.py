@@ -80,6 +80,9 @@ class Subwords:
         True where word rows are as fastText trains them: a known word's vector is the mean of
         its own row *and* its n-grams'. False once word rows are whole vectors ("adjusted") and
         n-grams serve unseen words only.
+    residual : bool
+        True where word rows are what the mean of a word's n-grams leaves over, so that a known
+        word's vector is its own row *plus* that mean.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Subwords:
         n_buckets: int,
         bucket_to_row: np.ndarray | None = None,
         raw: bool = False,
+        residual: bool = False,
     ):
         whole = all(isinstance(number, int) for number in (min_n, max_n, n_buckets))
         if not whole or not 1 <= min_n <= max_n or n_buckets < 1:
@@ -102,7 +106,9 @@ class Subwords:
             )
         self.min_n, self.max_n, self.n_buckets = min_n, max_n, n_buckets
         self.bucket_to_row = bucket_to_row
-        self.raw = raw
+        if raw and residual:
+            raise ValueError("word rows are raw or residual, not both")
+        self.raw, self.residual = raw, residual
 
     @property
     def n_rows(self) -> int:
@@ -147,6 +153,10 @@ class Subwords:
         survivors = np.concatenate([[0], np.cumsum(alive)])  # how many before each n-gram
         return survivors[indptr], rows[alive]
 
+    def hashes_as(self, other: "Subwords") -> bool:
+        """Whether every string has the same buckets in both."""
+        return (self.min_n, self.max_n, self.n_buckets) == (other.min_n, other.max_n, other.n_buckets)
+
     def keep(self, buckets: np.ndarray) -> "Subwords":
         """Keep these buckets only; their rows are numbered in order of bucket."""
         table = np.full(self.n_buckets, -1, np.int32)
@@ -156,6 +166,10 @@ class Subwords:
     def adjusted(self) -> "Subwords":
         """The same n-grams beside word rows that are whole vectors."""
         return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, raw=False)
+
+    def beside_residuals(self) -> "Subwords":
+        """The same n-grams beside word rows that are what n-grams leave over."""
+        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, residual=True)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for saving: a bit for each bucket where rows are numbered in order."""
@@ -167,7 +181,8 @@ class Subwords:
         return {"bucket_to_row": self.bucket_to_row.astype(np.int32)}
 
     def params(self) -> dict:
-        return {"min_n": self.min_n, "max_n": self.max_n, "n_buckets": self.n_buckets, "raw": self.raw}
+        params = {"min_n": self.min_n, "max_n": self.max_n, "n_buckets": self.n_buckets, "raw": self.raw}
+        return params | ({"residual": True} if self.residual else {})
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Subwords":

@@ -106,9 +106,12 @@ class Vectors:
         return self.vocab.key_to_index
 
     @property
-    def is_raw(self) -> bool:
-        """Whether known words still add up from their own row and their n-grams'."""
-        return self.vocab.subwords is not None and self.vocab.subwords.raw
+    def is_composed(self) -> bool:
+        """Whether a known word's vector is put together from its own row and its n-grams'.
+
+        So it is in fastText's files ("raw" rows), and after `compress.Residual`.
+        """
+        return self.vocab.subwords is not None and (self.vocab.subwords.raw or self.vocab.subwords.residual)
 
     def __contains__(self, word: str) -> bool:
         """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
@@ -189,10 +192,14 @@ class Vectors:
     def _known(self, index: np.ndarray) -> np.ndarray:
         """Vectors of the words at these positions: (n, dim) float32."""
         own = self.storage.words.rows(self.vocab.rows(index))
-        if self.is_raw:
-            sums, lengths = self._ngram_sums([self.words[i] for i in index])
-            own += sums
-            own /= lengths[:, None] + np.float32(1)
+        if self.is_composed:
+            words = [self.words[i] for i in index]
+            if self.ngrams[0].residual:
+                own += self.ngram_means(words)[0]
+            else:
+                sums, lengths = self._ngram_sums(words)
+                own += sums
+                own /= lengths[:, None] + np.float32(1)
         return own
 
     def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
@@ -200,8 +207,7 @@ class Vectors:
         if self.vocab.subwords is None:
             means, lengths = np.zeros((len(words), self.dim), np.float32), np.zeros(len(words), np.float32)
         else:
-            means, lengths = self._ngram_sums(words)
-            means /= np.maximum(lengths, 1)[:, None]
+            means, lengths = self.ngram_means(words)
         lost = lengths == 0
         if missing == "error" and lost.any():
             names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
@@ -213,6 +219,12 @@ class Vectors:
             )
         means[lost] = 0 if missing == "zero" else np.nan
         return means
+
+    def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is."""
+        means, lengths = self._ngram_sums(words)
+        means /= np.maximum(lengths, 1)[:, None]
+        return means, lengths
 
     def _ngram_sums(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
@@ -301,7 +313,7 @@ class Vectors:
 
     def _scores(self, queries: np.ndarray) -> np.ndarray:
         """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
-        if not self.is_raw:
+        if not self.is_composed:
             scores = self.storage.words.dot(queries)
             return scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
         return np.concatenate([queries @ block.T for _, block in self.blocks()], axis=1)
@@ -333,10 +345,17 @@ class Vectors:
         Raises
         ------
         ValueError
-            If word rows are compressed already, which this would undo.
+            If word rows are compressed already, which this would undo, or are what the n-grams
+            leave over.
         """
-        if not self.is_raw:
+        if not self.is_composed:
             return self
+        if self.ngrams[0].residual:
+            raise ValueError(
+                "word rows are what their n-grams leave over, so those must stay as they are: steps that drop or "
+                "change n-grams belong before Residual, as in [Prune(...), PQ(on='ngrams'), Refit(kept_weight=1), "
+                "Residual(), PQ(on='words')]"
+            )
         if not isinstance(self.storage.words, Dense):
             raise ValueError(
                 f"word rows are {self.storage.words!r} already, and adding their n-grams would turn them back into "
@@ -377,7 +396,7 @@ class Vectors:
             about += [
                 ("n-gram rows", repr(self.storage.ngrams)),
                 ("n-grams", f"{subwords.min_n} to {subwords.max_n} characters, {subwords.n_buckets:,} buckets"),
-                ("known words", "own row and n-grams" if subwords.raw else "own row alone"),
+                ("known words", "own row and n-grams" if self.is_composed else "own row alone"),
             ]
         about.append(("as a file", f"{artefact.file_bytes(self) / 1e6:.2f} MB"))
         source = self.meta.get("provenance", {}).get("source")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Dense, Stacked
+from ..storage import Coded, Dense, Projected, Scaled, Stacked, Storage, pack_codes
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import made_up_words
 from .base import Step, check_int
@@ -17,15 +17,22 @@ class Refit(Step):
     Minimises, over n-gram rows ``X``,
 
         sum over dropped words of |mean of X over the word's n-grams - original vector|^2
+        + `kept_weight` times the same over kept words
         + `unseen_weight` times the same over made-up unseen strings
         + `strength` times the mean weight of an n-gram times |X - s X0|^2,
 
-    where errors are relative to the original vector's length, ``X0`` are the rows before and
-    ``s`` is the one scale that fits them best: pruning keeps long rows, so that means over the
-    survivors come out too long, and a prior at ``X0`` itself would hold them there. The prior
-    is what keeps unseen words unharmed: it binds rare n-grams, which could otherwise learn
-    single words by heart. Solved by conjugate gradients on the normal equations (Hestenes and
-    Stiefel, 1952), preconditioned by their diagonal, all columns at once.
+    where errors are relative to the original vector's length, ``X0`` are the original's rows
+    and ``s`` is the one scale that fits them best: pruning keeps long rows, so that means over
+    the survivors come out too long, and a prior at ``X0`` itself would hold them there. The
+    prior is what keeps unseen words unharmed: it binds rare n-grams, which could otherwise
+    learn single words by heart.
+
+    Plain rows are solved for by conjugate gradients on the normal equations (Hestenes and
+    Stiefel, 1952), preconditioned by their diagonal, all columns at once. Rows that are stored
+    as codes stay codes: entry by entry and code by code, each is set to what serves the sums
+    best while the others stand still (the idea of iterated conditional modes in Babenko and
+    Lempitsky, "Additive Quantization", 2014). What one n-gram's code gets wrong, the others in
+    its words then make up for; with few bits a row that removes most of quantisation's harm.
 
     Used in a `Chain`, the targets come from the chain's own input. Alone, `fit` needs
     ``reference=``.
@@ -39,15 +46,22 @@ class Refit(Step):
         Made-up strings among the targets. The original has a vector for any string.
     unseen_weight : float
         Weight of one such string; a dropped word has 1.
+    kept_weight : float
+        Weight of a kept word. It has a row of its own, so 0 is right, unless `Residual` follows.
+    frequency : float
+        Power of a word's count that its weight is multiplied with: 0 makes all words alike, 1
+        weighs them as running text does. The model must have counts for other than 0.
     n_iter : int
-        Steps of the solver, at most.
+        Steps of the solver for plain rows, at most.
+    n_sweeps : int
+        Times that all codes are chosen anew, for rows stored as codes.
     random_state : int
         Seed of the made-up strings.
 
     Attributes
     ----------
-    ngrams_ : (n_rows, dim) float32 array
-        The new rows.
+    ngrams_ : Storage
+        The new rows, stored as those before.
     """
 
     def __init__(
@@ -55,74 +69,147 @@ class Refit(Step):
         strength: float = 1.0,
         n_unseen: int = 20_000,
         unseen_weight: float = 0.3,
+        kept_weight: float = 0.0,
+        frequency: float = 0.0,
         n_iter: int = 10,
+        n_sweeps: int = 4,
         random_state: int = 0,
     ):
         self.strength = strength
         self.n_unseen = n_unseen
         self.unseen_weight = unseen_weight
+        self.kept_weight = kept_weight
+        self.frequency = frequency
         self.n_iter = n_iter
+        self.n_sweeps = n_sweeps
         self.random_state = random_state
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         reference = self._checked(v, reference)
         v = v.adjusted()
-        dropped = [word for word in reference.words if word not in v]
-        unseen = _strings(reference, self.n_unseen, self.random_state)
-        words = dropped + unseen
-        weights = np.repeat(np.array([1, self.unseen_weight], np.float32), [len(dropped), len(unseen)])
-        means, targets = self._equations(v, reference, words, weights)
-        before = v.ngrams[1].rows(slice(None))  # (n_rows, dim)
+        means, targets = equations(v, reference, *self._wanted(v, reference))
+        before = original_rows(v, reference)  # (n_rows, dim)
         now = means.of(before)
         square = np.vdot(now, now)
-        start = before * np.float32(np.vdot(now, targets) / square if square > 0 else 1)
-        bound = self.strength * means.squares.sum() / max(len(means.squares), 1)
-        step = conjugate_gradients(means, targets - means.of(start), np.float32(bound), self.n_iter)
-        self.ngrams_ = start + step
+        prior = before * np.float32(np.vdot(now, targets) / square if square > 0 else 1)
+        bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
+        self.ngrams_ = self._refitted(v.ngrams[1], means, targets, prior, bound)
 
     def _transform(self, v: Vectors) -> Vectors:
         v = v.adjusted()
         _, ngrams = v.ngrams
         if ngrams.shape != self.ngrams_.shape:
             raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
-        return v.with_storage(Stacked(v.storage.words, Dense(self.ngrams_)))
+        return v.with_storage(Stacked(v.storage.words, self.ngrams_))
 
     def _checked(self, v: Vectors, reference: Vectors | None) -> Vectors:
         """The reference, once everything is as it must be."""
-        check_int(self, "n_unseen", 0)
-        check_int(self, "n_iter", 1)
-        check_int(self, "random_state", 0)
-        if not (0 <= self.strength < np.inf and 0 <= self.unseen_weight < np.inf):
-            raise ValueError(f"{self!r}: strength and unseen_weight must be 0 or more, and finite")
+        for name, low in (("n_unseen", 0), ("n_iter", 1), ("n_sweeps", 1), ("random_state", 0)):
+            check_int(self, name, low)
+        for name in ("strength", "unseen_weight", "kept_weight", "frequency"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{self!r}: {name} must be 0 or more, and finite")
         if v.storage.ngrams is None:
             raise ValueError("Refit re-fits n-grams, and this model has none; leave it out")
-        if not isinstance(v.storage.ngrams, Dense):
-            raise ValueError(
-                f"Refit would turn {v.storage.ngrams!r} back into float32, which is larger: "
-                "it belongs before PQ and SQ, as in Chain([Prune(...), Refit(), PQ(...)])"
-            )
         if reference is None:
             raise ValueError(
                 "Refit needs the original model: put it in a Chain, which passes its own input on, "
                 "or call fit(v, reference=original)"
             )
+        if self.frequency and reference.vocab.counts is None:
+            raise ValueError(f"{self!r}: the original has no word counts; frequency must be 0")
         return reference
 
-    @staticmethod
-    def _equations(
-        v: Vectors, reference: Vectors, words: list[str], weights: np.ndarray
-    ) -> tuple["WeightedMeans", np.ndarray]:
-        """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
-        targets = reference.get_vectors(words, missing="zero")  # (n, dim)
-        check_finite(targets, words)
-        norms = np.linalg.norm(targets, axis=1)
-        subwords, ngrams = v.ngrams
-        indptr, rows = subwords.rows(words)
-        lengths = np.diff(indptr)
-        usable = (norms > 0) & (lengths > 0)
-        scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-        means = WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), len(ngrams))
-        return means, targets * scale[:, None]
+    def _wanted(self, v: Vectors, reference: Vectors) -> tuple[list[str], np.ndarray]:
+        """The words to fit on, and the weight of each: (n,) float32."""
+        weights = np.array([self.kept_weight if word in v else 1 for word in reference.words], np.float32)
+        counts = reference.vocab.counts
+        if self.frequency and counts is not None:
+            counted = np.maximum(counts, 1) ** float(self.frequency)
+            weights *= (counted / counted.mean()).astype(np.float32)
+        words = [word for word, weight in zip(reference.words, weights, strict=True) if weight]
+        unseen = _strings(reference, self.n_unseen, self.random_state)
+        of_unseen = np.full(len(unseen), self.unseen_weight, np.float32)
+        return words + unseen, np.concatenate([weights[weights > 0], of_unseen])
+
+    def _refitted(
+        self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32
+    ) -> Storage:
+        """The n-gram rows that serve best, stored as `rows` are."""
+        if isinstance(rows, Projected):
+            if not np.allclose(rows.axes @ rows.axes.T, np.eye(len(rows.axes)), atol=1e-3):
+                raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
+            back = rows.axes.T  # what lies outside the axes' space no inner row can change
+            return Projected(self._refitted(rows.inner, means, targets @ back, prior @ back, bound), rows.axes)
+        if isinstance(rows, Coded):
+            return settled(rows, means, targets, prior, bound, self.n_sweeps)
+        step = conjugate_gradients(means, targets - means.of(prior), bound, self.n_iter)
+        if isinstance(rows, Scaled):
+            return Scaled.of(prior + step, rows.matrix.dtype, rows.scales)
+        return Dense(prior + step)
+
+
+def equations(
+    v: Vectors, reference: Vectors, words: list[str], weights: np.ndarray
+) -> tuple["WeightedMeans", np.ndarray]:
+    """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
+    targets = reference.get_vectors(words, missing="zero")  # (n, dim)
+    check_finite(targets, words)
+    norms = np.linalg.norm(targets, axis=1)
+    subwords, ngrams = v.ngrams
+    indptr, rows = subwords.rows(words)
+    lengths = np.diff(indptr)
+    usable = (norms > 0) & (lengths > 0)
+    scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+    means = WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), len(ngrams))
+    return means, targets * scale[:, None]
+
+
+def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
+    """What the n-gram rows of `v` are in the reference, or their own where that hashes otherwise: (n_rows, dim)."""
+    subwords, ngrams = v.ngrams
+    theirs = reference.vocab.subwords
+    if theirs is None or not subwords.hashes_as(theirs):
+        return ngrams.rows(slice(None))
+    buckets = np.arange(subwords.n_buckets)
+    row = buckets if subwords.bucket_to_row is None else subwords.bucket_to_row
+    their_row = buckets if theirs.bucket_to_row is None else theirs.bucket_to_row
+    found = (row >= 0) & (their_row >= 0)
+    out = ngrams.rows(slice(None))
+    out[row[found]] = reference.ngrams[1].rows(their_row[found])
+    return out
+
+
+def settled(
+    rows: Coded, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32, n_sweeps: int
+) -> Coded:
+    """Codes and codebooks that serve the words best, starting from those of `rows`; see `kernels.settle`."""
+    for _ in progress.bar(range(n_sweeps), desc="Refit", unit="sweep", leave=False, delay=2):
+        if rows.side_by_side:
+            rows = _swept(rows, means, targets, prior, bound, np.arange(len(rows.spans)))
+        else:  # codes of the same columns: one after the other
+            for code in range(len(rows.spans)):
+                rows = _swept(rows, means, targets, prior, bound, np.array([code]))
+    return rows
+
+
+def _swept(
+    rows: Coded, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32, chosen: np.ndarray
+) -> Coded:
+    """`rows` after one sweep over the chosen codes, whose spans lie side by side and cover all columns."""
+    from .. import kernels
+
+    decoded = rows.rows(slice(None))
+    codes, codebooks = rows.codes.copy(), np.array(rows.codebooks, np.float32)
+    columns = np.flatnonzero(np.isin(rows.code_of, chosen))  # of the codebooks
+    own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()
+    others = np.float32(0) if rows.side_by_side else decoded - entries[own_codes[:, 0]]
+    left = targets - means.of(decoded)
+    weights = means.weights[:, 0].copy()
+    of_kernel = (means.words_indptr, means.words, weights, means.squares, bound, prior - others, own_codes, entries)
+    kernels.settle(*of_kernel, rows.spans[chosen], left, 1)
+    codes[:, chosen], codebooks[:, columns] = own_codes, entries
+    return Coded(pack_codes(codes, rows.n_bits), codebooks, rows.spans, rows.shape[1], rows.n_bits)
 
 
 class WeightedMeans:
@@ -142,11 +229,13 @@ class WeightedMeans:
 
         self.indptr, self.rows = indptr, rows
         self.weights = weights.astype(np.float32)[:, None]  # (n, 1)
-        incidence = csr_array((np.ones(len(rows), np.int8), rows, indptr), shape=(len(weights), n_rows))
+        ones = np.ones(len(rows), np.int32)
+        incidence = csr_array((ones, rows, indptr), shape=(len(weights), n_rows), copy=True)
         transposed = incidence.T.tocsr()
         self.words_indptr, self.words = transposed.indptr.astype(np.int64), transposed.indices
-        squares = np.repeat(np.square(self.weights[:, 0]), np.diff(indptr))
-        self.squares = np.bincount(rows, weights=squares, minlength=n_rows).astype(np.float32)  # (n_rows,)
+        incidence.sum_duplicates()  # in place; an n-gram that stands twice in a word counts four times below
+        squares = np.square(incidence.data * np.repeat(self.weights[:, 0], np.diff(incidence.indptr)))
+        self.squares = np.bincount(incidence.indices, weights=squares, minlength=n_rows).astype(np.float32)  # (n_rows,)
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""

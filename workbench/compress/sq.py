@@ -63,8 +63,7 @@ class SQ(ValueStep):
             return self._columns(part)._encode(part, which, learned)
         matrix = np.empty(part.shape, self.dtype)
         for start, block in part.blocks():
-            scaled = block / learned
-            matrix[start : start + len(block)] = np.rint(scaled) if self.dtype == "int8" else scaled
+            matrix[start : start + len(block)] = Scaled.of(block, self.dtype, learned).matrix
         return Scaled(matrix, learned)
 
     def _columns(self, part: Storage) -> PQ:

@@ -1,0 +1,178 @@
+"""Re-fitting n-grams that are codes, and storing of words what n-grams leave over."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from test_compress import error_of
+
+import workbench as wb
+from workbench import kernels
+from workbench.compress.refit import WeightedMeans
+from workbench.storage import Coded
+from workbench.vocab import made_up_words
+
+ROWS = wb.Prune(3_000, 6_000)
+QUANTISERS = [
+    wb.PQ(25, on="ngrams"),
+    wb.PQ(20, n_bits=5, on="ngrams"),
+    wb.OPQ(20, n_rotations=2, on="ngrams"),
+    wb.RQ(3, n_iter=5, on="ngrams"),
+    wb.SQ("kmeans", n_bits=2, on="ngrams"),
+    wb.Chain([wb.SVD(95, on="ngrams"), wb.PQ(20, on="ngrams")]),
+]
+
+
+@pytest.fixture(scope="module")
+def refitted(builtin):
+    return wb.Chain([ROWS, wb.Refit(strength=0.3)]).fit_transform(builtin)
+
+
+@pytest.mark.parametrize("quantiser", QUANTISERS, ids=repr)
+def test_refit_makes_up_for_much_of_what_quantising_ngrams_did(builtin, refitted, quantiser):
+    coded = quantiser.fit_transform(refitted)
+    again = wb.Refit(strength=0.3, n_sweeps=2).fit_transform(coded, reference=builtin)
+    dropped = [w for w in builtin.words if w not in coded]
+    unseen = made_up_words(builtin.words, 2_000, fitting=False, seed=9)
+    for words, share in ((dropped, 0.8), (unseen, 0.95)):
+        without, before, after = (error_of(v, builtin, words) for v in (refitted, coded, again))
+        assert after - without < share * (before - without)
+    assert again.storage.nbytes == coded.storage.nbytes
+    assert again.storage.ngrams.kind == coded.storage.ngrams.kind
+    np.testing.assert_array_equal(again.matrix(), coded.matrix())  # known words have rows of their own
+
+
+def problem(seed: int, n_words=60, n_rows=40, dim=6, n_entries=8):
+    """Random words over random coded rows, and what `kernels.settle` takes."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 7, n_words)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    means = WeightedMeans(indptr, rng.integers(n_rows, size=indptr[-1]), rng.random(n_words) + 0.1, n_rows)
+    codebooks = rng.normal(size=(n_entries, dim)).astype(np.float32)
+    spans = np.array([[0, 4], [4, 6]], np.int32)
+    codes = rng.integers(n_entries, size=(n_rows, 2), dtype=np.uint8)
+    targets, prior = (rng.normal(size=(n, dim)).astype(np.float32) for n in (n_words, n_rows))
+    return means, targets, prior, codes, codebooks, spans
+
+
+def objective(means, targets, prior, codes, codebooks, spans, bound):
+    rows = np.concatenate([codebooks[codes[:, s], a:b] for s, (a, b) in enumerate(spans)], axis=1)
+    return np.square(targets - means.of(rows)).sum() + bound * np.square(rows - prior).sum()
+
+
+def sweep(means, targets, prior, codes, codebooks, spans, bound):
+    rows = np.concatenate([codebooks[codes[:, s], a:b] for s, (a, b) in enumerate(spans)], axis=1)
+    left = targets - means.of(rows)
+    weights = means.weights[:, 0].copy()
+    arguments = (means.words_indptr, means.words, weights, means.squares, np.float32(bound), prior)
+    kernels.settle(*arguments, codes, codebooks, spans, left, 1)
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.3])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_sweep_makes_the_objective_greater_and_none_is_left_to_gain(seed, bound):
+    means, targets, prior, codes, codebooks, spans = problem(seed)
+    values = [objective(means, targets, prior, codes, codebooks, spans, bound)]
+    for _ in range(30):
+        sweep(means, targets, prior, codes, codebooks, spans, bound)
+        values.append(objective(means, targets, prior, codes, codebooks, spans, bound))
+    assert all(after <= before * (1 + 1e-5) for before, after in pairwise(values))
+    assert values[-1] < 0.8 * values[0]
+    for row in range(len(codes)):  # no other code of any row is better
+        for s in range(len(spans)):
+            for entry in range(len(codebooks)):
+                other = codes.copy()
+                other[row, s] = entry
+                assert objective(means, targets, prior, other, codebooks, spans, bound) >= values[-1] * (1 - 1e-4)
+
+
+def test_rows_that_nothing_asks_for_keep_their_codes(fasttext):
+    coded = wb.Chain([wb.Prune(650, 1_000), wb.PQ(4, on="ngrams")]).fit_transform(fasttext)
+    again = wb.Refit(strength=0, n_unseen=0).fit_transform(coded, fasttext)
+    used = np.unique(
+        fasttext.vocab.subwords.keep(np.flatnonzero(coded.vocab.subwords.bucket_to_row >= 0)).rows(
+            [w for w in fasttext.words if w not in coded]
+        )[1]
+    )
+    unused = np.setdiff1d(np.arange(1_000), used)
+    assert len(unused) > 0
+    np.testing.assert_array_equal(again.storage.ngrams.codes[unused], coded.storage.ngrams.codes[unused])
+
+
+def test_int8_rows_are_refitted_within_their_range(builtin):
+    coded = wb.Chain([ROWS, wb.SQ("int8", on="ngrams")]).fit_transform(builtin)
+    again = wb.Refit().fit_transform(coded, builtin)
+    plain = wb.Chain([ROWS, wb.Refit()]).fit_transform(builtin)
+    dropped = [w for w in builtin.words if w not in coded]
+    assert again.storage.ngrams.matrix.dtype == np.int8
+    assert error_of(again, builtin, dropped) < error_of(plain, builtin, dropped) + 1e-3
+
+
+def test_axes_that_are_not_at_right_angles_are_refused(fasttext):
+    coded = wb.Chain([wb.Prune(300, 300), wb.SVD(6, on="ngrams")]).fit_transform(fasttext)
+    coded.storage.ngrams.axes = coded.storage.ngrams.axes * np.float32(2)
+    with pytest.raises(ValueError, match="right angles"):
+        wb.Refit().fit(coded, fasttext)
+
+
+def test_frequency_favours_frequent_words(builtin):
+    even, weighted = (
+        wb.Chain([ROWS, wb.Refit(frequency=f, n_unseen=0, strength=0.1)]).fit_transform(builtin) for f in (0.0, 1.0)
+    )
+    dropped = [i for i, w in enumerate(builtin.words) if w not in even]
+    counts = builtin.vocab.counts[dropped]
+    often = [builtin.words[i] for i in np.array(dropped)[counts >= np.quantile(counts, 0.9)]]
+    assert error_of(weighted, builtin, often) < error_of(even, builtin, often)
+
+
+# -- Residual ---------------------------------------------------------------------------
+
+NGRAMS = [ROWS, wb.PQ(20, on="ngrams"), wb.Refit(strength=0.3, kept_weight=1, n_sweeps=2)]
+
+
+@pytest.fixture(scope="module")
+def known_by_ngrams(builtin):
+    return wb.Chain(NGRAMS).fit_transform(builtin)
+
+
+def test_residual_alone_loses_nothing(known_by_ngrams):
+    apart = wb.Residual().fit_transform(known_by_ngrams)
+    np.testing.assert_allclose(apart.matrix(), known_by_ngrams.matrix(), atol=1e-5)
+    np.testing.assert_array_equal(apart["catlike"], known_by_ngrams["catlike"])
+
+
+def test_codes_of_what_is_left_over_are_closer_than_codes_of_words(builtin, known_by_ngrams):
+    plain = wb.PQ(10, on="words").fit_transform(known_by_ngrams)
+    apart = wb.Chain([wb.Residual(), wb.PQ(10, on="words")]).fit_transform(known_by_ngrams)
+    kept = apart.words
+    assert error_of(apart, builtin, kept) < 0.5 * error_of(plain, builtin, kept)
+
+
+def test_neighbours_of_composed_words_are_those_of_the_decoded_vectors(known_by_ngrams):
+    apart = wb.Chain([wb.Residual(), wb.PQ(10, on="words")]).fit_transform(known_by_ngrams)
+    decoded = wb.Vectors.from_arrays(apart.words, apart.matrix())
+    for word in apart.words[:5]:
+        ours, exact = (dict(v.most_similar(word, topn=10)) for v in (apart, decoded))
+        assert ours.keys() == exact.keys()
+        np.testing.assert_allclose([ours[w] for w in exact], list(exact.values()), atol=1e-5)
+
+
+@pytest.mark.parametrize("late", [wb.PQ(10), wb.Prune(100), wb.Refit(), wb.Residual()], ids=repr)
+def test_ngrams_may_not_change_under_words_that_lean_on_them(known_by_ngrams, builtin, late):
+    apart = wb.Residual().fit_transform(known_by_ngrams)
+    with pytest.raises(ValueError, match="before Residual"):
+        late.fit_transform(apart, builtin)
+
+
+def test_residual_refuses_what_it_cannot_serve(plain, fasttext):
+    with pytest.raises(ValueError, match="has none"):
+        wb.Residual().fit(plain)
+    with pytest.raises(ValueError, match="belongs before"):
+        wb.Residual().fit(wb.Chain([wb.Prune(300, 300), wb.PQ(4)]).fit_transform(fasttext))
+
+
+def test_the_codes_that_refit_leaves_are_as_many_bits_as_before(fasttext):
+    coded = wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=3, on="ngrams")]).fit_transform(fasttext)
+    again = wb.Refit(n_unseen=50).fit_transform(coded, fasttext).storage.ngrams
+    assert isinstance(again, Coded)
+    assert again.packed.shape == coded.storage.ngrams.packed.shape
