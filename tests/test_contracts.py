@@ -46,6 +46,10 @@ MODELS = {
     "pruned codes": wb.Chain([wb.Prune(300, 300), wb.PQ(4)]).fit_transform(made_fasttext()),
     "pruned low rank": wb.Chain([wb.Prune(300, 300), wb.SVD(6)]).fit_transform(made_fasttext()),
     "mixed": wb.Chain([wb.Prune(300, 300), wb.PQ(5, 4, on="words"), wb.SQ(on="ngrams")]).fit_transform(made_fasttext()),
+    "remapped": wb.Prune(300, 300, remap="nearest").fit_transform(made_fasttext()),
+    "remapped codes": wb.Chain([wb.Prune(300, remap="nearest", threshold=0.5), wb.PQ(4)]).fit_transform(made_plain()),
+    "centroids": wb.Prune(300, choose="kmeans").fit_transform(made_plain()),
+    "folded": wb.Rehash(700).fit_transform(made_fasttext()),
     "raw n-grams, shared rows": None,  # made below
 }
 _raw = made_fasttext()
@@ -57,6 +61,10 @@ MODELS["raw n-grams, shared rows"] = _raw.with_storage(
 STEPS = {
     "Prune": wb.Prune(200, 200),
     "Prune words": wb.Prune(n_words=200),
+    "Prune nearest": wb.Prune(200, 200, remap="nearest", threshold=0.5),
+    "Prune coverage": wb.Prune(200, 200, choose="coverage", importance="norms"),
+    "Prune k-means": wb.Prune(200, choose="kmeans"),
+    "Rehash": wb.Rehash(450),
     "Refit": wb.Refit(n_unseen=200, n_iter=5),
     "PQ": wb.PQ(3, n_iter=3),
     "PQ 3 bits": wb.PQ(5, n_bits=3, n_iter=3),
@@ -150,16 +158,19 @@ def test_a_reloaded_model_gives_the_same_vectors_to_the_bit(model, tmp_path):
     assert again.most_similar(model.words[3]) == model.most_similar(model.words[3])
 
 
-NO_NGRAMS = {"Refit", "PQ n-grams", "RQ with a beam"}
+NO_NGRAMS = {"Refit", "Rehash", "PQ n-grams", "RQ with a beam"}
 CODES_STAY = {"Refit", "SQ", "SQ words", "SQ int8", "SQ k-means"}
+FLOATS = {"Prune k-means", "Rehash"}  # make float32 rows
 REFUSED = {  # everything else must work
     "plain": NO_NGRAMS,
     "plain float16": NO_NGRAMS,
     "plain codes": NO_NGRAMS | CODES_STAY,
-    "pruned float16": {"Refit", "PQ", "PQ n-grams"},  # codebooks for 256 centroids outweigh 300 rows
+    "pruned float16": FLOATS | {"Refit", "PQ", "PQ n-grams"},  # codebooks for 256 centroids outweigh 300 rows
     "pruned codes": CODES_STAY,
-    "pruned low rank": {"Refit"},
-    "mixed": CODES_STAY | {"PQ", "PQ n-grams", "SVD", "SVD words"},
+    "pruned low rank": FLOATS | {"Refit"},
+    "mixed": FLOATS | CODES_STAY | {"PQ", "PQ n-grams", "SVD", "SVD words"},
+    "remapped codes": NO_NGRAMS | CODES_STAY,
+    "centroids": NO_NGRAMS,
     "raw n-grams, shared rows": {"Refit"},  # would give every word a row of its own again
 }
 
@@ -195,6 +206,9 @@ def test_a_step_that_cannot_pay_refuses_in_one_line_that_names_it(name, step):
         ([wb.Prune(300, 300), wb.SQ(on="ngrams"), wb.Refit()], "before PQ and SQ"),
         ([wb.PQ(4, on="words"), wb.PQ(4, on="ngrams")], "belong before those with on='words'"),
         ([wb.SQ(on="words"), wb.Prune(300, 300)], "belong before those with on='words'"),
+        ([wb.SQ(on="words"), wb.Rehash(300)], "belong before those with on='words'"),
+        ([wb.Prune(300, 300), wb.SQ(), wb.Rehash(700)], "Rehash before PQ, SQ and SVD"),
+        ([wb.Prune(300, 300), wb.SQ(), wb.Prune(200, choose="kmeans")], "k-means before PQ, SQ and SVD"),
     ],
 )
 def test_an_order_that_cannot_pay_is_refused_with_the_order_that_works(steps, advice):
