@@ -383,6 +383,8 @@ LONG = deflated(np.zeros(10**8), "u1")  # 100 MB, were they unpacked
         ("row_of", LONG, "one a word, got 81 bytes"),
         ("row_of", np.zeros(80, np.uint8), "error: Error -3"),
         ("row_of", np.zeros(3, np.int32), "one entry a word"),
+        ("row_of", np.zeros(20, np.float32), "error: Error -3"),
+        ("scales", np.ones(20, np.float16), "error: Error -3"),
         ("scales", deflated([np.inf] * 20, "<f2"), "0 or more and finite"),
         ("scales", deflated([-1] * 20, "<f2"), "0 or more and finite"),
         ("scales", deflated([1] * 3, "<f2"), "one a word, got 6 bytes"),

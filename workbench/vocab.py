@@ -149,7 +149,7 @@ class Vocab:
             counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"].data), "<i8"))
         words = text.split("\0")
         row_of, scales = arrays.get("row_of"), arrays.get("scales")
-        if row_of is not None and row_of.dtype == np.uint8:  # files of version 1 have plain int32
+        if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
             row_of = _inflate(row_of, len(words), ("<u2", "<i4")).astype(np.int32)
         if scales is not None:
             scales = _inflate(scales, len(words), ("<f2",))
