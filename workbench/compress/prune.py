@@ -39,7 +39,10 @@ class Prune(Step):
         ``"coverage"`` keeps words that the others are near to, frequent or not, and fills up
         with the most frequent; see `choose.covering` for what is maximised and how well, and
         mind that its time grows with the square of the vocabulary. ``"kmeans"`` keeps no word's
-        own row: rows are centroids, all words stay, and each borrows the nearest one.
+        own row: rows are centroids, all words stay, and each borrows the nearest one. The last
+        two serve rare words at the cost of frequent ones: with 10,000 rows for 70,000 words of a
+        Russian model, and the others remapped, the mean cosine rises from 0.81 to 0.85 and 0.88,
+        and weighted by count falls from 0.97 to 0.85 and 0.85.
     remap : {None, "nearest"}
         With ``"nearest"`` a word that would go stays in the vocabulary and borrows the row of
         the kept word of greatest cosine (as spaCy's ``Vocab.prune_vectors``), at its own length.
