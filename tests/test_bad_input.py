@@ -8,6 +8,7 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -302,10 +303,10 @@ def test_an_artefact_with_bytes_to_spare_is_refused(artefact, refusal):
     assert "is not a whole .safetensors file" in refusal(artefact + b"\0")
 
 
-@pytest.mark.parametrize("version", [2, 999, "1", None])
+@pytest.mark.parametrize("version", [0, 3, 999, "1", None])
 def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
     message = refusal(rewritten(artefact, lambda about, _: about.update(format_version=version)))
-    assert f"has format version {version}, this workbench reads 1" in message
+    assert f"has format version {version}, this workbench reads 1 to 2" in message
 
 
 @pytest.mark.parametrize(
@@ -353,6 +354,102 @@ def test_metadata_that_is_no_json_object_is_damage(metadata, artefact, refusal):
 
 def test_a_number_of_buckets_that_the_file_does_not_hold_is_found_out(artefact, refusal):
     assert "is damaged" in refusal(rewritten(artefact, lambda about, _: about["subwords"].update(n_buckets=10**9)))
+
+
+# -- shared rows and folded buckets that lie --------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sharing():
+    """A model of 20 words that share 6 rows, with 100 buckets folded into 70."""
+    chain = wb.Chain([wb.Rehash(70), wb.Prune(6, 20, remap="nearest", threshold=-1)])
+    return chain.fit_transform(made_fasttext(20, 100, 4))
+
+
+def deflated(numbers, dtype):
+    return np.frombuffer(zlib.compress(np.asarray(numbers, dtype).tobytes()), np.uint8)
+
+
+LONG = deflated(np.zeros(10**8), "u1")  # 100 MB, were they unpacked
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "telling"),
+    [
+        ("row_of", deflated([99] * 20, "<u2"), "point at 100 rows, the matrix has 6"),
+        ("row_of", deflated([-1] * 20, "<i4"), "must not be negative"),
+        ("row_of", deflated([0] * 5, "<u2"), "one a word, got 10 bytes"),
+        ("row_of", deflated([0] * 20, "<u2")[:-3], "one a word"),
+        ("row_of", LONG, "one a word, got 81 bytes"),
+        ("row_of", np.zeros(80, np.uint8), "error: Error -3"),
+        ("row_of", np.zeros(3, np.int32), "one entry a word"),
+        ("row_of", np.zeros(20, np.float32), "error: Error -3"),
+        ("scales", np.ones(20, np.float16), "error: Error -3"),
+        ("scales", deflated([np.inf] * 20, "<f2"), "0 or more and finite"),
+        ("scales", deflated([-1] * 20, "<f2"), "0 or more and finite"),
+        ("scales", deflated([1] * 3, "<f2"), "one a word, got 6 bytes"),
+        ("scales", LONG, "one a word, got 41 bytes"),
+    ],
+)
+def test_borrowed_rows_that_lie_are_found_out(name, array, telling, sharing, refusal, monkeypatch, tmp_path):
+    arrays = sharing.vocab.arrays() | {name: array}
+    with monkeypatch.context() as patch:
+        patch.setattr(sharing.vocab, "arrays", lambda: arrays)
+        message = refusal(sharing.save(tmp_path / "lies"))
+    assert "is damaged" in message
+    assert_tells(message, telling)
+
+
+@pytest.mark.parametrize("folded", [[50], [2**31], [0], [100.0], ["100"], 100, [300, 200, 400], [2**70]], ids=str)
+def test_folded_buckets_that_lie_are_found_out(folded, sharing, refusal, tmp_path):
+    data = sharing.save(tmp_path / "lies").read_bytes()
+    (tmp_path / "lies").unlink()
+    assert "is damaged" in refusal(rewritten(data, lambda about, _: about["subwords"].update(folded=folded)))
+
+
+@pytest.mark.parametrize("name", ["row_of", "scales"])
+def test_a_flipped_bit_among_borrowed_rows_is_noticed_or_changes_nothing(name, sharing, tmp_path):
+    """The last bits of a deflated stream may be padding."""
+    data = sharing.save(tmp_path / "whole").read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    first, last = json.loads(data[8:start])[f"vocab.{name}"]["data_offsets"]
+    noticed = 0
+    for place in range(start + first, start + last):
+        damaged = bytearray(data)
+        damaged[place] ^= 16
+        (tmp_path / "damaged").write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(wb.load(tmp_path / "damaged").matrix(), sharing.matrix())
+        except ValueError:
+            noticed += 1
+    assert noticed >= last - first - 1
+
+
+@pytest.mark.parametrize(
+    ("data", "telling"),
+    [
+        (b"", "holds no words"),
+        (b" \n\t\n", "holds no words"),
+        (b"one 0\ntwo 0\n", "holds no words"),
+        (gzip.compress(b""), "holds no words"),
+        (gzip.compress(b"some words")[:-4], "is a damaged gzip file"),
+        (b"one 3\n" * 20_000 + b"two x\n", "line 20,001: expected a word and its count, got b'two x"),
+    ],
+    ids=["empty", "white space", "counts of 0", "empty gzip", "cut gzip", "list"],
+)
+def test_a_corpus_without_words_or_damaged_is_refused(data, telling, tmp_path):
+    (tmp_path / "corpus").write_bytes(data)
+    with pytest.raises(ValueError, match=telling) as caught:
+        wb.Prune(2, importance=tmp_path / "corpus").fit(made_fasttext(20, 100, 4))
+    assert str(caught.value).startswith(str(tmp_path / "corpus"))
+
+
+def test_a_corpus_that_is_no_file_says_what_importance_may_be(tmp_path):
+    v = made_fasttext(20, 100, 4)
+    with pytest.raises(IsADirectoryError, match="is a folder; expected a text or a list of word counts"):
+        wb.Prune(2, importance=tmp_path).fit(v)
+    with pytest.raises(FileNotFoundError, match=r"wrods does not exist.*one of words, counts, norms"):
+        wb.Prune(2, importance="wrods").fit(v)
 
 
 # -- found by breaking the readers -----------------------------------------------------------

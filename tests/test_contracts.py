@@ -49,6 +49,10 @@ MODELS = {
     "what n-grams leave over": wb.Chain([wb.Prune(300, 300), wb.SQ(on="ngrams"), wb.Residual()]).fit_transform(
         made_fasttext()
     ),
+    "remapped": wb.Prune(300, 300, remap="nearest").fit_transform(made_fasttext()),
+    "remapped codes": wb.Chain([wb.Prune(300, remap="nearest", threshold=0.5), wb.PQ(4)]).fit_transform(made_plain()),
+    "centroids": wb.Prune(300, choose="kmeans").fit_transform(made_plain()),
+    "folded": wb.Rehash(700).fit_transform(made_fasttext()),
     "raw n-grams, shared rows": None,  # made below
 }
 _raw = made_fasttext()
@@ -60,6 +64,10 @@ MODELS["raw n-grams, shared rows"] = _raw.with_storage(
 STEPS = {
     "Prune": wb.Prune(200, 200),
     "Prune words": wb.Prune(n_words=200),
+    "Prune nearest": wb.Prune(200, 200, remap="nearest", threshold=0.5),
+    "Prune coverage": wb.Prune(200, 200, choose="coverage", importance="norms"),
+    "Prune k-means": wb.Prune(200, choose="kmeans"),
+    "Rehash": wb.Rehash(450),
     "Refit": wb.Refit(n_unseen=200, n_iter=5),
     "Residual": wb.Residual(),
     "PQ": wb.PQ(3, n_iter=3),
@@ -154,17 +162,21 @@ def test_a_reloaded_model_gives_the_same_vectors_to_the_bit(model, tmp_path):
     assert again.most_similar(model.words[3]) == model.most_similar(model.words[3])
 
 
-NO_NGRAMS = {"Refit", "Residual", "PQ n-grams", "RQ with a beam"}
+NO_NGRAMS = {"Refit", "Residual", "Rehash", "PQ n-grams", "RQ with a beam"}
 CODES_STAY = {"SQ", "SQ words", "SQ int8", "SQ k-means"}
+FLOATS = {"Prune k-means", "Rehash", "Residual"}  # make float32 rows, or need them
 WORDS_STAY = {"SQ words", "SVD words"}  # and every other step may change n-grams
 REFUSED = {  # everything else must work
     "plain": NO_NGRAMS,
     "plain float16": NO_NGRAMS,
     "plain codes": NO_NGRAMS | CODES_STAY,
-    "pruned float16": {"Residual", "PQ", "PQ n-grams"},  # codebooks for 256 centroids outweigh 300 rows
+    "pruned float16": FLOATS | {"PQ", "PQ n-grams"},  # codebooks for 256 centroids outweigh 300 rows
     "pruned codes": CODES_STAY | {"Residual"},
-    "pruned low rank": {"Residual"},
-    "mixed": CODES_STAY | {"Residual", "PQ", "PQ n-grams", "SVD", "SVD words"},
+    "pruned low rank": FLOATS,
+    "mixed": FLOATS | CODES_STAY | {"PQ", "PQ n-grams", "SVD", "SVD words"},
+    "remapped": {"Residual"},
+    "remapped codes": NO_NGRAMS | CODES_STAY,
+    "centroids": NO_NGRAMS,
     "what n-grams leave over": STEPS.keys() - WORDS_STAY,
     "raw n-grams, shared rows": {"Refit", "Residual"},  # would give every word a row of its own again
 }
@@ -200,6 +212,9 @@ def test_a_step_that_cannot_pay_refuses_in_one_line_that_names_it(name, step):
         ([wb.Prune(300, 300), wb.PQ(4), wb.Residual()], "Residual belongs before"),
         ([wb.PQ(4, on="words"), wb.PQ(4, on="ngrams")], "belong before those with on='words'"),
         ([wb.SQ(on="words"), wb.Prune(300, 300)], "belong before those with on='words'"),
+        ([wb.SQ(on="words"), wb.Rehash(300)], "belong before those with on='words'"),
+        ([wb.Prune(300, 300), wb.SQ(), wb.Rehash(700)], "Rehash before PQ, SQ and SVD"),
+        ([wb.Prune(300, 300), wb.SQ(), wb.Prune(200, choose="kmeans")], "k-means before PQ, SQ and SVD"),
     ],
 )
 def test_an_order_that_cannot_pay_is_refused_with_the_order_that_works(steps, advice):

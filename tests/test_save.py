@@ -82,7 +82,7 @@ def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
     metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     about = json.loads(metadata.pop("workbench"))
     assert metadata == {}
-    assert about["format_version"] == 1
+    assert about["format_version"] == 2
     assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
     assert about["meta"]["provenance"] == {"source": "made up"}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import views
-    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Residual, from_json
+    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
     from .formats import load
@@ -31,6 +31,7 @@ _HOMES = {
     "Chain": "compress",
     "Prune": "compress",
     "Refit": "compress",
+    "Rehash": "compress",
     "Residual": "compress",
     "PQ": "compress",
     "OPQ": "compress",
@@ -54,6 +55,7 @@ __all__ = [
     "Chain",
     "Prune",
     "Refit",
+    "Rehash",
     "Residual",
     "Vectors",
     "from_json",

@@ -3,6 +3,10 @@
 Layout (the safetensors format): eight bytes with the header's length, a JSON header, the arrays
 one after another. The header's metadata has one key, ``workbench``, whose value is JSON with
 ``format_version``, the description of storage and n-grams, the recipe and the provenance.
+
+Version 2 has what version 1 could not say: deflated numbers of shared rows, scales of words that
+borrow a row, folded buckets, word rows that n-grams are added to, and codebooks in float16.
+Version 1 is still read.
 """
 
 import json
@@ -22,7 +26,7 @@ from .subwords import Subwords
 from .vectors import Vectors
 from .vocab import Vocab
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # that is written; older ones are read
 KEY = "workbench"
 
 # The number types that a file of ours may hold, by the names that safetensors gives them.
@@ -80,9 +84,9 @@ def load(path: str | Path) -> Vectors:
         about = dict(json.loads(metadata[KEY]))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: its {KEY!r} metadata is no JSON object") from error
-    if about.get("format_version") != FORMAT_VERSION:
+    if about.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
-            f"{path} has format version {about.get('format_version')}, this workbench reads {FORMAT_VERSION}; "
+            f"{path} has format version {about.get('format_version')}, this workbench reads 1 to {FORMAT_VERSION}; "
             "open it with the version that wrote it, or update"
         )
     try:

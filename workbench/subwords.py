@@ -1,10 +1,12 @@
 """How a string becomes rows of the n-gram matrix (fastText's hashed character n-grams)."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-grams
+MOST = 2**31 - 1  # buckets, for their numbers are int32
 FEW = 32  # up to so many words, plain Python beats loading the compiled kernels
 
 
@@ -80,6 +82,9 @@ class Subwords:
         True where word rows are as fastText trains them: a known word's vector is the mean of
         its own row *and* its n-grams'. False once word rows are whole vectors ("adjusted") and
         n-grams serve unseen words only.
+    folded : sequence of int
+        Numbers of buckets that the hash was taken modulo before `n_buckets`, fastText's own
+        first; see `fold`.
     residual : bool
         True where word rows are what the mean of a word's n-grams leaves over, so that a known
         word's vector is its own row *plus* that mean.
@@ -92,13 +97,19 @@ class Subwords:
         n_buckets: int,
         bucket_to_row: np.ndarray | None = None,
         raw: bool = False,
+        folded: Sequence[int] = (),
         residual: bool = False,
     ):
-        whole = all(isinstance(number, int) for number in (min_n, max_n, n_buckets))
+        moduli = (*folded, n_buckets)
+        whole = all(isinstance(number, int) for number in (min_n, max_n, *moduli))
         if not whole or not 1 <= min_n <= max_n or n_buckets < 1:
             raise ValueError(
                 f"expected whole numbers, 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}"
             )
+        if moduli[0] > MOST:
+            raise ValueError(f"expected at most {MOST:,} buckets, got {moduli[0]:,}")
+        if any(after > before for before, after in pairwise(moduli)):
+            raise ValueError(f"buckets are folded into fewer and fewer, got {moduli}")
         if bucket_to_row is not None and bucket_to_row.shape != (n_buckets,):
             raise ValueError(
                 f"bucket_to_row must have one entry for each of the {n_buckets} buckets, "
@@ -109,6 +120,7 @@ class Subwords:
         if raw and residual:
             raise ValueError("word rows are raw or residual, not both")
         self.raw, self.residual = raw, residual
+        self.folded = tuple(folded)
 
     @property
     def n_rows(self) -> int:
@@ -134,14 +146,18 @@ class Subwords:
         data, ends = b"".join(encoded), np.cumsum(lengths, dtype=np.int64)
         indptr = np.zeros(len(words) + 1, np.int64)
         values = np.empty(most_ngrams(lengths, self.min_n, self.max_n), np.int32)
+        first, *others = *self.folded, self.n_buckets
         if len(words) <= FEW:
-            fill_buckets(data, ends, self.min_n, self.max_n, self.n_buckets, indptr, values)
+            fill_buckets(data, ends, self.min_n, self.max_n, first, indptr, values)
         else:
             from . import kernels
 
             text = np.frombuffer(data, np.uint8)
-            kernels.fill_buckets(text, ends, self.min_n, self.max_n, self.n_buckets, indptr, values)
-        return indptr, values[: indptr[-1]].copy()
+            kernels.fill_buckets(text, ends, self.min_n, self.max_n, first, indptr, values)
+        values = values[: indptr[-1]].copy()
+        for modulus in others:
+            values %= modulus
+        return indptr, values
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the *surviving* n-grams of each word, ragged as in `buckets`."""
@@ -155,21 +171,33 @@ class Subwords:
 
     def hashes_as(self, other: "Subwords") -> bool:
         """Whether every string has the same buckets in both."""
-        return (self.min_n, self.max_n, self.n_buckets) == (other.min_n, other.max_n, other.n_buckets)
+        mine, theirs = ((s.min_n, s.max_n, *s.folded, s.n_buckets) for s in (self, other))
+        return mine == theirs
 
     def keep(self, buckets: np.ndarray) -> "Subwords":
         """Keep these buckets only; their rows are numbered in order of bucket."""
         table = np.full(self.n_buckets, -1, np.int32)
         table[np.sort(buckets)] = np.arange(len(buckets), dtype=np.int32)
-        return Subwords(self.min_n, self.max_n, self.n_buckets, table, self.raw)
+        return Subwords(self.min_n, self.max_n, self.n_buckets, table, self.raw, self.folded)
+
+    def fold(self, n_buckets: int) -> "Subwords":
+        """Buckets taken modulo a smaller number, each with the row of its own number.
+
+        fastText's own number of buckets stays the first modulus, since the hash modulo the
+        smaller one alone is another number; unless that one divides it.
+        """
+        folded = (*self.folded, self.n_buckets)
+        while folded and folded[-1] % n_buckets == 0:
+            folded = folded[:-1]
+        return Subwords(self.min_n, self.max_n, n_buckets, None, self.raw, folded)
 
     def adjusted(self) -> "Subwords":
         """The same n-grams beside word rows that are whole vectors."""
-        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, raw=False)
+        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, False, self.folded)
 
     def beside_residuals(self) -> "Subwords":
         """The same n-grams beside word rows that are what n-grams leave over."""
-        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, residual=True)
+        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, False, self.folded, True)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for saving: a bit for each bucket where rows are numbered in order."""
@@ -181,7 +209,8 @@ class Subwords:
         return {"bucket_to_row": self.bucket_to_row.astype(np.int32)}
 
     def params(self) -> dict:
-        params = {"min_n": self.min_n, "max_n": self.max_n, "n_buckets": self.n_buckets, "raw": self.raw}
+        params: dict = {"min_n": self.min_n, "max_n": self.max_n, "n_buckets": self.n_buckets, "raw": self.raw}
+        params |= {"folded": list(self.folded)} if self.folded else {}
         return params | ({"residual": True} if self.residual else {})
 
     @classmethod

@@ -200,6 +200,8 @@ class Vectors:
                 sums, lengths = self._ngram_sums(words)
                 own += sums
                 own /= lengths[:, None] + np.float32(1)
+        if self.vocab.factors is not None:
+            own *= self.vocab.factors[index][:, None]
         return own
 
     def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
@@ -315,7 +317,8 @@ class Vectors:
         """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
         if not self.is_composed:
             scores = self.storage.words.dot(queries)
-            return scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
+            scores = scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
+            return scores if self.vocab.factors is None else scores * self.vocab.factors
         return np.concatenate([queries @ block.T for _, block in self.blocks()], axis=1)
 
     # -- smaller and elsewhere ------------------------------------------------------------

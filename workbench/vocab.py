@@ -2,7 +2,7 @@
 
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -32,6 +32,15 @@ class Vocab:
         Occurrences in the training corpus, where the file knows them.
     subwords : Subwords, optional
         For fastText-like models.
+    scales : (n_words,) float16 array, optional
+        What a word that borrows a row multiplies it with, so that it has the borrower's own
+        length; NaN for words with a row of their own. Needs `row_of`, and word rows that are
+        whole vectors.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit the words or each other.
     """
 
     def __init__(
@@ -40,16 +49,20 @@ class Vocab:
         row_of: np.ndarray | None = None,
         counts: np.ndarray | None = None,
         subwords: Subwords | None = None,
+        scales: np.ndarray | None = None,
     ):
-        for name, array in (("row_of", row_of), ("counts", counts)):
+        for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
             if array is not None and array.shape != (len(words),):
                 raise ValueError(f"{name} must have one entry a word ({len(words)}), got shape {array.shape}")
         if row_of is not None and row_of.min(initial=0) < 0:
             raise ValueError(f"row numbers must not be negative, got {row_of.min()}")
+        if scales is not None:
+            _check_scales(scales, row_of, subwords)
         self.words = list(words)
         self.row_of = row_of
         self.counts = counts
         self.subwords = subwords
+        self.scales = scales
 
     def __len__(self) -> int:
         return len(self.words)
@@ -68,6 +81,16 @@ class Vocab:
         """Matrix rows of the words at these positions."""
         return index if self.row_of is None else self.row_of[index]
 
+    @property
+    def remapped(self) -> np.ndarray:
+        """Which words borrow a row that is not their own: (n_words,) bool."""
+        return np.zeros(len(self), bool) if self.scales is None else ~np.isnan(self.scales)
+
+    @cached_property
+    def factors(self) -> np.ndarray | None:
+        """What each word multiplies its row with, 1 where that is its own: (n_words,) float32, None for all 1."""
+        return None if self.scales is None else np.where(self.remapped, self.scales, 1).astype(np.float32)
+
     def take(self, index: np.ndarray) -> tuple["Vocab", np.ndarray]:
         """Keep the words at these positions, in this order.
 
@@ -82,28 +105,39 @@ class Vocab:
         rows, row_of = index, None
         if self.row_of is not None:
             rows, row_of = np.unique(self.row_of[index], return_inverse=True)
-        return Vocab(words, row_of, counts, self.subwords), rows
+        scales = self.scales[index] if self.scales is not None and self.remapped[index].any() else None
+        return Vocab(words, row_of, counts, self.subwords, scales), rows
 
     def most_frequent(self, n: int | None) -> np.ndarray:
-        """Positions of the `n` most frequent words (all, with None), in order of position.
+        """Positions of the `n` most frequent words (all, with None), in order of position."""
+        return np.sort(self.by_frequency()[:n])
 
-        Without counts the first `n`, since most files are sorted.
+    def by_frequency(self, elsewhere: Mapping[str, int] | None = None) -> np.ndarray:
+        """Positions of all words, the most frequent first: (n_words,) int64.
+
+        Parameters
+        ----------
+        elsewhere : mapping of word to count, optional
+            Counts of another text, which go before the model's own. Without either words are
+            taken as they come, since most files are sorted.
         """
-        if n is None or n >= len(self) or self.counts is None:
-            return np.arange(len(self))[:n]
-        return np.sort(np.argsort(-self.counts, kind="stable")[:n])
+        own = np.zeros(len(self)) if self.counts is None else self.counts
+        first = np.zeros(len(self)) if elsewhere is None else np.array([elsewhere.get(w, 0) for w in self.words])
+        return np.lexsort((-own, -first))
 
     def with_subwords(self, subwords: Subwords | None) -> "Vocab":
-        return Vocab(self.words, self.row_of, self.counts, subwords)
+        return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays for saving. Words and counts are deflated: they rule a very small file."""
+        """Named arrays for saving, all deflated: they rule a very small file."""
         text = "\0".join(self.words).encode("utf-8", "surrogateescape")
         arrays = {"text": _deflate(text)}
         if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
             arrays["counts"] = _deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
         if self.row_of is not None:
-            arrays["row_of"] = self.row_of.astype(np.int32)
+            arrays["row_of"] = _deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
+        if self.scales is not None:
+            arrays["scales"] = _deflate(self.scales.astype("<f2").tobytes())
         return arrays
 
     @classmethod
@@ -113,11 +147,42 @@ class Vocab:
         counts = None
         if "counts" in arrays:
             counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"].data), "<i8"))
-        return cls(text.split("\0"), arrays.get("row_of"), counts, subwords)
+        words = text.split("\0")
+        row_of, scales = arrays.get("row_of"), arrays.get("scales")
+        if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
+            row_of = _inflate(row_of, len(words), ("<u2", "<i4")).astype(np.int32)
+        if scales is not None:
+            scales = _inflate(scales, len(words), ("<f2",))
+        return cls(words, row_of, counts, subwords, scales)
+
+
+def _row_type(n_rows: int) -> str:
+    """The narrower of two types that holds the number of every row."""
+    return "<u2" if n_rows <= 1 << 16 else "<i4"
+
+
+def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwords | None) -> None:
+    """Refuse scales that no vocabulary can have."""
+    if row_of is None:
+        raise ValueError("scales belong to words that borrow rows, and row_of does not say which")
+    if subwords is not None and (subwords.raw or subwords.residual):
+        raise ValueError("scales need word rows that are whole vectors, and these still need their n-grams")
+    if np.isinf(scales).any() or (scales < 0).any():
+        raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
 
 
 def _deflate(data: bytes) -> np.ndarray:
     return np.frombuffer(zlib.compress(data, 9), np.uint8)
+
+
+def _inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:
+    """The `n` numbers that `_deflate` packed, of the type whose width fits; never unpacks more than those."""
+    stream = zlib.decompressobj()
+    found = stream.decompress(data.tobytes(), n * np.dtype(types[-1]).itemsize + 1)
+    for code in types:
+        if stream.eof and len(found) == n * np.dtype(code).itemsize:
+            return np.frombuffer(found, code)
+    raise ValueError(f"expected {n} numbers, one a word, got {len(found)} bytes")
 
 
 def check_words(words: Iterable[str]) -> list[str]:

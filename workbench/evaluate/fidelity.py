@@ -1,5 +1,7 @@
 """How close vectors stay to the original ones, word by word."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -14,10 +16,19 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", a, b) / np.where(lengths > 0, lengths, np.inf)
 
 
-def splits(original: Vectors, small: Vectors) -> dict[str, np.ndarray]:
-    """Positions of the original's words: those that the small model kept, and those it dropped."""
-    kept = np.fromiter((word in small for word in original.words), bool, len(original))
-    return {"kept": np.flatnonzero(kept), "dropped": np.flatnonzero(~kept)}
+def splits(words: Sequence[str], small: Vectors) -> dict[str, np.ndarray]:
+    """Positions in `words` of those that the small model kept, that it remapped, and that it dropped.
+
+    Kept words have rows of their own; remapped ones are in the vocabulary and borrow one.
+    """
+    places = np.array([small.key_to_index.get(word, -1) for word in words], np.int64)
+    known = places >= 0
+    borrows = known & small.vocab.remapped[places]
+    return {
+        "kept": np.flatnonzero(known & ~borrows),
+        "remapped": np.flatnonzero(borrows),
+        "dropped": np.flatnonzero(~known),
+    }
 
 
 def fidelity(
@@ -28,7 +39,7 @@ def fidelity(
     random_state: int = 0,
     unseen_how: str = "given words",
 ) -> pd.DataFrame:
-    """Cosine to the original vector, and what belongs beside it, for kept, dropped and unseen words.
+    """Cosine to the original vector, and what belongs beside it, for kept, remapped, dropped and unseen words.
 
     Parameters
     ----------
@@ -50,7 +61,7 @@ def fidelity(
     """
     rng = np.random.default_rng(random_state)
     rows = []
-    for split, index in splits(original, small).items():
+    for split, index in splits(original.words, small).items():
         how = "exact"
         if len(index) > n_words:
             index, how = np.sort(rng.choice(index, n_words, replace=False)), f"sampled, seed {random_state}"

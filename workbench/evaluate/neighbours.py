@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..vectors import Vectors, remembered, unit
 from ..vocab import printable
+from .fidelity import splits
 from .table import interval, row
 
 CANDIDATES = 8_192  # vectors compared at once: with 1,000 queries, 32 MB of cosines
@@ -78,20 +79,20 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
 
     Returns
     -------
-    DataFrame of scorecard rows, with a bootstrap interval: over all queries, and over kept and
-    dropped ones.
+    DataFrame of scorecard rows, with a bootstrap interval: over all queries, and over kept,
+    remapped and dropped ones.
     """
     queries, before = _queries(original, k, n_queries, random_state)
     after, _ = nearest(small, original.words, queries, k)
     there = before >= 0
     shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
     share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
-    kept = np.array([word in small for word in queries])
+    everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
     how = "exact" if len(queries) == len(original) else f"sampled, seed {random_state}"
     rows = [
-        row(f"overlap@{k}", split, share[who].mean(), how, int(who.sum()), interval(share[who], random_state))
-        for split, who in (("all", np.ones_like(kept)), ("kept", kept), ("dropped", ~kept))
-        if who.any()
+        row(f"overlap@{k}", split, share[who].mean(), how, len(who), interval(share[who], random_state))
+        for split, who in everyone.items()
+        if len(who)
     ]
     return pd.DataFrame(rows)
 

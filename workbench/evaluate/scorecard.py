@@ -38,7 +38,7 @@ def scorecard(
     pairs : mapping of name to word pairs or a file of them, optional
         Similarity sets; by default SimLex-999 and WordSim-353, which are English.
     n_words : int
-        Words sampled for closeness from the kept and from the dropped ones.
+        Words sampled for closeness from the kept, the remapped and the dropped ones each.
     n_unseen : int
         The same for unseen words.
     n_queries : int

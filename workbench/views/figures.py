@@ -20,7 +20,7 @@ STATUS = {  # colour, and the mark beside the word
     "gained": (GREEN, "\N{BLACK UP-POINTING TRIANGLE}"),
 }
 LONGEST = 14  # characters of a word in the neighbours figure
-SPLITS = ("kept", "dropped", "unseen", "all")
+SPLITS = ("kept", "remapped", "dropped", "unseen", "all")
 
 
 class Picture(Figure):

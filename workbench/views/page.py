@@ -31,6 +31,7 @@ STYLE = """<style>
 </style>"""
 SPLITS = {
     "kept": "kept words: only their numbers are coded anew",
+    "remapped": "remapped words: each borrows the row of a near one",
     "dropped": "dropped words: rebuilt from n-grams",
     "unseen": "unseen words: in neither vocabulary",
     "all": "all words",
@@ -84,7 +85,7 @@ def numbers_html(result: Result, previous: Result | None = None) -> str:
             rows.append(
                 _row(f"Closeness, {meaning}", mean.value, f"{mean.value:.4f}", range_, _how(mean), _old(old, mean, 4))
             )
-    for split in ("all", "kept", "dropped"):
+    for split in ("all", "kept", "remapped", "dropped"):
         if ("overlap@10", split) in values:
             share = values["overlap@10", split]
             name = f"Neighbours kept of 10, {SPLITS[split].split(':')[0]}"

@@ -1,0 +1,482 @@
+"""Which rows stay, which words borrow them, and n-grams folded into fewer buckets."""
+
+import gzip
+import itertools
+import json
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain, made_words
+
+import workbench as wb
+from workbench.compress.choose import covering
+from workbench.compress.corpus import word_counts
+from workbench.evaluate import overlap
+from workbench.evaluate.fidelity import cosines, splits
+from workbench.storage import Dense
+from workbench.subwords import Subwords
+from workbench.vectors import unit
+from workbench.vocab import Vocab
+
+
+def clustered(n_groups: int = 40, size: int = 20, dim: int = 16, seed: int = 0) -> wb.Vectors:
+    """Groups of words of one direction each; a few groups have all the frequent words."""
+    rng = np.random.default_rng(seed)
+    centres = np.repeat(rng.normal(size=(n_groups, dim)), size, axis=0)
+    matrix = (centres + 0.2 * rng.normal(size=centres.shape)) * rng.uniform(0.5, 4, (len(centres), 1))
+    counts = np.arange(len(centres), 0, -1) ** 2
+    return wb.Vectors.from_arrays(made_words(len(centres), seed), matrix.astype(np.float32), counts)
+
+
+def closeness(small: wb.Vectors, original: wb.Vectors) -> float:
+    """Mean cosine of all words to what they were."""
+    return float(cosines(small.get_vectors(original.words, "zero"), original.matrix()).mean())
+
+
+# -- words that borrow rows -------------------------------------------------------------
+
+REMAPPING = [
+    wb.Prune(100, remap="nearest"),
+    wb.Prune(100, remap="nearest", choose="coverage"),
+    wb.Prune(100, 200, remap="nearest", threshold=0.5),
+]
+
+
+@pytest.mark.parametrize("model", [made_plain(), made_fasttext()], ids=["plain", "fastText"])
+@pytest.mark.parametrize("step", REMAPPING, ids=repr)
+def test_a_word_borrows_the_row_of_its_nearest_kept_word_at_its_own_length(step, model):
+    small = step.fit_transform(model)
+    before = model.matrix()
+    units = unit(before.astype(float))
+    greatest = (units @ units[step.words_].T).max(axis=1)
+    gone = np.setdiff1d(np.arange(len(model)), step.words_)
+    np.testing.assert_array_equal(step.remapped_, gone[greatest[gone] >= step.threshold])
+    assert small.words == [model.words[i] for i in np.union1d(step.words_, step.remapped_)]
+    borrowers = [model.words[i] for i in step.remapped_]
+    after = small[borrowers]
+    np.testing.assert_allclose(cosines(after, before[step.remapped_]), greatest[step.remapped_], atol=1e-5)
+    lengths = np.linalg.norm(before[step.remapped_], axis=1)
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), lengths, rtol=1e-3)
+    assert len(small.storage.words) == 100
+    np.testing.assert_array_equal(small.vocab.remapped, np.isin(small.words, borrowers))
+
+
+@pytest.mark.parametrize("step", REMAPPING, ids=repr)
+@pytest.mark.parametrize("model", [made_plain(), made_fasttext()], ids=["plain", "fastText"])
+def test_kept_words_keep_their_vectors_to_the_bit(step, model):
+    small = step.fit_transform(model)
+    kept = [model.words[i] for i in step.words_]
+    np.testing.assert_array_equal(small[kept], model.adjusted()[kept])
+
+
+def test_a_threshold_sends_far_words_away(plain):
+    small = wb.Prune(100, remap="nearest", threshold=0.7).fit_transform(plain)
+    borrowers = small.vocab.remapped
+    assert 50 < borrowers.sum() < 550
+    words = [w for w, borrows in zip(small.words, borrowers, strict=True) if borrows]
+    assert cosines(small[words], plain[words]).min() >= 0.7 - 1e-5
+    with pytest.raises(KeyError):
+        small[next(w for w in plain.words if w not in small)]
+
+
+def test_neighbours_of_borrowers_are_those_of_their_decoded_vectors(plain):
+    small = wb.Prune(100, remap="nearest").fit_transform(plain)
+    word = small.words[int(np.flatnonzero(small.vocab.remapped)[0])]
+    decoded = wb.Vectors.from_arrays(small.words, small.matrix())
+    (ours, theirs) = (dict(v.most_similar(word, topn=len(v) - 1)) for v in (small, decoded))
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose([ours[w] for w in theirs], list(theirs.values()), atol=1e-5)
+    np.testing.assert_allclose(small.norms, np.linalg.norm(small.matrix(), axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(small.to_gensim()[word], small[word])
+
+
+def test_a_zero_vector_borrows_nothing_but_zeros_and_lends_nothing():
+    matrix = np.float32([[0, 0], [1, 0], [0, 0], [1, 0.1], [-1, 0]])
+    v = wb.Vectors.from_arrays(list("abcde"), matrix)
+    small = wb.Prune(2, remap="nearest").fit_transform(v)  # keeps a and b
+    assert small.words == ["a", "b", "c", "d"]  # all but the one that points the other way
+    np.testing.assert_array_equal(small["c"], [0, 0])
+    assert small.similarity("d", "b") == pytest.approx(1)
+    assert wb.Prune(1, remap="nearest").fit_transform(v).words == ["a"]
+    assert wb.Prune(2, choose="kmeans").fit_transform(v).norms.tolist() == pytest.approx(v.norms.tolist(), rel=1e-3)
+
+
+def test_lengths_beyond_float16_stay_finite():
+    v = wb.Vectors.from_arrays(["a", "b"], np.float32([[1e-3, 0], [1e6, 1]]))
+    assert np.isfinite(wb.Prune(1, remap="nearest").fit_transform(v).matrix()).all()
+
+
+def test_later_steps_leave_shared_rows_shared(plain):
+    once = wb.Prune(300, remap="nearest").fit_transform(plain)
+    for step in (wb.SQ(), wb.PQ(4), wb.SVD(6), wb.RQ(2, n_bits=4), wb.OPQ(3, n_bits=4)):
+        small = step.fit_transform(once)
+        np.testing.assert_array_equal(small.vocab.row_of, once.vocab.row_of)
+        np.testing.assert_array_equal(small.vocab.scales, once.vocab.scales)
+        assert len(small.storage.words) == 300
+
+
+def test_pruning_again_remaps_to_the_rows_that_are_left(plain):
+    once = wb.Prune(300, remap="nearest").fit_transform(plain)
+    same = wb.Prune(300, remap="nearest").fit_transform(once)
+    np.testing.assert_array_equal(same.matrix(), once.matrix())
+    step = wb.Prune(400, remap="nearest", threshold=-1)  # more words than rows: some keep on borrowing
+    twice = step.fit_transform(once)
+    assert twice.words == once.words
+    assert len(twice.storage.words) <= 300
+    kept = [once.words[i] for i in step.words_]
+    np.testing.assert_array_equal(twice[kept], once[kept])
+    np.testing.assert_allclose(twice.norms, once.norms, rtol=2e-3)
+    assert wb.Prune(50).fit_transform(once).vocab.scales is None  # frequent ones have their own
+
+
+def test_head_and_take_carry_what_borrowers_need(plain):
+    small = wb.Prune(100, remap="nearest").fit_transform(plain)
+    index = np.flatnonzero(small.vocab.remapped)[[7, 3, 5]]
+    taken = small.take(index)
+    np.testing.assert_array_equal(taken.matrix(), small.matrix()[index])
+    assert taken.vocab.remapped.all()
+    np.testing.assert_array_equal(small.head(40).matrix(), small.matrix()[:40])
+
+
+@pytest.mark.parametrize("step", [*REMAPPING, wb.Prune(100, choose="kmeans")], ids=repr)
+def test_borrowed_rows_survive_the_file_to_the_bit(step, fasttext, tmp_path):
+    small = step.fit_transform(fasttext)
+    path = small.save(tmp_path / "m")
+    again = wb.load(path)
+    np.testing.assert_array_equal(again.matrix(), small.matrix())
+    np.testing.assert_array_equal(again.vocab.scales, small.vocab.scales)
+    np.testing.assert_array_equal(again.vocab.row_of, small.vocab.row_of)
+    assert again.vocab.scales.dtype == np.float16
+    assert again.save(tmp_path / "n").read_bytes() == path.read_bytes()
+
+
+def test_plain_row_numbers_of_older_files_are_still_read(fasttext, tmp_path, monkeypatch):
+    small = wb.Prune(100, remap="nearest").fit_transform(fasttext)
+    arrays = small.vocab.arrays() | {"row_of": small.vocab.row_of.astype(np.int32)}
+    monkeypatch.setattr(small.vocab, "arrays", lambda: arrays)
+    np.testing.assert_array_equal(wb.load(small.save(tmp_path / "m")).matrix(), small.matrix())
+
+
+def test_many_rows_are_numbered_in_more_bytes(tmp_path):
+    for n_rows in (1 << 16, (1 << 16) + 1):
+        vocab = Vocab([str(i) for i in range(n_rows + 1)], np.append(np.arange(n_rows), 0))
+        v = wb.Vectors(vocab, Dense(np.arange(n_rows, dtype=np.float32)[:, None]))
+        np.testing.assert_array_equal(wb.load(v.save(tmp_path / "m")).vocab.row_of, vocab.row_of)
+
+
+@pytest.mark.parametrize(
+    ("scales", "row_of", "subwords", "trouble"),
+    [
+        ([1, 1, 1], [0, 0], None, "one entry a word"),
+        ([1, np.nan], None, None, "row_of does not say which"),
+        ([1, np.inf], [0, 0], None, "0 or more and finite"),
+        ([1, -1], [0, 0], None, "0 or more and finite"),
+        ([1, np.nan], [0, 0], Subwords(3, 3, 5, raw=True), "whole vectors"),
+    ],
+)
+def test_scales_that_no_vocabulary_can_have_are_refused(scales, row_of, subwords, trouble):
+    with pytest.raises(ValueError, match=trouble):
+        Vocab(["a", "b"], None if row_of is None else np.array(row_of), None, subwords, np.float16(scales))
+
+
+# -- which rows stay --------------------------------------------------------------------
+
+
+def test_coverage_serves_the_words_that_go_better_than_frequency():
+    v = clustered()
+    frequent, coverage = (wb.Prune(40, choose=c, remap="nearest").fit_transform(v) for c in ("frequent", "coverage"))
+    assert closeness(coverage, v) > 0.9 > closeness(frequent, v) + 0.2
+    dropped = [w for w in v.words if coverage.vocab.remapped[coverage.key_to_index[w]]]
+    assert cosines(coverage[dropped], v[dropped]).mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_greedy_coverage_is_within_its_bound_of_the_best(seed):
+    rng = np.random.default_rng(seed)
+    units = unit(rng.normal(size=(12, 3)).astype(np.float32))
+    similarities = np.maximum(units @ units.T, 0)
+    best = max(similarities[:, list(s)].max(axis=1).sum() for s in itertools.combinations(range(12), 3))
+    chosen = covering(units, 3)
+    assert len(set(chosen)) == 3
+    assert similarities[:, chosen].max(axis=1).sum() >= (1 - 1 / np.e) * best
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lazy_greedy_chooses_what_greedy_chooses(seed):
+    units = unit(np.random.default_rng(seed).normal(size=(40, 4)).astype(np.float32))
+    similarities = np.maximum(units @ units.T, 0).astype(float)
+    covered, chosen = np.zeros(40), []
+    for _ in range(12):
+        gains = np.maximum(similarities - covered[:, None], 0).sum(axis=0)
+        chosen.append(int(gains.argmax()))
+        covered = np.maximum(covered, similarities[:, chosen[-1]])
+    assert covering(units, 12).tolist() == chosen
+
+
+def test_coverage_fills_up_with_the_most_frequent():
+    matrix = np.repeat(np.eye(3, dtype=np.float32), 5, axis=0)
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(15)], matrix, np.arange(15))
+    small = wb.Prune(6, choose="coverage").fit_transform(v)
+    assert small.words == ["w0", "w5", "w10", "w12", "w13", "w14"]
+    assert len(wb.Prune(3, choose="coverage").fit_transform(v.with_storage(Dense(0 * matrix)))) == 3
+
+
+def test_kmeans_keeps_every_word_at_its_own_length_on_few_rows():
+    v = clustered()
+    small = wb.Prune(40, choose="kmeans").fit_transform(v)
+    assert small.words == v.words
+    assert len(small.storage.words) == 40
+    assert small.vocab.remapped.all()
+    np.testing.assert_allclose(small.norms, v.norms, rtol=1e-3)
+    units, rows = unit(v.matrix()), small.storage.words.rows(slice(None))
+    np.testing.assert_allclose(cosines(small.matrix(), v.matrix()), (units @ rows.T).max(axis=1), atol=1e-5)
+    assert closeness(small, v) > 0.85
+
+
+def test_asking_for_as_many_rows_as_there_are_words_changes_nothing(plain):
+    for choose in ("frequent", "coverage", "kmeans"):
+        small = wb.Prune(700, choose=choose, remap="nearest").fit_transform(plain)
+        np.testing.assert_array_equal(small.matrix(), plain.matrix())
+        assert small.vocab.row_of is None
+
+
+def test_work_that_nobody_waits_for_can_be_stopped(plain):
+    from workbench import progress
+
+    def stop(what, share):
+        raise progress.Stopped
+
+    for step in (wb.Prune(50, choose="coverage"), wb.Prune(50, choose="kmeans"), wb.Prune(50, remap="nearest")):
+        with progress.told_to(stop), pytest.raises(progress.Stopped):
+            step.fit(plain)
+
+
+@pytest.mark.parametrize(
+    ("step", "trouble"),
+    [
+        (wb.Prune(5, choose="best"), "choose must be one of"),
+        (wb.Prune(5, remap="closest"), "remap must be one of"),
+        (wb.Prune(5, threshold=1.5), "threshold is a cosine"),
+        (wb.Prune(5, threshold=float("nan")), "threshold is a cosine"),
+        (wb.Prune(5, importance=3), "importance must be one of"),
+        (wb.Prune(5, random_state=-1), "random_state must be a whole number"),
+        (wb.Rehash(0), "n_buckets must be a whole number of at least 1"),
+        (wb.Rehash(5), "this model has none; leave it out"),
+    ],
+    ids=repr,
+)
+def test_choices_that_make_no_sense_are_refused(plain, step, trouble):
+    with pytest.raises(ValueError, match=trouble):
+        step.fit(plain)
+
+
+# -- importance -------------------------------------------------------------------------
+
+
+def stayed(step: wb.Prune, v: wb.Vectors) -> np.ndarray:
+    return np.flatnonzero(step.fit_transform(v).vocab.subwords.bucket_to_row >= 0)
+
+
+def test_importance_by_counts_and_by_norms_is_what_it_says(fasttext):
+    subwords, norms = fasttext.vocab.subwords, np.linalg.norm(fasttext.storage.ngrams.matrix, axis=1)
+    shares, used = np.zeros(3_000), np.zeros(3_000, bool)
+    for word, count in zip(fasttext.words, fasttext.vocab.counts, strict=True):
+        buckets = subwords.buckets([word])[1]
+        np.add.at(shares, buckets, count / len(buckets))
+        used[buckets] = True
+    for importance, weight in (("counts", shares * norms), ("norms", used * norms)):
+        expected = np.sort(np.argsort(-weight, kind="stable")[:60])
+        np.testing.assert_array_equal(stayed(wb.Prune(n_ngrams=60, importance=importance), fasttext), expected)
+
+
+def test_importance_by_counts_needs_counts():
+    v = wb.Vectors.from_arrays(["a", "b"], np.eye(2))
+    with pytest.raises(ValueError, match=r"no word counts; take importance='words', or the path"):
+        wb.Prune(1, importance="counts").fit(v)
+
+
+@pytest.fixture
+def corpus(tmp_path, fasttext):
+    """A text of twenty words of the model, the last ones most often, and of two that it lacks."""
+    words = fasttext.words[:20]
+    text = " ".join(" ".join([word] * (i + 1)) for i, word in enumerate(words)) + "\n!!\nbadufi-x badufi-x\n"
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    return tmp_path / "text"
+
+
+def test_ngrams_and_words_of_the_corpus_stay(fasttext, corpus):
+    words = fasttext.words[:20]
+    step = wb.Prune(20, 500, importance=str(corpus))
+    small = step.fit_transform(fasttext)
+    assert small.words == words
+    buckets = np.unique(fasttext.vocab.subwords.buckets(words)[1])
+    assert len(buckets) < 500
+    assert (small.vocab.subwords.bucket_to_row[buckets] >= 0).all()
+    few = wb.Prune(5, importance=corpus).fit_transform(fasttext)
+    assert few.words == words[15:]
+    more = wb.Prune(30, importance=corpus).fit_transform(fasttext)  # filled up by the model's own counts
+    others = np.argsort(-fasttext.vocab.counts, kind="stable")
+    assert set(more.words) == {*words, *[fasttext.words[i] for i in others if i >= 20][:10]}
+
+
+def test_coverage_is_the_share_of_the_corpus_that_is_kept_and_that_has_a_vector(fasttext, corpus):
+    step = wb.Prune(5, 0, importance=corpus)
+    step.fit(fasttext)
+    assert step.coverage_ == {"kept": pytest.approx(90 / 213), "embedded": pytest.approx(90 / 213)}
+    step = wb.Prune(5, 0, importance=corpus, remap="nearest", threshold=-1).fit(fasttext)
+    assert step.coverage_ == {"kept": pytest.approx(90 / 213), "embedded": pytest.approx(210 / 213)}
+    step = wb.Prune(5, 20, importance=corpus)
+    small = step.fit_transform(fasttext)
+    embedded = sum(n for word, n in word_counts(corpus).items() if small.can_embed(word))
+    assert 90 < embedded < 213
+    assert step.coverage_ == {"kept": pytest.approx(90 / 213), "embedded": pytest.approx(embedded / 213)}
+    assert wb.Prune(5).fit(fasttext).coverage_ is None
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    "text",
+    ["кот the the\n\tкот  the\n", "the 3\nкот 2\n", "the\t1\r\nкот\t2\r\n\r\nthe\t2", "the the the кот кот"],
+)
+def test_a_text_and_a_list_of_counts_say_the_same(text, pack, tmp_path):
+    (tmp_path / "c").write_bytes(pack(text.encode()))
+    assert word_counts(tmp_path / "c") == {"the": 3, "кот": 2}
+
+
+def test_words_are_not_cut_where_chunks_of_a_text_end(tmp_path, monkeypatch):
+    from workbench.compress import corpus
+
+    text = " ".join(made_words(300)) + "\n" + "x" * 50
+    (tmp_path / "c").write_text(text, encoding="utf-8")
+    for size in (1, 7, 64):
+        monkeypatch.setattr(corpus, "CHUNK", size)
+        assert word_counts(tmp_path / "c") == dict.fromkeys(text.split(), 1)
+
+
+def test_a_recipe_with_a_corpus_survives_json(corpus):
+    step = wb.Prune(5, importance=corpus)
+    assert wb.from_json(json.dumps(step.to_json())) == wb.Prune(5, importance=str(corpus))
+    assert eval(repr(step), {"Prune": wb.Prune}) == wb.Prune(5, importance=str(corpus))
+
+
+# -- Rehash -----------------------------------------------------------------------------
+
+
+def folded_by_hand(v: wb.Vectors, n_buckets: int) -> dict[int, np.ndarray]:
+    """Mean row of each new bucket, over the words that use its old ones."""
+    subwords, rows = v.vocab.subwords, v.storage.ngrams.rows(slice(None)).astype(float)
+    table = np.arange(subwords.n_buckets) if subwords.bucket_to_row is None else subwords.bucket_to_row
+    sums: dict[int, list] = {}
+    for word in v.words:
+        for bucket in set(subwords.buckets([word])[1].tolist()):
+            if table[bucket] >= 0:
+                sums.setdefault(bucket % n_buckets, []).append(rows[table[bucket]])
+    return {bucket: np.mean(found, axis=0) for bucket, found in sums.items()}
+
+
+@pytest.mark.parametrize("n_buckets", [1, 7, 300, 1_000, 2_999, 3_000])
+@pytest.mark.parametrize("model", [made_fasttext(), wb.Prune(n_ngrams=900).fit_transform(made_fasttext())], ids=repr)
+def test_new_rows_are_means_of_old_ones_weighted_by_the_words_that_use_them(model, n_buckets):
+    small = wb.Rehash(n_buckets).fit_transform(model)
+    expected = folded_by_hand(model, n_buckets)
+    table = small.vocab.subwords.bucket_to_row
+    assert len(table) == n_buckets
+    assert set(np.flatnonzero(table >= 0)) == set(expected)
+    rows = small.storage.ngrams.rows(slice(None))
+    for bucket, row in expected.items():
+        np.testing.assert_allclose(rows[table[bucket]], row, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(small.matrix(), model.matrix())  # known words are whole by now
+
+
+def fnv(ngram: str) -> int:
+    """fastText's hash, by hand."""
+    hashed = 2166136261
+    for byte in ngram.encode():
+        hashed = ((hashed ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) % 2**32
+    return hashed
+
+
+@pytest.mark.parametrize("n_buckets", [[1_000], [700], [700, 350], [700, 300], [1_500, 700, 300]], ids=repr)
+def test_unseen_words_find_their_folded_rows(fasttext, n_buckets, tmp_path):
+    small = wb.Chain([wb.Rehash(n) for n in n_buckets]).fit_transform(fasttext)
+    table, rows = small.vocab.subwords.bucket_to_row, small.storage.ngrams.rows(slice(None))
+    reloaded = wb.load(small.save(tmp_path / "m"))
+    for word in ("bakelite", "ласт"):
+        marked = f"<{word}>"
+        found = []
+        for n in range(3, 6):
+            for start in range(len(marked) - n + 1):
+                bucket = fnv(marked[start : start + n]) % 3_000
+                for modulus in n_buckets:
+                    bucket %= modulus
+                found += [rows[table[bucket]]] if table[bucket] >= 0 else []
+        np.testing.assert_allclose(small[word], np.mean(found, axis=0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(reloaded[word], small[word])
+        np.testing.assert_array_equal(small.get_vectors([word] * 50)[49], small[word])
+
+
+def test_a_modulus_that_says_nothing_is_forgotten():
+    subwords = Subwords(3, 5, 3_000)
+    assert subwords.fold(1_000).folded == ()
+    assert subwords.fold(700).folded == (3_000,)
+    assert subwords.fold(700).fold(350).folded == (3_000,)
+    assert subwords.fold(700).fold(100).folded == ()
+    assert subwords.fold(700).fold(300).keep(np.arange(3)).adjusted().folded == (3_000, 700)
+
+
+def test_rehash_counts_the_words_of_the_chains_input(fasttext):
+    chain = wb.Chain([wb.Prune(50), wb.Rehash(300)]).fit_transform(fasttext)
+    whole = wb.Rehash(300).fit_transform(fasttext)
+    np.testing.assert_array_equal(chain.storage.ngrams.rows(slice(None)), whole.storage.ngrams.rows(slice(None)))
+
+
+def test_prune_refit_and_codes_go_on_after_rehash(fasttext):
+    small = wb.Chain([wb.Rehash(700), wb.Prune(200, 400), wb.Refit(n_unseen=100), wb.PQ(4, n_bits=5)])
+    assert small.fit_transform(fasttext).can_embed("bakelite")
+
+
+def test_more_buckets_than_there_are_cannot_be_folded(fasttext):
+    with pytest.raises(ValueError, match="the model has 3,000 buckets only; take fewer"):
+        wb.Rehash(3_001).fit(fasttext)
+
+
+def test_rehash_fitted_on_one_model_is_not_applied_to_another(fasttext):
+    with pytest.raises(ValueError, match="fitted on 3,000 buckets, got 700"):
+        wb.Rehash(500).fit(fasttext).transform(wb.Rehash(700).fit_transform(fasttext))
+
+
+def test_nan_in_an_ngram_is_refused_by_rehash(fasttext):
+    from workbench.storage import Stacked
+
+    matrix = fasttext.storage.ngrams.matrix.copy()
+    matrix[17, 0] = np.nan
+    with pytest.raises(ValueError, match="n-gram row 17 holds NaN"):
+        wb.Rehash(300).fit(fasttext.with_storage(Stacked(fasttext.storage.words, Dense(matrix))))
+
+
+# -- the scorecard ----------------------------------------------------------------------
+
+
+def test_remapped_words_are_a_split_of_their_own(fasttext):
+    step = wb.Prune(200, remap="nearest", threshold=0.8)
+    small = step.fit_transform(fasttext)
+    found = splits(fasttext.words, small)
+    np.testing.assert_array_equal(found["kept"], step.words_)
+    np.testing.assert_array_equal(found["remapped"], step.remapped_)
+    assert sum(map(len, found.values())) == 700
+    card = wb.scorecard(fasttext, small, pairs={}, n_queries=700).set_index(["metric", "split"])["value"]
+    assert card["fidelity", "kept"] == pytest.approx(1)
+    expected = cosines(fasttext.matrix()[step.remapped_], small[[fasttext.words[i] for i in step.remapped_]])
+    assert card["fidelity", "remapped"] == pytest.approx(expected.mean())
+    assert card["norm_ratio", "remapped"] == pytest.approx(1, abs=1e-3)
+    of = ["kept", "remapped", "dropped"]
+    together = sum(card["overlap@10", s] * len(found[s]) for s in of) / 700
+    assert together == pytest.approx(card["overlap@10", "all"])
+    sample = np.random.default_rng(0).permutation(700)[:100]
+    n = overlap(fasttext, small, n_queries=100).set_index("split")["n"]
+    assert [n[s] for s in of] == [np.isin(sample, found[s]).sum() for s in of]
+
+
+def test_words_that_all_borrow_are_no_kept_ones(plain):
+    card = wb.scorecard(plain, wb.Prune(100, choose="kmeans").fit_transform(plain), pairs={}, n_queries=50)
+    assert set(card.loc[card["metric"] == "fidelity", "split"]) == {"remapped"}

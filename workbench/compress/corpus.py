@@ -1,0 +1,88 @@
+"""How often words occur in a text of the user's own."""
+
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .. import progress
+from ..formats.text import opened
+
+CHUNK = 1 << 20  # bytes read at once; a corpus may be one long line
+HEAD = 1 << 16  # bytes that tell a list of counts from a text
+COUNTED = re.compile(rb"(\S+)\s+(\d+)\s*")
+
+
+def word_counts(path: str | Path) -> Counter[str]:
+    """Occurrences of each word in a text, or as a list of counts says.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text, whose words stand between white space as in fastText's training (so lower case
+        and punctuation are as the file has them), or a list with ``word count`` a line, split by
+        a tab or spaces. Plain or gzipped. It is a list if its first lines all look so.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no such file.
+    ValueError
+        If no word is in it, a line of a list has no count, or a gzip file is damaged.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a text or a list of word counts")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a text or a list of word counts")
+    try:
+        with opened(path) as file:
+            head = file.read(HEAD)
+            file.seek(0)
+            counts = _listed(file, path) if _is_list(head) else _counted(file, path)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+    if not counts.total():
+        raise ValueError(f"{path} holds no words")
+    return Counter({word.decode("utf-8", "surrogateescape"): n for word, n in counts.items()})
+
+
+def _is_list(head: bytes) -> bool:
+    """Whether all lines, but for one cut short and empty ones, are a word and a number."""
+    lines = head.splitlines()[: None if len(head) < HEAD else -1]
+    lines = [line for line in lines if line.strip()]
+    return bool(lines) and all(COUNTED.fullmatch(line) for line in lines)
+
+
+def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
+    counts: Counter[bytes] = Counter()
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        found = COUNTED.fullmatch(line)
+        if found is None:
+            raise ValueError(f"{path}, line {number:,}: expected a word and its count, got {line[:60]!r}")
+        counts[found[1]] += int(found[2])
+    return counts
+
+
+def _counted(file: IO[bytes], path: Path) -> Counter[bytes]:
+    counts: Counter[bytes] = Counter()
+    with progress.bar(desc=path.name, unit="B", unit_scale=True, leave=False, delay=2) as bar:
+        for words, n_bytes in _words(file):
+            counts.update(words)
+            bar.update(n_bytes)
+    return counts
+
+
+def _words(file: IO[bytes]) -> Iterator[tuple[list[bytes], int]]:
+    """The words of a text chunk by chunk, none cut in two, and how many bytes were read for them."""
+    rest = b""
+    while chunk := file.read(CHUNK):
+        words = (rest + chunk).split()
+        rest = b"" if chunk[-1:].isspace() else words.pop()
+        yield words, len(chunk)
+    yield rest.split(), 0
