@@ -47,14 +47,14 @@ def test_shared_beginnings_are_built_once(fasttext, monkeypatch):
 
 
 def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
-    row = module._row
+    attempt = module.attempt
 
     def interrupted(builder, recipe, *rest):
         if recipe is RECIPES[1]:
             raise KeyboardInterrupt
-        return row(builder, recipe, *rest)
+        return attempt(builder, recipe, *rest)
 
-    monkeypatch.setattr(module, "_row", interrupted)
+    monkeypatch.setattr(module, "attempt", interrupted)
     table = wb.sweep(fasttext, RECIPES, n_words=50, n_queries=10)
     assert table["recipe"].tolist() == RECIPES[:1]
 

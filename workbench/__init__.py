@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluate.scorecard import scorecard
     from .formats import load
     from .reports import record
+    from .search.budget import fit_budget
     from .search.sweep import sweep
     from .vectors import Vectors
 
@@ -43,6 +44,7 @@ _HOMES = {
     "neighbour_changes": "evaluate.neighbours",
     "record": "reports",
     "sweep": "search.sweep",
+    "fit_budget": "search.budget",
     "views": "",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "Rehash",
     "Residual",
     "Vectors",
+    "fit_budget",
     "from_json",
     "load",
     "neighbour_changes",

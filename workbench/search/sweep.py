@@ -9,6 +9,7 @@ import pandas as pd
 from .. import progress
 from ..compress import Chain, Step
 from ..compress.builder import Builder
+from ..evaluate.fidelity import splits
 from ..evaluate.scorecard import quick_card
 from ..vectors import Vectors
 
@@ -16,6 +17,7 @@ COLUMNS = {  # of the table: metric and split of the scorecard
     "bytes": ("size", "compressed"),
     "ratio": ("ratio", "all"),
     "kept": ("fidelity", "kept"),
+    "remapped": ("fidelity", "remapped"),
     "dropped": ("fidelity", "dropped"),
     "unseen": ("fidelity", "unseen"),
     "overlap@10": ("overlap@10", "all"),
@@ -51,9 +53,9 @@ def sweep(
     -------
     DataFrame
         A row for each recipe, in order: ``recipe`` (the step itself), ``bytes`` (of the file),
-        ``ratio``, ``kept``, ``dropped`` and ``unseen`` (mean cosine), ``overlap@10``,
-        ``seconds`` (of building, less what was shared), and ``error``: why a recipe was
-        refused, else empty.
+        ``ratio``, ``known`` (mean cosine over the whole vocabulary), ``kept``, ``remapped``,
+        ``dropped`` and ``unseen`` (mean cosine of each split), ``overlap@10``, ``seconds`` (of
+        building, less what was shared), and ``error``: why a recipe was refused, else empty.
     """
     for recipe in recipes:
         if not isinstance(recipe, Step):
@@ -62,20 +64,30 @@ def sweep(
     rows: list[dict] = []
     try:
         for recipe in progress.bar(recipes, desc="sweep", unit="recipe"):
-            rows.append(_row(builder, recipe, unseen, n_words, n_queries, random_state))
+            rows.append(attempt(builder, recipe, unseen, n_words, n_queries, random_state)[0])
     except KeyboardInterrupt:
         pass
-    return pd.DataFrame(rows, columns=["recipe", *COLUMNS, "seconds", "error"])
+    return table(rows)
 
 
-def _row(builder: Builder, recipe: Step, unseen: list[str] | None, n_words: int, n_queries: int, seed: int) -> dict:
+def table(rows: list[dict]) -> pd.DataFrame:
+    """What `attempt` gave for each recipe, as `sweep` returns it."""
+    return pd.DataFrame(rows, columns=["recipe", "bytes", "ratio", "known", *list(COLUMNS)[2:], "seconds", "error"])
+
+
+def attempt(
+    builder: Builder, recipe: Step, unseen: list[str] | None, n_words: int, n_queries: int, random_state: int
+) -> tuple[dict, Vectors | None]:
+    """Build and judge one recipe: its row of the table, and the model, or None where it was refused."""
     start = time.perf_counter()
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
     except ValueError as error:
-        return {"recipe": recipe, "error": str(error)}
+        return {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
-    card = quick_card(builder.original, small, unseen, n_words, n_queries, seed)
+    card = quick_card(builder.original, small, unseen, n_words, n_queries, random_state)
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
-    return {"recipe": recipe, **found, "seconds": seconds, "error": ""}
+    sizes = {split: len(index) for split, index in splits(builder.original.words, small).items()}
+    known = sum(n * found[split] for split, n in sizes.items() if n) / sum(sizes.values())
+    return {"recipe": recipe, **found, "known": known, "seconds": seconds, "error": ""}, small

@@ -1,0 +1,129 @@
+"""`fit_budget`: the best recipe within so many bytes."""
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench import search
+from workbench.search import budget as module
+from workbench.search.budget import parse_bytes
+from workbench.search.plan import RATES, Planner, Shape
+
+SMALL = {"n_trials": 3, "n_words": 300, "n_queries": 0}
+
+
+@pytest.fixture(scope="module")
+def found(builtin):
+    return wb.fit_budget(builtin, "700kB", **SMALL)
+
+
+def test_the_file_is_within_the_budget_and_nearly_fills_it(found, tmp_path):
+    n_bytes = found.vectors.save(tmp_path / "small.safetensors").stat().st_size
+    assert 0.95 * 700_000 < n_bytes <= 700_000
+
+
+def test_it_beats_a_recipe_written_by_hand_for_the_same_bytes(builtin, found):
+    by_hand = wb.Chain([wb.Prune(3_000, 9_000), wb.Refit(), wb.PQ(40)])
+    table = wb.sweep(builtin, [found.recipe, by_hand], n_queries=0)
+    assert table["bytes"][0] < table["bytes"][1]
+    assert 1 - table["known"][0] < 0.5 * (1 - table["known"][1])
+    assert 1 - table["unseen"][0] < 0.8 * (1 - table["unseen"][1])
+
+
+def test_the_recipe_gives_the_vectors_and_the_best_of_the_frontier_is_it(builtin, found):
+    again = wb.from_json(found.recipe.to_json()).fit_transform(builtin)
+    np.testing.assert_array_equal(again.matrix(), found.vectors.matrix())
+    tried = found.frontier
+    within = tried[tried["bytes"] <= 700_000]
+    assert within.loc[within["score"].idxmax(), "recipe"] == found.recipe
+    assert tried["bytes"].is_monotonic_increasing
+    best = tried[tried["best_of_its_size"]]
+    assert best["score"].is_monotonic_increasing
+    assert len(tried) == 4  # three trials, and half of the bytes; a quarter is too little
+    assert tried["bytes"][0] <= 350_000
+
+
+def test_a_larger_budget_scores_higher(fasttext):
+    smaller, larger = (wb.fit_budget(fasttext, n_bytes, **SMALL) for n_bytes in (30_000, 60_000))
+    assert larger.frontier["score"].max() > smaller.frontier["score"].max()
+
+
+def test_words_that_must_stay_stay(fasttext):
+    kept = wb.fit_budget(fasttext, "50kB", min_words=len(fasttext) // 2, n_trials=6, n_words=300, n_queries=0)
+    assert all(
+        step.n_words is None or step.n_words >= len(fasttext) // 2
+        for recipe in kept.frontier["recipe"]
+        for step in recipe.steps
+        if isinstance(step, wb.Prune)
+    )
+
+
+def test_without_ngrams_every_word_stays_as_long_as_codes_are_not_too_short(plain, tmp_path):
+    whole = plain.save(tmp_path / "whole").stat().st_size
+    fitted = wb.fit_budget(plain, whole // 2, n_trials=4, n_words=300, n_queries=50)
+    assert fitted.vectors.save(tmp_path / "small").stat().st_size <= whole // 2
+    assert len(fitted.vectors) == len(plain)
+    assert fitted.vectors.storage.ngrams is None
+
+
+def test_a_budget_larger_than_the_model_gives_float16(plain):
+    assert wb.fit_budget(plain, "1GB", n_trials=1, n_words=50, n_queries=0).recipe == wb.Chain([wb.SQ()])
+
+
+def test_the_goal_decides_what_is_maximised(plain, tmp_path):
+    whole = plain.save(tmp_path / "whole").stat().st_size
+    for goal, column in (("fidelity", "known"), ("overlap", "overlap@10")):
+        tried = wb.fit_budget(plain, whole // 3, goal=goal, n_trials=3, n_words=300, n_queries=50).frontier
+        np.testing.assert_array_equal(tried["score"], tried[column])
+
+
+def test_an_interrupted_search_gives_the_best_so_far(fasttext, monkeypatch):
+    attempt, calls = module.attempt, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return attempt(*args)
+
+    monkeypatch.setattr(module, "attempt", interrupted)
+    found = wb.fit_budget(fasttext, "60kB", **SMALL)
+    assert len(found.frontier) == 1
+    assert found.recipe == found.frontier["recipe"][0]
+
+
+@pytest.mark.parametrize(
+    "shape", [Shape(0, 3, 6), Shape(2, 0, 9), Shape(1, 12, 2), Shape(3, len(RATES) - 1, 5)], ids=repr
+)
+def test_a_plan_fills_its_bytes_whatever_its_shape(builtin, shape):
+    v = builtin.adjusted()
+    recipe = Planner(v, 0, 0).recipe(shape, 2_000_000)
+    n_bytes = search.sweep.sweep(v, [recipe], n_words=10, n_queries=0)["bytes"][0]
+    keeps_all = recipe.steps[0].n_ngrams == Planner(v, 0, 0).n_ngrams
+    assert n_bytes <= 2_000_000
+    assert keeps_all or n_bytes > 1_980_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("20MB", 20_000_000), ("1.5 gb", 1_500_000_000), ("2 MiB", 2_097_152), ("300", 300), (12_345, 12_345)],
+)
+def test_sizes_are_read(text, expected):
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("bad", ["", "MB", "-3MB", "3 TB", "0", 0, -1, True, None, float("nan"), "1e6"])
+def test_what_is_no_size_is_refused(plain, bad):
+    with pytest.raises(ValueError, match="expected a size"):
+        wb.fit_budget(plain, bad)
+
+
+@pytest.mark.parametrize("wrong", [{"goal": "speed"}, {"n_trials": 0}, {"n_trials": 2.5}, {"min_words": -1}])
+def test_wrong_arguments_are_refused_before_any_work(plain, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        wb.fit_budget(plain, "1MB", **wrong)
+
+
+def test_too_small_a_budget_says_what_would_do(builtin):
+    with pytest.raises(ValueError, match=r"too little.*about 0\.\d+ MB would do"):
+        wb.fit_budget(builtin, "5kB")

@@ -1,0 +1,172 @@
+"""`fit_budget`: "give me 20 MB"."""
+
+import re
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+
+from .. import progress
+from ..compress import Chain
+from ..compress.builder import Builder
+from ..vectors import Vectors
+from .plan import Planner, Shape
+from .sweep import attempt, table
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+GOALS = ("fidelity", "overlap")
+BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit_budget` found.
+
+    Attributes
+    ----------
+    recipe : Chain
+        The best recipe within the budget.
+    vectors : Vectors
+        What it made.
+    frontier : DataFrame
+        Everything that was tried, smallest first: the columns of `sweep`, ``score`` (what was
+        maximised), and ``best_of_its_size``: whether nothing smaller scored as well.
+    """
+
+    recipe: Chain
+    vectors: Vectors
+    frontier: pd.DataFrame
+
+
+def fit_budget(
+    v: Vectors,
+    budget: int | str,
+    *,
+    goal: str = "fidelity",
+    min_words: int = 0,
+    n_trials: int = 12,
+    unseen: list[str] | None = None,
+    n_words: int = 2_000,
+    n_queries: int = 200,
+    random_state: int = 0,
+) -> Fitted:
+    """Find the best recipe whose file stays within a number of bytes.
+
+    Starts from a recipe that spends the bytes evenly, then goes from the best so far to one of
+    its neighbours that is better: more or fewer words, more or fewer bytes for a word or for an
+    n-gram, the number of n-grams being what fills the budget. The best recipe is then built for
+    a half and a quarter of the bytes, too, to show what fewer would cost. Interrupted (Ctrl-C,
+    or the stop button of a notebook), it returns the best so far.
+
+    Parameters
+    ----------
+    v : Vectors
+    budget : int or str
+        Bytes of the saved file, words included: ``20_000_000``, ``"20MB"``, ``"500 kB"``, ``"1 GiB"``.
+    goal : {"fidelity", "overlap"}
+        What to maximise: the mean cosine to the original, over the whole vocabulary and over
+        unseen words alike; or overlap@10 over the whole vocabulary.
+    min_words : int
+        Words that must stay in the vocabulary, which `most_similar` answers from, at least. At
+        least an eighth of them always stay; more cost bytes that closeness has no use for.
+    n_trials : int
+        Recipes built for the budget, at most.
+    unseen : list of str, optional
+        See `scorecard`.
+    n_words, n_queries : int
+        Samples that a recipe is judged by.
+    random_state : int
+        Seed of the samples, and of every step.
+
+    Raises
+    ------
+    ValueError
+        If the budget is no size, or too small for any recipe.
+    """
+    n_bytes = parse_bytes(budget)
+    if goal not in GOALS:
+        raise ValueError(f"goal must be one of {GOALS}, got {goal!r}")
+    for name, value, low in (("n_trials", n_trials, 1), ("min_words", min_words, 0)):
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+            raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+    v = v.adjusted()
+    search = _Search(Planner(v, min_words, random_state), goal, (unseen, n_words, n_queries, random_state))
+    try:
+        search.climb(n_bytes, n_trials)
+        for share in BELOW:
+            search.attempt(search.best_shape, int(n_bytes * share))
+    except KeyboardInterrupt:
+        if search.best is None:
+            raise
+    if search.best is None:
+        raise ValueError(search.why_none(budget))
+    return Fitted(search.best_row["recipe"], search.best, search.frontier())
+
+
+def parse_bytes(budget: int | str) -> int:
+    """A number of bytes from a number or from text such as ``"20 MB"``."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(budget).lower())
+    if isinstance(budget, bool) or found is None or found[2] not in UNITS or float(found[1]) == 0:
+        raise ValueError(f"expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got {budget!r}")
+    return int(float(found[1]) * UNITS[found[2]])
+
+
+class _Search:
+    """What was tried so far, and the best of it."""
+
+    def __init__(self, planner: Planner, goal: str, judged_by: tuple):
+        self.planner, self.builder = planner, Builder(planner.v)
+        self.goal, self.judged_by = goal, judged_by
+        self.rows: list[dict] = []
+        self.best: Vectors | None = None
+        self.best_row: dict = {"score": -np.inf}
+        self.best_shape = Shape()
+
+    def climb(self, n_bytes: int, n_trials: int) -> None:
+        """Try shapes, each a neighbour of the best so far; where none fits yet, look further and further."""
+        waiting, seen = [self.planner.first_shape(n_bytes)], set()
+        with progress.bar(total=n_trials, desc="budget", unit="recipe") as bar:
+            while waiting and len(self.rows) < n_trials:
+                shape = waiting.pop(0)
+                if shape in seen:
+                    continue
+                seen.add(shape)
+                row, small = self.attempt(shape, n_bytes)
+                bar.update(int(row is not None))
+                if row is not None and row["score"] > self.best_row["score"] and row["bytes"] <= n_bytes:
+                    self.best, self.best_row, self.best_shape = small, row, shape
+                    waiting = self.planner.next_shapes(shape)
+                elif self.best is None:
+                    waiting += self.planner.next_shapes(shape)
+
+    def attempt(self, shape: Shape, n_bytes: int) -> tuple[dict | None, Vectors | None]:
+        """Build and judge the recipe of this shape for this many bytes; None where they are too few."""
+        recipe = self.planner.recipe(shape, n_bytes)
+        if recipe is None:
+            return None, None
+        row, small = attempt(self.builder, recipe, *self.judged_by)
+        row["score"] = self._score(row)
+        self.rows.append(row)
+        return row, small
+
+    def _score(self, row: dict) -> float:
+        if row["error"]:
+            return -np.inf
+        return float(row["overlap@10"] if self.goal == "overlap" else np.nanmean([row["known"], row["unseen"]]))
+
+    def why_none(self, budget: int | str) -> str:
+        """Why no recipe was found."""
+        if self.rows:
+            return f"no recipe for {budget} could be built; the first one: {self.rows[0]['error']}"
+        small = 1
+        while all(self.planner.recipe(shape, small) is None for shape in self.planner.leanest()):
+            small *= 2
+        return f"{budget} is too little for any recipe on this model; about {small / 1e6:.2g} MB would do"
+
+    def frontier(self) -> pd.DataFrame:
+        """Everything tried, smallest first."""
+        tried = table(self.rows).assign(score=[row["score"] for row in self.rows])
+        tried = tried.sort_values("bytes", kind="stable", ignore_index=True)
+        before = tried["score"].cummax().shift(fill_value=-np.inf)
+        return tried.assign(best_of_its_size=tried["score"] > before)
