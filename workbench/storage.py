@@ -105,7 +105,8 @@ class Dense(Storage):
         self.shape = matrix.shape
 
     def rows(self, index: Index) -> np.ndarray:
-        return np.array(self.matrix[index], np.float32)
+        rows = self.matrix[index]
+        return rows.copy() if isinstance(index, slice) else rows  # picked rows are a copy already
 
     def take(self, index: np.ndarray) -> "Dense":
         return Dense(self.rows(index))
