@@ -112,7 +112,7 @@ class Vectors:
 
     def __contains__(self, word: str) -> bool:
         """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
-        return word in self.key_to_index
+        return self.vocab.place(word) is not None
 
     def can_embed(self, word: str) -> bool:
         """Whether the word has a vector: it is known, or at least one of its n-grams survives."""
@@ -149,10 +149,10 @@ class Vectors:
         """
         if not isinstance(words, str):
             return self.get_vectors(words)
-        index = self.key_to_index.get(words)
+        index = self.vocab.place(words)
         if index is None:
-            return self.get_vectors([words])[0]
-        return self._known(np.array([index]))[0]
+            return self._unseen([words], "error")[0]
+        return self._known(slice(index, index + 1))[0]
 
     def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
         """Vectors of many words: (n, dim) float32.
@@ -177,8 +177,11 @@ class Vectors:
         for word in words:
             if not isinstance(word, str):
                 raise TypeError(f"expected words, got {word!r} among them")
-        index = np.array([self.key_to_index.get(word, -1) for word in words], np.int64)
+        place = self.key_to_index.get
+        index = np.array([place(word, -1) for word in words], np.int64)
         known = index >= 0
+        if known.all():
+            return self._known(index)
         out = np.empty((len(words), self.dim), np.float32)
         out[known] = self._known(index[known])
         unseen = [word for word, is_known in zip(words, known, strict=True) if not is_known]
@@ -186,11 +189,12 @@ class Vectors:
             out[~known] = self._unseen(unseen, missing)
         return out
 
-    def _known(self, index: np.ndarray) -> np.ndarray:
+    def _known(self, index: np.ndarray | slice) -> np.ndarray:
         """Vectors of the words at these positions: (n, dim) float32."""
         own = self.storage.words.rows(self.vocab.rows(index))
         if self.is_raw:
-            sums, lengths = self._ngram_sums([self.words[i] for i in index])
+            words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
+            sums, lengths = self._ngram_sums(words)
             own += sums
             own /= lengths[:, None] + np.float32(1)
         return own
@@ -256,6 +260,10 @@ class Vectors:
     @cached_property
     def norms(self) -> np.ndarray:
         """Euclidean length of every word's vector: (n_words,) float32."""
+        if not self.is_raw:
+            norms = self.storage.words.norms()[self.vocab.rows(slice(None))]
+            if np.isfinite(norms).all():  # else `blocks` names the row and the word
+                return norms
         return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
 
     # -- neighbours -----------------------------------------------------------------------
@@ -295,8 +303,7 @@ class Vectors:
         query = unit(signs @ unit(self[positive + negative]))
         cosines = self._scores(query[None])[0] / np.where(self.norms > 0, self.norms, 1)
         asked = {self.key_to_index.get(word, -1) for word in positive + negative}
-        order = np.argsort(-cosines, kind="stable")[: topn + len(asked)]
-        best = [int(i) for i in order if int(i) not in asked][:topn]
+        best = [i for i in greatest(cosines, topn + len(asked)).tolist() if i not in asked][:topn]
         return [(self.words[i], float(cosines[i])) for i in best]
 
     def _scores(self, queries: np.ndarray) -> np.ndarray:
@@ -415,6 +422,14 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
     at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
     of = f" (word {printable(words[at])!r})" if words else ""
     raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
+
+
+def greatest(scores: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the `k` greatest scores (all, where there are fewer), greatest first, ties in order: (k,)."""
+    k = min(k, len(scores))
+    limit = np.partition(scores, len(scores) - k)[len(scores) - k]
+    high = np.flatnonzero(scores >= limit)
+    return high[np.argsort(-scores[high], kind="stable")][:k]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
