@@ -209,7 +209,7 @@ class Coded(Storage):
 
         A product with a row is the sum of the products with its entries, of which there are few.
         """
-        if len(self) < MANY or len(queries) > FEW_QUERIES:
+        if len(self) < MANY or not 0 < len(queries) <= FEW_QUERIES:
             return super().dot(queries)
         return self._sums(self.codebooks * query[self._columns] for query in queries)
 
