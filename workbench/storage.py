@@ -180,10 +180,11 @@ class Coded(Storage):
         self._columns = np.concatenate([np.arange(start, stop) for start, stop in spans])  # (width,), of a row
         self._side_by_side = np.array_equal(self._columns, np.arange(dim))
         # Entries are read in pieces of one width: of a whole entry where all are equally wide, else of one number.
-        piece = int(widths[0]) if (widths == widths[0]).all() else 1
+        alike = bool((widths == widths[0]).all())
+        piece = int(widths[0]) if alike else 1
         self._pieces = np.asarray(codebooks).reshape(-1, piece)  # piece `p` of entry `k` is `k * (width // piece) + p`
         self._numbers = np.arange(width // piece)
-        self._code_of = None if piece == widths[0] else np.repeat(np.arange(len(spans)), widths)  # (width,)
+        self._code_of = None if alike else np.repeat(np.arange(len(spans)), widths)  # (width,)
 
     @property
     def codes(self) -> np.ndarray:
