@@ -194,13 +194,25 @@ def test_empty_clusters_restart_where_rows_are_served_worst():
     assert ((points - codebooks[codes]) ** 2).sum(axis=1).mean() < 2.5  # 2 is each group's own variance
 
 
-def test_the_number_of_threads_changes_nothing(plain):
+@pytest.mark.parametrize("dim", [2, 3, 6])
+def test_fast_training_comes_as_close_as_lloyds_steps_over_all_rows(dim):
+    rng = np.random.default_rng(dim)
+    rows = rng.standard_normal((16_000, dim)) * rng.gamma(1, size=(16_000, 1))  # some lie far out
+    small = wb.PQ(1, n_bits=6, random_state=1).fit_transform(
+        wb.Vectors.from_arrays([str(i) for i in range(16_000)], rows)
+    )
+    plainly = KMeans(64, init="random", n_init=1, max_iter=25, tol=0, random_state=0).fit(rows.astype(np.float32))
+    assert ((small.matrix() - rows) ** 2).sum() < 1.01 * plainly.inertia_
+
+
+def test_the_number_of_threads_changes_nothing():
     import numba
 
-    full = wb.PQ(4, n_bits=5).fit_transform(plain).storage
+    v = wb.Vectors.from_arrays([str(i) for i in range(3_000)], np.random.default_rng(0).normal(size=(3_000, 12)))
+    full = wb.PQ(4, n_bits=4).fit_transform(v).storage  # so many rows that early steps see a part
     numba.set_num_threads(1)
     try:
-        one = wb.PQ(4, n_bits=5).fit_transform(plain).storage
+        one = wb.PQ(4, n_bits=4).fit_transform(v).storage
     finally:
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     np.testing.assert_array_equal(one.packed, full.packed)

@@ -1,10 +1,13 @@
 """What holds for every storage and for every step on every storage."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from conftest import made_fasttext, made_plain
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import workbench as wb
 from workbench.storage import Coded, Dense, Projected, Scaled, Stacked, pack_codes, unpack_codes
@@ -135,6 +138,28 @@ def test_taken_rows_are_the_rows_asked_for(storage):
 def test_scores_are_inner_products_with_the_decoded_rows(storage):
     queries = RNG.normal(size=(3, 12)).astype(np.float32)
     np.testing.assert_allclose(storage.dot(queries), queries @ storage.rows(slice(None)).T, rtol=1e-5, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n_bits=st.integers(1, 8),
+    widths=st.lists(st.integers(1, 5), min_size=1, max_size=5),
+    residual=st.booleans(),
+    projected=st.booleans(),
+    n_queries=st.integers(0, 3),
+)
+def test_sums_over_tables_are_products_with_the_decoded_rows(n_bits, widths, residual, projected, n_queries):
+    edges = np.cumsum([0, *widths]).tolist()
+    spans = [(0, edges[-1])] * len(widths) if residual else list(pairwise(edges))
+    storage = coded(300, edges[-1], spans, n_bits)
+    if projected:
+        storage = Projected(storage, RNG.normal(size=(edges[-1], 7)).astype(np.float32))
+    queries = RNG.normal(size=(n_queries, storage.shape[1])).astype(np.float32)
+    decoded = storage.rows(slice(None))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.storage.MANY", 0)
+        np.testing.assert_allclose(storage.dot(queries), queries @ decoded.T, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(storage.norms(), np.linalg.norm(decoded, axis=1), rtol=1e-4, atol=1e-5)
 
 
 def test_residual_codes_add_up():

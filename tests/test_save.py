@@ -172,3 +172,17 @@ def test_threads_that_save_to_one_path_never_publish_half_a_file(tmp_path):
         done = [pool.submit(lambda: wb.load(v.save(tmp_path / "model"))) for _ in range(16)]
     assert all(len(future.result()) == len(v) for future in done)
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+
+
+def test_the_first_words_are_found_without_taking_the_text_apart(tmp_path):
+    words = ["", "a", "aa", "caf\udce9", "дом", "b"]
+    v = wb.Vectors.from_arrays(words, np.arange(12.0).reshape(6, 2))
+    again = wb.load(v.save(tmp_path / "m"))
+    assert len(again) == 6
+    assert [again.vocab.place(word) for word in words] == list(range(6))
+    assert not any(word in again for word in ("A", "a\0aa", "\0", "\ud800", "caf"))
+    assert "key_to_index" not in vars(again.vocab)
+    for _ in range(50):
+        np.testing.assert_array_equal(again["дом"], [8, 9])
+    assert "key_to_index" in vars(again.vocab)
+    assert again.words == words

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from workbench.vectors import greatest, unit
 
 
 @pytest.fixture
@@ -29,6 +30,26 @@ def test_nearest_words_come_in_order_and_leave_out_the_asked(pets):
     assert [w for w, _ in pets.most_similar("cat")] == ["dog", "car"]
     assert [w for w, _ in pets.most_similar(positive=["cat", "car"], topn=1)] == ["dog"]
     assert pets.most_similar(positive=["dog"], negative=["cat"], topn=1)[0][0] == "car"
+
+
+@pytest.mark.parametrize("many", [0, 10**9], ids=["tables", "decoded"])
+@pytest.mark.parametrize("topn", [1, 10, 699, 5_000])
+def test_most_similar_is_a_full_sort_of_the_decoded_cosines(plain, monkeypatch, many, topn):
+    monkeypatch.setattr("workbench.storage.MANY", many)
+    small = wb.PQ(2, n_bits=3).fit_transform(plain)  # 64 different rows at most, so nearly all words tie
+    query = plain.words[3]
+    cosines = unit(small.matrix()) @ unit(small[query])
+    order = np.argsort(-np.round(cosines, 5), kind="stable")  # ties are equal in exact arithmetic
+    expected = [small.words[i] for i in order if small.words[i] != query][:topn]
+    found = small.most_similar(query, topn=topn)
+    assert [word for word, _ in found] == expected
+    np.testing.assert_allclose([s for _, s in found], cosines[[small.key_to_index[w] for w in expected]], atol=1e-5)
+
+
+def test_the_greatest_are_those_of_a_full_sort():
+    scores = np.random.default_rng(0).integers(5, size=60).astype(np.float32)
+    for k in (1, 7, 60, 99):
+        np.testing.assert_array_equal(greatest(scores, k), np.argsort(-scores, kind="stable")[:k])
 
 
 def test_most_similar_agrees_with_gensim(builtin):

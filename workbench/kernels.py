@@ -15,6 +15,8 @@ from . import subwords
 
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
+ROWS = 256  # rows whose codes are looked up at once, for the same reason
+PACE = 1.9  # of Lloyd's steps but the last; of 1.5 to 2.1 the best that still converges for sure
 
 
 def _locked(kernel):
@@ -49,42 +51,93 @@ def segment_sums(indptr, indices, table):
     return out
 
 
-def _assign_exactly(dim):
-    """Compile `_assign` for points of exactly `dim` <= 4 dimensions.
+@_locked
+@numba.njit(parallel=True, cache=True)
+def table_sums(packed, tables, n_bits):
+    """What each row's codes pick from a table for every code, added up: (n_tables, n) float32.
 
-    Knowing `dim`, the compiler drops the branches not taken and keeps a pair of centroids in
-    registers; two at a time halve the loads and stores of the running minima.
+    Parameters
+    ----------
+    packed : (n, n_bytes) uint8 array
+        See `storage.pack_codes`.
+    tables : (n_tables, n_codes, 2**n_bits) float32 array
+    n_bits : int
+    """
+    n = len(packed)
+    n_tables, n_codes, _ = tables.shape
+    out = np.zeros((n_tables, n), np.float32)
+    for tile in numba.prange((n + ROWS - 1) // ROWS):
+        first = tile * ROWS
+        stop = min(first + ROWS, n)
+        codes = np.empty((n_codes, stop - first), np.uint8)
+        for p in range(stop - first):
+            for j in range(n_codes):
+                codes[j, p] = packed[first + p, j] if n_bits == 8 else _code(packed[first + p], j, n_bits)
+        for q in range(n_tables):
+            sums = out[q, first:stop]
+            for j in range(n_codes):
+                table, code = tables[q, j], codes[j]
+                for p in range(stop - first):
+                    sums[p] += table[code[p]]
+    return out
+
+
+@numba.njit(cache=True)
+def _code(row, j, n_bits):
+    """One code of a packed row."""
+    code = np.uint8(0)
+    for bit in range(n_bits):
+        at = j * n_bits + bit
+        code |= np.uint8((row[at >> 3] >> (7 - (at & 7))) & 1) << np.uint8(bit)
+    return code
+
+
+def _assign_exactly(dim):
+    """Compile `_assign` for points of exactly `dim` <= 6 dimensions.
+
+    Knowing `dim`, the compiler drops the branches not taken and keeps four centroids in
+    registers; four at a time need fewer loads and stores of the running minima.
     """
     last = dim - 1
 
     @numba.njit(fastmath={"contract"}, cache=True)
-    def assign(points, centroids, codes, nearest):
-        half = _half_squared_norms(centroids)
-        for first in range(0, points.shape[1], TILE):
-            size = min(TILE, points.shape[1] - first)
-            best = nearest[first : first + size]
-            code = codes[first : first + size]
+    def score(half, c, x0, x1, x2, x3, x4, x5):
+        half -= c[0] * x0
+        if dim > 1:
+            half -= c[1] * x1
+        if dim > 2:
+            half -= c[2] * x2
+        if dim > 3:
+            half -= c[3] * x3
+        if dim > 4:
+            half -= c[4] * x4
+        if dim > 5:
+            half -= c[5] * x5
+        return half
+
+    @numba.njit(fastmath={"contract"}, cache=True)
+    def assign(points, n, centroids, codes, nearest):
+        filled, half = _in_fours(centroids)
+        for first in range(0, n, TILE):
+            stop = min(first + TILE, n)
+            best, code = nearest[first:stop], codes[first:stop]
             best[:] = np.inf
-            x0 = points[0, first : first + size]
-            x1 = points[min(1, last), first : first + size]
-            x2 = points[min(2, last), first : first + size]
-            x3 = points[last, first : first + size]
-            for k in range(0, len(centroids), 2):
-                a, b = centroids[k], centroids[k + 1]
-                for p in range(size):
-                    s = half[k] - a[0] * x0[p]
-                    t = half[k + 1] - b[0] * x0[p]
-                    if dim > 1:
-                        s -= a[1] * x1[p]
-                        t -= b[1] * x1[p]
-                    if dim > 2:
-                        s -= a[2] * x2[p]
-                        t -= b[2] * x2[p]
-                    if dim > 3:
-                        s -= a[3] * x3[p]
-                        t -= b[3] * x3[p]
-                    winner = np.int32(k + 1) if t < s else np.int32(k)
-                    lower = t if t < s else s
+            x0, x1 = points[0, first:stop], points[min(1, last), first:stop]
+            x2, x3 = points[min(2, last), first:stop], points[min(3, last), first:stop]
+            x4, x5 = points[min(4, last), first:stop], points[last, first:stop]
+            for k in range(0, len(filled), 4):
+                a, b, c, d = filled[k], filled[k + 1], filled[k + 2], filled[k + 3]
+                for p in range(stop - first):
+                    s = score(half[k], a, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
+                    t = score(half[k + 1], b, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
+                    u = score(half[k + 2], c, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
+                    v = score(half[k + 3], d, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
+                    front = np.int32(k + 1) if t < s else np.int32(k)
+                    back = np.int32(k + 3) if v < u else np.int32(k + 2)
+                    s = t if t < s else s
+                    u = v if v < u else u
+                    winner = back if u < s else front
+                    lower = u if u < s else s
                     code[p] = winner if lower < best[p] else code[p]
                     best[p] = lower if lower < best[p] else best[p]
 
@@ -92,66 +145,76 @@ def _assign_exactly(dim):
 
 
 @numba.njit(cache=True)
-def _half_squared_norms(centroids):
-    half = np.zeros(len(centroids), np.float32)
-    for k in range(len(centroids)):
-        for d in range(centroids.shape[1]):
+def _in_fours(centroids):
+    """The centroids, filled up to a multiple of four, and half their squared norms: infinite for the filling."""
+    n, dim = centroids.shape
+    filled = np.zeros((-(-n // 4) * 4, dim), np.float32)
+    filled[:n] = centroids
+    half = np.full(len(filled), np.float32(np.inf))
+    for k in range(n):
+        half[k] = 0
+        for d in range(dim):
             half[k] += np.float32(0.5) * centroids[k, d] * centroids[k, d]
-    return half
+    return filled, half
 
 
-_assign_1, _assign_2, _assign_3, _assign_4 = (_assign_exactly(dim) for dim in (1, 2, 3, 4))
+_assign_1, _assign_2, _assign_3 = _assign_exactly(1), _assign_exactly(2), _assign_exactly(3)
+_assign_4, _assign_5, _assign_6 = _assign_exactly(4), _assign_exactly(5), _assign_exactly(6)
 
 
 @numba.njit(fastmath={"contract"}, cache=True)
-def _assign_wide(points, centroids, codes, nearest):
+def _assign_wide(points, n, centroids, codes, nearest):
     """`_assign` for any number of dimensions, one after another."""
-    half = _half_squared_norms(centroids)
-    score = np.empty(TILE, np.float32)
-    for first in range(0, points.shape[1], TILE):
-        size = min(TILE, points.shape[1] - first)
-        best = nearest[first : first + size]
-        code = codes[first : first + size]
+    half = _in_fours(centroids)[1]
+    scores = np.empty(TILE, np.float32)
+    for first in range(0, n, TILE):
+        stop = min(first + TILE, n)
+        best, code = nearest[first:stop], codes[first:stop]
         best[:] = np.inf
         for k in range(len(centroids)):
-            score[:] = half[k]
+            scores[:] = half[k]
             for d in range(len(points)):
-                x = points[d, first : first + size]
+                x = points[d, first:stop]
                 weight = centroids[k, d]
-                for p in range(size):
-                    score[p] -= weight * x[p]
-            for p in range(size):
-                code[p] = np.int32(k) if score[p] < best[p] else code[p]
-                best[p] = score[p] if score[p] < best[p] else best[p]
+                for p in range(stop - first):
+                    scores[p] -= weight * x[p]
+            for p in range(stop - first):
+                code[p] = np.int32(k) if scores[p] < best[p] else code[p]
+                best[p] = scores[p] if scores[p] < best[p] else best[p]
 
 
 @numba.njit(cache=True)
-def _assign(points, centroids, codes, nearest):
-    """Nearest centroid of each point, vectorised across points.
+def _assign(points, n, centroids, codes, nearest):
+    """Nearest centroid of the first `n` points, vectorised across points.
 
     With 2 to 6 dimensions and 256 centroids, a loop over dimensions is too short for SIMD and
     one over centroids needs a reduction; a loop over points needs neither.
 
     Parameters
     ----------
-    points : (dim, n) float32 array
+    points : (dim, at least n) float32 array
         One dimension after another.
-    centroids : (n_centroids, dim) float32 array, n_centroids even
-    codes : (n,) int32 array, written
+    n : int
+    centroids : (n_centroids, dim) float32 array
+    codes : (at least n,) int32 array, written
         The lowest number wins a tie.
-    nearest : (n,) float32 array, written
+    nearest : (at least n,) float32 array, written
         Half the squared distance to the centroid, less half the point's squared norm.
     """
     if len(points) == 1:
-        _assign_1(points, centroids, codes, nearest)
+        _assign_1(points, n, centroids, codes, nearest)
     elif len(points) == 2:
-        _assign_2(points, centroids, codes, nearest)
+        _assign_2(points, n, centroids, codes, nearest)
     elif len(points) == 3:
-        _assign_3(points, centroids, codes, nearest)
+        _assign_3(points, n, centroids, codes, nearest)
     elif len(points) == 4:
-        _assign_4(points, centroids, codes, nearest)
+        _assign_4(points, n, centroids, codes, nearest)
+    elif len(points) == 5:
+        _assign_5(points, n, centroids, codes, nearest)
+    elif len(points) == 6:
+        _assign_6(points, n, centroids, codes, nearest)
     else:
-        _assign_wide(points, centroids, codes, nearest)
+        _assign_wide(points, n, centroids, codes, nearest)
 
 
 @_locked
@@ -183,19 +246,59 @@ def encode(rows, codebooks, spans):
             for p in range(size):
                 for d in range(stop - start):
                     points[d, p] = rows[first + p, start + d]
-            _assign(points, codebooks[:, start:stop].copy(), codes, nearest)
+            _assign(points, size, codebooks[:, start:stop].copy(), codes, nearest)
             for p in range(size):
                 out[first + p, j] = codes[p]
     return out
 
 
-@numba.njit(cache=True)
-def _move(points, centroids, codes, nearest):
-    """One Lloyd step: each centroid to the mean of its points; empty ones to far points.
+@_locked
+@numba.njit(parallel=True, fastmath={"reassoc"}, cache=True)
+def start(points, spans, draws):
+    """Rows to start k-means from, for each span of dimensions by itself: (n_entries, dim) float32.
 
-    Returns how far the centroids moved, as the sum of squared steps.
+    Each is drawn with a probability that goes by its squared distance to the nearest drawn
+    before (k-means++; Arthur and Vassilvitskii, 2007). Rare vectors, far from all others, get
+    centroids from the beginning, which Lloyd's steps would take long to bring there.
+
+    Parameters
+    ----------
+    points : (dim, n) float32 array
+        Rows to draw from, one dimension after another.
+    spans : (n_codes, 2) int32 array
+    draws : (n_codes, n_entries) float64 array
+        Random numbers from 0 to 1.
     """
     dim, n = points.shape
+    out = np.empty((draws.shape[1], dim), np.float32)
+    for j in numba.prange(len(spans)):
+        begin, end = spans[j]
+        distance = np.ones(n, np.float32)  # squared, to the nearest drawn
+        for k in range(len(out)):
+            left = draws[j, k] * distance.sum()
+            drawn = 0
+            while drawn < n - 1 and left >= distance[drawn]:
+                left -= distance[drawn]
+                drawn += 1
+            out[k, begin:end] = points[begin:end, drawn]
+            to_drawn = np.zeros(n, np.float32)
+            for d in range(begin, end):
+                for i in range(n):
+                    to_drawn[i] += (points[d, i] - points[d, drawn]) ** 2
+            for i in range(n):
+                distance[i] = to_drawn[i] if k == 0 else min(distance[i], to_drawn[i])
+    return out
+
+
+@numba.njit(cache=True)
+def _move(points, n, centroids, codes, nearest, pace):
+    """One Lloyd step over the first `n` points: centroids to their means, empty ones to far points.
+
+    With a `pace` above 1 they move beyond the mean by as much. Below 2 that still takes each
+    closer to it, and they get where they are going in about half the steps (Lee, Baek and Sung,
+    "A fast LBG codebook training algorithm for vector quantization", 1997).
+    """
+    dim = len(points)
     k = len(centroids)
     sums = np.zeros((k, dim))
     counts = np.zeros(k, np.int64)
@@ -203,14 +306,11 @@ def _move(points, centroids, codes, nearest):
         counts[codes[i]] += 1
         for d in range(dim):
             sums[codes[i], d] += points[d, i]
-    moved = 0.0
     distance = np.empty(0)
     for c in range(k):
         if counts[c] > 0:
             for d in range(dim):
-                new = np.float32(sums[c, d] / counts[c])
-                moved += (new - centroids[c, d]) ** 2
-                centroids[c, d] = new
+                centroids[c, d] += pace * (sums[c, d] / counts[c] - centroids[c, d])
             continue
         if len(distance) == 0:  # true squared distances, needed only once a centroid is empty
             distance = np.empty(n)
@@ -221,9 +321,7 @@ def _move(points, centroids, codes, nearest):
         far = np.argmax(distance)
         distance[far] = -1.0
         for d in range(dim):
-            moved += (points[d, far] - centroids[c, d]) ** 2
             centroids[c, d] = points[d, far]
-    return moved
 
 
 @_locked
@@ -231,27 +329,31 @@ def _move(points, centroids, codes, nearest):
 def train(points, codebooks, spans, n_iter):
     """Lloyd's k-means for each span of dimensions by itself; moves `codebooks` in place.
 
+    Early steps only find where centroids roughly belong, for which few rows do: two thirds of
+    the steps see 32 rows a centroid, the next 128, and the last fifth all.
+
     Parameters
     ----------
     points : (dim, n) float32 array
-        Training rows, one dimension after another.
+        Training rows in random order, one dimension after another.
     codebooks : (n_entries, dim) float32 array
         Where to start from.
     spans : (n_codes, 2) int32 array
     n_iter : int
-        At most so many steps; a span stops sooner once its centroids stand still.
+        How many steps.
     """
-    n = points.shape[1]
+    n, n_entries = points.shape[1], len(codebooks)
     for j in numba.prange(len(spans)):
-        start, stop = spans[j]
+        begin, end = spans[j]
         codes = np.empty(n, np.int32)
         nearest = np.empty(n, np.float32)
-        entries = codebooks[:, start:stop].copy()
-        for _ in range(n_iter):
-            _assign(points[start:stop], entries, codes, nearest)
-            if _move(points[start:stop], entries, codes, nearest) == 0.0:
-                break
-        codebooks[:, start:stop] = entries
+        entries = codebooks[:, begin:end].copy()
+        for step in range(1, n_iter + 1):
+            seen = 32 * n_entries if 3 * step <= 2 * n_iter else 128 * n_entries if 5 * step <= 4 * n_iter else n
+            seen = min(seen, n)
+            _assign(points[begin:end], seen, entries, codes, nearest)
+            _move(points[begin:end], seen, entries, codes, nearest, PACE if step < n_iter else 1.0)
+        codebooks[:, begin:end] = entries
 
 
 @_locked
@@ -330,9 +432,10 @@ def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
 @numba.njit(cache=True)
 def _settle_codes(indptr, words, weights, squares, bound, prior, codes, entries, left):
     """Choose each row's entry of one codebook so that it serves the words best, the others standing still."""
-    n_entries, dim = entries.shape
-    across, half = entries.T.copy(), _half_squared_norms(entries)
-    score = np.empty(n_entries, np.float32)
+    dim = entries.shape[1]
+    filled, half = _in_fours(entries)
+    across = filled.T.copy()
+    score = np.empty(len(half), np.float32)
     wish = np.empty(dim, np.float32)
     for j in range(len(codes)):
         if squares[j] + bound == 0:

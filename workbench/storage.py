@@ -5,12 +5,15 @@ row), ``arrays`` and ``params`` (what a file must hold) and ``restore``. Whateve
 float32 comes out. None of them needs more than numpy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import numpy as np
 
 BLOCK = 16_384  # rows decoded at once; 100 to 300 dimensions make this 6 to 20 MB
+
+MANY = 16_384  # rows from which on loading the compiled kernels pays, when all are scored
+FEW_QUERIES = 128  # up to so many, tables of products beat decoding and a matrix product by twice or more
 
 Index = np.ndarray | slice
 
@@ -90,6 +93,10 @@ class Storage:
             scores[:, start : start + len(block)] = queries @ block.T
         return scores
 
+    def norms(self) -> np.ndarray:
+        """Euclidean length of every row: (n,) float32."""
+        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
+
     def __repr__(self) -> str:
         n, dim = self.shape
         return f"{type(self).__name__}({n:,} x {dim}, {self.nbytes / 1e6:.2f} MB)"
@@ -105,7 +112,8 @@ class Dense(Storage):
         self.shape = matrix.shape
 
     def rows(self, index: Index) -> np.ndarray:
-        return np.array(self.matrix[index], np.float32)
+        rows = self.matrix[index]
+        return rows.copy() if isinstance(index, slice) else rows  # picked rows are a copy already
 
     def take(self, index: np.ndarray) -> "Dense":
         return Dense(self.rows(index))
@@ -163,8 +171,6 @@ class Coded(Storage):
     ----------
     side_by_side : bool
         Whether the spans are, so that each column has one code.
-    code_of : (width,) int array
-        Which code each column of the codebooks belongs to.
     """
 
     kind = "coded"
@@ -180,11 +186,16 @@ class Coded(Storage):
         self.packed, self.codebooks, self.spans = packed, codebooks, spans
         self.n_bits = n_bits
         self.shape = (len(packed), dim)
-        self._flat = np.asarray(codebooks).reshape(-1)
-        self._width, self._column = np.int64(width), np.arange(width)
-        self.code_of = np.repeat(np.arange(len(spans)), spans[:, 1] - spans[:, 0])  # (width,)
-        columns = np.concatenate([np.arange(start, stop) for start, stop in spans])
-        self.side_by_side = np.array_equal(columns, np.arange(dim))
+        widths = spans[:, 1] - spans[:, 0]
+        self._starts = np.cumsum(widths) - widths  # (n_codes,), each code's first column of the codebooks
+        self._columns = np.concatenate([np.arange(start, stop) for start, stop in spans])  # (width,), of a row
+        self.side_by_side = np.array_equal(self._columns, np.arange(dim))
+        # Entries are read in pieces of one width: of a whole entry where all are equally wide, else of one number.
+        alike = bool((widths == widths[0]).all())
+        piece = int(widths[0]) if alike else 1
+        self._pieces = np.asarray(codebooks).reshape(-1, piece)  # piece `p` of entry `k` is `k * (width // piece) + p`
+        self._numbers = np.arange(width // piece)
+        self._code_of = None if alike else np.repeat(np.arange(len(spans)), widths)  # (width,)
 
     @property
     def codes(self) -> np.ndarray:
@@ -193,16 +204,38 @@ class Coded(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
-        places = codes[:, self.code_of] * self._width  # (n, width), where each entry is in the flat codebooks
-        places += self._column
-        picked = self._flat.take(places)
+        if self._code_of is not None:
+            codes = codes[:, self._code_of]
+        places = codes * np.intp(len(self._numbers))
+        places += self._numbers
+        picked = self._pieces.take(places, axis=0).reshape(len(codes), len(self._columns))
         if self.side_by_side:
             return picked
         out = np.zeros((len(codes), self.shape[1]), np.float32)
-        ends = np.cumsum(self.spans[:, 1] - self.spans[:, 0])
-        for (start, stop), end in zip(self.spans, ends, strict=True):
-            out[:, start:stop] += picked[:, end - (stop - start) : end]
+        for (start, stop), first in zip(self.spans, self._starts, strict=True):
+            out[:, start:stop] += picked[:, first : first + stop - start]
         return out
+
+    def dot(self, queries: np.ndarray) -> np.ndarray:
+        """Inner product of each query with each row: of few queries, without decoding a row.
+
+        A product with a row is the sum of the products with its entries, of which there are few.
+        """
+        if len(self) < MANY or not 0 < len(queries) <= FEW_QUERIES:
+            return super().dot(queries)
+        return self._sums(self.codebooks * query[self._columns] for query in queries)
+
+    def norms(self) -> np.ndarray:
+        if len(self) < MANY or not self.side_by_side:
+            return super().norms()
+        return np.sqrt(self._sums([np.square(self.codebooks)])[0])
+
+    def _sums(self, values: Iterable[np.ndarray]) -> np.ndarray:
+        """For each of some arrays shaped as the codebooks, what every row's entries add up to: (q, n) float32."""
+        from . import kernels
+
+        tables = [np.add.reduceat(numbers, self._starts, axis=1).T for numbers in values]  # (n_codes, n_entries) each
+        return kernels.table_sums(self.packed, np.array(tables, np.float32), self.n_bits)
 
     def take(self, index: np.ndarray) -> "Coded":
         packed = np.array(self.packed[index])

@@ -66,6 +66,13 @@ def most_ngrams(lengths: list[int], min_n: int, max_n: int) -> int:
     return sum(length * max(min(max_n, length) - min_n + 1, 0) for length in lengths)
 
 
+def numbered(buckets: np.ndarray, n_buckets: int) -> np.ndarray:
+    """Row of each bucket where these, in order, have rows of their own: (n_buckets,) int32, else -1."""
+    table = np.full(n_buckets, -1, np.int32)
+    table[buckets] = np.arange(len(buckets), dtype=np.int32)
+    return table
+
+
 class Subwords:
     """Hashed character n-grams and the matrix row that each bucket has, if it still has one.
 
@@ -176,8 +183,7 @@ class Subwords:
 
     def keep(self, buckets: np.ndarray) -> "Subwords":
         """Keep these buckets only; their rows are numbered in order of bucket."""
-        table = np.full(self.n_buckets, -1, np.int32)
-        table[np.sort(buckets)] = np.arange(len(buckets), dtype=np.int32)
+        table = numbered(np.sort(buckets), self.n_buckets)
         return Subwords(self.min_n, self.max_n, self.n_buckets, table, self.raw, self.folded)
 
     def fold(self, n_buckets: int) -> "Subwords":
@@ -220,6 +226,6 @@ class Subwords:
         if "alive" in arrays:
             if len(arrays["alive"]) != -(-params["n_buckets"] // 8):
                 raise ValueError(f"{params['n_buckets']} buckets need a bit each, got {len(arrays['alive'])} bytes")
-            alive = np.unpackbits(arrays["alive"], count=params["n_buckets"]).astype(bool)
-            table = np.where(alive, np.cumsum(alive, dtype=np.int32) - np.int32(1), np.int32(-1))
+            alive = np.unpackbits(arrays["alive"], count=params["n_buckets"]).view(bool)
+            table = numbered(np.flatnonzero(alive), params["n_buckets"])
         return cls(bucket_to_row=table, **params)

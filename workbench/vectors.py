@@ -115,7 +115,7 @@ class Vectors:
 
     def __contains__(self, word: str) -> bool:
         """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
-        return word in self.key_to_index
+        return self.vocab.place(word) is not None
 
     def can_embed(self, word: str) -> bool:
         """Whether the word has a vector: it is known, or at least one of its n-grams survives."""
@@ -152,10 +152,10 @@ class Vectors:
         """
         if not isinstance(words, str):
             return self.get_vectors(words)
-        index = self.key_to_index.get(words)
+        index = self.vocab.place(words)
         if index is None:
-            return self.get_vectors([words])[0]
-        return self._known(np.array([index]))[0]
+            return self._unseen([words], "error")[0]
+        return self._known(slice(index, index + 1))[0]
 
     def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
         """Vectors of many words: (n, dim) float32.
@@ -180,8 +180,11 @@ class Vectors:
         for word in words:
             if not isinstance(word, str):
                 raise TypeError(f"expected words, got {word!r} among them")
-        index = np.array([self.key_to_index.get(word, -1) for word in words], np.int64)
+        place = self.key_to_index.get
+        index = np.array([place(word, -1) for word in words], np.int64)
         known = index >= 0
+        if known.all():
+            return self._known(index)
         out = np.empty((len(words), self.dim), np.float32)
         out[known] = self._known(index[known])
         unseen = [word for word, is_known in zip(words, known, strict=True) if not is_known]
@@ -189,11 +192,11 @@ class Vectors:
             out[~known] = self._unseen(unseen, missing)
         return out
 
-    def _known(self, index: np.ndarray) -> np.ndarray:
+    def _known(self, index: np.ndarray | slice) -> np.ndarray:
         """Vectors of the words at these positions: (n, dim) float32."""
         own = self.storage.words.rows(self.vocab.rows(index))
         if self.is_composed:
-            words = [self.words[i] for i in index]
+            words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
             if self.ngrams[0].residual:
                 own += self.ngram_means(words)[0]
             else:
@@ -270,6 +273,11 @@ class Vectors:
     @cached_property
     def norms(self) -> np.ndarray:
         """Euclidean length of every word's vector: (n_words,) float32."""
+        if not self.is_composed:
+            norms = self.storage.words.norms()[self.vocab.rows(slice(None))]
+            norms = norms if self.vocab.factors is None else norms * self.vocab.factors
+            if np.isfinite(norms).all():  # else `blocks` names the row and the word
+                return norms
         return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
 
     # -- neighbours -----------------------------------------------------------------------
@@ -309,17 +317,28 @@ class Vectors:
         query = unit(signs @ unit(self[positive + negative]))
         cosines = self._scores(query[None])[0] / np.where(self.norms > 0, self.norms, 1)
         asked = {self.key_to_index.get(word, -1) for word in positive + negative}
-        order = np.argsort(-cosines, kind="stable")[: topn + len(asked)]
-        best = [int(i) for i in order if int(i) not in asked][:topn]
+        best = [i for i in greatest(cosines, topn + len(asked)).tolist() if i not in asked][:topn]
         return [(self.words[i], float(cosines[i])) for i in best]
 
     def _scores(self, queries: np.ndarray) -> np.ndarray:
         """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
-        if not self.is_composed:
-            scores = self.storage.words.dot(queries)
-            scores = scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
-            return scores if self.vocab.factors is None else scores * self.vocab.factors
-        return np.concatenate([queries @ block.T for _, block in self.blocks()], axis=1)
+        scores = self.storage.words.dot(queries)
+        scores = scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
+        if self.vocab.factors is not None:
+            scores = scores * self.vocab.factors
+        return self._composed(scores, queries) if self.is_composed else scores
+
+    def _composed(self, scores: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        """Scores of words from those of their own rows: n-grams are scored once, then summed word by word."""
+        from . import kernels
+
+        subwords, ngrams = self.ngrams
+        indptr, rows = subwords.rows(self.words)
+        sums = kernels.segment_sums(indptr, rows, np.ascontiguousarray(ngrams.dot(queries).T)).T  # (q, n_words)
+        lengths = np.diff(indptr).astype(np.float32)
+        if subwords.residual:
+            return scores + sums / np.maximum(lengths, 1)
+        return (scores + sums) / (lengths + 1)
 
     # -- smaller and elsewhere ------------------------------------------------------------
 
@@ -437,6 +456,14 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
     at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
     of = f" (word {printable(words[at])!r})" if words else ""
     raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
+
+
+def greatest(scores: np.ndarray, k: int) -> np.ndarray:
+    """Positions of the `k` greatest scores (all, where there are fewer), greatest first, ties in order: (k,)."""
+    k = min(k, len(scores))
+    limit = np.partition(scores, len(scores) - k)[len(scores) - k]
+    high = np.flatnonzero(scores >= limit)
+    return high[np.argsort(-scores[high], kind="stable")][:k]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

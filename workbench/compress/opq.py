@@ -8,6 +8,8 @@ from .base import check_int
 from .pq import PQ
 from .svd import principal_axes
 
+ROTATING_POINTS = 64  # training rows for each codebook entry while the rotation is learned: it needs fewer
+
 
 class OPQ(PQ):
     """Turn rows so that subvectors suit product quantisation, then quantise.
@@ -46,19 +48,21 @@ class OPQ(PQ):
 
         n_bits = int(self.n_bits)
         sample, spans = self._sample(part, which)
+        few = sample[: ROTATING_POINTS * 2**n_bits]
         axes = principal_axes(part, which)
-        carried = np.square(sample @ axes.T).sum(axis=0)  # (dim,)
+        carried = np.square(few @ axes.T).sum(axis=0)  # (dim,)
         rotation = axes[dealt_out(carried, spans)].T
-        turned = sample @ rotation
-        codebooks = turned[: 2**n_bits].copy()
+        turned = few @ rotation
+        codebooks = self._start(turned, spans)
+        kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, self.n_iter)
         for _ in progress.bar(range(self.n_rotations), desc="OPQ", unit="rotation", leave=False, delay=2):
             kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, 1)
             codes = pack_codes(kernels.encode(turned, codebooks, spans), n_bits)
             coded = Coded(codes, codebooks, spans, turned.shape[1], n_bits)
-            left, _, right = np.linalg.svd(sample.T @ coded.rows(slice(None)))
+            left, _, right = np.linalg.svd(few.T @ coded.rows(slice(None)))
             rotation = left @ right  # orthogonal Procrustes (Schoenemann, 1966)
-            turned = sample @ rotation
-        kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, self.n_iter)
+            turned = few @ rotation
+        kernels.train(np.ascontiguousarray((sample @ rotation).T), codebooks, spans, self.n_iter)
         return codebooks, spans, rotation
 
     def _encode(self, part: Storage, which: str, learned: tuple) -> Storage:

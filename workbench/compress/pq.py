@@ -7,13 +7,14 @@ from .base import check_int
 from .values import ValueStep, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
+STARTING_POINTS = 16  # of them, those that the start is drawn from
 
 
 class PQ(ValueStep):
     """Cut rows into subvectors and store, for each, the number of the nearest of a few centroids.
 
     Jegou, Douze and Schmid, "Product quantization for nearest neighbor search" (2011). Centroids
-    come from Lloyd's k-means on up to 256 rows a centroid, started at random rows; empty
+    come from Lloyd's k-means on up to 256 rows a centroid, started by k-means++; empty
     clusters restart at the row that is farthest from its centroid.
 
     Parameters
@@ -24,7 +25,7 @@ class PQ(ValueStep):
     n_bits : int, 1 to 8
         Bits a code; there are ``2 ** n_bits`` centroids for each subvector.
     n_iter : int
-        Steps of k-means, at most.
+        Steps of k-means.
     on : {"all", "words", "ngrams"}
         Which rows to store so. Words and n-grams get codebooks of their own.
     random_state : int
@@ -56,9 +57,17 @@ class PQ(ValueStep):
         from .. import kernels
 
         sample, spans = self._sample(part, which)
-        codebooks = sample[: 2 ** int(self.n_bits)].copy()
+        codebooks = self._start(sample, spans)
         kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
         return codebooks, spans
+
+    def _start(self, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """Codebooks to start from, drawn from the rows: (2**n_bits, dim) float32."""
+        from .. import kernels
+
+        n_entries = 2 ** int(self.n_bits)
+        draws = np.random.default_rng(self.random_state).random((len(spans), n_entries))
+        return kernels.start(np.ascontiguousarray(sample[: STARTING_POINTS * n_entries].T), spans, draws)
 
     def _sample(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, (n_sample, dim), in random order, and the spans of subvectors."""

@@ -201,7 +201,8 @@ def _swept(
 
     decoded = rows.rows(slice(None))
     codes, codebooks = rows.codes.copy(), np.array(rows.codebooks, np.float32)
-    columns = np.flatnonzero(np.isin(rows.code_of, chosen))  # of the codebooks
+    code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # of each column
+    columns = np.flatnonzero(np.isin(code_of, chosen))  # of the codebooks
     own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()
     others = np.float32(0) if rows.side_by_side else decoded - entries[own_codes[:, 0]]
     left = targets - means.of(decoded)

@@ -53,22 +53,30 @@ def nearest_rows(
         numbers = np.arange(start, start + len(block))
         found[:, np.isnan(block[:, 0])] = -np.inf
         found[own[:, None] == numbers] = -np.inf
-        top = _top(found, k)
-        places = np.concatenate([places, numbers[top]], axis=1)
-        best = np.concatenate([best, np.take_along_axis(found, top, axis=1)], axis=1)
-        order = np.lexsort((places, -best), axis=1)[:, :k]
-        places, best = np.take_along_axis(places, order, axis=1), np.take_along_axis(best, order, axis=1)
+        who, column = _worth_a_look(found, best[:, -1:], k)
+        who = np.concatenate([np.repeat(np.arange(len(queries)), k), who])
+        places = np.concatenate([places.reshape(-1), numbers[column]])
+        best = np.concatenate([best.reshape(-1), found[who[best.size :], column]])
+        order = np.lexsort((places, -best, who))
+        first = np.searchsorted(who[order], np.arange(len(queries)))
+        order = order[first[:, None] + np.arange(k)]
+        places, best = places[order], best[order]  # (q, k)
     nobody = ~np.isfinite(best)
     return np.where(nobody, -1, places), np.where(nobody, np.nan, best)
 
 
-def _top(scores: np.ndarray, k: int) -> np.ndarray:
-    """Columns of the `k` greatest scores of each row, the lower column first among equals: (q, k)."""
-    k = min(k, scores.shape[1])
-    limit = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]  # the k-th greatest
-    # Everything above the limit is in; of those equal to it, the first ones fill up.
-    rank = np.where(scores > limit, 0, np.where(scores == limit, 1, 2)).astype(np.int8)
-    return np.argsort(rank, axis=1, kind="stable")[:, :k]
+def _worth_a_look(scores: np.ndarray, limits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the scores (q, n) that may be among the `k` greatest so far.
+
+    Those above the k-th greatest of earlier blocks, `limits` (q, 1): of equal ones the earlier
+    stays. As long as a row knows of fewer than `k`, the k-th greatest of this block says.
+    """
+    width = scores.shape[1]
+    high = scores > limits
+    if np.isneginf(limits).any() and k < width:
+        high = scores >= np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
+    rows, columns = np.nonzero(high)
+    return rows, columns
 
 
 def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):
