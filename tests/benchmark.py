@@ -104,9 +104,9 @@ def environment(threads: int = THREADS) -> dict[str, str]:
     return os.environ | settings | {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
 
 
-def run_job(name: str, threads: int = THREADS, **arguments: Any) -> dict:
-    """Run one of `JOBS` in a fresh process, and return its numbers."""
-    command = [sys.executable, __file__, "--job", name, json.dumps(arguments)]
+def run_job(name: str, threads: int = THREADS, script: str = __file__, **arguments: Any) -> Any:
+    """Run one of the `JOBS` of a script in a fresh process, and return its numbers."""
+    command = [sys.executable, script, "--job", name, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(threads), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -409,24 +409,23 @@ def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
         if len(rows) == 0:
             continue
         step[:] = 0
+        square = np.float64(bound * len(rows))
         for j in rows:
             _add_pull(step, indptr[j], indptr[j + 1], words, weights, left)
             for d in range(dim):
                 step[d] += bound * (prior[j, d] - entries[k, d])
             for at in range(indptr[j], indptr[j + 1]):
-                share[words[at]] += weights[words[at]]
-        square = bound * len(rows)
-        for j in rows:
-            for at in range(indptr[j], indptr[j + 1]):
-                square += share[words[at]] * share[words[at]]
-                share[words[at]] = 0
-        if square == 0:
-            continue
-        for d in range(dim):
-            step[d] /= square
-            entries[k, d] += step[d]
+                word, weight = words[at], weights[words[at]]
+                square += weight * (2 * share[word] + weight)  # what the squared share grows by
+                share[word] += weight
+        if square > 0:
+            for d in range(dim):
+                step[d] /= square
+                entries[k, d] += step[d]
         for j in rows:
             _take_away(step, indptr[j], indptr[j + 1], words, weights, left)
+            for at in range(indptr[j], indptr[j + 1]):
+                share[words[at]] = 0
 
 
 @numba.njit(cache=True)

@@ -1,5 +1,6 @@
 """How a string becomes rows of the n-gram matrix (fastText's hashed character n-grams)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -63,7 +64,7 @@ def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
 
 def most_ngrams(lengths: list[int], min_n: int, max_n: int) -> int:
     """The n-grams that words of so many bytes can have: bounds memory, however large `max_n` is."""
-    return sum(length * max(min(max_n, length) - min_n + 1, 0) for length in lengths)
+    return sum(n * length * max(min(max_n, length) - min_n + 1, 0) for length, n in Counter(lengths).items())
 
 
 def numbered(buckets: np.ndarray, n_buckets: int) -> np.ndarray:

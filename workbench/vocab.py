@@ -268,13 +268,20 @@ def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> lis
     long = [word for word in words if len(word) >= 4]
     if not long:
         return []
+    # CRC-32 runs from one half on into the other, so that most strings need not be put together.
+    first = [word[: (len(word) + 1) // 2] for word in long]
+    second = [word[len(word) // 2 :] for word in long]
+    begun = [zlib.crc32(half.encode("utf-8", "surrogateescape")) for half in first]
+    ended = [half.encode("utf-8", "surrogateescape") for half in second]
     rng = np.random.default_rng(seed)
     made: dict[str, None] = {}  # a set that keeps its order
     for _ in range(20):  # rounds; fitting takes about four, unless the words are few
-        for a, b in rng.integers(len(long), size=(2 * n, 2)).tolist():
-            word = long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :]
-            if word not in known and is_for_fitting(word) == fitting:
-                made[word] = None
+        pairs = rng.integers(len(long), size=(2 * n, 2))
+        for a, b in zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True):
+            if (zlib.crc32(ended[b], begun[a]) % 8 == 0) == fitting:
+                word = first[a] + second[b]
+                if word not in known:
+                    made[word] = None
             if len(made) == n:
                 return list(made)
     return list(made)

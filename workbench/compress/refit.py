@@ -71,7 +71,7 @@ class Refit(Step):
         unseen_weight: float = 0.3,
         kept_weight: float = 0.0,
         frequency: float = 0.0,
-        n_iter: int = 10,
+        n_iter: int = 6,
         n_sweeps: int = 4,
         random_state: int = 0,
     ):
