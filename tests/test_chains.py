@@ -26,7 +26,7 @@ STEPS = st.one_of(
     st.builds(wb.Rehash, n_buckets=st.integers(1, 3_000)),
     st.builds(wb.Refit, strength=st.floats(0, 2), n_unseen=st.integers(0, 50), kept_weight=st.sampled_from([0, 1])),
     st.builds(wb.Residual),
-    st.builds(wb.PQ, n_subvectors=FEW, n_bits=st.integers(1, 8), n_iter=st.just(2), on=ON),
+    st.builds(wb.PQ, n_subvectors=FEW, n_bits=st.integers(1, 8), n_iter=st.just(2), on=ON, norms=st.booleans()),
     st.builds(wb.OPQ, n_subvectors=FEW, n_bits=st.integers(1, 5), n_iter=st.just(2), n_rotations=st.just(1), on=ON),
     st.builds(wb.RQ, n_levels=st.integers(1, 3), n_bits=st.integers(1, 5), n_iter=st.just(2), on=ON),
     st.builds(wb.SQ, dtype=st.sampled_from(["float16", "int8", "kmeans"]), n_bits=st.integers(2, 8), on=ON),

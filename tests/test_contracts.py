@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.storage import Coded, Dense, Projected, Scaled, Stacked, halved, pack_codes, unpack_codes
+from workbench.storage import Coded, Dense, Normed, Projected, Scaled, Stacked, halved, pack_codes, unpack_codes
 from workbench.vocab import Vocab
 
 RNG = np.random.default_rng(5)
@@ -43,6 +43,7 @@ STORAGES = {
     "scaled int8": Scaled(RNG.integers(-127, 128, size=(40, 12), dtype=np.int8), np.full(12, 0.1, np.float32)),
     "low rank": Projected(dense(40, 5), RNG.normal(size=(5, 12)).astype(np.float32)),
     "turned codes": Projected(coded(40, 12, [(0, 6), (6, 12)], 4), np.linalg.qr(dense(12, 12).matrix)[0]),
+    "codes and lengths": Normed(coded(40, 12, [(0, 6), (6, 12)], 4), coded(40, 1, [(0, 1)], 5)),
     "stacked": Stacked(coded(25, 12, [(0, 6), (6, 12)], 4), dense(15, 12)),
 }
 
@@ -55,6 +56,7 @@ MODELS = {
     "pruned float16": wb.Chain([wb.Prune(300, 300), wb.SQ()]).fit_transform(made_fasttext()),
     "pruned codes": wb.Chain([wb.Prune(300, 300), wb.PQ(4)]).fit_transform(made_fasttext()),
     "pruned low rank": wb.Chain([wb.Prune(300, 300), wb.SVD(6)]).fit_transform(made_fasttext()),
+    "pruned codes and lengths": wb.Chain([wb.Prune(300, 300), wb.PQ(4, 5, norms=True)]).fit_transform(made_fasttext()),
     "mixed": wb.Chain([wb.Prune(300, 300), wb.PQ(5, 4, on="words"), wb.SQ(on="ngrams")]).fit_transform(made_fasttext()),
     "what n-grams leave over": wb.Chain([wb.Prune(300, 300), wb.SQ(on="ngrams"), wb.Residual()]).fit_transform(
         made_fasttext()
@@ -81,6 +83,7 @@ STEPS = {
     "Refit": wb.Refit(n_unseen=200, n_iter=5),
     "Residual": wb.Residual(),
     "PQ": wb.PQ(3, n_iter=3),
+    "PQ norms": wb.PQ(3, n_bits=5, n_iter=3, norms=True),
     "PQ 3 bits": wb.PQ(5, n_bits=3, n_iter=3),
     "PQ n-grams": wb.PQ(3, n_iter=3, on="ngrams"),
     "SQ": wb.SQ(),
@@ -213,6 +216,7 @@ REFUSED = {  # everything else must work
     "plain codes": NO_NGRAMS | CODES_STAY | {"Prune k-means", "SVD", "SVD words"},
     "pruned float16": FLOATS,
     "pruned codes": FLOATS | CODES_STAY,
+    "pruned codes and lengths": FLOATS | {"Refit", "PQ", "PQ n-grams", "SQ", "SQ words", "SQ int8", "SVD", "SVD words"},
     "pruned low rank": FLOATS,
     "mixed": FLOATS | CODES_STAY | {"PQ", "SVD", "SVD words"},
     "remapped": {"Residual"},

@@ -6,6 +6,7 @@ import pytest
 import workbench as wb
 from workbench.compress.opq import dealt_out
 from workbench.compress.rq import beam_codes
+from workbench.evaluate.fidelity import cosines
 from workbench.storage import Coded, Projected
 
 RNG = np.random.default_rng(2)
@@ -143,3 +144,19 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
 def test_what_cannot_be_is_refused_before_work(v, step, message):
     with pytest.raises(ValueError, match=message):
         step.fit_transform(v)
+
+
+# -- lengths apart ------------------------------------------------------------------------
+
+
+def test_lengths_apart_serve_rows_of_very_different_lengths(v):
+    rows = v.matrix() * np.geomspace(0.01, 10, len(v), dtype=np.float32)[:, None]
+    rows[7] = 0
+    stretched = wb.Vectors.from_arrays(v.words, rows)
+    plain, apart = (wb.PQ(8, n_bits=6, norms=norms).fit_transform(stretched).matrix() for norms in (False, True))
+    some = np.arange(len(v)) != 7
+    close, closer = (cosines(rows[some], found[some]).mean() for found in (plain, apart))
+    assert 1 - closer < 0.5 * (1 - close)
+    ratio = np.linalg.norm(apart[some], axis=1) / np.linalg.norm(rows[some], axis=1)
+    assert np.median(np.abs(ratio - 1)) < 0.1
+    assert np.linalg.norm(apart[7]) < 0.05

@@ -292,7 +292,7 @@ class Projected(Storage):
 
     def arrays(self) -> dict[str, np.ndarray]:
         axes = self.axes.astype(self._type, copy=False)
-        return {"axes": axes, **{f"inner.{name}": a for name, a in self.inner.arrays().items()}}
+        return {"axes": axes, **nested(inner=self.inner)}
 
     def params(self) -> dict:
         return {"inner": describe(self.inner)}
@@ -300,6 +300,48 @@ class Projected(Storage):
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Projected":
         return cls(rebuild(within(arrays, "inner"), params["inner"]), arrays["axes"])
+
+
+class Normed(Storage):
+    """Rows times a length each, which is stored apart.
+
+    Parameters
+    ----------
+    inner : Storage
+        (n, dim)
+    lengths : Storage
+        (n, 1)
+    """
+
+    kind = "normed"
+
+    def __init__(self, inner: Storage, lengths: Storage):
+        if lengths.shape != (len(inner), 1):
+            raise ValueError(f"expected a length for each of {len(inner)} rows, got {lengths.shape}")
+        self.inner, self.lengths = inner, lengths
+        self.shape = inner.shape
+
+    def rows(self, index: Index) -> np.ndarray:
+        return self.inner.rows(index) * self.lengths.rows(index)
+
+    def take(self, index: np.ndarray) -> "Normed":
+        return Normed(self.inner.take(index), self.lengths.take(index))
+
+    def dot(self, queries: np.ndarray) -> np.ndarray:
+        return self.inner.dot(queries) * self.lengths.rows(slice(None))[:, 0]
+
+    def norms(self) -> np.ndarray:
+        return self.inner.norms() * np.abs(self.lengths.rows(slice(None))[:, 0])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return nested(inner=self.inner, lengths=self.lengths)
+
+    def params(self) -> dict:
+        return {"inner": describe(self.inner), "lengths": describe(self.lengths)}
+
+    @classmethod
+    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Normed":
+        return cls(**{part: rebuild(within(arrays, part), params[part]) for part in ("inner", "lengths")})
 
 
 class Stacked(Storage):
@@ -339,19 +381,17 @@ class Stacked(Storage):
         return Stacked(self.words.take(index[of_words]), ngrams)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        parts = {"words": self.words, "ngrams": self.ngrams}
-        return {f"{part}.{name}": a for part, s in parts.items() for name, a in s.arrays().items()}
+        return nested(words=self.words, ngrams=self.ngrams)
 
     def params(self) -> dict:
         return {"words": describe(self.words), "ngrams": describe(self.ngrams)}
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Stacked":
-        words, ngrams = (rebuild(within(arrays, part), params[part]) for part in ("words", "ngrams"))
-        return cls(words, ngrams)
+        return cls(**{part: rebuild(within(arrays, part), params[part]) for part in ("words", "ngrams")})
 
 
-KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Stacked)}
+KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Normed, Stacked)}
 
 
 def describe(storage: Storage) -> dict:
@@ -366,6 +406,11 @@ def rebuild(arrays: dict[str, np.ndarray], description: dict) -> Storage:
     if kind not in KINDS:
         raise ValueError(f"unknown kind of storage {kind!r}; this version knows {', '.join(KINDS)}")
     return KINDS[kind].restore(arrays, params)
+
+
+def nested(**parts: Storage) -> dict[str, np.ndarray]:
+    """The arrays of several storages, under the name of each; `within` undoes it."""
+    return {f"{part}.{name}": array for part, s in parts.items() for name, array in s.arrays().items()}
 
 
 def within(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:

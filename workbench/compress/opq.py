@@ -35,7 +35,7 @@ class OPQ(PQ):
         on: str = "all",
         random_state: int = 0,
     ):
-        super().__init__(n_subvectors, n_bits, n_iter, on, random_state)
+        super().__init__(n_subvectors, n_bits, n_iter, on, random_state=random_state)
         self.n_rotations = n_rotations
 
     def _check(self) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..storage import Coded, Storage
+from ..storage import Coded, Dense, Normed, Storage
 from .base import check_int
 from .values import ValueStep, finite_blocks, training_rows
 
@@ -28,6 +28,9 @@ class PQ(ValueStep):
         Steps of k-means.
     on : {"all", "words", "ngrams"}
         Which rows to store so. Words and n-grams get codebooks of their own.
+    norms : bool
+        Whether codes are of directions alone, each row's length being a code of its own
+        ("qnorm" in fastText). For rows of very different lengths.
     random_state : int
         Seed of the choice of training rows and of the start.
     """
@@ -38,12 +41,14 @@ class PQ(ValueStep):
         n_bits: int = 8,
         n_iter: int = 25,
         on: str = "all",
+        norms: bool = False,
         random_state: int = 0,
     ):
         self.n_subvectors = n_subvectors
         self.n_bits = n_bits
         self.n_iter = n_iter
         self.on = on
+        self.norms = norms
         self.random_state = random_state
 
     def _check(self) -> None:
@@ -52,8 +57,17 @@ class PQ(ValueStep):
         check_int(self, "n_iter", 1)
         check_int(self, "random_state", 0)
 
-    def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
-        """Codebooks, (2**n_bits, dim) float32, and the columns that each serves, (n_subvectors, 2)."""
+    def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, ...]:
+        """Codebooks, (2**n_bits, dim) float32, and the columns that each serves, (n_subvectors, 2).
+
+        With `norms`, also those of the lengths.
+        """
+        if not self.norms:
+            return self._codebooks(part, which)
+        of_lengths = self._of_lengths()._codebooks(Dense(lengths(part)), which)
+        return *self._codebooks(directions(part), which), *of_lengths
+
+    def _codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
         from .. import kernels
 
         sample, spans = self._sample(part, which)
@@ -79,10 +93,20 @@ class PQ(ValueStep):
         spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
         return sample, spans
 
-    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, np.ndarray]) -> Storage:
+    def _of_lengths(self) -> "PQ":
+        """What quantises lengths: columns of one number."""
+        return PQ(1, self.n_bits, self.n_iter, random_state=self.random_state)
+
+    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, ...]) -> Storage:
+        if not self.norms:
+            return self._coded(part, which, *learned)
+        coded = self._coded(directions(part), which, *learned[:2])
+        left = lengths(part) / np.maximum(lengths(coded), np.float32(1e-30))  # codes of a direction are not of length 1
+        return Normed(coded, self._of_lengths()._coded(Dense(left), which, *learned[2:]))
+
+    def _coded(self, part: Storage, which: str, codebooks: np.ndarray, spans: np.ndarray) -> Coded:
         from .. import kernels
 
-        codebooks, spans = learned
         n, dim = part.shape
         codes = np.empty((n, len(spans)), np.uint8)
         for start, block in finite_blocks(part, which):
@@ -91,3 +115,14 @@ class PQ(ValueStep):
 
     def _advice(self, v) -> str:
         return "the codebooks outweigh the rows; take fewer bits, or use SQ"
+
+
+def lengths(part: Storage) -> np.ndarray:
+    """Euclidean length of every row: (n, 1) float32."""
+    return part.norms()[:, None]
+
+
+def directions(part: Storage) -> Normed:
+    """The rows, each divided by its length; zero rows stay zero."""
+    long = lengths(part)
+    return Normed(part, Dense(1 / np.where(long > 0, long, 1)))

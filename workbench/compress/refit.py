@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Dense, Projected, Scaled, Stacked, Storage
+from ..storage import Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import made_up_words
 from .base import Step, check_int
@@ -141,6 +141,8 @@ class Refit(Step):
                 raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
             back = rows.axes.T  # what lies outside the axes' space no inner row can change
             return rows.over(self._refitted(rows.inner, means, targets @ back, prior @ back, bound))
+        if isinstance(rows, Normed):
+            raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
             return settled(rows, means, targets, prior, bound, self.n_sweeps)
         step = conjugate_gradients(means, targets - means.of(prior), bound, self.n_iter)
