@@ -90,6 +90,8 @@ def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
 def test_opening_maps_the_file_and_copies_no_matrix(model, tmp_path):
     v = wb.load(model.save(tmp_path / "model"))
     for name, array in v.storage.arrays().items():
+        if name.endswith("codebooks"):  # small, and float32 while in use
+            continue
         assert array.flags.aligned, name  # in the file too, so that reading is fast
         assert not array.flags.writeable, name
         while isinstance(array, np.ndarray):

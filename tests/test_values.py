@@ -56,7 +56,7 @@ def test_what_comes_after_svd_works_in_its_dimensions(v):
 def test_opq_turns_rows_by_a_rotation_and_comes_closer_than_pq(v):
     small = wb.OPQ(4, n_bits=6).fit_transform(v)
     axes = small.storage.axes
-    np.testing.assert_allclose(axes @ axes.T, np.eye(16), atol=1e-5)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(16), atol=1e-3)  # a rotation, in float16
     assert squared_error(small) < 0.8 * squared_error(wb.PQ(4, n_bits=6).fit_transform(v))
 
 
@@ -134,7 +134,7 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
         (wb.SQ("kmeans", n_bits=1), "n_bits must be a whole number from 2 to 8"),
         (wb.SVD(0), "rank must be a whole number of at least 1"),
         (wb.RQ(beam=0), "beam must be a whole number from 1 to 64"),
-        (wb.RQ(8), "take fewer levels or bits"),
+        (wb.RQ(20), "take fewer levels or bits"),
         (wb.OPQ(n_rotations=-1), "n_rotations must be a whole number of at least 0"),
         (wb.OPQ(17), "at most 16 subvectors"),
     ],

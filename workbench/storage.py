@@ -161,8 +161,9 @@ class Coded(Storage):
     ----------
     packed : (n, n_bytes) uint8 array
         Codes of `n_bits` bits each, packed row by row; see `pack_codes`.
-    codebooks : (2**n_bits, sum of the spans' widths) float32 array
-        The codebooks, one beside the other in order of ``j``.
+    codebooks : (2**n_bits, sum of the spans' widths) float32 or float16 array
+        The codebooks, one beside the other in order of ``j``. In the file they keep their type;
+        here they are float32.
     spans : (n_codes, 2) int32 array
         First and last-plus-one column that each code serves.
     dim, n_bits : int
@@ -183,8 +184,8 @@ class Coded(Storage):
                 f"codes of {len(spans)} x {n_bits} bits need {n_bytes} bytes a row and codebooks of shape "
                 f"{(2**n_bits, width)}, got {packed.shape[1]} and {codebooks.shape}"
             )
-        self.packed, self.codebooks, self.spans = packed, codebooks, spans
-        self.n_bits = n_bits
+        self.packed, self.codebooks, self.spans = packed, np.asarray(codebooks, np.float32), spans
+        self.n_bits, self._type = n_bits, codebooks.dtype
         self.shape = (len(packed), dim)
         widths = spans[:, 1] - spans[:, 0]
         self._starts = np.cumsum(widths) - widths  # (n_codes,), each code's first column of the codebooks
@@ -193,9 +194,14 @@ class Coded(Storage):
         # Entries are read in pieces of one width: of a whole entry where all are equally wide, else of one number.
         alike = bool((widths == widths[0]).all())
         piece = int(widths[0]) if alike else 1
-        self._pieces = np.asarray(codebooks).reshape(-1, piece)  # piece `p` of entry `k` is `k * (width // piece) + p`
+        self._pieces = self.codebooks.reshape(-1, piece)  # piece `p` of entry `k` is `k * (width // piece) + p`
         self._numbers = np.arange(width // piece)
         self._code_of = None if alike else np.repeat(np.arange(len(spans)), widths)  # (width,)
+
+    @classmethod
+    def of(cls, codes: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int) -> "Coded":
+        """From codes that are not packed yet, (n, n_codes) uint8; codebooks are `halved`."""
+        return cls(pack_codes(codes, n_bits), halved(codebooks), spans, dim, n_bits)
 
     @property
     def codes(self) -> np.ndarray:
@@ -238,11 +244,12 @@ class Coded(Storage):
         return kernels.table_sums(self.packed, np.array(tables, np.float32), self.n_bits)
 
     def take(self, index: np.ndarray) -> "Coded":
-        packed = np.array(self.packed[index])
-        return Coded(packed, self.codebooks, self.spans, self.shape[1], self.n_bits)
+        packed, codebooks = np.array(self.packed[index]), self.arrays()["codebooks"]
+        return Coded(packed, codebooks, self.spans, self.shape[1], self.n_bits)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"packed": self.packed, "codebooks": self.codebooks, "spans": self.spans}
+        codebooks = self.codebooks.astype(self._type, copy=False)
+        return {"packed": self.packed, "codebooks": codebooks, "spans": self.spans}
 
     def params(self) -> dict:
         return {"dim": self.shape[1], "n_bits": self.n_bits}
@@ -258,7 +265,8 @@ class Projected(Storage):
     ----------
     inner : Storage
         (n, rank)
-    axes : (rank, dim) float32 array
+    axes : (rank, dim) float32 or float16 array
+        In the file they keep their type; here they are float32.
     """
 
     kind = "projected"
@@ -266,20 +274,25 @@ class Projected(Storage):
     def __init__(self, inner: Storage, axes: np.ndarray):
         if axes.ndim != 2 or len(axes) != inner.shape[1]:
             raise ValueError(f"inner rows have {inner.shape[1]} dimensions, the axes are of shape {axes.shape}")
-        self.inner, self.axes = inner, axes
+        self.inner, self.axes, self._type = inner, np.asarray(axes, np.float32), axes.dtype
         self.shape = (len(inner), axes.shape[1])
 
     def rows(self, index: Index) -> np.ndarray:
         return self.inner.rows(index) @ self.axes
 
     def take(self, index: np.ndarray) -> "Projected":
-        return Projected(self.inner.take(index), self.axes)
+        return self.over(self.inner.take(index))
+
+    def over(self, inner: Storage) -> "Projected":
+        """The same axes over other inner rows."""
+        return Projected(inner, self.axes.astype(self._type, copy=False))
 
     def dot(self, queries: np.ndarray) -> np.ndarray:
         return self.inner.dot(queries @ self.axes.T)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"axes": self.axes, **{f"inner.{name}": a for name, a in self.inner.arrays().items()}}
+        axes = self.axes.astype(self._type, copy=False)
+        return {"axes": axes, **{f"inner.{name}": a for name, a in self.inner.arrays().items()}}
 
     def params(self) -> dict:
         return {"inner": describe(self.inner)}
@@ -358,6 +371,14 @@ def rebuild(arrays: dict[str, np.ndarray], description: dict) -> Storage:
 def within(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
     """The arrays whose names begin with ``part.``, without it."""
     return {name.removeprefix(part + "."): a for name, a in arrays.items() if name.startswith(part + ".")}
+
+
+def halved(numbers: np.ndarray) -> np.ndarray:
+    """As float16, where that loses less than a millionth of what they carry; else as they are."""
+    with np.errstate(over="ignore"):
+        half = numbers.astype(np.float16)
+    lost = np.square(numbers - half.astype(np.float32)).sum()
+    return half if lost <= 1e-6 * np.square(numbers).sum() else numbers
 
 
 def pack_codes(codes: np.ndarray, n_bits: int) -> np.ndarray:

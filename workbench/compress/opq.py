@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Projected, Storage, pack_codes
+from ..storage import Coded, Projected, Storage, halved
 from .base import check_int
 from .pq import PQ
 from .svd import principal_axes
@@ -57,8 +57,8 @@ class OPQ(PQ):
         kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, self.n_iter)
         for _ in progress.bar(range(self.n_rotations), desc="OPQ", unit="rotation", leave=False, delay=2):
             kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, 1)
-            codes = pack_codes(kernels.encode(turned, codebooks, spans), n_bits)
-            coded = Coded(codes, codebooks, spans, turned.shape[1], n_bits)
+            codes = kernels.encode(turned, codebooks, spans)
+            coded = Coded.of(codes, codebooks, spans, turned.shape[1], n_bits)
             left, _, right = np.linalg.svd(few.T @ coded.rows(slice(None)))
             rotation = left @ right  # orthogonal Procrustes (Schoenemann, 1966)
             turned = few @ rotation
@@ -67,7 +67,7 @@ class OPQ(PQ):
 
     def _encode(self, part: Storage, which: str, learned: tuple) -> Storage:
         *of_pq, rotation = learned
-        return Projected(super()._encode(Projected(part, rotation), which, tuple(of_pq)), rotation.T.copy())
+        return Projected(super()._encode(Projected(part, rotation), which, tuple(of_pq)), halved(rotation.T.copy()))
 
 
 def dealt_out(carried: np.ndarray, spans: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..storage import Coded, Storage, pack_codes
+from ..storage import Coded, Storage
 from .base import check_int
 from .values import ValueStep, finite_blocks, training_rows
 
@@ -87,8 +87,7 @@ class PQ(ValueStep):
         codes = np.empty((n, len(spans)), np.uint8)
         for start, block in finite_blocks(part, which):
             codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
-        n_bits = int(self.n_bits)
-        return Coded(pack_codes(codes, n_bits), codebooks, spans, dim, n_bits)
+        return Coded.of(codes, codebooks, spans, dim, int(self.n_bits))
 
     def _advice(self, v) -> str:
         return "the codebooks outweigh the rows; take fewer bits, or use SQ"

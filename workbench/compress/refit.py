@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Dense, Projected, Scaled, Stacked, Storage, pack_codes
+from ..storage import Coded, Dense, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import made_up_words
 from .base import Step, check_int
@@ -140,7 +140,7 @@ class Refit(Step):
             if not np.allclose(rows.axes @ rows.axes.T, np.eye(len(rows.axes)), atol=1e-3):
                 raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
             back = rows.axes.T  # what lies outside the axes' space no inner row can change
-            return Projected(self._refitted(rows.inner, means, targets @ back, prior @ back, bound), rows.axes)
+            return rows.over(self._refitted(rows.inner, means, targets @ back, prior @ back, bound))
         if isinstance(rows, Coded):
             return settled(rows, means, targets, prior, bound, self.n_sweeps)
         step = conjugate_gradients(means, targets - means.of(prior), bound, self.n_iter)
@@ -200,7 +200,7 @@ def _swept(
     from .. import kernels
 
     decoded = rows.rows(slice(None))
-    codes, codebooks = rows.codes.copy(), np.array(rows.codebooks, np.float32)
+    codes, codebooks = rows.codes.copy(), rows.codebooks.copy()
     code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # of each column
     columns = np.flatnonzero(np.isin(code_of, chosen))  # of the codebooks
     own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()
@@ -210,7 +210,7 @@ def _swept(
     of_kernel = (means.words_indptr, means.words, weights, means.squares, bound, prior - others, own_codes, entries)
     kernels.settle(*of_kernel, rows.spans[chosen], left, 1)
     codes[:, chosen], codebooks[:, columns] = own_codes, entries
-    return Coded(pack_codes(codes, rows.n_bits), codebooks, rows.spans, rows.shape[1], rows.n_bits)
+    return Coded.of(codes, codebooks, rows.spans, rows.shape[1], rows.n_bits)
 
 
 class WeightedMeans:

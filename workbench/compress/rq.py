@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Storage, pack_codes
+from ..storage import Coded, Storage
 from .base import check_int
 from .values import ValueStep, training_rows
 
@@ -84,7 +84,7 @@ class RQ(ValueStep):
                 bar.update(len(block))
         spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
         side_by_side = learned.transpose(1, 0, 2).reshape(n_entries, n_levels * dim).copy()
-        return Coded(pack_codes(codes, int(self.n_bits)), side_by_side, spans, dim, int(self.n_bits))
+        return Coded.of(codes, side_by_side, spans, dim, int(self.n_bits))
 
     def _advice(self, v) -> str:
         return "the codebooks outweigh the rows; take fewer levels or bits, or use SQ"

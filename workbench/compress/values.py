@@ -56,7 +56,7 @@ class ValueStep(Step):
     def _encoded(self, part: Storage, which: str) -> Storage:
         """A part in its new form; of a projected one the inner rows, which are fewer numbers."""
         if isinstance(part, Projected):
-            return Projected(self._encoded(part.inner, which), part.axes)
+            return part.over(self._encoded(part.inner, which))
         return self._encode(part, which, self.learned_[which])
 
     def _prepared(self, v: Vectors) -> Vectors:

@@ -14,7 +14,7 @@ RATES = (1 / 25, 1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8)  # of the words, that stay in the vocabulary
 ROWS_AN_ENTRY = 4  # codebooks have at most a quarter as many entries as there are rows
 FEWEST = 16  # rows of a kind; fewer are not worth a plan
-ENTRY = 4  # bytes a number of a codebook
+ENTRY = 2  # bytes a number of a codebook
 HEADER = 2_000  # bytes of a file's header, beside what `Vectors.meta` holds
 
 
@@ -94,7 +94,7 @@ class Planner:
         first: list[Step] = [Prune(n_words=n_words)] if n_words < len(self.v) else []
         if self._row_bytes(2, n_words) * n_words <= left:
             return Chain([*first, SQ()])
-        left -= self._fixed_bytes(n_words) + shape.turned * self.v.dim**2 * 4
+        left -= self._fixed_bytes(n_words) + shape.turned * self.v.dim**2 * ENTRY
         n_codes = min(8 * left // (n_words * n_bits(n_words)), self.v.dim)
         quantiser = OPQ if shape.turned else PQ
         steps = [*first, quantiser(n_codes, n_bits(n_words), random_state=self.random_state)]
