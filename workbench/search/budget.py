@@ -63,7 +63,8 @@ def fit_budget(
     ----------
     v : Vectors
     budget : int or str
-        Bytes of the saved file, words included: ``20_000_000``, ``"20MB"``, ``"500 kB"``, ``"1 GiB"``.
+        Bytes of the saved file, words included: ``20_000_000``, ``"20MB"``, ``"500 kB"``, ``"1 GiB"``. A
+        model that fits as it is stays so, in float32.
     goal : {"fidelity", "overlap"}
         What to maximise: the mean cosine to the original, over the whole vocabulary and over
         unseen words alike; or overlap@10 over the whole vocabulary.
@@ -85,22 +86,28 @@ def fit_budget(
         If the budget is no size, or too small for any recipe.
     """
     n_bytes = parse_bytes(budget)
+    if not isinstance(v, Vectors):
+        raise TypeError(f"v must be Vectors, as from load(), got {type(v).__name__}")
     if goal not in GOALS:
         raise ValueError(f"goal must be one of {GOALS}, got {goal!r}")
-    for name, value, low in (("n_trials", n_trials, 1), ("min_words", min_words, 0)):
+    of_overlap = int(goal == "overlap")
+    whole = (("n_trials", n_trials, 1), ("n_words", n_words, 1), ("n_queries", n_queries, of_overlap))
+    for name, value, low in (*whole, ("min_words", min_words, 0), ("random_state", random_state, 0)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
             raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+    if min_words > len(v):
+        raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
     search = _Search(Planner(v, min_words, random_state), goal, (unseen, n_words, n_queries, random_state))
     try:
         search.climb(n_bytes, n_trials)
         for share in BELOW:
-            search.attempt(search.best_shape, int(n_bytes * share))
+            search.look_below(int(n_bytes * share))
     except KeyboardInterrupt:
         if search.best is None:
             raise
     if search.best is None:
-        raise ValueError(search.why_none(budget))
+        raise ValueError(search.why_none(n_bytes))
     return Fitted(search.best_row["recipe"], search.best, search.frontier())
 
 
@@ -121,10 +128,13 @@ class _Search:
         self.rows: list[dict] = []
         self.best: Vectors | None = None
         self.best_row: dict = {"score": -np.inf}
-        self.best_shape = Shape()
+        self.best_shape: Shape | None = None
 
     def climb(self, n_bytes: int, n_trials: int) -> None:
         """Try shapes, each a neighbour of the best so far; where none fits yet, look further and further."""
+        if (untouched := self.planner.untouched(n_bytes)) is not None:
+            self._judge(untouched, n_bytes)
+            return
         waiting, seen = [self.planner.first_shape(n_bytes)], set()
         with progress.bar(total=n_trials, desc="budget", unit="recipe") as bar:
             while waiting and len(self.rows) < n_trials:
@@ -132,37 +142,65 @@ class _Search:
                 if shape in seen:
                     continue
                 seen.add(shape)
-                row, small = self.attempt(shape, n_bytes)
-                bar.update(int(row is not None))
-                if row is not None and row["score"] > self.best_row["score"] and row["bytes"] <= n_bytes:
-                    self.best, self.best_row, self.best_shape = small, row, shape
+                tried = len(self.rows)
+                if self._fits(shape, n_bytes):
+                    self.best_shape = shape
                     waiting = self.planner.next_shapes(shape)
                 elif self.best is None:
                     waiting += self.planner.next_shapes(shape)
+                bar.update(len(self.rows) - tried)
 
-    def attempt(self, shape: Shape, n_bytes: int) -> tuple[dict | None, Vectors | None]:
-        """Build and judge the recipe of this shape for this many bytes; None where they are too few."""
+    def look_below(self, n_bytes: int) -> None:
+        """What the best shape gives in fewer bytes, for the frontier alone."""
+        shape = self.best_shape or self.planner.first_shape(n_bytes)
         recipe = self.planner.recipe(shape, n_bytes)
-        if recipe is None:
-            return None, None
+        if recipe is not None and not self._tried(recipe):
+            row, _ = attempt(self.builder, recipe, *self.judged_by)
+            self._keep(row)
+
+    def _fits(self, shape: Shape, n_bytes: int) -> bool:
+        """Try a shape, and say whether it is the best so far; a file that came out too large is made smaller once."""
+        recipe = self.planner.recipe(shape, n_bytes)
+        if recipe is None or self._tried(recipe):
+            return False
+        beyond = self._judge(recipe, n_bytes)
+        if beyond > 0 and (smaller := self.planner.recipe(shape, n_bytes - beyond)) is not None:
+            self._judge(smaller, n_bytes)
+        return self.best_row is self.rows[-1]
+
+    def _judge(self, recipe: Chain, n_bytes: int) -> int:
+        """Build a recipe, and keep it if it is the best so far; how many bytes the file is too large."""
         row, small = attempt(self.builder, recipe, *self.judged_by)
-        row["score"] = self._score(row)
+        self._keep(row)
+        if small is None:
+            return 0
+        if row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
+            self.best, self.best_row = small, row
+        return int(row["bytes"]) - n_bytes
+
+    def _keep(self, row: dict) -> None:
+        scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
+        row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
-        return row, small
 
-    def _score(self, row: dict) -> float:
-        if row["error"]:
-            return -np.inf
-        return float(row["overlap@10"] if self.goal == "overlap" else np.nanmean([row["known"], row["unseen"]]))
+    def _tried(self, recipe: Chain) -> bool:
+        return any(recipe == row["recipe"] for row in self.rows)
 
-    def why_none(self, budget: int | str) -> str:
+    def why_none(self, n_bytes: int) -> str:
         """Why no recipe was found."""
         if self.rows:
-            return f"no recipe for {budget} could be built; the first one: {self.rows[0]['error']}"
-        small = 1
-        while all(self.planner.recipe(shape, small) is None for shape in self.planner.leanest()):
-            small *= 2
-        return f"{budget} is too little for any recipe on this model; about {small / 1e6:.2g} MB would do"
+            reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
+            return f"no recipe found for {n_bytes:,} bytes: {reason}"
+        low, high = 1, 2
+        while not self._any_recipe(high):
+            low, high = high, 2 * high
+        while high > 1.02 * low:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._any_recipe(middle) else (middle, high)
+        return f"{n_bytes:,} bytes are too few for any recipe on this model; {high:,} would do"
+
+    def _any_recipe(self, n_bytes: int) -> bool:
+        return any(self.planner.recipe(shape, n_bytes) is not None for shape in self.planner.leanest())
 
     def frontier(self) -> pd.DataFrame:
         """Everything tried, smallest first."""

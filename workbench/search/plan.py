@@ -7,15 +7,18 @@ from functools import cache, cached_property
 import numpy as np
 
 from ..compress import OPQ, PQ, SQ, Chain, Prune, Refit, Residual, Step
+from ..evaluate.cost import float32_bytes
 from ..vectors import Vectors
 
 # Codes a row as shares of the dimensions; 1 is a code for each number, 2 stands for float16.
 RATES = (1 / 25, 1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 5, 3 / 4, 1, 2)
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8)  # of the words, that stay in the vocabulary
 ROWS_AN_ENTRY = 4  # codebooks have at most a quarter as many entries as there are rows
-FEWEST = 16  # rows of a kind; fewer are not worth a plan
+FEWEST = 2 * ROWS_AN_ENTRY  # rows of a kind
+ENOUGH = 0.4  # of the n-grams, to begin with; fewer at higher rates, or more at lower ones, is for the search
+WORDS_BELOW = 4  # steps in `RATES` that words begin lower: what n-grams leave over of them is little
 ENTRY = 2  # bytes a number of a codebook
-HEADER = 2_000  # bytes of a file's header, beside what `Vectors.meta` holds
+HEADER = {True: 1_300, False: 800}  # bytes, with n-grams and without, beside what `Vectors.meta` holds
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,16 @@ class Planner:
         self._vocab_bytes = cache(self._count_vocab_bytes)
 
     def first_shape(self, n_bytes: int) -> Shape:
-        """Where to begin: as many words as leave most bytes to rows, and medium rates."""
+        """Where to begin: words at a sixth of the bytes at most, and the highest rates that leave enough n-grams."""
         fits = [self._vocab_bytes(self._n_words(share)) < n_bytes / 6 for share in range(len(self.shares))]
         share = fits.index(True) if any(fits) else len(self.shares) - 1
-        return Shape(share, RATES.index(1 / 12), RATES.index(1 / 4)) if self.has_ngrams else Shape(0, turned=True)
+        if not self.has_ngrams:
+            return Shape(turned=True)
+        for rate in range(len(RATES) - 1, 0, -1):
+            shape = Shape(share, max(rate - WORDS_BELOW, 0), rate)
+            if self._n_ngrams_left(shape, n_bytes)[0] >= ENOUGH * self.n_ngrams:
+                return shape
+        return Shape(share)
 
     def next_shapes(self, shape: Shape) -> list[Shape]:
         """Shapes one step away."""
@@ -77,6 +86,10 @@ class Planner:
         ]
         return found if self.has_ngrams else [replace(shape, turned=not shape.turned), *found]
 
+    def untouched(self, n_bytes: int) -> Chain | None:
+        """The recipe that changes nothing, where the model fits as it is (less n-grams that no word uses)."""
+        return Chain([Prune()] if self.has_ngrams else []) if float32_bytes(self.v) <= n_bytes else None
+
     def leanest(self) -> list[Shape]:
         """Shapes that take the fewest bytes: one for each share of the words."""
         return [Shape(share) for share in range(len(self.shares))]
@@ -84,41 +97,56 @@ class Planner:
     def recipe(self, shape: Shape, n_bytes: int) -> Chain | None:
         """The chain of this shape that fills `n_bytes`, or None where these are too few."""
         n_words = self._n_words(shape.share)
-        left = n_bytes - HEADER - len(json.dumps(self.v.meta)) - self._vocab_bytes(n_words)
-        return self._of_ngrams(shape, n_words, left) if self.has_ngrams else self._of_words(shape, n_words, left)
+        if not self.has_ngrams:
+            return self._of_words(shape, n_words, n_bytes)
+        n_ngrams, n_bits = self._n_ngrams_left(shape, n_bytes)
+        return self._of_ngrams(shape, n_words, n_ngrams, n_bits) if min(n_ngrams, n_words) >= FEWEST else None
 
     def _n_words(self, share: int) -> int:
         return max(int(len(self.v) * self.shares[share]), 1)
 
-    def _of_words(self, shape: Shape, n_words: int, left: int) -> Chain | None:
-        first: list[Step] = [Prune(n_words=n_words)] if n_words < len(self.v) else []
-        if self._row_bytes(2, n_words) * n_words <= left:
-            return Chain([*first, SQ()])
-        left -= self._fixed_bytes(n_words) + shape.turned * self.v.dim**2 * ENTRY
-        n_codes = min(8 * left // (n_words * n_bits(n_words)), self.v.dim)
-        quantiser = OPQ if shape.turned else PQ
-        steps = [*first, quantiser(n_codes, n_bits(n_words), random_state=self.random_state)]
-        return Chain(steps) if n_codes > 0 else None
-
-    def _of_ngrams(self, shape: Shape, n_words: int, left: int) -> Chain | None:
-        word_rate, ngram_rate = RATES[shape.word_rate], RATES[shape.ngram_rate]
-        left -= self._fixed_bytes(n_words) + self._row_bytes(word_rate, n_words) * n_words
-        left -= self._fixed_bytes(self.n_ngrams) + self.v.ngrams[0].n_buckets // 8
-        n_ngrams = min(left // self._row_bytes(ngram_rate, self.n_ngrams), self.n_ngrams)
-        if min(n_ngrams, n_words) < FEWEST:
+    def _of_words(self, shape: Shape, n_words: int, n_bytes: int) -> Chain | None:
+        steps: list[Step] = [Prune(n_words=n_words)] if n_words < len(self.v) else []
+        n_bits, quantiser = bits_for(n_words), OPQ if shape.turned else PQ
+        left = n_bytes - self._vocab_bytes(n_words) - self._header_bytes(Chain([*steps, quantiser()]))
+        if self._bytes(2, n_words, n_bits) <= left:
+            return Chain([*steps, SQ()])
+        left -= self._bytes(1, 0, n_bits) + shape.turned * self.v.dim**2 * ENTRY
+        n_codes = min(8 * (left // n_words) // n_bits, self.v.dim)
+        if n_codes < 1 or n_bits < 1:
             return None
+        return Chain([*steps, quantiser(n_codes, n_bits, random_state=self.random_state)])
+
+    def _n_ngrams_left(self, shape: Shape, n_bytes: int) -> tuple[int, int]:
+        """The most n-grams that fit beside the words, and the bits of their codes; (0, 1) where none does."""
+        n_words, rate = self._n_words(shape.share), RATES[shape.ngram_rate]
+        left = n_bytes - self._header_bytes(self._of_ngrams(shape, n_words, self.n_ngrams, 8))
+        left -= self._vocab_bytes(n_words) + self.v.ngrams[0].n_buckets // 8
+        left -= self._bytes(RATES[shape.word_rate], n_words, bits_for(n_words))
+        for n_bits in range(8, 0, -1):
+            of_rows = left - self._bytes(rate, 0, n_bits)
+            n = min(of_rows // (self._bytes(rate, 1, n_bits) - self._bytes(rate, 0, n_bits)), self.n_ngrams)
+            if bits_for(n) >= n_bits:
+                return n, n_bits
+        return 0, 1
+
+    def _of_ngrams(self, shape: Shape, n_words: int, n_ngrams: int, n_bits: int) -> Chain:
+        word_rate, ngram_rate = RATES[shape.word_rate], RATES[shape.ngram_rate]
         first, second = (Refit(strength=0.3, kept_weight=1, random_state=self.random_state) for _ in range(2))
         return Chain(
             [
                 Prune(n_ngrams=n_ngrams),
                 first,
-                self._quantiser(ngram_rate, n_ngrams, "ngrams"),
+                self._quantiser(ngram_rate, n_bits, "ngrams"),
                 *([second] if ngram_rate <= 1 else []),
                 *([Prune(n_words=n_words)] if n_words < len(self.v) else []),
                 Residual(),
-                self._quantiser(word_rate, n_words, "words"),
+                self._quantiser(word_rate, bits_for(n_words), "words"),
             ]
         )
+
+    def _quantiser(self, rate: float, n_bits: int, on: str) -> Step:
+        return SQ(on=on) if rate > 1 else PQ(self._n_codes(rate), n_bits, on=on, random_state=self.random_state)
 
     @cached_property
     def n_ngrams(self) -> int:
@@ -127,21 +155,20 @@ class Planner:
 
     # -- bytes ----------------------------------------------------------------------------
 
-    def _quantiser(self, rate: float, n_rows: int, on: str) -> Step:
-        if rate > 1:
-            return SQ(on=on)
-        return PQ(self._n_codes(rate), n_bits(n_rows), on=on, random_state=self.random_state)
-
     def _n_codes(self, rate: float) -> int:
         return max(1, round(rate * self.v.dim))
 
-    def _row_bytes(self, rate: float, n_rows: int) -> int:
-        """Bytes that one row takes, where there are `n_rows` of its kind."""
-        return 2 * self.v.dim if rate > 1 else -(-self._n_codes(rate) * n_bits(n_rows) // 8)
+    def _bytes(self, rate: float, n_rows: int, n_bits: int) -> int:
+        """Bytes of `n_rows` rows and of what they share: codebooks, and what says where codes belong."""
+        if rate > 1:
+            return 2 * self.v.dim * n_rows + 4 * self.v.dim
+        n_codes = self._n_codes(rate)
+        return n_rows * -(-n_codes * n_bits // 8) + 2**n_bits * self.v.dim * ENTRY + n_codes * 8
 
-    def _fixed_bytes(self, n_rows: int) -> int:
-        """Bytes at most of codebooks for so many rows, and of what says where codes belong."""
-        return 2 ** n_bits(n_rows) * self.v.dim * ENTRY + self.v.dim * 8
+    def _header_bytes(self, recipe: Chain) -> int:
+        """Bytes of the file's header, nearly; the recipe stands in it as text in text."""
+        meta = dict(self.v.meta, recipe=recipe.to_json()["steps"])
+        return HEADER[self.has_ngrams] + len(json.dumps(json.dumps(meta)))
 
     def _count_vocab_bytes(self, n_words: int) -> int:
         """Bytes of the words and their counts."""
@@ -149,6 +176,6 @@ class Planner:
         return sum(array.nbytes for array in vocab.arrays().values())
 
 
-def n_bits(n_rows: int) -> int:
-    """Bits a code, so that the codebook is small beside the rows."""
-    return min(8, max(1, int(np.log2(max(n_rows, 2) / ROWS_AN_ENTRY))))
+def bits_for(n_rows: int) -> int:
+    """Bits a code, so that the codebook is small beside the rows; 0 for fewer rows than any needs."""
+    return min(8, int(np.log2(max(n_rows, 1) / ROWS_AN_ENTRY))) if n_rows >= 2 * ROWS_AN_ENTRY else 0

@@ -83,7 +83,7 @@ def attempt(
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
     except ValueError as error:
-        return {"recipe": recipe, "error": str(error)}, None
+        return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_words, n_queries, random_state)
     values = card.set_index(["metric", "split"])["value"]
