@@ -25,7 +25,10 @@ test-all: lint
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	$(BIN)/workbench report notebooks/90_benchmarks.ipynb --no-baselines -p N_ROWS 100000 -p DIM 300 -p N_SUBVECTORS 100 -p N_SEARCH 100000 -p N_TRIALS 12
 	$(BIN)/python tests/benchmark.py
+	$(BIN)/python tests/benchmark_bytes.py
+	$(BIN)/python tests/benchmark_search.py
 	$(BIN)/python tests/benchmark_panel.py
 
 lint: $(READY)

@@ -1,9 +1,17 @@
 """Looking up, neighbours, and the ways in and out of memory."""
 
+import subprocess
+import sys
+from unittest.mock import patch
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import workbench as wb
+from workbench import kernels
+from workbench.subwords import Subwords
 from workbench.vectors import greatest, unit
 
 
@@ -133,3 +141,24 @@ def test_the_page_shows_words_that_are_not_utf8_and_escapes_html():
     page = v._repr_html_()
     assert "&lt;b&gt;" in page
     page.encode("utf-8")
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\0"), max_size=12), min_size=1, max_size=5), st.integers(1, 4)
+)
+def test_plain_python_and_the_compiled_kernel_find_the_same_buckets(words, min_n):
+    subwords = Subwords(min_n, min_n + 2, 1_009)
+    assert kernels  # loaded, so that it is they that find these
+    compiled = subwords.buckets(words)
+    with patch.dict(sys.modules):
+        sys.modules.pop("workbench.kernels", None)
+        plain = subwords.buckets(words)
+    for one, other in zip(compiled, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_few_words_do_not_load_the_compiled_kernels():
+    code = "import sys, workbench as wb; from workbench.subwords import Subwords\n"
+    code += "Subwords(3, 6, 99).buckets(['word']); assert 'workbench.kernels' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

