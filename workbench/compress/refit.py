@@ -166,7 +166,8 @@ def equations(
     usable = (norms > 0) & (lengths > 0)
     scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
     means = WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), len(ngrams))
-    return means, targets * scale[:, None]
+    targets *= scale[:, None]
+    return means, targets
 
 
 def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
@@ -246,13 +247,16 @@ class WeightedMeans:
         """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
         from .. import kernels
 
-        return self.weights * kernels.segment_sums(self.indptr, self.rows, x)
+        sums = kernels.segment_sums(self.indptr, self.rows, x)
+        sums *= self.weights
+        return sums
 
     def back(self, y: np.ndarray) -> np.ndarray:
-        """The transpose times `y` (n, dim): (n_rows, dim)."""
+        """The transpose times `y` (n, dim), which is overwritten, being large: (n_rows, dim)."""
         from .. import kernels
 
-        return kernels.segment_sums(self.words_indptr, self.words, self.weights * y)
+        y *= self.weights
+        return kernels.segment_sums(self.words_indptr, self.words, y)
 
 
 @remembered
@@ -270,6 +274,7 @@ def conjugate_gradients(means: WeightedMeans, errors: np.ndarray, bound: np.floa
     ----------
     means : WeightedMeans
     errors : (n, dim) float32 array
+        Overwritten.
     bound : float
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
