@@ -7,11 +7,12 @@ import pytest
 
 import workbench as wb
 from workbench import search
+from workbench.artefact import file_bytes
 from workbench.search import budget as module
 from workbench.search.budget import parse_bytes
 from workbench.search.plan import RATES, Planner, Shape
 
-SMALL = {"n_trials": 3, "n_words": 300, "n_queries": 0}
+SMALL = {"n_trials": 3, "n_scored": 300, "n_queries": 0}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_larger_budget_scores_higher(fasttext):
 
 
 def test_words_that_must_stay_stay(fasttext):
-    kept = wb.fit_budget(fasttext, "50kB", min_words=len(fasttext) // 2, n_trials=6, n_words=300, n_queries=0)
+    kept = wb.fit_budget(fasttext, "50kB", min_words=len(fasttext) // 2, n_trials=6, n_scored=300, n_queries=0)
     assert all(
         step.n_words is None or step.n_words >= len(fasttext) // 2
         for recipe in kept.frontier["recipe"]
@@ -62,29 +63,30 @@ def test_words_that_must_stay_stay(fasttext):
 
 def test_without_ngrams_every_word_stays_as_long_as_codes_are_not_too_short(plain, tmp_path):
     whole = plain.save(tmp_path / "whole").stat().st_size
-    fitted = wb.fit_budget(plain, whole // 2, n_trials=4, n_words=300, n_queries=50)
+    fitted = wb.fit_budget(plain, whole // 2, n_trials=4, n_scored=300, n_queries=50)
     assert fitted.vectors.save(tmp_path / "small").stat().st_size <= whole // 2
     assert len(fitted.vectors) == len(plain)
     assert fitted.vectors.storage.ngrams is None
 
 
 def test_a_model_that_fits_as_it_is_stays_so(plain, fasttext):
-    as_it_is = wb.fit_budget(plain, "1GB", n_words=50, n_queries=0)
+    as_it_is = wb.fit_budget(plain, "1GB", n_scored=50, n_queries=0)
     assert as_it_is.recipe == wb.Chain([])
     np.testing.assert_array_equal(as_it_is.vectors.matrix(), plain.matrix())
-    assert wb.fit_budget(fasttext, "1GB", n_words=50, n_queries=0).recipe == wb.Chain([wb.Prune()])
+    spare = wb.fit_budget(fasttext.head(50), file_bytes(fasttext.head(50)) - 1, n_scored=50, n_queries=0)
+    assert wb.Chain([wb.Prune()]) in list(spare.frontier["recipe"])  # less n-grams that no word uses
 
 
 def test_nearly_enough_bytes_give_float16(plain, tmp_path):
     n_bytes = wb.SQ().fit_transform(plain).save(tmp_path / "small").stat().st_size
-    assert wb.fit_budget(plain, n_bytes + 1_000, n_trials=1, n_words=50, n_queries=0).recipe == wb.Chain([wb.SQ()])
+    assert wb.fit_budget(plain, n_bytes + 1_000, n_trials=1, n_scored=50, n_queries=0).recipe == wb.Chain([wb.SQ()])
 
 
 @pytest.mark.parametrize("n_bytes", [2_500, 5_000, 10_000, 30_000, 60_000, 120_000])
 def test_budgets_are_spent_and_kept_on_a_small_model(fasttext, n_bytes, tmp_path):
     """Between nothing fits and everything does."""
     try:
-        found = wb.fit_budget(fasttext, n_bytes, n_trials=4, n_words=100, n_queries=0)
+        found = wb.fit_budget(fasttext, n_bytes, n_trials=4, n_scored=100, n_queries=0)
     except ValueError as refusal:
         assert int(re.search(r"([\d,]+) would do", str(refusal))[1].replace(",", "")) > n_bytes  # noqa: PT017
         return
@@ -101,18 +103,18 @@ def test_vectors_without_a_direction_are_refused(plain):
 def test_the_goal_decides_what_is_maximised(plain, tmp_path):
     whole = plain.save(tmp_path / "whole").stat().st_size
     for goal, column in (("fidelity", "known"), ("overlap", "overlap@10")):
-        tried = wb.fit_budget(plain, whole // 3, goal=goal, n_trials=3, n_words=300, n_queries=50).frontier
+        tried = wb.fit_budget(plain, whole // 3, goal=goal, n_trials=3, n_scored=300, n_queries=50).frontier
         np.testing.assert_array_equal(tried["score"], tried[column])
 
 
 def test_an_interrupted_search_gives_the_best_so_far(fasttext, monkeypatch):
     attempt, calls = module.attempt, []
 
-    def interrupted(*args):
+    def interrupted(*args, **judged_by):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return attempt(*args)
+        return attempt(*args, **judged_by)
 
     monkeypatch.setattr(module, "attempt", interrupted)
     found = wb.fit_budget(fasttext, "60kB", **SMALL)
@@ -126,7 +128,7 @@ def test_an_interrupted_search_gives_the_best_so_far(fasttext, monkeypatch):
 def test_a_plan_fills_its_bytes_whatever_its_shape(builtin, shape):
     v = builtin.adjusted()
     recipe = Planner(v, 0, 0).recipe(shape, 2_000_000)
-    n_bytes = search.sweep.sweep(v, [recipe], n_words=10, n_queries=0)["bytes"][0]
+    n_bytes = search.sweep.sweep(v, [recipe], n_scored=10, n_queries=0)["bytes"][0]
     keeps_all = recipe.steps[0].n_ngrams == Planner(v, 0, 0).n_ngrams
     assert n_bytes <= 2_000_000
     assert keeps_all or n_bytes > 1_980_000
@@ -152,7 +154,7 @@ WRONG = [
     {"n_trials": 2.5},
     {"min_words": -1},
     {"min_words": 10**6},
-    {"n_words": 0},
+    {"n_scored": 0},
     {"random_state": None},
     {"n_queries": 0, "goal": "overlap"},
 ]
@@ -167,3 +169,21 @@ def test_wrong_arguments_are_refused_before_any_work(plain, wrong):
 def test_too_small_a_budget_says_what_would_do(builtin):
     with pytest.raises(ValueError, match=r"too few.*; [\d,]+ would do"):
         wb.fit_budget(builtin, "5kB")
+
+
+def test_few_words_are_saved_as_they_are_or_refused(builtin):
+    for v, n_bytes in (
+        (wb.Vectors.from_arrays([f"w{i}" for i in range(50)], np.eye(50, 300)), 5_000),
+        (builtin.head(5), 20_000),
+    ):
+        try:
+            found = wb.fit_budget(v, n_bytes, n_trials=3, n_scored=20, n_queries=0)
+        except ValueError as refusal:
+            assert "save the model as it is" in str(refusal) or "would do" in str(refusal)  # noqa: PT017
+        else:
+            assert found.frontier["bytes"].min() <= n_bytes
+
+
+def test_a_compressed_model_that_fits_is_left_alone(plain):
+    small = wb.SQ("int8").fit_transform(plain)
+    assert wb.fit_budget(small, "20kB", n_scored=50, n_queries=0).recipe == wb.Chain([])

@@ -65,7 +65,7 @@ def sweep(means, targets, prior, codes, codebooks, spans, bound):
     left = targets - means.of(rows)
     weights = means.weights[:, 0].copy()
     arguments = (means.words_indptr, means.words, weights, means.squares, np.float32(bound), prior)
-    kernels.settle(*arguments, codes, codebooks, spans, left, 1)
+    kernels.settle(*arguments, codes, codebooks, spans, left)
 
 
 @pytest.mark.parametrize("bound", [0.0, 0.3])

@@ -192,7 +192,7 @@ def test_numbers_are_halved_only_where_that_loses_next_to_nothing():
     half = halved(numbers)
     assert half.dtype == np.float16
     np.testing.assert_allclose(half, numbers, rtol=1e-3, atol=1e-6)
-    for scale in (1e-8, 1e8):  # below and beyond float16
+    for scale in (1e-8, 1e8, 1e20):  # below and beyond float16
         assert halved(numbers * np.float32(scale)).dtype == np.float32
 
 

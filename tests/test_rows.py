@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,7 +236,7 @@ def test_kmeans_keeps_every_word_at_its_own_length_on_few_rows():
 
 def test_asking_for_as_many_rows_as_there_are_words_changes_nothing(plain):
     for choose in ("frequent", "coverage", "kmeans"):
-        small = wb.Prune(700, choose=choose, remap="nearest").fit_transform(plain)
+        small = wb.Prune(700, choose=choose, remap=None if choose == "kmeans" else "nearest").fit_transform(plain)
         np.testing.assert_array_equal(small.matrix(), plain.matrix())
         assert small.vocab.row_of is None
 
@@ -480,3 +481,20 @@ def test_remapped_words_are_a_split_of_their_own(fasttext):
 def test_words_that_all_borrow_are_no_kept_ones(plain):
     card = wb.scorecard(plain, wb.Prune(100, choose="kmeans").fit_transform(plain), pairs={}, n_queries=50)
     assert set(card.loc[card["metric"] == "fidelity", "split"]) == {"remapped"}
+
+
+def test_what_would_do_nothing_is_refused(plain):
+    for step in (
+        wb.Prune(10, choose="kmeans", remap="nearest"),
+        wb.Prune(10, threshold=0.5),
+        wb.Prune(10, threshold=None),
+    ):
+        with pytest.raises(ValueError, match="Prune"):
+            step.fit(plain)
+
+
+def test_a_path_with_the_name_of_an_option_is_a_path(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("counts").write_text(f"{plain.words[-1]} {plain.words[-1]}")
+    assert wb.Prune(1, importance=Path("counts")).fit_transform(plain).words == plain.words[-1:]
+    assert wb.from_json(wb.Prune(1, importance=Path("counts")).to_json()).fit_transform(plain).words == plain.words[-1:]

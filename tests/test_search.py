@@ -16,7 +16,7 @@ RECIPES = [
 
 @pytest.fixture(scope="module")
 def table(fasttext):
-    return wb.sweep(fasttext, RECIPES, n_words=200, n_queries=50)
+    return wb.sweep(fasttext, RECIPES, n_scored=200, n_queries=50)
 
 
 def test_a_sweep_gives_the_numbers_of_the_scorecard(fasttext, table, tmp_path):
@@ -42,7 +42,7 @@ def test_shared_beginnings_are_built_once(fasttext, monkeypatch):
     fitted = []
     fit = wb.Refit._fit
     monkeypatch.setattr(wb.Refit, "_fit", lambda self, *args: fitted.append(self) or fit(self, *args))
-    wb.sweep(fasttext, RECIPES[:2], n_words=50, n_queries=10)
+    wb.sweep(fasttext, RECIPES[:2], n_scored=50, n_queries=10)
     assert len(fitted) == 1
 
 
@@ -55,10 +55,25 @@ def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
         return attempt(builder, recipe, *rest)
 
     monkeypatch.setattr(module, "attempt", interrupted)
-    table = wb.sweep(fasttext, RECIPES, n_words=50, n_queries=10)
+    table = wb.sweep(fasttext, RECIPES, n_scored=50, n_queries=10)
     assert table["recipe"].tolist() == RECIPES[:1]
 
 
 def test_what_is_no_recipe_is_refused_before_any_work(fasttext):
     with pytest.raises(TypeError, match="'PQ' is none"):
         wb.sweep(fasttext, [wb.SQ(), "PQ"])
+
+
+def test_recipes_may_come_one_by_one_and_a_wrong_file_does_not_end_the_sweep(plain):
+    steps = (step for step in (wb.SQ(), wb.Prune(100, importance="no such file"), wb.SQ("int8")))
+    table = wb.sweep(plain, steps, n_scored=50, n_queries=0)
+    assert len(table) == 3
+    assert "no such file" in table["error"][1]
+    assert len(wb.sweep(plain, wb.SQ(), n_scored=50, n_queries=0)) == 1
+
+
+def test_words_without_a_direction_do_not_count(plain):
+    zero = plain.matrix()
+    zero[-1] = 0
+    v = wb.Vectors.from_arrays(plain.words, zero)
+    assert wb.sweep(v, [wb.Prune(len(v) - 1)], n_scored=50, n_queries=0)["known"][0] == pytest.approx(1)

@@ -160,3 +160,15 @@ def test_lengths_apart_serve_rows_of_very_different_lengths(v):
     ratio = np.linalg.norm(apart[some], axis=1) / np.linalg.norm(rows[some], axis=1)
     assert np.median(np.abs(ratio - 1)) < 0.1
     assert np.linalg.norm(apart[7]) < 0.05
+
+
+def test_lengths_apart_keep_the_length_of_every_row(v):
+    rows = v.matrix()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    small = wb.PQ(4, n_bits=4, norms=True).fit_transform(wb.Vectors.from_arrays(v.words, rows))
+    np.testing.assert_allclose(small.norms, 1, atol=0.1)
+
+
+def test_numbers_too_large_to_square_do_not_crash(v):
+    large = wb.Vectors.from_arrays(v.words, v.matrix() * np.float32(1e25))
+    assert wb.PQ(4, n_bits=4).fit_transform(large).matrix().shape == large.matrix().shape

@@ -238,7 +238,7 @@ def encode(rows, codebooks, spans):
     for tile in numba.prange((n + TILE - 1) // TILE):
         first = tile * TILE
         size = min(TILE, n - first)
-        codes = np.empty(size, np.int32)
+        codes = np.zeros(size, np.int32)
         nearest = np.empty(size, np.float32)
         for j in range(len(spans)):
             start, stop = spans[j]
@@ -345,7 +345,7 @@ def train(points, codebooks, spans, n_iter):
     n, n_entries = points.shape[1], len(codebooks)
     for j in numba.prange(len(spans)):
         begin, end = spans[j]
-        codes = np.empty(n, np.int32)
+        codes = np.zeros(n, np.int32)  # where squares overflow, no entry is nearest
         nearest = np.empty(n, np.float32)
         entries = codebooks[:, begin:end].copy()
         for step in range(1, n_iter + 1):
@@ -358,11 +358,11 @@ def train(points, codebooks, spans, n_iter):
 
 @_locked
 @numba.njit(parallel=True, cache=True)
-def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, spans, left, n_sweeps):
+def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, spans, left):
     """Choose codes and codebook entries of n-gram rows so that weighted sums over them come out right.
 
-    Minimises ``|left|^2 + bound * |rows - prior|^2`` over the codes of rows and the entries they
-    name, one after the other; no step makes it greater. Spans are problems of their own and run
+    One sweep of minimising ``|left|^2 + bound * |rows - prior|^2`` over the entries and the codes of
+    rows, one after the other; no step makes it greater. Spans are problems of their own and run
     side by side.
 
     Parameters
@@ -382,16 +382,13 @@ def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, span
         Side by side.
     left : (n_words, dim) float32 array
         What the words' sums, over rows as they are, leave of their targets.
-    n_sweeps : int
-        Times that every entry and every code is chosen anew.
     """
     for s in numba.prange(len(spans)):
         start, stop = spans[s]
         own_codes, entries = codes[:, s].copy(), codebooks[:, start:stop].copy()
         own_prior, own_left = prior[:, start:stop].copy(), left[:, start:stop].copy()
-        for _ in range(n_sweeps):
-            _settle_entries(indptr, words, weights, bound, own_prior, own_codes, entries, own_left)
-            _settle_codes(indptr, words, weights, squares, bound, own_prior, own_codes, entries, own_left)
+        _settle_entries(indptr, words, weights, bound, own_prior, own_codes, entries, own_left)
+        _settle_codes(indptr, words, weights, squares, bound, own_prior, own_codes, entries, own_left)
         codes[:, s] = own_codes
         codebooks[:, start:stop] = entries
 

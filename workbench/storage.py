@@ -177,8 +177,11 @@ class Coded(Storage):
     kind = "coded"
 
     def __init__(self, packed: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int):
+        starts, stops = spans.astype(np.int64).T
+        if not 1 <= n_bits <= 8 or not ((starts >= 0) & (starts < stops) & (stops <= dim)).all():
+            raise ValueError(f"expected codes of 1 to 8 bits, each for some of {dim} columns, got {n_bits} and {spans}")
         n_bytes = -(-len(spans) * n_bits // 8)
-        width = int((spans[:, 1] - spans[:, 0]).sum())
+        width = int((stops - starts).sum())
         if packed.shape[1] != n_bytes or codebooks.shape != (2**n_bits, width):
             raise ValueError(
                 f"codes of {len(spans)} x {n_bits} bits need {n_bytes} bytes a row and codebooks of shape "
@@ -422,8 +425,8 @@ def halved(numbers: np.ndarray) -> np.ndarray:
     """As float16, where that loses less than a millionth of what they carry; else as they are."""
     with np.errstate(over="ignore"):
         half = numbers.astype(np.float16)
-    lost = np.square(numbers - half.astype(np.float32)).sum()
-    return half if lost <= 1e-6 * np.square(numbers).sum() else numbers
+    lost, carried = (np.square(x, dtype=np.float64).sum() for x in (numbers - half.astype(np.float32), numbers))
+    return half if lost <= 1e-6 * carried else numbers
 
 
 def pack_codes(codes: np.ndarray, n_bits: int) -> np.ndarray:

@@ -63,6 +63,14 @@ def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
         indptr[i + 1] = count
 
 
+def utf8(word: str) -> bytes:
+    """The bytes of a word, those that are not UTF-8 being in it as lone surrogates."""
+    try:
+        return word.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, which is in no file but may be asked for
+        return word.encode("utf-8", "surrogatepass")
+
+
 def most_ngrams(lengths: list[int], min_n: int, max_n: int) -> int:
     """The n-grams that words of so many bytes can have: bounds memory, however large `max_n` is."""
     return sum(n * length * max(min(max_n, length) - min_n + 1, 0) for length, n in Counter(lengths).items())
@@ -148,9 +156,7 @@ class Subwords:
         values : int32
             Bucket numbers in order of start and length; repeated n-grams are repeated.
         """
-        encoded = [
-            b"" if word == END_OF_SENTENCE else b"<" + word.encode("utf-8", "surrogateescape") + b">" for word in words
-        ]
+        encoded = [b"" if word == END_OF_SENTENCE else b"<" + utf8(word) + b">" for word in words]
         lengths = [len(data) for data in encoded]
         data, ends = b"".join(encoded), np.cumsum(lengths, dtype=np.int64)
         indptr = np.zeros(len(words) + 1, np.int64)
@@ -183,10 +189,14 @@ class Subwords:
         mine, theirs = ((s.min_n, s.max_n, *s.folded, s.n_buckets) for s in (self, other))
         return mine == theirs
 
+    def rows_of(self, buckets: np.ndarray) -> np.ndarray:
+        """Row of each of these buckets, -1 where it was pruned."""
+        return buckets if self.bucket_to_row is None else self.bucket_to_row[buckets]
+
     def keep(self, buckets: np.ndarray) -> "Subwords":
         """Keep these buckets only; their rows are numbered in order of bucket."""
         table = numbered(np.sort(buckets), self.n_buckets)
-        return Subwords(self.min_n, self.max_n, self.n_buckets, table, self.raw, self.folded)
+        return self._with(bucket_to_row=table)
 
     def fold(self, n_buckets: int) -> "Subwords":
         """Buckets taken modulo a smaller number, each with the row of its own number.
@@ -197,15 +207,19 @@ class Subwords:
         folded = (*self.folded, self.n_buckets)
         while folded and folded[-1] % n_buckets == 0:
             folded = folded[:-1]
-        return Subwords(self.min_n, self.max_n, n_buckets, None, self.raw, folded)
+        return self._with(n_buckets=n_buckets, bucket_to_row=None, folded=folded)
 
     def adjusted(self) -> "Subwords":
         """The same n-grams beside word rows that are whole vectors."""
-        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, False, self.folded)
+        return self._with(raw=False)
 
     def beside_residuals(self) -> "Subwords":
         """The same n-grams beside word rows that are what n-grams leave over."""
-        return Subwords(self.min_n, self.max_n, self.n_buckets, self.bucket_to_row, False, self.folded, True)
+        return self._with(raw=False, residual=True)
+
+    def _with(self, **changes) -> "Subwords":
+        names = ("min_n", "max_n", "n_buckets", "bucket_to_row", "raw", "folded", "residual")
+        return Subwords(**{name: getattr(self, name) for name in names} | changes)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for saving: a bit for each bucket where rows are numbered in order."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .subwords import FEW, Subwords
+from .subwords import FEW, Subwords, utf8
 
 
 def printable(word: str) -> str:
@@ -88,13 +88,10 @@ class Vocab:
         The first few are looked for in the text: one takes a fraction of a millisecond, the
         table of 100,000 words takes fifty.
         """
-        if not self._text or self._n_sought >= FEW or "key_to_index" in vars(self):
+        if not isinstance(word, str) or not self._text or self._n_sought >= FEW or "key_to_index" in vars(self):
             return self.key_to_index.get(word)
         self._n_sought += 1
-        try:
-            at = self._text.find(b"\0%b\0" % word.encode("utf-8", "surrogateescape"))
-        except UnicodeEncodeError:  # half of a surrogate pair, which no file can hold
-            return None
+        at = self._text.find(b"\0%b\0" % utf8(word))
         return None if at < 0 or "\0" in word else self._text.count(b"\0", 0, at)
 
     @property
@@ -169,11 +166,10 @@ class Vocab:
     def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
         """Rebuild from what `arrays` gave."""
         text = b"\0%b\0" % zlib.decompress(arrays["text"].data)
-        counts = None
-        if "counts" in arrays:
-            counts = np.cumsum(np.frombuffer(zlib.decompress(arrays["counts"].data), "<i8"))
         n_words = text.count(b"\0") - 1
-        row_of, scales = arrays.get("row_of"), arrays.get("scales")
+        counts, row_of, scales = (arrays.get(name) for name in ("counts", "row_of", "scales"))
+        if counts is not None:
+            counts = np.cumsum(_inflate(counts, n_words, ("<i8",)))
         if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
             row_of = _inflate(row_of, n_words, ("<u2", "<i4")).astype(np.int32)
         if scales is not None:
@@ -248,7 +244,7 @@ def is_for_fitting(word: str) -> bool:
     step dropped are another matter: they are known, as long as one scores against the model
     that the steps began with.
     """
-    return zlib.crc32(word.encode("utf-8", "surrogateescape")) % 8 == 0
+    return zlib.crc32(utf8(word)) % 8 == 0
 
 
 def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> list[str]:
@@ -271,8 +267,8 @@ def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> lis
     # CRC-32 runs from one half on into the other, so that most strings need not be put together.
     first = [word[: (len(word) + 1) // 2] for word in long]
     second = [word[len(word) // 2 :] for word in long]
-    begun = [zlib.crc32(half.encode("utf-8", "surrogateescape")) for half in first]
-    ended = [half.encode("utf-8", "surrogateescape") for half in second]
+    begun = [zlib.crc32(utf8(half)) for half in first]
+    ended = [utf8(half) for half in second]
     rng = np.random.default_rng(seed)
     made: dict[str, None] = {}  # a set that keeps its order
     for _ in range(20):  # rounds; fitting takes about four, unless the words are few

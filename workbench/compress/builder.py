@@ -17,7 +17,8 @@ class Builder:
     ----------
     original : Vectors
     n_kept : int
-        Models kept: the last ones used. The one that a recipe ends with is not among them.
+        Models kept: the last ones used, and at least the beginnings of the last recipe. The one that
+        a recipe ends with is not among them.
     """
 
     def __init__(self, original: Vectors, n_kept: int = 4):
@@ -38,6 +39,6 @@ class Builder:
                 v = from_json(step.to_json()).fit_transform(v, self.original) if found is None else found
                 if number < last:
                     self._kept[key] = v
-        for key in list(self._kept)[: -self.n_kept]:
+        for key in list(self._kept)[: -max(self.n_kept, last, 1)]:
             del self._kept[key]
         return v

@@ -64,8 +64,9 @@ class PQ(ValueStep):
         """
         if not self.norms:
             return self._codebooks(part, which)
-        of_lengths = self._of_lengths()._codebooks(Dense(lengths(part)), which)
-        return *self._codebooks(directions(part), which), *of_lengths
+        of_directions = self._codebooks(directions(part), which)
+        coded = self._coded(directions(part), which, *of_directions)
+        return *of_directions, *self._of_lengths()._codebooks(Dense(lengths_left(part, coded)), which)
 
     def _codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
         from .. import kernels
@@ -101,8 +102,8 @@ class PQ(ValueStep):
         if not self.norms:
             return self._coded(part, which, *learned)
         coded = self._coded(directions(part), which, *learned[:2])
-        left = lengths(part) / np.maximum(lengths(coded), np.float32(1e-30))  # codes of a direction are not of length 1
-        return Normed(coded, self._of_lengths()._coded(Dense(left), which, *learned[2:]))
+        left = Dense(lengths_left(part, coded))
+        return Normed(coded, self._of_lengths()._coded(left, which, *learned[2:]))
 
     def _coded(self, part: Storage, which: str, codebooks: np.ndarray, spans: np.ndarray) -> Coded:
         from .. import kernels
@@ -120,6 +121,11 @@ class PQ(ValueStep):
 def lengths(part: Storage) -> np.ndarray:
     """Euclidean length of every row: (n, 1) float32."""
     return part.norms()[:, None]
+
+
+def lengths_left(part: Storage, coded: Coded) -> np.ndarray:
+    """What coded directions, which are shorter than 1, must be multiplied with: (n, 1) float32."""
+    return lengths(part) / np.maximum(lengths(coded), np.float32(1e-30))
 
 
 def directions(part: Storage) -> Normed:

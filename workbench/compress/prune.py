@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -108,12 +109,18 @@ class Prune(Step):
         for name, values in (("choose", self.CHOOSE), ("remap", self.REMAP)):
             if getattr(self, name) not in values:
                 raise ValueError(f"Prune: {name} must be one of {values}, got {getattr(self, name)!r}")
-        if not -1 <= self.threshold <= 1:
+        if not isinstance(self.threshold, Real) or not -1 <= self.threshold <= 1:
             raise ValueError(f"Prune: threshold is a cosine, from -1 to 1, got {self.threshold!r}")
+        if self.choose == "kmeans" and self.remap:
+            raise ValueError("Prune: with choose='kmeans' every word borrows a centroid already; leave out remap=")
+        if self.threshold != 0 and not self.remap:
+            raise ValueError("Prune: threshold= is for remap='nearest'")
 
     def _plain_params(self) -> dict[str, Any]:
         params = super()._plain_params()
-        return params | {"importance": str(params["importance"])}  # a path as JSON has it
+        path = str(params["importance"])  # as JSON has it
+        is_keyword = isinstance(self.importance, Path) and path in self.IMPORTANCE
+        return params | {"importance": f"./{path}" if is_keyword else path}
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         self._check()
@@ -133,7 +140,7 @@ class Prune(Step):
             return self._with_fewer_rows(v)
         small = self._with_fewer_rows(v.adjusted())  # dropping n-grams would change known words otherwise
         subwords, ngrams = small.ngrams
-        rows = self.buckets_ if subwords.bucket_to_row is None else subwords.bucket_to_row[self.buckets_]
+        rows = subwords.rows_of(self.buckets_)
         vocab = small.vocab.with_subwords(subwords.keep(self.buckets_))
         return small.with_storage(Stacked(small.storage.words, ngrams.take(rows)), vocab)
 
@@ -206,9 +213,9 @@ class Prune(Step):
         used, shares = bucket_shares(subwords, reference.words)
         if self.n_ngrams is None or len(used) <= self.n_ngrams:
             return used
-        norms = ngram_norms(v)[used if subwords.bucket_to_row is None else subwords.bucket_to_row[used]]
+        norms = ngram_norms(v)[subwords.rows_of(used)]
         weight = shares * norms
-        if str(self.importance) == "norms":
+        if self.importance == "norms":
             first = norms
         elif weights is None:
             first = weight
@@ -221,7 +228,7 @@ class Prune(Step):
         """Words that share out their importance, and how much each has; None for one each."""
         if corpus is not None:
             return list(corpus), np.fromiter(corpus.values(), float, len(corpus))
-        if str(self.importance) != "counts":
+        if self.importance != "counts":
             return reference.words, None
         if reference.vocab.counts is None:
             raise ValueError(
@@ -234,7 +241,7 @@ class Prune(Step):
 
     def _corpus(self) -> Counter[str] | None:
         """Word frequencies of the user's own text, where `importance` names one."""
-        if str(self.importance) in self.IMPORTANCE:
+        if self.importance in self.IMPORTANCE:
             return None
         if not isinstance(self.importance, str | Path):
             raise ValueError(f"Prune: importance must be one of {self.IMPORTANCE} or a path, got {self.importance!r}")

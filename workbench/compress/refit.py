@@ -177,8 +177,7 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     if theirs is None or not subwords.hashes_as(theirs):
         return ngrams.rows(slice(None))
     buckets = np.arange(subwords.n_buckets)
-    row = buckets if subwords.bucket_to_row is None else subwords.bucket_to_row
-    their_row = buckets if theirs.bucket_to_row is None else theirs.bucket_to_row
+    row, their_row = subwords.rows_of(buckets), theirs.rows_of(buckets)  # (n_buckets,)
     found = (row >= 0) & (their_row >= 0)
     out = ngrams.rows(slice(None))
     out[row[found]] = reference.ngrams[1].rows(their_row[found])
@@ -204,16 +203,25 @@ def _swept(
     """`rows` after one sweep over the chosen codes, whose spans lie side by side and cover all columns."""
     from .. import kernels
 
-    decoded = rows.rows(slice(None))
-    codes, codebooks = rows.codes.copy(), rows.codebooks.copy()
-    code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # of each column
-    columns = np.flatnonzero(np.isin(code_of, chosen))  # of the codebooks
-    own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()
-    others = np.float32(0) if rows.side_by_side else decoded - entries[own_codes[:, 0]]
-    left = targets - means.of(decoded)
-    weights = means.weights[:, 0].copy()
-    of_kernel = (means.words_indptr, means.words, weights, means.squares, bound, prior - others, own_codes, entries)
-    kernels.settle(*of_kernel, rows.spans[chosen], left, 1)
+    decoded = rows.rows(slice(None))  # (n_rows, dim)
+    codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
+    code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # (width,)
+    columns = np.flatnonzero(np.isin(code_of, chosen))  # (dim,), of the codebooks
+    own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()  # (n_rows, n_chosen), (n_entries, dim)
+    if not rows.side_by_side:  # what the other codes of a row add is no business of this one
+        prior = prior - (decoded - entries[own_codes[:, 0]])
+    kernels.settle(
+        means.words_indptr,
+        means.words,
+        means.weights[:, 0].copy(),
+        means.squares,
+        bound,
+        prior,
+        own_codes,
+        entries,
+        rows.spans[chosen],
+        targets - means.of(decoded),
+    )
     codes[:, chosen], codebooks[:, columns] = own_codes, entries
     return Coded.of(codes, codebooks, rows.spans, rows.shape[1], rows.n_bits)
 

@@ -12,7 +12,6 @@ from .. import progress
 from ..vectors import Vectors
 
 GZIP = b"\x1f\x8b"
-MANY = 50_000  # rows; fewer are read before a progress bar is worth its room
 
 Rows = Iterable[tuple[bytes, np.ndarray]]
 
@@ -55,7 +54,7 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
 def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
     """Collect rows into `Vectors`; `expected` is the number of rows the file promises."""
     words, values = [], bytearray()
-    with progress.bar(total=expected, unit=" words", desc=path.name, delay=2, disable=(expected or MANY) < MANY) as bar:
+    with progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
         for word, vector in rows:
             words.append(word.decode("utf-8", "surrogateescape"))
             values += vector.tobytes()

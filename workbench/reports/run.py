@@ -87,7 +87,7 @@ def without_bars() -> Iterator[None]:
         yield
     finally:
         if before is None:
-            del os.environ["TQDM_DISABLE"]
+            os.environ.pop("TQDM_DISABLE", None)
         else:
             os.environ["TQDM_DISABLE"] = before
 

@@ -1,13 +1,16 @@
 """`fit_budget`: "give me 20 MB"."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from html import escape
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
-from .. import progress
+from .. import artefact, progress
 from ..compress import Chain
 from ..compress.builder import Builder
 from ..vectors import Vectors
@@ -38,6 +41,10 @@ class Fitted:
     vectors: Vectors
     frontier: pd.DataFrame
 
+    def _repr_html_(self) -> str:
+        numbers = self.frontier.drop(columns=["recipe", "error"]).to_html(float_format="{:.4g}".format)
+        return f"<p><code>{escape(repr(self.recipe))}</code></p>{self.vectors._repr_html_()}{numbers}"
+
 
 def fit_budget(
     v: Vectors,
@@ -47,13 +54,13 @@ def fit_budget(
     min_words: int = 0,
     n_trials: int = 12,
     unseen: list[str] | None = None,
-    n_words: int = 2_000,
+    n_scored: int = 2_000,
     n_queries: int = 200,
     random_state: int = 0,
 ) -> Fitted:
     """Find the best recipe whose file stays within a number of bytes.
 
-    Starts from a recipe that spends the bytes evenly, then goes from the best so far to one of
+    Starts from the highest rates that leave enough n-grams, then goes from the best so far to one of
     its neighbours that is better: more or fewer words, more or fewer bytes for a word or for an
     n-gram, the number of n-grams being what fills the budget. The best recipe is then built for
     a half and a quarter of the bytes, too, to show what fewer would cost. Interrupted (Ctrl-C,
@@ -75,8 +82,8 @@ def fit_budget(
         Recipes built for the budget, at most.
     unseen : list of str, optional
         See `scorecard`.
-    n_words, n_queries : int
-        Samples that a recipe is judged by.
+    n_scored, n_queries : int
+        Words and queries in the samples that a recipe is judged by.
     random_state : int
         Seed of the samples, and of every step.
 
@@ -91,18 +98,21 @@ def fit_budget(
     if goal not in GOALS:
         raise ValueError(f"goal must be one of {GOALS}, got {goal!r}")
     of_overlap = int(goal == "overlap")
-    whole = (("n_trials", n_trials, 1), ("n_words", n_words, 1), ("n_queries", n_queries, of_overlap))
+    whole = (("n_trials", n_trials, 1), ("n_scored", n_scored, 1), ("n_queries", n_queries, of_overlap))
     for name, value, low in (*whole, ("min_words", min_words, 0), ("random_state", random_state, 0)):
         if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
             raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
     if min_words > len(v):
         raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
-    search = _Search(Planner(v, min_words, random_state), goal, (unseen, n_words, n_queries, random_state))
+    build_and_judge = partial(
+        attempt, Builder(v), unseen=unseen, n_scored=n_scored, n_queries=n_queries, random_state=random_state
+    )
+    search = _Search(Planner(v, min_words, random_state), goal, build_and_judge)
     try:
         search.climb(n_bytes, n_trials)
         for share in BELOW:
-            search.look_below(int(n_bytes * share))
+            search.look_below(int(n_bytes * share), n_bytes)
     except KeyboardInterrupt:
         if search.best is None:
             raise
@@ -122,9 +132,8 @@ def parse_bytes(budget: int | str) -> int:
 class _Search:
     """What was tried so far, and the best of it."""
 
-    def __init__(self, planner: Planner, goal: str, judged_by: tuple):
-        self.planner, self.builder = planner, Builder(planner.v)
-        self.goal, self.judged_by = goal, judged_by
+    def __init__(self, planner: Planner, goal: str, attempt: Callable[..., tuple[dict, Vectors | None]]):
+        self.planner, self.goal, self.attempt = planner, goal, attempt
         self.rows: list[dict] = []
         self.best: Vectors | None = None
         self.best_row: dict = {"score": -np.inf}
@@ -134,7 +143,8 @@ class _Search:
         """Try shapes, each a neighbour of the best so far; where none fits yet, look further and further."""
         if (untouched := self.planner.untouched(n_bytes)) is not None:
             self._judge(untouched, n_bytes)
-            return
+            if self.best is not None:
+                return
         waiting, seen = [self.planner.first_shape(n_bytes)], set()
         with progress.bar(total=n_trials, desc="budget", unit="recipe") as bar:
             while waiting and len(self.rows) < n_trials:
@@ -143,45 +153,42 @@ class _Search:
                     continue
                 seen.add(shape)
                 tried = len(self.rows)
-                if self._fits(shape, n_bytes):
+                if self._improves(shape, n_bytes, n_trials):
                     self.best_shape = shape
                     waiting = self.planner.next_shapes(shape)
                 elif self.best is None:
                     waiting += self.planner.next_shapes(shape)
                 bar.update(len(self.rows) - tried)
 
-    def look_below(self, n_bytes: int) -> None:
-        """What the best shape gives in fewer bytes, for the frontier alone."""
+    def look_below(self, n_bytes: int, limit: int) -> None:
+        """What the best shape gives in fewer bytes than the limit."""
         shape = self.best_shape or self.planner.first_shape(n_bytes)
         recipe = self.planner.recipe(shape, n_bytes)
         if recipe is not None and not self._tried(recipe):
-            row, _ = attempt(self.builder, recipe, *self.judged_by)
-            self._keep(row)
+            self._judge(recipe, limit)
 
-    def _fits(self, shape: Shape, n_bytes: int) -> bool:
+    def _improves(self, shape: Shape, n_bytes: int, n_trials: int) -> bool:
         """Try a shape, and say whether it is the best so far; a file that came out too large is made smaller once."""
         recipe = self.planner.recipe(shape, n_bytes)
         if recipe is None or self._tried(recipe):
             return False
         beyond = self._judge(recipe, n_bytes)
-        if beyond > 0 and (smaller := self.planner.recipe(shape, n_bytes - beyond)) is not None:
+        smaller = self.planner.recipe(shape, n_bytes - beyond) if beyond > 0 and len(self.rows) < n_trials else None
+        if smaller is not None:
             self._judge(smaller, n_bytes)
         return self.best_row is self.rows[-1]
 
     def _judge(self, recipe: Chain, n_bytes: int) -> int:
         """Build a recipe, and keep it if it is the best so far; how many bytes the file is too large."""
-        row, small = attempt(self.builder, recipe, *self.judged_by)
-        self._keep(row)
+        row, small = self.attempt(recipe=recipe)
+        scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
+        row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
+        self.rows.append(row)
         if small is None:
             return 0
         if row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
             self.best, self.best_row = small, row
         return int(row["bytes"]) - n_bytes
-
-    def _keep(self, row: dict) -> None:
-        scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
-        row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
-        self.rows.append(row)
 
     def _tried(self, recipe: Chain) -> bool:
         return any(recipe == row["recipe"] for row in self.rows)
@@ -192,6 +199,8 @@ class _Search:
             reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
             return f"no recipe found for {n_bytes:,} bytes: {reason}"
         low, high = 1, 2
+        if not self._any_recipe(10 * artefact.file_bytes(self.planner.v)):
+            return "no recipe makes so few rows smaller; save the model as it is"
         while not self._any_recipe(high):
             low, high = high, 2 * high
         while high > 1.02 * low:

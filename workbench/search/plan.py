@@ -6,12 +6,14 @@ from functools import cache, cached_property
 
 import numpy as np
 
+from .. import artefact
 from ..compress import OPQ, PQ, SQ, Chain, Prune, Refit, Residual, Step
 from ..evaluate.cost import float32_bytes
 from ..vectors import Vectors
 
-# Codes a row as shares of the dimensions; 1 is a code for each number, 2 stands for float16.
-RATES = (1 / 25, 1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 5, 3 / 4, 1, 2)
+# Codes a row as shares of the dimensions: 1 is a code for each number.
+FLOAT16 = 2
+RATES = (1 / 25, 1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 5, 3 / 4, 1, FLOAT16)
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8)  # of the words, that stay in the vocabulary
 ROWS_AN_ENTRY = 4  # codebooks have at most a quarter as many entries as there are rows
 FEWEST = 2 * ROWS_AN_ENTRY  # rows of a kind
@@ -60,7 +62,7 @@ class Planner:
     def __init__(self, v: Vectors, min_words: int, random_state: int):
         self.v, self.random_state = v, random_state
         self.shares = [share for share in SHARES if share == 1 or int(len(v) * share) >= min_words]
-        self.has_ngrams = v.vocab.subwords is not None
+        self.has_ngrams = v.vocab.subwords is not None and min(self.n_ngrams, len(v)) >= FEWEST
         self._vocab_bytes = cache(self._count_vocab_bytes)
 
     def first_shape(self, n_bytes: int) -> Shape:
@@ -87,8 +89,11 @@ class Planner:
         return found if self.has_ngrams else [replace(shape, turned=not shape.turned), *found]
 
     def untouched(self, n_bytes: int) -> Chain | None:
-        """The recipe that changes nothing, where the model fits as it is (less n-grams that no word uses)."""
-        return Chain([Prune()] if self.has_ngrams else []) if float32_bytes(self.v) <= n_bytes else None
+        """The recipe that changes nothing, where the model fits as it is, or but for n-grams that no word uses."""
+        if artefact.file_bytes(self.v) <= n_bytes:
+            return Chain([])
+        spare = len(json.dumps(json.dumps(Prune().to_json())))
+        return Chain([Prune()]) if self.has_ngrams and float32_bytes(self.v) + spare <= n_bytes else None
 
     def leanest(self) -> list[Shape]:
         """Shapes that take the fewest bytes: one for each share of the words."""
@@ -109,11 +114,13 @@ class Planner:
         steps: list[Step] = [Prune(n_words=n_words)] if n_words < len(self.v) else []
         n_bits, quantiser = bits_for(n_words), OPQ if shape.turned else PQ
         left = n_bytes - self._vocab_bytes(n_words) - self._header_bytes(Chain([*steps, quantiser()]))
-        if self._bytes(2, n_words, n_bits) <= left:
+        if self._bytes(FLOAT16, n_words, n_bits) <= left:
             return Chain([*steps, SQ()])
+        if n_bits < 1:
+            return None
         left -= self._bytes(1, 0, n_bits) + shape.turned * self.v.dim**2 * ENTRY
         n_codes = min(8 * (left // n_words) // n_bits, self.v.dim)
-        if n_codes < 1 or n_bits < 1:
+        if n_codes < 1:
             return None
         return Chain([*steps, quantiser(n_codes, n_bits, random_state=self.random_state)])
 
@@ -138,7 +145,7 @@ class Planner:
                 Prune(n_ngrams=n_ngrams),
                 first,
                 self._quantiser(ngram_rate, n_bits, "ngrams"),
-                *([second] if ngram_rate <= 1 else []),
+                *([second] if ngram_rate < FLOAT16 else []),
                 *([Prune(n_words=n_words)] if n_words < len(self.v) else []),
                 Residual(),
                 self._quantiser(word_rate, bits_for(n_words), "words"),
@@ -146,7 +153,7 @@ class Planner:
         )
 
     def _quantiser(self, rate: float, n_bits: int, on: str) -> Step:
-        return SQ(on=on) if rate > 1 else PQ(self._n_codes(rate), n_bits, on=on, random_state=self.random_state)
+        return SQ(on=on) if rate == FLOAT16 else PQ(self._n_codes(rate), n_bits, on=on, random_state=self.random_state)
 
     @cached_property
     def n_ngrams(self) -> int:
@@ -160,7 +167,7 @@ class Planner:
 
     def _bytes(self, rate: float, n_rows: int, n_bits: int) -> int:
         """Bytes of `n_rows` rows and of what they share: codebooks, and what says where codes belong."""
-        if rate > 1:
+        if rate == FLOAT16:
             return 2 * self.v.dim * n_rows + 4 * self.v.dim
         n_codes = self._n_codes(rate)
         return n_rows * -(-n_codes * n_bits // 8) + 2**n_bits * self.v.dim * ENTRY + n_codes * 8
@@ -178,4 +185,4 @@ class Planner:
 
 def bits_for(n_rows: int) -> int:
     """Bits a code, so that the codebook is small beside the rows; 0 for fewer rows than any needs."""
-    return min(8, int(np.log2(max(n_rows, 1) / ROWS_AN_ENTRY))) if n_rows >= 2 * ROWS_AN_ENTRY else 0
+    return min(8, int(np.log2(max(n_rows, 1) / ROWS_AN_ENTRY))) if n_rows >= FEWEST else 0

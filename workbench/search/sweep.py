@@ -1,7 +1,7 @@
 """`sweep`: what each of several recipes saves and costs, in one table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -26,10 +26,10 @@ COLUMNS = {  # of the table: metric and split of the scorecard
 
 def sweep(
     v: Vectors,
-    recipes: Sequence[Step],
+    recipes: Iterable[Step],
     *,
     unseen: list[str] | None = None,
-    n_words: int = 2_000,
+    n_scored: int = 2_000,
     n_queries: int = 200,
     random_state: int = 0,
 ) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def sweep(
         Chains, or single steps.
     unseen : list of str, optional
         See `scorecard`.
-    n_words, n_queries : int
+    n_scored, n_queries : int
         Samples for closeness and overlap@10, as for a panel.
     random_state : int
 
@@ -53,18 +53,19 @@ def sweep(
     -------
     DataFrame
         A row for each recipe, in order: ``recipe`` (the step itself), ``bytes`` (of the file),
-        ``ratio``, ``known`` (mean cosine over the whole vocabulary), ``kept``, ``remapped``,
-        ``dropped`` and ``unseen`` (mean cosine of each split), ``overlap@10``, ``seconds`` (of
+        ``ratio``, ``kept``, ``remapped``, ``dropped`` and ``unseen`` (mean cosine of each split),
+        ``overlap@10``, ``known`` (mean cosine over the whole vocabulary), ``seconds`` (of
         building, less what was shared), and ``error``: why a recipe was refused, else empty.
     """
+    recipes = [recipes] if isinstance(recipes, Step) else list(recipes)
     for recipe in recipes:
         if not isinstance(recipe, Step):
-            raise TypeError(f"sweep takes recipes such as Chain([Prune(n_words=1000), PQ()]); {recipe!r} is none")
+            raise TypeError(f"sweep takes recipes such as Chain([Prune(n_scored=1000), PQ()]); {recipe!r} is none")
     builder = Builder(v.adjusted())
     rows: list[dict] = []
     try:
         for recipe in progress.bar(recipes, desc="sweep", unit="recipe"):
-            rows.append(attempt(builder, recipe, unseen, n_words, n_queries, random_state)[0])
+            rows.append(attempt(builder, recipe, unseen, n_scored, n_queries, random_state)[0])
     except KeyboardInterrupt:
         pass
     return table(rows)
@@ -72,22 +73,23 @@ def sweep(
 
 def table(rows: list[dict]) -> pd.DataFrame:
     """What `attempt` gave for each recipe, as `sweep` returns it."""
-    return pd.DataFrame(rows, columns=["recipe", "bytes", "ratio", "known", *list(COLUMNS)[2:], "seconds", "error"])
+    return pd.DataFrame(rows, columns=["recipe", *COLUMNS, "known", "seconds", "error"])
 
 
 def attempt(
-    builder: Builder, recipe: Step, unseen: list[str] | None, n_words: int, n_queries: int, random_state: int
+    builder: Builder, recipe: Step, unseen: list[str] | None, n_scored: int, n_queries: int, random_state: int
 ) -> tuple[dict, Vectors | None]:
     """Build and judge one recipe: its row of the table, and the model, or None where it was refused."""
     start = time.perf_counter()
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
-    except ValueError as error:
+    except (ValueError, TypeError, OSError) as error:
         return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
-    card = quick_card(builder.original, small, unseen, n_words, n_queries, random_state)
+    card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
     sizes = {split: len(index) for split, index in splits(builder.original.words, small).items()}
-    known = sum(n * found[split] for split, n in sizes.items() if n) / sum(sizes.values())
+    scored = {split: n for split, n in sizes.items() if n and not np.isnan(found[split])}
+    known = sum(n * found[split] for split, n in scored.items()) / sum(scored.values()) if scored else np.nan
     return {"recipe": recipe, **found, "known": known, "seconds": seconds, "error": ""}, small
