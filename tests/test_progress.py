@@ -1,6 +1,7 @@
 """Who hears of progress, and that hearing can stop the work."""
 
 import pytest
+from tqdm.notebook import tqdm_notebook
 
 import workbench as wb
 from workbench import progress
@@ -49,3 +50,9 @@ def test_a_builder_forgets_what_was_not_used_for_long(fasttext):
     for n in (300, 310, 320, 310):
         builder.build(wb.Chain([wb.Prune(n, 300), wb.SQ()]))
     assert [v.meta["recipe"][0]["n_words"] for v in builder._kept.values()] == [320, 310]
+
+
+def test_bars_can_be_switched_off_in_notebooks_too(monkeypatch):
+    monkeypatch.setattr("tqdm.auto.tqdm", tqdm_notebook)
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    assert progress.bar(range(3)).disable

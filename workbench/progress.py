@@ -1,5 +1,6 @@
 """Progress of long work: a tqdm bar, unless a listener wants to hear of it, as a panel does."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,7 +34,8 @@ def bar(items: Iterable | None = None, desc: str = "", total: float | None = Non
     if listener is None:
         from tqdm.auto import tqdm
 
-        return tqdm(items, desc=desc, total=total, **options)
+        quiet = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # which tqdm's bar for notebooks does not look at
+        return tqdm(items, desc=desc, total=total, disable=quiet, **options)
     return _Told(listener, items, desc, total)
 
 
