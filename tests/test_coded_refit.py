@@ -9,6 +9,7 @@ from test_compress import error_of
 import workbench as wb
 from workbench import kernels
 from workbench.compress.refit import WeightedMeans
+from workbench.evaluate.fidelity import cosines
 from workbench.storage import Coded
 from workbench.vocab import made_up_words
 
@@ -106,6 +107,22 @@ def test_int8_rows_are_refitted_within_their_range(builtin):
     dropped = [w for w in builtin.words if w not in coded]
     assert again.storage.ngrams.matrix.dtype == np.int8
     assert error_of(again, builtin, dropped) < error_of(plain, builtin, dropped) + 1e-3
+
+
+def test_the_prior_is_the_original_and_not_what_quantising_left(builtin):
+    far = wb.Chain([ROWS, wb.Refit(strength=0.01, n_unseen=0), wb.PQ(25, on="ngrams")]).fit_transform(builtin)
+    held = wb.Refit(strength=30, n_unseen=0).fit_transform(far, builtin)
+    rows = wb.Prune(3_000, 6_000).fit_transform(builtin).storage.ngrams.rows(slice(None))
+    away = [1 - cosines(rows, v.storage.ngrams.rows(slice(None))).mean() for v in (far, held)]
+    assert away[1] < 0.5 * away[0]
+
+
+def test_weight_of_kept_words_brings_their_ngrams_closer_to_them(builtin):
+    means = []
+    for weight in (0, 1):
+        v = wb.Chain([ROWS, wb.Refit(n_unseen=0, kept_weight=weight)]).fit_transform(builtin)
+        means.append(cosines(v.matrix(), v.ngram_means(v.words)[0]).mean())
+    assert 1 - means[1] < 0.9 * (1 - means[0])
 
 
 def test_axes_that_are_not_at_right_angles_are_refused(fasttext):

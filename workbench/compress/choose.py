@@ -13,7 +13,7 @@ N_NEIGHBOURS = 50  # that a word may be covered by; 100 raise the mean cosine by
 ROUNDS, ITERATIONS = 3, 4  # of k-means; between rounds it can be stopped
 
 
-def nearest_rows(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest row for each word by cosine; exact, in blocks.
 
     Parameters

@@ -13,7 +13,7 @@ from ..subwords import Subwords
 from ..vectors import Vectors, check_finite, unit
 from ..vocab import Vocab
 from .base import Step, check_int
-from .choose import centroids, covering, nearest_rows
+from .choose import centroids, covering, nearest_kept
 from .corpus import word_counts
 
 
@@ -158,13 +158,13 @@ class Prune(Step):
         if self.choose == "kmeans" and self.n_words is not None and self.n_words < len(v):
             self.words_, self.remapped_ = nobody, np.arange(len(v))
             self.centroids_ = centroids(unit(v.matrix()), self.n_words, self.random_state)
-            self.borrowed_, _ = nearest_rows(v, self.centroids_)
+            self.borrowed_, _ = nearest_kept(v, self.centroids_)
             self.scales_ = as_scales(v.norms)
             return
         self.words_ = self._choose_words(v, corpus)
         if self.remap and len(self.words_) < len(v):
             kept = v.take(self.words_)
-            nearest, cosines = nearest_rows(v, kept.matrix())
+            nearest, cosines = nearest_kept(v, kept.matrix())
             cosines[self.words_] = -np.inf  # they have their own
             self.remapped_ = np.flatnonzero(cosines >= self.threshold)
             self.borrowed_ = nearest[self.remapped_]
