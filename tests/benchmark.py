@@ -67,8 +67,7 @@ def main() -> None:
     parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
-        name, arguments = args.job
-        sys.stdout.write("\n" + json.dumps(JOBS[name](**json.loads(arguments))))
+        answer(args.job, JOBS)
         return
     start = time.perf_counter()
     peers = ("faiss-cpu", "compress-fasttext", "gensim", "numba", "numpy", "scipy")
@@ -109,6 +108,12 @@ def run_job(name: str, threads: int = THREADS, script: str = __file__, **argumen
     command = [sys.executable, script, "--job", name, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(threads), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def answer(job: tuple[str, str], jobs: dict[str, Callable[..., Any]]) -> None:
+    """Do one of the `jobs` of a script, by name and JSON arguments, as `run_job` asks for it."""
+    name, arguments = job
+    sys.stdout.write("\n" + json.dumps(jobs[name](**json.loads(arguments))))
 
 
 def take_turns(calls: dict[str, Callable[[], Any]], turn: int) -> tuple[dict[str, float], dict[str, Any]]:

@@ -8,15 +8,13 @@ its own, from the model's file, and judged on the same words. The output is Mark
 """
 
 import argparse
-import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmark import MODEL_FILE, is_there, peak_mb, print_table, run_job, unseen_words
+from benchmark import MODEL_FILE, answer, is_there, peak_mb, print_table, run_job, unseen_words
 
 FRACTIONS = (10, 20, 50, 100)  # of the float32 size
 SEED = 0
@@ -61,8 +59,7 @@ def main() -> None:
     parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
-        name, arguments = args.job
-        sys.stdout.write("\n" + json.dumps(JOBS[name](**json.loads(arguments))))
+        answer(args.job, JOBS)
     elif is_there("D", args.model, "--model") and is_there("D", args.text, "--text"):
         for fraction in args.fractions:
             one_fraction(fraction, args.model, args.text, args.pairs)

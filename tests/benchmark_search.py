@@ -22,6 +22,7 @@ from benchmark import (
     MODEL_FILE,
     N_LOOKUPS,
     SIDES,
+    answer,
     by_side,
     compared,
     environment,
@@ -60,8 +61,7 @@ def main() -> None:
     parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
-        name, arguments = args.job
-        sys.stdout.write("\n" + json.dumps(JOBS[name](**json.loads(arguments))))
+        answer(args.job, JOBS)
         return
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: str(Path(folder, MODEL_FILE[side])) for side in SIDES}

@@ -9,6 +9,7 @@ import workbench as wb
 from workbench import search
 from workbench.artefact import file_bytes
 from workbench.search import budget as module
+from workbench.search import plan
 from workbench.search.budget import parse_bytes
 from workbench.search.plan import RATES, Planner, Shape
 
@@ -187,3 +188,17 @@ def test_few_words_are_saved_as_they_are_or_refused(builtin):
 def test_a_compressed_model_that_fits_is_left_alone(plain):
     small = wb.SQ("int8").fit_transform(plain)
     assert wb.fit_budget(small, "20kB", n_scored=50, n_queries=0).recipe == wb.Chain([])
+
+
+def test_a_file_that_came_out_too_large_is_made_smaller_and_never_chosen(builtin, monkeypatch):
+    monkeypatch.setattr(plan, "ENTRY", 0)  # codebooks are forgotten, which every plan then overshoots by
+    found = wb.fit_budget(builtin, 700_000, n_trials=2, n_scored=100, n_queries=0)
+    assert found.frontier["bytes"].max() > 700_000
+    assert file_bytes(found.vectors) <= 700_000
+
+
+def test_what_was_found_shows_recipe_vectors_and_frontier(found):
+    page = found._repr_html_()
+    assert "Residual()" in page
+    assert "<caption>Vectors</caption>" in page
+    assert page.count("<tr") > len(found.frontier)

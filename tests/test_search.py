@@ -60,7 +60,7 @@ def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
 
 
 def test_what_is_no_recipe_is_refused_before_any_work(fasttext):
-    with pytest.raises(TypeError, match="'PQ' is none"):
+    with pytest.raises(TypeError, match=r"Prune\(n_words=1000\).*'PQ' is none"):
         wb.sweep(fasttext, [wb.SQ(), "PQ"])
 
 

@@ -274,9 +274,8 @@ def bucket_shares(subwords: Subwords, words: Sequence[str]) -> tuple[np.ndarray,
     A word of ``k`` n-grams adds ``1 / k`` to each.
     """
     shares = dense_shares(subwords, words, np.ones(len(words)))
-    if subwords.bucket_to_row is not None:
-        shares[subwords.bucket_to_row < 0] = 0
     used = np.flatnonzero(shares)
+    used = used[subwords.rows_of(used) >= 0]
     return used, shares[used]
 
 

@@ -64,8 +64,7 @@ def bucket_users(v: Vectors, reference: Vectors) -> np.ndarray:
     word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     pairs = np.unique(word * subwords.n_buckets + values)  # a word that uses a bucket twice is one user
     users = np.bincount(pairs % subwords.n_buckets, minlength=subwords.n_buckets)
-    if subwords.bucket_to_row is not None:
-        users[subwords.bucket_to_row < 0] = 0
+    users[subwords.rows_of(np.arange(subwords.n_buckets)) < 0] = 0
     return users
 
 

@@ -23,8 +23,7 @@ def float32_bytes(v: Vectors) -> int:
         return artefact.file_bytes(v.with_storage(_no_numbers(len(v.storage.words), v.dim)))
     _, used = subwords.buckets(v.words)
     used = np.unique(used)
-    if subwords.bucket_to_row is not None:
-        used = used[subwords.bucket_to_row[used] >= 0]
+    used = used[subwords.rows_of(used) >= 0]
     storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))
     return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))
 

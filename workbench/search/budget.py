@@ -71,7 +71,7 @@ def fit_budget(
     v : Vectors
     budget : int or str
         Bytes of the saved file, words included: ``20_000_000``, ``"20MB"``, ``"500 kB"``, ``"1 GiB"``. A
-        model that fits as it is stays so, in float32.
+        model that fits as it is stays so.
     goal : {"fidelity", "overlap"}
         What to maximise: the mean cosine to the original, over the whole vocabulary and over
         unseen words alike; or overlap@10 over the whole vocabulary.
@@ -91,6 +91,11 @@ def fit_budget(
     ------
     ValueError
         If the budget is no size, or too small for any recipe.
+
+    Notes
+    -----
+    Of n-grams only those count that the vocabulary uses: on a model of few words, unseen ones
+    stay poor whatever the budget.
     """
     n_bytes = parse_bytes(budget)
     if not isinstance(v, Vectors):

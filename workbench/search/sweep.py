@@ -41,8 +41,8 @@ def sweep(
     Parameters
     ----------
     v : Vectors
-    recipes : sequence of Step
-        Chains, or single steps.
+    recipes : iterable of Step
+        Chains, or single steps; or one of them alone.
     unseen : list of str, optional
         See `scorecard`.
     n_scored, n_queries : int
@@ -60,7 +60,7 @@ def sweep(
     recipes = [recipes] if isinstance(recipes, Step) else list(recipes)
     for recipe in recipes:
         if not isinstance(recipe, Step):
-            raise TypeError(f"sweep takes recipes such as Chain([Prune(n_scored=1000), PQ()]); {recipe!r} is none")
+            raise TypeError(f"sweep takes recipes such as Chain([Prune(n_words=1000), PQ()]); {recipe!r} is none")
     builder = Builder(v.adjusted())
     rows: list[dict] = []
     try:
