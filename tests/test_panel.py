@@ -17,10 +17,10 @@ import workbench as wb
 from workbench.compress.builder import Builder
 from workbench.views import CompressionPanel, mapper
 from workbench.views import page as paper
-from workbench.views import panel as module
 from workbench.views import session as session_module
-from workbench.views.controls import Dial, FilePicker, round_values
-from workbench.views.panel import main_recipe, run_by_a_person
+from workbench.views.live import panel as module
+from workbench.views.live.controls import Dial, FilePicker, round_values
+from workbench.views.live.panel import main_recipe, run_by_a_person
 from workbench.views.session import State
 
 FIRST = {"n_words": 300, "n_ngrams": 300, "n_subvectors": 6}

@@ -8,7 +8,7 @@ __all__ = ["CompressionPanel", "map_figure", "neighbours_figure", "pca_maps", "s
 
 def __getattr__(name: str):
     if name == "CompressionPanel":  # its widgets take a while to import, and the map's process needs none
-        from .panel import CompressionPanel
+        from .live.panel import CompressionPanel
 
         return CompressionPanel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

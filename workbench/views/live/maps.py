@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .figures import RED, STATUS
-from .maps import KINDS, colour_limits, kinds
+from ..figures import RED, STATUS
+from ..maps import KINDS, colour_limits, kinds
 
 SIDES = ("before", "after")
 NAMES = dict(zip(SIDES, ("original", "compressed"), strict=True))

@@ -12,11 +12,11 @@ from uuid import uuid4
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from ..compress import PQ, Chain, Prune, Refit
-from ..vectors import Vectors
+from ...compress import PQ, Chain, Prune, Refit
+from ...vectors import Vectors
+from ..page import STYLE, neighbours_html, numbers_html, page, recipe_code, title
+from ..session import ABOUT, Model, Session, State, in_words
 from .controls import CopyButton, Dial, FilePicker
-from .page import STYLE, neighbours_html, numbers_html, page, recipe_code, title
-from .session import ABOUT, Model, Session, State, in_words
 
 MOST_WORDS = 4  # compared side by side
 FEWEST_WORDS = 1_000  # that a small model keeps at first; codebooks would outweigh fewer
@@ -270,7 +270,7 @@ class CompressionPanel:
 
     def _show_maps(self, s: State) -> None:
         if self.maps is None:
-            from .live_maps import LiveMaps
+            from .maps import LiveMaps
 
             self.maps = LiveMaps(self._clicked)
             self.map_box.children = [self.maps.widget]
