@@ -15,7 +15,7 @@ from ..compress import Chain
 from ..compress.builder import Builder
 from ..vectors import Vectors
 from .plan import Planner, Shape
-from .sweep import attempt, table
+from .sweep import attempt, best_of_their_size, table
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 GOALS = ("fidelity", "overlap")
@@ -56,6 +56,7 @@ def fit_budget(
     unseen: list[str] | None = None,
     n_scored: int = 2_000,
     n_queries: int = 200,
+    callback: Callable[[dict], None] | None = None,
     random_state: int = 0,
 ) -> Fitted:
     """Find the best recipe whose file stays within a number of bytes.
@@ -84,6 +85,8 @@ def fit_budget(
         See `scorecard`.
     n_scored, n_queries : int
         Words and queries in the samples that a recipe is judged by.
+    callback : callable, optional
+        Called after every trial with its row of the frontier.
     random_state : int
         Seed of the samples, and of every step.
 
@@ -113,7 +116,7 @@ def fit_budget(
     build_and_judge = partial(
         attempt, Builder(v), unseen=unseen, n_scored=n_scored, n_queries=n_queries, random_state=random_state
     )
-    search = _Search(Planner(v, min_words, random_state), goal, build_and_judge)
+    search = _Search(Planner(v, min_words, random_state), goal, build_and_judge, callback)
     try:
         search.climb(n_bytes, n_trials)
         for share in BELOW:
@@ -137,8 +140,15 @@ def parse_bytes(budget: int | str) -> int:
 class _Search:
     """What was tried so far, and the best of it."""
 
-    def __init__(self, planner: Planner, goal: str, attempt: Callable[..., tuple[dict, Vectors | None]]):
+    def __init__(
+        self,
+        planner: Planner,
+        goal: str,
+        attempt: Callable[..., tuple[dict, Vectors | None]],
+        callback: Callable[[dict], None] | None,
+    ):
         self.planner, self.goal, self.attempt = planner, goal, attempt
+        self.callback = callback or (lambda row: None)
         self.rows: list[dict] = []
         self.best: Vectors | None = None
         self.best_row: dict = {"score": -np.inf}
@@ -189,6 +199,7 @@ class _Search:
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
+        self.callback(row)
         if small is None:
             return 0
         if row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
@@ -220,5 +231,4 @@ class _Search:
         """Everything tried, smallest first."""
         tried = table(self.rows).assign(score=[row["score"] for row in self.rows])
         tried = tried.sort_values("bytes", kind="stable", ignore_index=True)
-        before = tried["score"].cummax().shift(fill_value=-np.inf)
-        return tried.assign(best_of_its_size=tried["score"] > before)
+        return tried.assign(best_of_its_size=best_of_their_size(tried, "score"))

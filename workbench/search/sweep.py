@@ -87,9 +87,21 @@ def attempt(
         return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
+    return {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": ""}, small
+
+
+def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
+    """What a scorecard says, as columns of `table`; ``known`` is the mean over the vocabulary's splits by their size."""
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
-    sizes = {split: len(index) for split, index in splits(builder.original.words, small).items()}
+    sizes = {split: len(index) for split, index in splits(original.words, small).items()}
     scored = {split: n for split, n in sizes.items() if n and not np.isnan(found[split])}
     known = sum(n * found[split] for split, n in scored.items()) / sum(scored.values()) if scored else np.nan
-    return {"recipe": recipe, **found, "known": known, "seconds": seconds, "error": ""}, small
+    return {**found, "known": known}
+
+
+def best_of_their_size(tried: pd.DataFrame, column: str) -> pd.Series:
+    """Which rows of a table of recipes nothing that is as small scores as well as: the frontier."""
+    order = tried.sort_values(["bytes", column], ascending=[True, False], kind="stable")
+    before = order[column].cummax().shift(fill_value=-np.inf)
+    return (order[column] > before).reindex(tried.index)
