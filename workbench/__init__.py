@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import views
     from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json
+    from .evaluate.carriers import ngram_carriers
+    from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
     from .formats import load
@@ -42,6 +44,8 @@ _HOMES = {
     "from_json": "compress",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
+    "ngram_carriers": "evaluate.carriers",
+    "word_damage": "evaluate.damage",
     "record": "reports",
     "sweep": "search.sweep",
     "fit_budget": "search.budget",
@@ -64,10 +68,12 @@ __all__ = [
     "from_json",
     "load",
     "neighbour_changes",
+    "ngram_carriers",
     "record",
     "scorecard",
     "sweep",
     "views",
+    "word_damage",
 ]
 
 

@@ -1,0 +1,483 @@
+"""What was damaged, which n-grams carry a word, and how both are shown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import made_fasttext, made_plain, made_words
+
+import workbench as wb
+from workbench.evaluate.carriers import ngram_texts, shares
+from workbench.evaluate.damage import code_damage, damage_groups, word_codes, word_shapes
+from workbench.storage import Coded, Dense, Stacked
+from workbench.subwords import Subwords
+from workbench.views.carriers import carriers_html
+from workbench.views.damage import damage_figure, damage_html, summary
+from workbench.vocab import Vocab
+
+FAST = made_fasttext()
+PLAIN = made_plain()
+SMALL = {  # a small model beside its original, one for each kind of word rows
+    "dense": (FAST, wb.Prune(300, 300)),
+    "float16": (FAST, wb.Chain([wb.Prune(300, 300), wb.SQ()])),
+    "product codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4)])),
+    "product codes and lengths": (FAST, wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4, norms=True)])),
+    "turned product codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.OPQ(3, n_bits=4, n_iter=3, n_rotations=2)])),
+    "residual codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.RQ(2, n_bits=4, n_iter=3)])),
+    "what n-grams leave over": (
+        FAST,
+        wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4, on="ngrams"), wb.Residual(), wb.PQ(4, n_bits=4, on="words")]),
+    ),
+    "remapped": (FAST, wb.Prune(300, 300, remap="nearest", threshold=0.5)),
+    "folded": (FAST, wb.Rehash(700)),
+    "no n-grams": (PLAIN, wb.Prune(300)),
+    "no n-grams, codes": (PLAIN, wb.PQ(4, n_bits=4)),
+}
+CODED = {
+    "product codes",
+    "product codes and lengths",
+    "turned product codes",
+    "residual codes",
+    "what n-grams leave over",
+    "no n-grams, codes",
+}
+
+
+@pytest.fixture(params=SMALL, scope="module")
+def pair(request):
+    original, recipe = SMALL[request.param]
+    return request.param, original, recipe.fit_transform(original)
+
+
+@pytest.fixture(scope="module")
+def large():
+    """3,000 words whose dimensions of noise grow with their rank, some of them numbers, against the clean ones."""
+    rng = np.random.default_rng(3)
+    words = [f"{word}7" if i % 10 == 4 else word for i, word in enumerate(made_words(3_000))]
+    clean = rng.normal(size=(3_000, 16)).astype(np.float32)
+    noise = rng.normal(size=clean.shape) * np.linspace(0.1, 1.5, 3_000)[:, None]
+    counts = 1_000_000 // np.arange(1, 3_001)
+    return wb.Vectors.from_arrays(words, clean, counts), wb.Vectors.from_arrays(words, clean + noise, counts)
+
+
+def of(groups: pd.DataFrame, by: str) -> pd.DataFrame:
+    return groups[groups["by"] == by].set_index("group")
+
+
+# -- words --------------------------------------------------------------------------------
+
+
+def test_every_word_is_scored_whatever_its_rows_are_stored_as(pair):
+    name, original, small = pair
+    damage = wb.word_damage(original, small)
+    assert damage.attrs["how"] == "exact"
+    assert sorted(damage.index) == list(range(len(original)))
+    assert (damage["represents"] == 1).all()
+    vectors = small.get_vectors([original.words[i] for i in damage.index], missing="nan")
+    assert (damage["has_vector"] == ~np.isnan(vectors[:, 0])).all()
+    assert (damage.loc[~damage["has_vector"], "cosine"] == 0).all()
+    assert damage["worry"].sum() == pytest.approx(float(name != "folded"))  # which leaves known words as they are
+    is_kept = damage["split"] == "kept"
+    assert (damage.loc[is_kept, "word"].isin(small.words)).all()
+    assert (damage["split"] == "dropped").sum() == len(set(original.words) - set(small.words))
+
+
+def test_groups_agree_with_fidelity_and_each_grouping_parts_all_words(pair):
+    _, original, small = pair
+    damage = wb.word_damage(original, small)
+    groups = damage_groups(damage, min_words=1)
+    for by in ("frequency", "shape", "fate"):
+        parts = of(groups, by)
+        assert parts["n"].sum() == len(original)
+        assert parts["share_of_vocabulary"].sum() == pytest.approx(1)
+        assert parts["worry"].sum() == pytest.approx(damage["worry"].sum())
+        assert (parts["mean"] * parts["share_of_vocabulary"]).sum() == pytest.approx(damage["cosine"].mean())
+    assert groups["low"].isna().all()  # nothing was sampled, so nothing is unsure
+    card = wb.scorecard(original, small, parts=("fidelity",))
+    told = card[(card["metric"] == "fidelity") & (card["split"] != "unseen")].set_index("split")["value"]
+    pd.testing.assert_series_equal(
+        of(groups, "fate")["mean"].sort_index(), told.sort_index(), check_names=False, check_dtype=False, atol=1e-6
+    )
+
+
+def test_ranks_go_by_count_and_worry_is_count_times_what_is_lost(fasttext):
+    small = wb.Prune(300, 300).fit_transform(fasttext)
+    damage = wb.word_damage(fasttext, small)
+    assert damage["rank"].tolist() == list(range(1, 701))
+    assert damage["count"].is_monotonic_decreasing
+    lost = damage["count"].to_numpy(float) * (1 - damage["cosine"].clip(upper=1 - 1e-12))
+    lost[damage["cosine"] > 1 - 1e-6] = 0
+    np.testing.assert_allclose(damage["worry"], lost / lost.sum(), atol=1e-9)
+    assert damage.groupby("band", observed=True)["rank"].agg(["min", "max"]).to_numpy().tolist() == [
+        [1, 100],
+        [101, 700],
+    ]
+    assert list(damage["band"].cat.categories) == ["1 to 100", "101 to 700"]
+
+
+def test_without_counts_places_stand_for_ranks_and_weights_say_so(plain):
+    bare = wb.Vectors.from_arrays(plain.words, plain.matrix())
+    damage = wb.word_damage(bare, bare.head(350))
+    assert damage["count"].isna().all()
+    assert damage.index.tolist() == list(range(700))
+    assert "Zipf" in damage.attrs["weights"]
+    assert "Zipf" in damage_html(damage, damage_groups(damage), code_damage(bare, bare.head(350), damage))
+    lost = damage["worry"] * damage["rank"]
+    np.testing.assert_allclose(lost[damage["split"] == "dropped"], lost.max())
+
+
+def test_a_model_compared_with_itself_is_not_damaged(fasttext):
+    damage = wb.word_damage(fasttext, fasttext)
+    assert (damage["worry"] == 0).all()
+    assert summary(damage_groups(damage)).startswith("Nothing was damaged")
+
+
+def test_words_without_a_direction_before_are_left_out(plain):
+    matrix = plain.matrix()
+    matrix[::10] = 0
+    v = wb.Vectors.from_arrays(plain.words, matrix, plain.vocab.counts)
+    damage = wb.word_damage(v, v)
+    assert len(damage) == 630
+    assert damage["cosine"].to_numpy() == pytest.approx(1)
+    nothing = wb.Vectors.from_arrays(["a", "b"], np.zeros((2, 3)))
+    damage = wb.word_damage(nothing, nothing)
+    assert damage.empty
+    groups = damage_groups(damage)
+    assert "Too few words" in damage_html(damage, groups, code_damage(nothing, nothing, damage))
+
+
+def test_what_cannot_be_compared_is_refused(fasttext, plain):
+    with pytest.raises(TypeError, match="small must be Vectors"):
+        wb.word_damage(fasttext, "small.safetensors")
+    with pytest.raises(ValueError, match="12 dimensions, the other 3"):
+        wb.word_damage(plain, wb.Vectors.from_arrays(["a"], np.ones((1, 3))))
+    with pytest.raises(ValueError, match="n_words >= 1, got 0"):
+        wb.word_damage(plain, plain, n_words=0)
+    broken = plain.matrix()
+    broken[5, 2] = np.nan
+    broken = wb.Vectors(plain.vocab, Dense(broken))
+    with pytest.raises(ValueError, match=f"word {plain.words[5]!r}.*holds NaN"):
+        wb.word_damage(broken, plain)
+
+
+# -- samples ------------------------------------------------------------------------------
+
+
+def test_a_sample_has_the_frequent_words_and_stands_for_the_whole_vocabulary(large):
+    damage = wb.word_damage(*large, n_words=600, random_state=2)
+    assert len(damage) == 600
+    assert damage.attrs["how"] == "sampled, seed 2"
+    assert damage.attrs["n_total"] == 3_000
+    assert damage["represents"].sum() == pytest.approx(3_000)
+    assert (damage["represents"].iloc[:200] == 1).all()
+    assert damage["rank"].iloc[:200].tolist() == list(range(1, 201))
+    assert damage["rank"].is_monotonic_increasing
+    assert not damage.index.duplicated().any()
+    assert (damage["worry"] * damage["represents"]).sum() == pytest.approx(1)
+    assert damage_groups(damage)["worry"].iloc[0] == pytest.approx(1)
+    pd.testing.assert_frame_equal(damage, wb.word_damage(*large, n_words=600, random_state=2))
+    assert set(damage.index) != set(wb.word_damage(*large, n_words=600, random_state=3).index)
+
+
+def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
+    """Noise grows with rank here, so that a mean over the sample as it is would be far too good."""
+    exact = damage_groups(wb.word_damage(*large)).set_index(["by", "group"])
+    inside, off_unweighted = [], []
+    for seed in range(30):
+        damage = wb.word_damage(*large, n_words=600, random_state=seed)
+        sampled = damage_groups(damage).set_index(["by", "group"])
+        both = sampled.join(exact, rsuffix="_exact")
+        assert both.loc[("frequency", "1 to 100"), "mean"] == both.loc[("frequency", "1 to 100"), "mean_exact"]
+        assert np.isnan(both.loc[("frequency", "1 to 100"), "low"])  # all of them were scored
+        drawn = both[both["low"].notna()]
+        inside += ((drawn["low"] <= drawn["mean_exact"]) & (drawn["mean_exact"] <= drawn["high"])).tolist()
+        off_unweighted.append(abs(damage["cosine"].mean() - exact["mean"].iloc[0]))
+        np.testing.assert_allclose(both["share_of_vocabulary"], both["share_of_vocabulary_exact"], atol=0.06)
+    assert min(off_unweighted) > 0.03
+    assert 0.9 < np.mean(inside) < 0.995
+
+
+def test_shapes_do_not_depend_on_how_many_words_are_scored(large):
+    original, small = large
+    exact, some = wb.word_damage(original, small), wb.word_damage(original, small, n_words=100)
+    assert (exact.loc[some.index, "shape"].astype(str) == some["shape"].astype(str)).all()
+
+
+# -- shapes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    {
+        "number": ["1812", "т-34", "x86", "٣"],
+        "mixed scripts": ["зa", "нe"],  # Latin a and e
+        "other script": ["house", "de", "rock-n-roll"],
+        "punctuation": ["-", "...", "</s>", "", "\udcff"],
+        "joined": ["что-то", "об'єкт", "обʼєкт", "и_о", "т.е."],
+        "long": ["достопримечательности"],
+        "short": ["и", "дом"],
+        "plain": ["дерево", "стол"],
+    }.items(),
+)
+def test_shapes_are_told_by_characters(shape, words):
+    vocabulary = [*["дерево", "стол", "берег"] * 30, *["house"] * 5]
+    assert word_shapes(words, vocabulary) == [shape] * len(words)
+
+
+def test_the_usual_script_is_that_of_the_vocabulary():
+    assert word_shapes(["house", "tree", "wood", "дерево"])[-1] == "other script"
+    assert word_shapes(["日本語", "ひらがな", "食べる", "コーヒー"]) == ["short", "plain", "short", "plain"]
+    assert word_shapes(["हिन्दी", "हिन्दी"]) == ["plain", "plain"]  # vowel signs belong to letters
+    assert word_shapes(["1", "2"]) == ["number", "number"]
+
+
+def test_long_words_are_long_for_their_language():
+    many = ["мировоззрение"] * 50
+    assert word_shapes(many[:1], many) == ["plain"]
+    assert word_shapes(["мировоззрение"], ["дом", "стена", "берег"] * 30) == ["long"]
+
+
+# -- planted damage -----------------------------------------------------------------------
+
+
+def test_wrecked_numbers_are_the_worst_group(large):
+    original, _ = large
+    matrix = original.matrix()
+    wrecked = [i for i, word in enumerate(original.words) if word.endswith("7")]
+    matrix[wrecked] = np.random.default_rng(0).normal(size=(len(wrecked), 16))
+    small = wb.Vectors.from_arrays(original.words, matrix, original.vocab.counts)
+    damage = wb.word_damage(original, small, n_words=900)
+    groups = damage_groups(damage)
+    shapes = of(groups, "shape")
+    assert shapes["mean"].idxmin() == "number"
+    assert shapes.loc["number", "worry"] == pytest.approx(1)
+    assert set(shapes.loc["number", "worst"]) <= {original.words[i] for i in wrecked}
+    assert "Worst off are words with a digit" in summary(groups)
+    assert f"{shapes.loc['number', 'mean']:.3f}" in summary(groups)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_wrecked_codebook_entry_is_the_worst_code(residual):
+    v = made_plain(2_000)
+    small = (wb.RQ(2, n_bits=4, n_iter=5) if residual else wb.PQ(4, n_bits=4)).fit_transform(v)
+    codes, coded = word_codes(small, v.words)
+    np.testing.assert_array_equal(codes, coded.codes)
+    level, code = 1, int(np.bincount(codes[:, 1]).argmax())
+    books = coded.codebooks.copy()
+    width = books.shape[1] // len(coded.spans)
+    books[code, level * width : (level + 1) * width] += 30
+    broken = small.with_storage(Coded(coded.packed, books, coded.spans, v.dim, coded.n_bits))
+    damage = wb.word_damage(v, broken)
+    table = code_damage(v, broken, damage)
+    assert (table["level"].iloc[0], table["code"].iloc[0]) == (level, code)
+    assert table["group"].iloc[0] == f"{'level' if residual else 'subvector'} 2, code {code}"
+    harmed = {word for word, of_word in zip(v.words, codes, strict=True) if of_word[level] == code}
+    assert table["n"].iloc[0] == len(harmed)
+    assert set(table["worst"].iloc[0]) <= harmed
+    assert table["p"].iloc[0] < 1e-6
+    assert table["mean"].is_monotonic_increasing
+    html = damage_html(damage, damage_groups(damage), table)
+    assert table["group"].iloc[0] in html
+    assert "more than chance" in html
+
+
+def test_codes_that_have_nothing_to_do_with_it_are_no_surprise():
+    """Bonferroni's promise: among 20 sets of codes drawn by chance, about one says otherwise."""
+    rng = np.random.default_rng(0)
+    v, noisy = (made_plain(2_000, seed=0) for _ in range(2))
+    alarms = 0
+    for _ in range(20):
+        noisy = v.matrix() + rng.normal(size=(2_000, 12)).astype(np.float32)
+        damage = wb.word_damage(v, wb.Vectors.from_arrays(v.words, noisy))
+        codes = rng.integers(16, size=(2_000, 8), dtype=np.uint8)
+        spans = np.array([(j, j + 1) for j in range(8)] + [], np.int32)
+        coded = wb.Vectors(v.vocab, Coded.of(codes, np.zeros((16, 8), np.float32), spans, 12, 4))
+        alarms += bool((code_damage(v, coded, damage)["p"] < 0.05).any())
+    assert alarms <= 4
+
+
+def test_codes_are_found_below_rotations_and_lengths_and_only_where_there_are_any(pair):
+    name, original, small = pair
+    found = word_codes(small, [*original.words, "nowhere"])
+    assert (found is not None) == (name in CODED)
+    damage = wb.word_damage(original, small)
+    table = code_damage(original, small, damage)
+    assert table.empty == (name not in CODED)
+    assert ("Codes whose" in damage_html(damage, damage_groups(damage), table)) == (name in CODED)
+    if found is None:
+        return
+    codes, coded = found
+    known = np.array([word in small for word in original.words])
+    assert (codes[-1] == -1).all()
+    assert (codes[:-1][~known] == -1).all()
+    places = small.vocab.rows(np.array([small.key_to_index[w] for w in original.words if w in small]))
+    np.testing.assert_array_equal(codes[:-1][known], coded.codes[places])
+    assert (table["n"] >= 20).all()
+
+
+# -- n-grams ------------------------------------------------------------------------------
+
+
+def hashed(text: str) -> int:
+    """FNV-1a as fastText has it, written out for one n-gram."""
+    value = 2166136261
+    for byte in text.encode():
+        value = ((value ^ (byte | 0xFFFFFF00 if byte > 127 else byte)) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+@pytest.mark.parametrize("lengths", [(3, 6), (1, 2), (5, 9)])
+@pytest.mark.parametrize("word", ["banana", "же", "a", "", "日本語", "</s>", "na\udcffna"])
+def test_the_texts_of_ngrams_are_in_the_order_of_their_buckets(word, lengths):
+    subwords = Subwords(*lengths, 1_000_003)
+    texts, buckets = ngram_texts(word, subwords), subwords.buckets([word])[1]
+    assert len(texts) == len(buckets)
+    if "\udcff" not in word:  # which cannot be told from its replacement afterwards
+        assert [hashed(text) % 1_000_003 for text in texts] == buckets.tolist()
+
+
+def test_shares_add_up_to_one_and_pruned_ngrams_say_so(pair):
+    name, original, small = pair
+    if original.vocab.subwords is None:
+        with pytest.raises(ValueError, match="original model has no n-grams"):
+            wb.ngram_carriers(original, small, original.words[0])
+        return
+    for word in (original.words[0], small.words[3], "bakelite", "bananana"):
+        carriers = wb.ngram_carriers(original, small, word)
+        assert carriers["share_before"].sum() == pytest.approx(1)
+        pruned = carriers["status"] == "pruned"
+        assert (pruned == carriers["share_after"].isna()).all()
+        assert (pruned == carriers["cosine"].isna()).all()
+        assert carriers.attrs["ngrams_left"] == f"{(~pruned).sum()} of {len(carriers)}"
+        if not pruned.all():
+            assert carriers["share_after"].sum() == pytest.approx(1)
+        assert carriers.attrs["cosine"] == pytest.approx(
+            float(wb.word_damage(original, small)["cosine"][original.key_to_index[word]])
+            if word in original
+            else float(np.dot(*[v[word] / np.linalg.norm(v[word]) for v in (original, small)])),
+            abs=1e-5,
+        )
+        assert carriers.attrs["known_after"] == (word in small)
+    assert name == "folded" or pruned.any()  # made-up words have n-grams that no word uses
+
+
+def test_repeated_ngrams_and_collisions_count_each_time():
+    v = made_fasttext(n_buckets=7)
+    carriers = wb.ngram_carriers(v, v, "bananana")
+    assert (carriers["ngram"] == "ana").sum() == 3
+    assert carriers.groupby("ngram")["share_before"].nunique().max() == 1
+    assert carriers["share_before"].nunique() <= 7 < len(carriers)
+    assert carriers["share_before"].sum() == pytest.approx(1)
+    assert carriers["cosine"].to_numpy() == pytest.approx(1)
+
+
+def test_a_share_is_what_a_row_brings_along_the_mean():
+    rows = np.array([[2, 0], [1, 1], [-1, 0], [np.nan, np.nan]], np.float32)  # the mean is (2/3, 1/3)
+    np.testing.assert_allclose(shares(rows), [0.8, 0.6, -0.4, np.nan])
+    assert np.isnan(shares(np.array([[1, 0], [-1, 0]], np.float32))).all()  # no mean, no shares
+
+
+def test_what_a_vector_is_made_of_is_said():
+    pruned = wb.Prune(300, 300).fit_transform(FAST)
+    gone = next(word for word in FAST.words if word not in pruned)
+    made = {word: wb.ngram_carriers(FAST, pruned, word).attrs for word in (pruned.words[0], gone, "bakelite")}
+    assert [a["made_of_before"] for a in made.values()] == ["own row and n-grams", "own row and n-grams", "n-grams"]
+    assert [a["made_of_after"] for a in made.values()] == ["own row", "n-grams", "n-grams"]
+    remapped = wb.Prune(300, 300, remap="nearest").fit_transform(FAST)
+    assert wb.ngram_carriers(FAST, remapped, gone).attrs["made_of_after"] == "row of another word"
+    assert "knows this word by a row" in carriers_html(wb.ngram_carriers(FAST, pruned, pruned.words[0]))
+    assert "knows this word by a row" not in carriers_html(wb.ngram_carriers(FAST, pruned, gone))
+
+
+def test_words_that_one_model_or_none_can_embed():
+    few = wb.Prune(n_words=5, n_ngrams=1).fit_transform(FAST)
+    lost = wb.ngram_carriers(FAST, few, "xyxyx")
+    assert (lost["status"] == "pruned").all()
+    assert lost.attrs["cosine"] == 0
+    assert lost.attrs["made_of_after"] == "nothing"
+    back = wb.ngram_carriers(few, FAST, "xyxyx")
+    assert (back["status"] == "not there before").all()
+    assert back["share_before"].isna().all()
+    assert back["share_after"].sum() == pytest.approx(1)
+    with pytest.raises(KeyError, match="xyxyx"):
+        wb.ngram_carriers(few, few, "xyxyx")
+
+
+def test_what_has_no_common_ngrams_is_refused():
+    with pytest.raises(ValueError, match="small model has no n-grams"):
+        wb.ngram_carriers(FAST, wb.Vectors.from_arrays(["a"], np.ones((1, 12))), "a")
+    other = Vocab(FAST.words, subwords=Subwords(2, 3, 3_000))
+    with pytest.raises(ValueError, match=r"same lengths in both models.*\(3, 5\).*\(2, 3\)"):
+        wb.ngram_carriers(FAST, FAST.with_storage(FAST.storage, other), "ba")
+    with pytest.raises(TypeError, match=r"expected a word, got \['ba'\]"):
+        wb.ngram_carriers(FAST, FAST, ["ba"])
+
+
+# -- views --------------------------------------------------------------------------------
+
+NASTY = "<img/src=x&'\">"
+
+
+@pytest.fixture(scope="module")
+def nasty():
+    """A model with a word that looks like markup, one in another direction of writing, and broken UTF-8."""
+    words = [NASTY, "שלום", "b\udcffd", *made_words(200)]
+    rng = np.random.default_rng(0)
+    storage = Stacked(*(Dense(rng.normal(size=(n, 6)).astype(np.float32)) for n in (203, 3_000)))
+    v = wb.Vectors(Vocab(words, counts=np.arange(203, 0, -1), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
+    return v, wb.Prune(40, 150).fit_transform(v)
+
+
+def test_words_are_shown_as_text(nasty):
+    damage = wb.word_damage(*nasty)
+    carriers = [wb.ngram_carriers(*nasty, word) for word in (NASTY, "b\udcffd")]
+    html = damage_html(damage, damage_groups(damage), code_damage(*nasty, damage)) + "".join(
+        map(carriers_html, carriers)
+    )
+    assert "<img" not in html
+    assert "<bdi>&lt;img/src=x&amp;&#x27;&quot;&gt;</bdi>" in html
+    assert "<bdi>b\ufffdd</bdi>" in html
+    assert "<bdi>&lt;&lt;i</bdi>" in html  # an n-gram with its mark
+    html.encode()
+
+
+def test_the_page_names_the_words_that_matter(large):
+    damage = wb.word_damage(*large, n_words=600)
+    groups = damage_groups(damage)
+    html = damage_html(damage, groups, code_damage(*large, damage))
+    assert "sampled, seed 0, 600 of 3,000 words" in html
+    frequent = damage.sort_values("worry", ascending=False)["word"].head(15)
+    farthest = damage.sort_values("cosine")["word"].head(15)
+    assert all(f"<bdi>{word}</bdi>" in html for word in [*frequent, *farthest])
+    bands = of(groups, "frequency")
+    assert f"{bands['worry'].max():.0%} is in words of ranks {bands['worry'].idxmax()}" in html
+
+
+def test_status_and_sign_are_told_by_more_than_colour():
+    small = wb.Prune(300, 100).fit_transform(FAST)
+    carriers = wb.ngram_carriers(FAST, small, "bananana")
+    html = carriers_html(carriers)
+    assert "× pruned".replace("× ", "×</span> ") in html
+    assert "●</span> stays" in html
+    negative = carriers["share_before"].min()
+    assert negative < 0
+    assert f">{negative:.3f}<" in html
+    assert "It has no n-grams" in carriers_html(wb.ngram_carriers(FAST, small, FAST.words[0]).iloc[:0])
+
+
+def test_the_figure_shows_every_group_with_its_number_of_words(large):
+    from matplotlib.text import Text
+
+    groups = damage_groups(wb.word_damage(*large, n_words=600))
+    figure = damage_figure(groups)
+    shown = "\n".join(text.get_text() for text in figure.findobj(Text))
+    for group in groups[groups["by"] != "all"].itertuples():
+        assert f"{group.group}\n{group.n:,} words scored" in shown
+    assert all(axis.get_xlabel() and axis.get_ylabel() and axis.get_title() for axis in figure.axes)
+    limits = {axis.get_xlim() for axis in figure.axes}
+    assert len(limits) == 1
+    assert next(iter(limits))[0] < groups["p5"].min()
+    for axis, by in zip(figure.axes, ("frequency", "shape", "fate"), strict=True):
+        rows = groups[groups["by"] == by]
+        drawn = {tuple(p) for line in axis.lines if line.get_marker() in "oD" for p in line.get_xydata().round(6)}
+        assert drawn == {(round(mean, 6), float(at)) for at, mean in enumerate(rows["mean"])}
+    assert figure.png().startswith(b"\x89PNG")
