@@ -114,7 +114,8 @@ def _show(metric: Metric) -> None:
         return
     if get_ipython() is None:
         return
-    text = f"recorded {metric.name} = {metric.value:.6g} (within {metric.abs:g}; {WORDS[metric.better]})"
+    terms = f"within {metric.abs:g}; {WORDS[metric.better]}" if metric.abs else WORDS[metric.better]
+    text = f"recorded {metric.name} = {metric.value:.6g} ({terms})"
     display({MIME: asdict(metric), "text/plain": text}, raw=True)
 
 

@@ -1,0 +1,259 @@
+"""From a setting to a report: the notebook, the limits, and a run that can be stopped."""
+
+import asyncio
+import json
+import math
+import re
+
+import nbformat
+import pandas as pd
+import psutil
+import pytest
+import test_notebooks as rules
+
+import workbench as wb
+from workbench import progress
+from workbench.__main__ import main
+from workbench.evaluate.scorecard import quick_card
+from workbench.evaluate.similarity import ENGLISH
+from workbench.reports.metrics import Metric, read_baseline
+from workbench.reports.setting import LIMITS, Report, run_report, suggest_limits, write_report
+
+GOOD = wb.Chain([wb.Prune(n_words=300, n_ngrams=500), wb.SQ()])
+WORSE = wb.Chain([wb.Prune(n_words=300, n_ngrams=500), wb.SQ(n_bits=2)])
+SAMPLES = {"n_words": 200, "n_queries": 50}
+
+
+def parameters(path) -> dict:
+    """What the parameters cell says."""
+    cells = nbformat.read(path, as_version=4).cells
+    values: dict = {}
+    exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
+    return values
+
+
+@pytest.fixture(scope="module")
+def source(fasttext, tmp_path_factory):
+    return fasttext.save(tmp_path_factory.mktemp("models") / "it's big.safetensors")
+
+
+@pytest.fixture(scope="module")
+def limits(fasttext):
+    return suggest_limits(wb.scorecard(fasttext, GOOD.fit_transform(fasttext)))
+
+
+@pytest.fixture(scope="module")
+def path(source, limits, tmp_path_factory):
+    """A report whose limits are met."""
+    model = wb.load(source)
+    unseen = ["безымянный", "nowhere", "неведомо"]
+    return write_report(tmp_path_factory.mktemp("reports"), model, GOOD, limits, unseen=unseen, words=model.words[:2])
+
+
+@pytest.fixture(scope="module")
+def met(path) -> tuple[Report, list, int]:
+    """It was run in a thread while an event loop ran: the report, what was told, how often the loop went round."""
+    told = []
+
+    async def meanwhile() -> tuple[Report, int]:
+        with progress.told_to(lambda doing, share: told.append((doing, share))):
+            work = asyncio.create_task(asyncio.to_thread(run_report, path))
+        rounds = 0
+        while not work.done():
+            await asyncio.sleep(0.05)
+            rounds += 1
+        return await work, rounds
+
+    report, rounds = asyncio.run(meanwhile())
+    return report, told, rounds
+
+
+def test_limits_that_are_met_pass_and_the_page_begins_with_them(met, limits, path):
+    report, _, _ = met
+    assert report.error is None
+    assert [v for v in report.verdicts if v.failed] == []
+    assert report.passed
+    assert {v.name for v in report.verdicts} == set(limits)
+    page = report.html.read_text(encoding="utf-8")
+    assert f"Limits: all {len(limits)} met" in page
+    assert page.index("fidelity.kept") < page.index(f'href="{path.stem}.html">How')
+    assert report.html.with_name(f"{path.stem}.html").is_file()
+    assert not re.search(r"""(src|href)=["']https?:""", page)
+
+
+def test_a_report_runs_in_a_thread_and_holds_up_no_event_loop(met):
+    _, told, rounds = met
+    assert rounds > 20  # a loop that waits for the report goes round once
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 2
+    assert "report: 4. What it saves, and what it costs" in [doing for doing, _ in told]
+
+
+def test_the_file_of_the_setting_is_left_beside_the_report(met, fasttext):
+    small = wb.load(met[0].notebook.with_name("small.safetensors"))
+    assert small.words == GOOD.fit_transform(fasttext).words
+
+
+def test_a_worse_recipe_fails_exactly_the_limits_that_it_breaks(path, limits, fasttext, tmp_path, capsys):
+    card = wb.scorecard(fasttext, WORSE.fit_transform(fasttext), unseen=["безымянный", "nowhere", "неведомо"])
+    values = {f"{row.metric}.{row.split}": row.value for row in card.itertuples()}
+    lower = {"size.compressed"}
+    broken = {k for k, limit in limits.items() if (values[k] > limit if k in lower else values[k] < limit)}
+    assert broken == set(limits) - lower
+    where = ["--baselines", str(path.parent / "limits"), "--out", str(tmp_path)]
+    assert main(["report", str(path), *where, "-p", "RECIPE", json.dumps(WORSE.to_json())]) == 1
+    assert set(re.findall(r"worse: (\S+)", capsys.readouterr().out)) == broken
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f"Limits: {len(broken)} of {len(limits)} not met" in page
+
+
+def test_a_run_that_is_stopped_ends_its_processes_and_leaves_the_older_report(met, path):
+    folder = met[0].html.parent
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    begun = []
+
+    def listener(doing, share):
+        if "2." in doing or share > 0.1:  # the kernel works
+            begun.extend(psutil.Process().children(recursive=True))
+            raise progress.Stopped
+
+    with pytest.raises(progress.Stopped), progress.told_to(listener):
+        run_report(path)
+    assert len(begun) >= 2
+    assert [process for process in begun if process.is_running()] == []
+    assert list(folder.parent.iterdir()) == [folder]
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_model_without_ngrams_has_a_report_and_says_which_limit_it_cannot_measure(plain, tmp_path, monkeypatch):
+    """Its paths are relative, and it is read in another folder."""
+    monkeypatch.chdir(tmp_path)
+    plain.save("plain.safetensors")
+    (tmp_path / "text.txt").write_text(" ".join(plain.words[:100]), encoding="utf-8")
+    recipe = wb.Chain([wb.Prune(n_words=400, importance="./text.txt", remap="nearest"), wb.SQ()])
+    wanted = {"fidelity.kept": 0.9, "fidelity.dropped": 0.5}
+    report = run_report(write_report("reports", "plain.safetensors", recipe, wanted, **SAMPLES))
+    assert {v.name: v.status for v in report.verdicts} == {
+        "fidelity.kept": "better",
+        "fidelity.dropped": "not recorded",
+    }
+    assert report.error is None
+    assert not report.passed
+    assert "not measured" in report.html.read_text(encoding="utf-8")
+
+
+def test_what_a_cell_raised_is_in_the_report(source, tmp_path):
+    path = write_report(tmp_path, source, GOOD, {"fidelity.kept": 0.9})
+    book = nbformat.read(path, as_version=4)
+    book.cells[3].source = "raise RuntimeError('out of cheese')"
+    nbformat.write(book, path)
+    report = run_report(path)
+    assert not report.passed
+    assert "RuntimeError: out of cheese" in report.error
+    assert "and an error" in report.html.read_text(encoding="utf-8")
+
+
+# -- what is written --------------------------------------------------------------------------
+
+
+def test_the_notebook_keeps_the_rules_of_ours(path, source, plain, tmp_path):
+    steps = [wb.Prune(n_words=300, n_ngrams=500), wb.Refit(), wb.Residual(), wb.SVD(n_components=8), wb.OPQ(), wb.RQ()]
+    every = dict.fromkeys(LIMITS, 0.0)
+    for book in (path, write_report(tmp_path, source, wb.Chain(steps), every, words=["one", "two"])):
+        rules.test_notebooks_are_stored_without_outputs_and_with_a_parameters_cell_first(book)
+        rules.test_cells_are_short_and_prose_is_as_long_as_code(book)
+        nbformat.validate(nbformat.read(book, as_version=4))
+
+
+def test_limits_are_baselines_without_a_tolerance(source, tmp_path):
+    path = write_report(tmp_path, source, GOOD, {"size.compressed": 50_000, "overlap@10.all": 0.5})
+    assert read_baseline(tmp_path / "limits" / f"{path.stem}.json") == {
+        "size.compressed": Metric("size.compressed", 50_000.0, 0, "lower"),
+        "overlap@10.all": Metric("overlap@10.all", 0.5, 0, "higher"),
+    }
+
+
+def test_the_same_setting_makes_the_same_notebook(source, tmp_path):
+    first, second = (write_report(tmp_path / f, source, GOOD, {"fidelity.kept": 0.9}, words=["a"]) for f in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_notebook_that_may_have_been_worked_on_is_never_overwritten(source, tmp_path):
+    first = write_report(tmp_path, source, GOOD, {"fidelity.kept": 0.9}, name="for the phone")
+    first.write_text("mine")
+    second = write_report(tmp_path, source, GOOD, {"fidelity.kept": 0.8}, name="for the phone")
+    assert [first.name, second.name] == ["it-s-big-for-the-phone.ipynb", "it-s-big-for-the-phone-2.ipynb"]
+    assert first.read_text() == "mine"
+    assert read_baseline(tmp_path / "limits" / f"{first.stem}.json")["fidelity.kept"].value == 0.9
+
+
+def test_recipes_survive_and_paths_become_absolute(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(source.parent)
+    text = source.parent / "a text, with 'quotes' and \\.txt"
+    text.write_text("слово word")
+    recipe = wb.Chain([wb.Prune(n_words=300, importance=text.relative_to(source.parent)), wb.Chain([wb.SQ()])])
+    values = parameters(write_report(tmp_path, source.name, recipe, {"fidelity.kept": 0.9}))
+    assert values["SOURCE"] == str(source)
+    recipe.steps[0].set_params(importance=str(text))
+    assert wb.from_json(values["RECIPE"]).to_json() == recipe.to_json()
+    assert parameters(write_report(tmp_path, "builtin:en", wb.SQ(), {"fidelity.kept": 0.9}))["SOURCE"] == "builtin:en"
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"fidelity.kep": 0.9}, r"fidelity\.kep; there are size\.compressed, .*fidelity\.kept"),
+        ({"fidelity.kept": math.nan}, "finite"),
+        ({"size.compressed": math.inf}, "finite"),
+        ({"size.compressed": "20MB"}, "finite number, got '20MB'"),
+        ({"lookups_per_second.single": 1_000}, "no limit is known"),
+        ({}, "at least one limit"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused_before_anything_is_written(limits, error, source, tmp_path):
+    with pytest.raises(ValueError, match=error):
+        write_report(tmp_path / "reports", source, GOOD, limits)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_limit_on_unseen_words_is_refused_for_a_model_without_ngrams(plain, tmp_path):
+    model = wb.load(plain.save(tmp_path / "plain.safetensors"))
+    with pytest.raises(ValueError, match=r"fidelity\.unseen: a model without n-grams"):
+        write_report(tmp_path / "reports", model, GOOD, {"fidelity.unseen": 0.9})
+
+
+def test_what_cannot_be_loaded_again_is_refused(fasttext, source, tmp_path):
+    with pytest.raises(ValueError, match=r"made in memory.*save it"):
+        write_report(tmp_path / "reports", fasttext, GOOD, {"fidelity.kept": 0.9})
+    for absent in ("gone.bin", "builtin:xx"):
+        with pytest.raises(FileNotFoundError, match="is no file; a report loads its model again"):
+            write_report(tmp_path / "reports", absent, GOOD, {"fidelity.kept": 0.9})
+    with pytest.raises(FileNotFoundError, match=r"gone\.txt, which the recipe learns from"):
+        write_report(tmp_path / "reports", source, wb.Prune(9, importance="gone.txt"), {"fidelity.kept": 0.9})
+    with pytest.raises(FileNotFoundError, match="write_report makes"):
+        run_report(tmp_path / "gone.ipynb")
+    assert not (tmp_path / "reports").exists()
+
+
+def test_suggested_limits_are_known_round_and_met_by_what_suggested_them(fasttext):
+    card = quick_card(fasttext, GOOD.fit_transform(fasttext), n_words=100, n_queries=50)
+    suggested = suggest_limits(card)
+    assert set(suggested) == {
+        "size.compressed", "fidelity.kept", "fidelity.dropped", "fidelity.unseen", "overlap@10.all",
+    }  # fmt: skip
+    assert set(suggested) <= set(LIMITS)
+    for row in card.itertuples():
+        limit = suggested.get(key := f"{row.metric}.{row.split}")
+        if limit is not None:
+            assert (limit > row.value) == (LIMITS[key] == "lower")
+            assert len(f"{limit:.15g}".replace("-", "").replace("0.", "").rstrip("0")) <= 3
+
+
+def test_a_suggestion_leaves_room_for_another_sample():
+    card = pd.DataFrame({"metric": ["overlap@10"], "split": ["all"], "value": [0.65], "low": [0.62]})
+    assert suggest_limits(card) == {"overlap@10.all": 0.6}
+
+
+def test_limits_on_agreement_with_people_have_the_names_of_the_sets():
+    assert {key.split(".")[1] for key in LIMITS if key.startswith("similarity.")} == set(ENGLISH)
