@@ -18,15 +18,54 @@ from workbench.compress.builder import Builder
 from workbench.views import CompressionPanel, mapper
 from workbench.views import page as paper
 from workbench.views import session as session_module
-from workbench.views.live import panel as module
+from workbench.views.live import numbers as numbers_module
+from workbench.views.live import view as view_module
 from workbench.views.live.controls import Dial, FilePicker, round_values
-from workbench.views.live.panel import main_recipe, run_by_a_person
+from workbench.views.live.damage import DamagePart
+from workbench.views.live.editor import main_recipe
+from workbench.views.live.leave import LeavePart
+from workbench.views.live.mapping import MapsPart
+from workbench.views.live.numbers import NumbersPart, TrailPart
+from workbench.views.live.setting import ModelPart, ProgressPart, RecipePart
+from workbench.views.live.view import run_by_a_person
+from workbench.views.live.words import WordsPart
 from workbench.views.session import State
 
 FIRST = {"n_words": 300, "n_ngrams": 300, "n_subvectors": 6}
 MARKS = {"kept": "●", "lost": "×", "gained": "▲"}
 IMPOSSIBLE = 1  # words, fewer than a codebook has entries
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+class Panel(CompressionPanel):
+    """A panel whose widgets a test finds by what they are for."""
+
+    WHERE = {  # noqa: RUF012
+        ModelPart: {"source", "files", "name"},
+        RecipePart: {"size", "editor"},
+        ProgressPart: {"status", "bar", "cancel"},
+        NumbersPart: {"numbers"},
+        TrailPart: {"list", "figure", "quality"},
+        WordsPart: {"word", "neighbours", "carriers"},
+        MapsPart: {"maps", "place"},
+        DamagePart: {"table", "group", "worst"},
+        LeavePart: {"recipe", "copy", "path", "save", "saved", "make", "stop", "limits", "folder", "doing", "link"},
+    }
+
+    def __getattr__(self, name: str):
+        for kind, names in self.WHERE.items():
+            if name in names and "parts" in vars(self):
+                return getattr(self.parts[kind], name)
+        raise AttributeError(name)
+
+    @property
+    def dials(self) -> dict[str, Dial]:
+        return self.editor.dials
+
+    @property
+    def messages(self) -> dict[str, widgets.HTML]:
+        own = {about: box for part in self.parts.values() for about, box in part.messages.items()}
+        return {**own, "view": self.trouble}
 
 
 def settled(panel: CompressionPanel) -> State:
@@ -66,7 +105,7 @@ def path(fasttext, tmp_path_factory) -> Path:
 
 
 def opened(source, **options) -> CompressionPanel:
-    return CompressionPanel(source, interactive=True, n_mapped=40, **options)
+    return Panel(source, interactive=True, n_mapped=40, **options)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +294,7 @@ def test_words_and_names_of_models_are_shown_as_text(plain, tmp_path):
     path = v.save(tmp_path / "<b onclick=x>.safetensors")
     panel = opened(str(path), words=words[:1], n_words=600, n_subvectors=6)
     state = settled(panel)
-    html = [w.value for w in (panel.about, panel.numbers, panel.neighbours, panel.recipe, *panel.messages.values())]
+    html = [w.value for w in (panel.name, panel.numbers, panel.neighbours, panel.recipe, *panel.messages.values())]
     html.append(paper.page(state))
     for each in html:
         assert "<script" not in each
@@ -298,28 +337,28 @@ def test_a_panel_begins_where_it_was_told_to_and_knows_its_limits(panel, path):
     assert dialled(panel) == FIRST
     assert [dial.box.max for dial in panel.dials.values()] == [700, 3_000, 12]
     assert panel.source.value == str(path)
-    assert "700 words of 12 dimensions" in panel.about.value
+    assert "700 words of 12 dimensions" in panel.name.value
     assert settled(panel).recipe == main_recipe(wb.load(path), **FIRST)
 
 
 def test_what_is_shown_is_stale_from_a_change_until_the_new_numbers_come(panel, gate):  # noqa: F811
-    parts = (panel.numbers, panel.recipe, panel.neighbours, panel.map_box)
+    parts = (panel.numbers, panel.recipe, panel.neighbours, panel.place)
     assert not any(map(is_stale, parts))
     assert panel.cancel.disabled
     before = panel.numbers.value
     build = gate(Builder, "build")
-    dial(panel, n_subvectors=4)
+    dial(panel, n_subvectors=5)
     build.reached.wait(PATIENCE)
     assert all(map(is_stale, parts))
     assert panel.numbers.value == before
-    assert panel.bar.layout.visibility == "visible"
+    assert panel.bar.layout.display is None
     assert not panel.cancel.disabled
     build.open.set()
     settled(panel)
     assert not any(map(is_stale, parts))
     assert panel.numbers.value != before
     assert "up to date" in panel.status.value
-    assert panel.bar.layout.visibility == "hidden"
+    assert panel.bar.layout.display == "none"
     assert panel.cancel.disabled
 
 
@@ -337,10 +376,10 @@ def test_cancel_brings_the_dials_back_to_what_the_numbers_are_of(panel, gate):  
 
 
 def test_a_model_without_ngrams_has_no_dial_for_them(panel, tmp_path):
-    assert panel.dials["n_ngrams"].row.layout.display is None
+    assert "n_ngrams" in panel.dials
     panel.source.value = str(made_plain(3_000).save(tmp_path / "plain.safetensors"))
     assert settled(panel).errors == {}
-    assert panel.dials["n_ngrams"].row.layout.display == "none"
+    assert "n_ngrams" not in panel.dials
 
 
 def test_words_are_split_at_commas_and_spaces_and_at_most_four_are_compared(panel, fasttext):
@@ -459,8 +498,8 @@ def test_an_error_in_a_handler_is_a_message_and_is_not_raised(panel, monkeypatch
 
     monkeypatch.setattr(panel.session, "try_recipe", fail)
     dial(panel, n_words=400)
-    assert message(panel, "numbers").endswith("RuntimeError: out of <order>")
-    assert "<order>" not in panel.messages["numbers"].value
+    assert message(panel, "view").endswith("RuntimeError: out of <order>")
+    assert "<order>" not in panel.messages["view"].value
 
 
 def test_an_error_while_showing_is_a_message_and_the_next_numbers_are_shown(path, monkeypatch):
@@ -471,7 +510,7 @@ def test_an_error_while_showing_is_a_message_and_the_next_numbers_are_shown(path
         raise RuntimeError("out of order")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "numbers_html", fail)
+        patch.setattr(numbers_module, "numbers_html", fail)
         dial(panel, n_subvectors=4)
         panel.wait(PATIENCE)
         until(lambda: "out of order" in "".join(m.value for m in panel.messages.values()))
@@ -504,14 +543,14 @@ def shown(monkeypatch) -> list:
         things.append(thing)
         return SimpleNamespace(update=things.append) if display_id else None
 
-    monkeypatch.setattr(module, "display", display)
+    monkeypatch.setattr(view_module, "display", display)
     return things
 
 
 def holds_everything(html: str, state: State) -> bool:
     """Whether a page shows this state whole."""
     parts = [
-        paper.numbers_html(state.result, state.trail[-2] if len(state.trail) > 1 else None),
+        paper.numbers_html(state.result, state.before, state.agreement),
         paper.neighbours_html(state.changes),
         paper.escape(paper.recipe_code(state.model, state.result.recipe)),
         "src='data:image/png;base64,",
@@ -552,13 +591,13 @@ def test_a_live_panel_leaves_the_page_of_its_last_good_state(panel, shown):
 
 def test_a_panel_that_is_ready_while_it_is_displayed_leaves_its_page_too(path, shown, monkeypatch):
     panel = opened(str(path), **FIRST)
-    display = module.display
+    display = view_module.display
 
     def slow(*arguments, **options):
         settled(panel)
         return display(*arguments, **options)
 
-    monkeypatch.setattr(module, "display", slow)
+    monkeypatch.setattr(view_module, "display", slow)
     panel._ipython_display_()
     pages = [thing.data for thing in shown if thing is not panel.box]
     assert holds_everything(pages[-1], settled(panel))
@@ -572,7 +611,7 @@ def test_the_page_is_hidden_while_its_panel_is_there(panel, shown):
 
 
 def test_every_control_has_a_name_for_screen_readers(panel):
-    for widget in walk(panel.box):
+    for widget in (widget for part in panel.parts.values() for widget in walk(part.box)):
         if isinstance(widget, widgets.Text | widgets.BoundedIntText | widgets.Button | widgets.Select):
             assert widget.description
         if isinstance(widget, anywidget.AnyWidget):

@@ -163,7 +163,7 @@ def test_everything_is_there_after_waiting(session, fasttext, tmp_path):
     expected = wb.neighbour_changes(fasttext.adjusted(), s.result.small, fasttext.words[:2])
     pd.testing.assert_frame_equal(s.changes, expected)
     assert len(s.maps) == 40
-    assert (s.doing, s.drawing, s.errors, s.trail) == (None, False, {}, (s.result,))
+    assert (s.doing, s.drawing, s.errors, s.trail) == (None, False, {}, (s.result.trial,))
     assert not session.is_busy
 
 
@@ -273,7 +273,7 @@ def test_a_result_that_comes_too_late_is_dropped(session, gate):
     state = session.wait(PATIENCE)
     assert state.result.recipe is wanted
     assert not any(s.result.recipe is stale for s in states)
-    assert [r.recipe.steps[1].n_subvectors for r in state.trail] == [6, 3]
+    assert [trial["recipe"].steps[1].n_subvectors for trial in state.trail] == [6, 3]
 
 
 def test_a_build_that_nobody_waits_for_stops_between_steps(session, gate, monkeypatch):
@@ -342,7 +342,7 @@ def test_another_model_starts_a_new_trail_and_keeps_the_words_it_knows(session, 
     session.open(plain)
     state = session.wait(PATIENCE)
     assert state.model.original is plain
-    assert state.trail == (state.result,)
+    assert state.trail == (state.result.trial,)
     assert state.words == tuple(word for word in (known, fasttext.words[0]) if word in other)
 
 

@@ -91,7 +91,7 @@ def attempt(
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
-    """What a scorecard says, as columns of `table`; ``known`` is the mean over the vocabulary's splits by their size."""
+    """What a scorecard says, as columns of `table`; ``known`` is the mean over the whole vocabulary."""
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
     sizes = {split: len(index) for split, index in splits(original.words, small).items()}

@@ -5,14 +5,26 @@ nothing runs behind it.
 """
 
 import base64
+from collections.abc import Collection
 from html import escape
 
 import pandas as pd
 
 from ..compress import Chain
+from .carriers import carriers_html
+from .damage import damage_figure, damage_html
 from .figures import STATUS, Picture
 from .maps import map_figure
-from .session import Model, Result, State
+from .session import SHOWN, Model, Result, State
+from .trail import trail_figure
+
+HEADINGS = {
+    "numbers": "Numbers",
+    "words": "Neighbours before and after",
+    "maps": "Maps",
+    "damage": "What was damaged",
+}
+MAPS = "Maps of the words before and after"
 
 # Classes are doubled to outweigh JupyterLab's own rules for tables.
 STYLE = """<style>
@@ -22,6 +34,7 @@ STYLE = """<style>
   border-bottom: 1px solid rgba(128, 128, 128, .35); white-space: normal; line-height: 1.4; max-width: none}
 .wb.wb td.number {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
 .wb.wb .bar {display: block; height: .7em; background: #0072B2}
+.wb.wb .bar.over {background: #D55E00}
 .wb.wb .room {display: inline-block; width: 8em; background: rgba(128, 128, 128, .25)}
 .wb.wb .quiet {opacity: .7; font-size: 90%}
 .wb.wb .side {display: flex; flex-wrap: wrap; gap: 0 2.5em}
@@ -38,22 +51,38 @@ SPLITS = {
 }
 
 
-def page(state: State) -> str:
-    """The whole exploration as HTML that needs nothing else: no network, no kernel, no scripts."""
-    if state.model is None or state.result is None:
+def page(s: State, show: Collection[str] = SHOWN) -> str:
+    """An exploration as HTML that needs nothing else: no network, no kernel, no scripts.
+
+    `show` says what of it, as for `Session`.
+    """
+    if s.model is None or s.result is None:
         return STYLE + "<div class='wb'><p>Nothing has been computed yet.</p></div>"
-    parts = [
-        f"<h3>{escape(title(state.model))}</h3>",
-        "<h4>Numbers</h4>",
-        numbers_html(state.result, state.trail[-2] if len(state.trail) > 1 else None),
-        "<h4>Neighbours before and after</h4>" if state.changes is not None else "",
-        neighbours_html(state.changes),
-    ]
-    if state.maps is not None:
-        picture = map_figure(state.maps, marked=state.words)
-        parts += ["<h4>Maps</h4>", picture_html(picture, "Maps of the words before and after")]
-    parts += ["<h4>Recipe</h4>", f"<pre>{escape(recipe_code(state.model, state.result.recipe))}</pre>"]
-    return f"{STYLE}<div class='wb'>{''.join(parts)}</div>"
+    sections = {
+        "numbers": _numbers_section,
+        "words": lambda s: neighbours_html(s.changes) + "".join(map(carriers_html, s.carriers.values())),
+        "maps": lambda s: "" if s.maps is None else picture_html(map_figure(s.maps, marked=s.words), MAPS),
+        "damage": lambda s: "" if s.damage is None else _damage_section(s),
+    }
+    parts = [(HEADINGS[name], section(s)) for name, section in sections.items() if name in show]
+    if s.result.recipe is not None:
+        parts.append(("Recipe", f"<pre>{escape(recipe_code(s.model, s.result.recipe))}</pre>"))
+    body = "".join(f"<h4>{heading}</h4>{part}" for heading, part in parts if part)
+    return f"{STYLE}<div class='wb'><h3>{escape(title(s.model))}</h3>{body}</div>"
+
+
+def _numbers_section(s: State) -> str:
+    assert s.result is not None
+    numbers = limit_html(s.result, s.limit) + numbers_html(s.result, s.before, s.agreement)
+    if len(s.trail) < 2:
+        return numbers
+    return numbers + picture_html(trail_figure(s.trail, s.result.recipe, s.limit), "Size and quality of what was tried")
+
+
+def _damage_section(s: State) -> str:
+    assert s.damage is not None
+    figure = picture_html(damage_figure(s.damage.groups), "Closeness by group of words")
+    return damage_html(*s.damage) + figure
 
 
 def title(model: Model) -> str:
@@ -61,10 +90,22 @@ def title(model: Model) -> str:
     return f"{model.source or 'a model in memory'}: {len(v):,} words of {v.dim} dimensions"
 
 
-def numbers_html(result: Result, previous: Result | None = None) -> str:
-    """The card as a table for reading, beside the previous result's values."""
+def limit_html(result: Result, limit: int | None) -> str:
+    """The size of the file as a bar beside the limit, and in words."""
+    if limit is None:
+        return ""
+    size = result.trial["bytes"]
+    share, room = size / limit, limit - size
+    about = f"{room / 1e6:,.2f} MB to spare" if room >= 0 else f"too large by {-room / 1e6:,.2f} MB"
+    mark, kind = ("\N{CHECK MARK}", "") if room >= 0 else ("\N{MULTIPLICATION SIGN}", " over")
+    bar = f"<span class='room'><span class='bar{kind}' style='width: {100 * min(share, 1):.1f}%'></span></span>"
+    return f"<div>{bar} {mark} {size / 1e6:,.2f} of {limit / 1e6:,.2f} MB: {about}</div>"
+
+
+def numbers_html(result: Result, before: Result | None = None, agreement: pd.DataFrame | None = None) -> str:
+    """The card as a table for reading, beside the values of the result before."""
     values = {(r.metric, r.split): r for r in result.card.itertuples()}
-    old = {} if previous is None else {(r.metric, r.split): r.value for r in previous.card.itertuples()}
+    old = {} if before is None else {(r.metric, r.split): r.value for r in before.card.itertuples()}
     size, original = values["size", "compressed"], values["size", "original"]
     ratio = values["ratio", "all"].value
     rows = [
@@ -91,10 +132,25 @@ def numbers_html(result: Result, previous: Result | None = None) -> str:
             name = f"Neighbours kept of 10, {SPLITS[split].split(':')[0]}"
             range_ = f"95% interval {share.low:.2f} to {share.high:.2f}"
             rows.append(_row(name, share.value, f"{share.value:.3f}", range_, _how(share), _old(old, share, 3)))
+    rows += [] if agreement is None else _agreement_rows(agreement)
     head = "".join(
         f"<th>{name}</th>" for name in ("what", "value", "", "spread", "how", "setting before" if old else "")
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _agreement_rows(agreement: pd.DataFrame) -> list[str]:
+    """Correlations with people's scores, of each set of word pairs that the model covers."""
+    rows = {(r.metric, r.split): r for r in agreement.itertuples()}
+    lines = []
+    for name in dict.fromkeys(agreement["split"]):
+        if ("similarity", name) not in rows:
+            continue
+        after, first = rows["similarity", name], rows["similarity_original", name]
+        about = f"original {first.value:.3f}; 95% interval {after.low:.2f} to {after.high:.2f}"
+        how = f"{after.how.split(';')[0]}, {after.n:,} pairs"
+        lines.append(_row(f"Agreement with people, {escape(name)}", after.value, f"{after.value:.3f}", about, how, ""))
+    return lines
 
 
 def _row(name: str, share: float, value: str, about: str, how: str, before: str) -> str:

@@ -2,38 +2,56 @@
 
 No widgets here. A panel, a script or a test says what it wants (`open`, `try_recipe`, `look_at`)
 and reads `Session.state`; whatever is missing in the state is computed, in a fixed order, by
-two threads: one for numbers, one for maps. What was begun for an earlier wish is dropped.
+three threads: for numbers, for maps, and for a report. What was begun for an earlier wish is dropped.
 """
 
+import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
+from ..evaluate.carriers import ngram_carriers
+from ..evaluate.damage import code_damage, damage_groups, word_damage
 from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.scorecard import quick_card
+from ..evaluate.similarity import Pairs, similarity
 from ..evaluate.table import Scorecard
 from ..formats import load
 from ..progress import Stopped
+from ..reports.setting import Report, run_report, write_report
+from ..search.budget import GOALS, fit_budget, parse_bytes
+from ..search.sweep import scores
 from ..vectors import Vectors
 from . import mapper
 from .layout import umap_layout
 from .maps import pca_maps, umap_maps
 
 QUIET = 0.15  # seconds without a change before work begins, so that a row of key presses is one change
-LANES = ("numbers", "maps")
-ABOUT = ("model", "numbers", "words", "maps", "save")  # what an error may concern
-LONGEST_TRAIL = 50
+LANES: Mapping[str, Mapping[str, Any]] = {  # and what the state says of each while it does nothing
+    "numbers": {"doing": None},
+    "maps": {"drawing": False},
+    "report": {"writing": None},
+}
+SHOWN = ("numbers", "maps", "words", "agreement", "damage")  # what a view may be of, in the order of work
+ABOUT = ("model", "limit", *SHOWN, "save", "report")  # what an error may concern
+GIVEN_UP: Mapping[str, Any] = {"model": {"opening": None}, "report": {"reporting": None}, "limit": {"search": None}}
+UNKNOWN: Mapping[str, Any] = {  # what belongs to a result, until it is computed
+    "changes": None, "carriers": MappingProxyType({}), "maps": None, "agreement": None, "damage": None, "saved": None,
+}  # fmt: skip
+LONGEST_TRAIL = 200
+N_RECENT = 8  # results that are kept, so that going back to one takes no time
+N_TRIALS = 12  # of a search for the best recipe within a limit
 N_NEIGHBORS = 15  # on a map; of a tiny model fewer
 
 
@@ -48,18 +66,54 @@ class Model:
     def __init__(self, original: Vectors):
         self.original = original
         self.source = original.origin  # empty for one that was made in memory
-        self.builder = Builder(original.adjusted())  # once, in place of at every recipe
         self.layout: Any = None  # its own UMAP map, once drawn: no recipe makes it wrong
+        self.recent: dict[str, Result] = {}  # by the recipe as JSON, the newest last
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The original with whole word rows: made once, in place of at every recipe."""
+        return self.original.adjusted()
+
+    @cached_property
+    def builder(self) -> Builder:
+        return Builder(self.vectors)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one recipe gave."""
+    """What one recipe gave; without a recipe, a small model that was given."""
 
-    recipe: Chain
+    recipe: Chain | None
     small: Vectors
     card: Scorecard
-    seconds: float
+    trial: dict  # its row on the trail, as in the table of `sweep`
+
+
+class Damage(NamedTuple):
+    """What `word_damage`, `damage_groups` and `code_damage` say of a result."""
+
+    words: pd.DataFrame
+    groups: pd.DataFrame
+    codes: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Search:
+    """A wish for the best recipe within so many bytes."""
+
+    n_bytes: int
+    goal: str
+    n_tried: int = 0
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """A wish for a report of a result."""
+
+    folder: Path
+    limits: Mapping[str, float]
+    recipe: Chain
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,42 +129,72 @@ class State:
     model : Model or None
     recipe : Chain or None
         The recipe that is wanted.
+    search : Search or None
+        The search that is wanted in place of a recipe, until it has found one.
+    limit : int or None
+        Bytes that the file should stay within.
     result : Result or None
         The newest one; it belongs to `recipe` where `is_current`, else to an earlier recipe.
+    before : Result or None
+        The one before it.
+    agreement : DataFrame or None
+        Agreement with people, from `similarity`; None until computed.
     changes : DataFrame or None
         Neighbours of `words` before and after, from `neighbour_changes`; None until computed.
+    carriers : dict of str and DataFrame
+        By word, which n-grams carry it, from `ngram_carriers`; comes with `changes`.
+    n_mapped : int
+        Words that maps show.
     maps : DataFrame or None
         From `pca_maps`, later from `umap_maps`; None until computed.
+    damage : Damage or None
+        None until computed.
     doing : tuple of str and float, or None
         What is being done for the numbers, and which share of it is.
     drawing : bool
         Whether a UMAP map is being drawn.
     errors : dict
-        What went wrong, in words, by what it concerns: model, numbers, words, maps or save.
+        What went wrong, in words, by what it concerns, one of `ABOUT`.
     saved : Path or None
         Where `result` was saved.
-    trail : tuple of Result
-        What was tried on this model, the newest last.
+    reporting : Reporting or None
+        The report that is wanted, until it is there.
+    writing : tuple of str and float, or None
+        What is being done for it, and which share of it is.
+    report : Report or None
+        The newest one.
+    trail : tuple of dict
+        What was tried on this model, the newest last, as rows of the table of `sweep`.
     """
 
     generation: int = 0
     opening: Vectors | str | Path | None = None
     model: Model | None = None
     recipe: Chain | None = None
+    search: Search | None = None
+    limit: int | None = None
     words: tuple[str, ...] = ()
     result: Result | None = None
+    before: Result | None = None
+    agreement: pd.DataFrame | None = None
     changes: pd.DataFrame | None = None
+    carriers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    n_mapped: int = 2_000
     maps: pd.DataFrame | None = None
+    damage: Damage | None = None
     doing: tuple[str, float] | None = None
     drawing: bool = False
     errors: dict[str, str] = field(default_factory=dict)
     saved: Path | None = None
-    trail: tuple[Result, ...] = ()
+    reporting: Reporting | None = None
+    writing: tuple[str, float] | None = None
+    report: Report | None = None
+    trail: tuple[dict, ...] = ()
 
     @property
     def is_current(self) -> bool:
         """Whether `result` is that of `recipe`."""
-        return self.result is not None and self.result.recipe is self.recipe
+        return self.result is not None and self.search is None and self.result.recipe is self.recipe
 
 
 class Session:
@@ -120,12 +204,20 @@ class Session:
     ----------
     source : Vectors, path or str
         The model, or where it is; see `load`.
-    suggest : callable
+    suggest : callable, optional
         The recipe to begin with, given the model.
+    small : Vectors, optional
+        In place of recipes: a small model to compare with.
+    show : collection of str
+        What will be looked at, of `SHOWN`; only that is computed.
     words : sequence of str
         Words whose neighbours are compared.
     unseen : list of str, optional
         Unseen words to score, see `scorecard`.
+    pairs : mapping, optional
+        Word pairs that people scored, see `scorecard`.
+    labels : mapping of word to str, optional
+        A person's own, to colour maps by.
     background : bool
         Work in threads of its own, with maps in a process of their own that can be stopped.
         Else nothing is computed before `wait`, which does it all, with progress bars.
@@ -140,26 +232,31 @@ class Session:
     def __init__(
         self,
         source: Vectors | str | Path,
-        suggest: Callable[[Vectors], Chain],
+        suggest: Callable[[Vectors], Chain] = lambda v: Chain([]),
+        *,
+        small: Vectors | None = None,
+        show: Collection[str] = SHOWN,
         words: Sequence[str] = (),
         unseen: list[str] | None = None,
+        pairs: Mapping[str, Pairs | str | Path] | None = None,
+        labels: Mapping[str, str] | None = None,
         background: bool = True,
         n_words: int = 2_000,
         n_queries: int = 200,
         n_mapped: int = 2_000,
         random_state: int = 0,
     ):
-        self.suggest = suggest
-        self.unseen = unseen
+        self.suggest, self.small, self.show = suggest, small, show
+        self.unseen, self.pairs, self.labels = unseen, pairs, labels
         self.background = background
-        self.n_words, self.n_queries, self.n_mapped = n_words, n_queries, n_mapped
+        self.n_words, self.n_queries = n_words, n_queries
         self.random_state = random_state
-        self.state = State(words=tuple(words))
+        self.state = State(words=tuple(words), n_mapped=n_mapped)
         self._condition = threading.Condition()  # guards all that follows, and `state`
         self._alive: set[str] = set()  # lanes whose thread runs
         self._changed_at = 0.0
         self._listeners: list[Callable[[], None]] = []
-        if background:
+        if background and "maps" in show:
             mapper.shared.warm()
         self.open(source)
 
@@ -174,14 +271,27 @@ class Session:
 
     def try_recipe(self, recipe: Chain) -> State:
         """Build and measure this recipe; what was under way for another one is dropped."""
-        return self._want(ABOUT, recipe=recipe, changes=None, maps=None, saved=None)
+        return self._want(ABOUT, recipe=recipe, search=None, **UNKNOWN)
+
+    def find_recipe(self, goal: str = GOALS[0]) -> State:
+        """Search for the best recipe within `State.limit`; every recipe that is tried is on the trail."""
+        if self.state.limit is None:
+            return self._put(errors={"limit": "say first how large the file may be, such as 20 MB"})
+        return self._want(ABOUT, search=Search(self.state.limit, goal), **UNKNOWN)
+
+    def limit_to(self, size: str) -> State:
+        """Say how large the file may be, such as "20 MB"; an empty text takes the limit away."""
+        try:
+            return self._put(["limit"], limit=parse_bytes(size) if size.strip() else None)
+        except ValueError as error:
+            return self._put(errors={"limit": str(error)})
 
     def cancel(self) -> State:
         """Give up what is under way. What is wanted becomes what was computed last."""
         s = self.state
         errors = {"maps": "The map was stopped; principal components are shown."} if s.drawing else {}
         recipe = s.result.recipe if s.result else None
-        state = self._want(["numbers"], errors=errors, opening=None, recipe=recipe)
+        state = self._want(["numbers"], errors=errors, opening=None, recipe=recipe, search=None)
         if s.model is not None:
             mapper.shared.stop(s.model)
         return state
@@ -189,6 +299,12 @@ class Session:
     def look_at(self, words: Sequence[str]) -> State:
         """Compare the neighbours of these words, unseen ones included."""
         return self._put(["words"], words=tuple(words), changes=None)
+
+    def map_words(self, n: int) -> State:
+        """Show so many words on the maps."""
+        state = self._put(["maps"], n_mapped=n, maps=None, drawing=False)
+        mapper.shared.stop(self)
+        return state
 
     def save(self, path: str | Path) -> State:
         """Save the newest result; refused while another recipe is wanted, or over the model itself."""
@@ -206,6 +322,18 @@ class Session:
         if s.model.source and Path(s.model.source).expanduser().resolve() == path.resolve():
             raise ValueError(f"{path} is the model itself; save under another name")
         return s.result.small.save(path)
+
+    def make_report(self, folder: str | Path, limits: Mapping[str, float]) -> State:
+        """Write a notebook of the newest result, run it, and hold it against limits; see `write_report`."""
+        s = self.state
+        if s.result is None or s.result.recipe is None or not s.is_current:
+            return self._put(errors={"report": "the numbers for this setting are not there yet; report once they are"})
+        wish = Reporting(Path(folder).expanduser(), dict(limits), s.result.recipe, s.words)
+        return self._put(["report"], reporting=wish, report=None)
+
+    def cancel_report(self) -> State:
+        """Give up the report that is under way."""
+        return self._put(["report"], reporting=None)
 
     def wait(self, timeout: float | None = None) -> State:
         """Return the state once nothing is left to compute.
@@ -279,19 +407,36 @@ class Session:
         """What to do next in a lane: what it concerns, and the work, which returns changes of the state."""
         s = self.state
         model, recipe, result = s.model, s.recipe, s.result
+        if lane == "report":
+            return ("report", partial(self._report, model, s.reporting)) if model and s.reporting else None
         if lane == "numbers" and s.opening is not None:
             return "model", partial(self._open, s.opening)
-        if model is None or recipe is None or "numbers" in s.errors:
+        if model is None or "numbers" in s.errors:
             return None
-        if result is None or not s.is_current:
-            return ("numbers", partial(self._build, model, recipe, s.trail)) if lane == "numbers" else None
-        if lane == "numbers" and s.maps is None and "maps" not in s.errors:
-            return "maps", partial(self._preview, model, result)
-        if lane == "numbers" and s.words and s.changes is None and "words" not in s.errors:
-            return "words", partial(self._compare, model, result, s.words)
-        if lane == "maps" and s.maps is not None and s.maps.attrs["method"] == "PCA" and "maps" not in s.errors:
-            return "maps", partial(self._draw, model, result)
-        return None
+        if not s.is_current or result is None:
+            if lane == "numbers" and s.search is not None:
+                return "limit", partial(self._search, model, s.search)
+            if lane == "numbers" and recipe is not None:
+                return "numbers", partial(self._build, model, recipe, result)
+            return None
+        due = self._after_numbers if lane == "numbers" else self._after_preview
+        return next(
+            ((about, work) for about, is_due, work in due(s, model, result) if is_due and about not in s.errors), None
+        )
+
+    def _after_numbers(self, s: State, model: Model, result: Result) -> list[tuple[str, bool, Callable[[], dict]]]:
+        """What a result calls for besides its numbers: what it concerns, whether it is due, and the work."""
+        works = [
+            ("maps", s.maps is None, partial(self._preview, model, result)),
+            ("words", bool(s.words) and s.changes is None, partial(self._compare, model, result, s.words)),
+            ("agreement", s.agreement is None, partial(self._agree, model, result)),
+            ("damage", s.damage is None, partial(self._assess, model, result)),
+        ]
+        return [work for work in works if work[0] in self.show]
+
+    def _after_preview(self, s: State, model: Model, result: Result) -> list[tuple[str, bool, Callable[[], dict]]]:
+        is_due = s.maps is not None and s.maps.attrs["method"] == "PCA"
+        return [("maps", is_due, partial(self._draw, model, result))]
 
     def _run(self, lane: str) -> None:
         """Do what is due in a lane, until nothing is."""
@@ -303,7 +448,7 @@ class Session:
                 due, before = self._due(lane), self.state
                 if due is None:
                     self._alive.discard(lane)
-                    self.state = replace(before, **{"drawing": False} if lane == "maps" else {"doing": None})
+                    self.state = replace(before, **LANES[lane])
                     self._condition.notify_all()
                     break
             self._do(*due, before)
@@ -315,9 +460,12 @@ class Session:
 
         def wanted() -> bool:
             now = self.state
-            if about == "model":
-                return now.opening is before.opening
-            return now.generation == before.generation and (about != "words" or now.words is before.words)
+            if about in ("model", "report"):
+                wish = {"model": "opening", "report": "reporting"}[about]
+                return getattr(now, wish) is getattr(before, wish)
+            return now.generation == before.generation and {
+                "words": now.words is before.words, "maps": now.n_mapped == before.n_mapped
+            }.get(about, True)  # fmt: skip
 
         def hear(what: str, share: float) -> None:
             nonlocal told
@@ -325,7 +473,8 @@ class Session:
                 raise Stopped
             if time.monotonic() - told > 0.1:
                 told = time.monotonic()
-                self._put(only_if=wanted, doing=(what, share))
+                heard: dict[str, Any] = {"writing" if about == "report" else "doing": (what, share)}
+                self._put(only_if=wanted, **heard)
 
         try:
             with progress.told_to(hear) if self.background else nullcontext():
@@ -336,38 +485,115 @@ class Session:
             if not self.background:
                 raise
             # Whatever it is, it is shown in words, and the next wish is heard.
-            changes = {"errors": {about: in_words(error)}, **({"opening": None} if about == "model" else {})}
+            changes = {"errors": {about: in_words(error)}, **GIVEN_UP.get(about, {})}
         self._put(only_if=wanted, **changes)
 
     def _open(self, opening: Vectors | str | Path) -> dict:
         original = opening if isinstance(opening, Vectors) else load(opening)
-        model, recipe = Model(original), self.suggest(original)
+        model = Model(original)
+        given = None if self.small is None else self._judge(model, None, self.small)
         return {
+            **UNKNOWN,
             "opening": None,
             "model": model,
-            "recipe": recipe,
+            "recipe": self.suggest(original) if given is None else None,
+            "search": None,
             "words": tuple(word for word in self.state.words if original.can_embed(word)),  # as they are by now
-            "result": None,
-            "changes": None,
-            "maps": None,
-            "saved": None,
+            "result": given,
+            "before": None,
             "trail": (),
             "settled": ABOUT,
         }
 
-    def _build(self, model: Model, recipe: Chain, trail: tuple[Result, ...]) -> dict:
-        start = time.perf_counter()
-        small = model.builder.build(recipe)
-        original = model.builder.original
-        card = quick_card(original, small, self.unseen, self.n_words, self.n_queries, self.random_state)
-        result = Result(recipe, small, card, time.perf_counter() - start)
-        return {"doing": None, "result": result, "trail": (*trail, result)[-LONGEST_TRAIL:]}
+    def _build(self, model: Model, recipe: Chain, before: Result | None) -> dict:
+        key = json.dumps(recipe.to_json())
+        found = model.recent.get(key)
+        if found is None:
+            result = self._judge(model, recipe, model.builder.build(recipe))
+        else:
+            result = replace(found, recipe=recipe)
+        return self._found(model, result, before)
+
+    def _search(self, model: Model, wish: Search) -> dict:
+        generation, before = self.state.generation, self.state.result
+
+        def tried(trial: dict) -> None:
+            s = self.state
+            n_tried = s.search.n_tried + 1 if s.search else 0
+            trail = self._longer(trial)
+            self._put(
+                only_if=lambda: self.state.generation == generation,
+                trail=trail,
+                search=replace(wish, n_tried=n_tried),
+            )
+
+        found = fit_budget(
+            model.vectors,
+            wish.n_bytes,
+            goal=wish.goal,
+            n_trials=N_TRIALS,
+            unseen=self.unseen,
+            n_scored=self.n_words,
+            n_queries=self.n_queries,
+            callback=tried,
+            random_state=self.random_state,
+        )
+        return self._found(model, self._judge(model, found.recipe, found.vectors), before)
+
+    def _judge(self, model: Model, recipe: Chain | None, small: Vectors) -> Result:
+        card = Scorecard()
+        trial: dict[str, Any] = {"recipe": recipe}
+        if "numbers" in self.show:
+            card = quick_card(model.vectors, small, self.unseen, self.n_words, self.n_queries, self.random_state)
+            trial |= scores(model.vectors, small, card)
+        return Result(recipe, small, card, trial)
+
+    def _found(self, model: Model, result: Result, before: Result | None) -> dict:
+        """The changes of the state that a result brings."""
+        assert result.recipe is not None
+        key = json.dumps(result.recipe.to_json())
+        model.recent.pop(key, None)
+        model.recent[key] = result
+        for old in list(model.recent)[:-N_RECENT]:
+            del model.recent[old]
+        return {
+            "doing": None,
+            "search": None,
+            "recipe": result.recipe,
+            "result": result,
+            "before": before,
+            "trail": self._longer(result.trial),
+        }
+
+    def _longer(self, trial: dict) -> tuple[dict, ...]:
+        """The trail with one more trial, unless its recipe is on it."""
+        trail = self.state.trail
+        known = any(trial["recipe"] == old["recipe"] for old in trail)
+        return trail if known else (*trail, trial)[-LONGEST_TRAIL:]
 
     def _preview(self, model: Model, result: Result) -> dict:
-        return {"maps": pca_maps(model.builder.original, result.small, self.n_mapped)}
+        return {"maps": pca_maps(model.vectors, result.small, self.state.n_mapped)}
 
     def _compare(self, model: Model, result: Result, words: tuple[str, ...]) -> dict:
-        return {"changes": neighbour_changes(model.builder.original, result.small, list(words))}
+        changes = neighbour_changes(model.vectors, result.small, list(words))
+        has_ngrams = model.vectors.vocab.subwords is not None and result.small.vocab.subwords is not None
+        carriers = {word: ngram_carriers(model.vectors, result.small, word) for word in words if has_ngrams}
+        return {"changes": changes, "carriers": carriers}
+
+    def _agree(self, model: Model, result: Result) -> dict:
+        return {"agreement": similarity(model.vectors, result.small, self.pairs, self.random_state)}
+
+    def _assess(self, model: Model, result: Result) -> dict:
+        words = word_damage(model.vectors, result.small, random_state=self.random_state)
+        groups, codes = damage_groups(words), code_damage(model.vectors, result.small, words)
+        return {"damage": Damage(words, groups, codes)}
+
+    def _report(self, model: Model, wish: Reporting) -> dict:
+        path = write_report(
+            wish.folder, model.original, wish.recipe, wish.limits,
+            unseen=self.unseen, words=wish.words, random_state=self.random_state,
+        )  # fmt: skip
+        return {"reporting": None, "report": run_report(path)}
 
     def _draw(self, model: Model, result: Result) -> dict:
         self._put(only_if=lambda: self.state.result is result, drawing=True)
@@ -384,9 +610,9 @@ class Session:
 
         layouts = iter((of_original, of_compressed))
         maps = umap_maps(
-            model.builder.original,
+            model.vectors,
             result.small,
-            self.n_mapped,
+            self.state.n_mapped,
             n_neighbors=min(N_NEIGHBORS, max((len(model.original) - 1) // 2, 2)),
             random_state=self.random_state,
             layout=lambda *arguments: next(layouts)(*arguments),

@@ -1,5 +1,6 @@
 """Controls that ipywidgets lacks. Each does one thing and knows no model."""
 
+import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -32,12 +33,12 @@ class Dial:
     def __init__(self, label: str, changed: Callable[[], None]):
         self.changed = changed
         self.box = widgets.BoundedIntText(
-            description=label, style={"description_width": "9em"}, layout={"width": "17em"}
+            description=label, style={"description_width": "initial"}, layout={"width": f"{len(label) * 0.6 + 8}em"}
         )
         self.slider = widgets.SelectionSlider(
-            options=[0], readout=False, continuous_update=False, layout={"flex": "1 1 12em", "max_width": "40em"}
+            options=[0], readout=False, continuous_update=False, layout={"width": "13em"}
         )
-        self.slider.add_class("wb-slider-" + label.lower().replace(" ", "-"))
+        self.slider.add_class("wb-slider-" + re.sub(r"[^\w-]+", "-", label.lower()))
         self.row = widgets.HBox([self.box, self.slider], layout={"flex_flow": "row wrap"})
         self._showing = False
         self.box.observe(self._typed, "value")

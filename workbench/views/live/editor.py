@@ -1,0 +1,395 @@
+"""Controls for a recipe: each step with its own, more steps, fewer, another order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ipywidgets as widgets
+
+from ...compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, Step
+from ...vectors import Vectors
+from .controls import Dial
+from .view import row
+
+FEWEST_WORDS = 1_000  # that a small model keeps at first; codebooks would outweigh fewer
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one parameter of a step is shown.
+
+    Parameters
+    ----------
+    label : str
+    kind : {"count", "whole", "number", "choice", "tick", "text"}
+        A count has a slider that goes over round numbers; of "choice" and "text" some are words.
+    low : int
+    high : int or callable
+        The greatest value, or what gives it for a model.
+    all_is_none : bool
+        Whether the greatest count means "all of them", which recipes write as None.
+    choices : tuple
+        Names and values; "" stands for None, which widgets take for no choice at all.
+    main : bool
+        Whether it is always in sight, or under "More".
+    of_ngrams : bool
+        Whether it is only for models that have n-grams.
+    """
+
+    label: str
+    kind: Literal["count", "whole", "number", "choice", "tick", "text"]
+    low: int = 1
+    high: int | Callable[[Vectors], int] = 10**9
+    all_is_none: bool = False
+    choices: tuple = ()
+    main: bool = True
+    of_ngrams: bool = False
+
+
+def n_ngrams(v: Vectors) -> int:
+    return len(v.storage.ngrams or ())
+
+
+def dim(v: Vectors) -> int:
+    return v.dim
+
+
+BITS = Field("Bits a code", "whole", 1, 8)
+ROUNDS = Field("Rounds of k-means", "whole", 1, 1_000, main=False)
+PLACES = (("all", "all"), ("words only", "words"), ("n-grams only", "ngrams"))
+ROWS = Field("Rows", "choice", choices=PLACES, of_ngrams=True)
+FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, but for seeds
+    Prune: {
+        "n_words": Field("Words kept", "count", 1, len, all_is_none=True),
+        "n_ngrams": Field("N-grams kept", "count", 0, n_ngrams, all_is_none=True, of_ngrams=True),
+        "choose": Field("Which words stay", "choice", choices=tuple((name, name) for name in Prune.CHOOSE)),
+        "remap": Field(
+            "The others", "choice", choices=(("are rebuilt or go", ""), ("borrow the nearest row", "nearest"))
+        ),
+        "threshold": Field("Borrow from cosine", "number", main=False),
+        "importance": Field("N-grams by", "text", choices=Prune.IMPORTANCE, main=False, of_ngrams=True),
+    },
+    Rehash: {"n_buckets": Field("Buckets", "count", 1, 2_000_000)},
+    Refit: {
+        "strength": Field("Hold to the original", "number"),
+        "kept_weight": Field("Weight of kept words", "number"),
+        "unseen_weight": Field("Weight of unseen words", "number", main=False),
+        "n_unseen": Field("Made-up words", "whole", 0, main=False),
+        "frequency": Field("Power of frequency", "number", main=False),
+        "n_iter": Field("Solver's steps", "whole", 1, 1_000, main=False),
+        "n_sweeps": Field("Sweeps over codes", "whole", 1, 1_000, main=False),
+    },
+    Residual: {},
+    PQ: {
+        "n_subvectors": Field("Subvectors", "count", 1, dim),
+        "n_bits": BITS,
+        "on": ROWS,
+        "norms": Field("Lengths apart", "tick", main=False),
+        "n_iter": ROUNDS,
+    },
+    OPQ: {
+        "n_subvectors": Field("Subvectors", "count", 1, dim),
+        "n_bits": BITS,
+        "on": ROWS,
+        "n_rotations": Field("Rotations tried", "whole", 1, 1_000, main=False),
+        "n_iter": ROUNDS,
+    },
+    RQ: {
+        "n_levels": Field("Levels", "count", 1, dim),
+        "n_bits": BITS,
+        "on": ROWS,
+        "beam": Field("Beam", "whole", 1, 64, main=False),
+        "n_iter": ROUNDS,
+    },
+    SQ: {
+        "dtype": Field("Numbers as", "choice", choices=tuple((name, name) for name in SQ.DTYPES)),
+        "n_bits": Field("Bits a number", "whole", 2, 8, main=False),
+        "on": ROWS,
+    },
+    SVD: {"rank": Field("Dimensions kept", "count", 1, dim), "on": ROWS},
+}
+OF_NGRAMS = (Rehash, Refit, Residual)  # steps for models that have n-grams
+NAMES = {  # of steps, for people
+    Prune: "Prune", Rehash: "Re-hash n-grams", Refit: "Re-fit n-grams", Residual: "Words as residuals",
+    PQ: "PQ", OPQ: "OPQ", RQ: "RQ", SQ: "Fewer bits a number", SVD: "SVD",
+}  # fmt: skip
+
+
+def rough_words(v: Vectors) -> int:
+    """A seventh of the words, as a round number."""
+    return max(int(float(f"{len(v) / 7:.1g}")), min(FEWEST_WORDS, len(v)))
+
+
+def main_recipe(v: Vectors, n_words: int, n_ngrams: int, n_subvectors: int, random_state: int = 0) -> Chain:
+    """Prune, re-fit where there are n-grams to re-fit, quantise: what three numbers decide."""
+    pq = PQ(n_subvectors=n_subvectors, random_state=random_state)
+    if v.vocab.subwords is None:
+        return Chain([Prune(n_words=n_words), pq])
+    prune = Prune(n_words=n_words, n_ngrams=n_ngrams)
+    return Chain([prune, Refit(random_state=random_state), pq] if n_ngrams else [prune, pq])
+
+
+def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
+    """A step with values that suit a model, to begin with."""
+    n_words = rough_words(v)
+    values: dict[str, Any] = {
+        "n_words": n_words,
+        "n_ngrams": min(2 * n_words, n_ngrams(v)) if v.vocab.subwords else None,
+        "n_buckets": max(n_ngrams(v) // 4, 1),
+        "n_subvectors": max(v.dim // 2, 1),
+        "rank": max(v.dim // 2, 1),
+        "random_state": seed,
+    }
+    if kind is SQ:
+        return SQ(dtype="int8", random_state=seed)
+    return kind(**{name: value for name, value in values.items() if name in kind._names()})
+
+
+def starts(v: Vectors, seed: int) -> dict[str, Chain]:
+    """Recipes to start from, by name."""
+
+    def rough(*kinds: type[Step]) -> list[Step]:
+        return [rough_step(kind, v, seed) for kind in kinds]
+
+    n_words = rough_words(v)
+    borrow = Prune(n_words=n_words, choose="coverage", remap="nearest", random_state=seed)
+    found: dict[str, list[Step]] = {
+        "Prune, re-fit, PQ": rough(Prune, Refit, PQ),
+        "Half precision": [SQ()],
+        "8-bit numbers": rough(SQ),
+        "PQ alone": rough(PQ),
+        "OPQ alone": rough(OPQ),
+        "RQ alone": rough(RQ),
+        "SVD, then 8-bit numbers": rough(SVD, SQ),
+        "Borrowed rows, then PQ": [borrow, *rough(PQ)],
+        "Re-hashed n-grams, 8-bit numbers": rough(Rehash, SQ),
+        "Words as residuals": _residuals(v, n_words, seed),
+    }
+    if v.vocab.subwords is None:
+        found = {name: steps for name, steps in found.items() if not any(type(step) in OF_NGRAMS for step in steps)}
+    return {name: Chain(steps) for name, steps in found.items()}
+
+
+def _residuals(v: Vectors, n_words: int, seed: int) -> list[Step]:
+    """N-grams in few bytes, fitted to the words; of words what n-grams leave over. What `fit_budget` likes best."""
+    refit = Refit(0.3, kept_weight=1, random_state=seed)
+    ngrams, words = (PQ(max(v.dim // n, 1), on=on, random_state=seed) for n, on in ((4, "ngrams"), (8, "words")))
+    return [
+        Prune(n_ngrams=min(4 * n_words, n_ngrams(v))),
+        refit,
+        ngrams,
+        refit,
+        Prune(n_words=n_words),
+        Residual(),
+        words,
+    ]
+
+
+class StepControls:
+    """The controls of one step.
+
+    Parameters
+    ----------
+    step : Step
+        Of the kind to be shown.
+    number : int
+        Place in the recipe, from 1.
+    names : callable
+        Gives the name of a control, unlike all others, from its label.
+    changed : callable
+        Called once after a person changed a value.
+    """
+
+    def __init__(self, step: Step, v: Vectors, number: int, names: Callable[[str], str], changed: Callable[[], None]):
+        self.kind, self.seed, self.changed = type(step), getattr(step, "random_state", None), changed
+        self.fields = {n: f for n, f in FIELDS[self.kind].items() if v.vocab.subwords or not f.of_ngrams}
+        self._showing = False
+        self.controls = {name: self._control(field, names(field.label)) for name, field in self.fields.items()}
+        shown = [self._widget(name) for name, field in self.fields.items() if field.main]
+        hidden = [self._widget(name) for name, field in self.fields.items() if not field.main]
+        self.more_box = widgets.HBox(hidden, layout={"flex_flow": "row wrap", "display": "none"})
+        more = widgets.ToggleButton(
+            description="More", tooltip=f"More controls of step {number}, {NAMES[self.kind]}", layout={"width": "5em"}
+        )
+        more.observe(self._more, "value")
+        heading = widgets.HTML(f"<b>{number}. {NAMES[self.kind]}</b>", layout={"width": "11em"})
+        self.buttons = widgets.HBox([more] if hidden else [], layout={"margin": "0 0 0 auto"})
+        self.box = widgets.VBox([row(heading, *shown, self.buttons), self.more_box])
+        self.box.add_class("wb-step")
+
+    def _control(self, field: Field, name: str) -> Any:
+        if field.kind == "count":
+            return Dial(name, self._changed)
+        style, wide, narrow = {"description_width": "initial"}, {"width": "auto"}, {"width": f"{len(name) * 0.6 + 7}em"}
+        control: Any
+        if field.kind == "choice":
+            control = widgets.Dropdown(description=name, options=field.choices, style=style, layout=wide)
+        elif field.kind == "whole":
+            control = widgets.BoundedIntText(
+                description=name,
+                min=field.low,
+                max=field.high,
+                style=style,
+                layout=narrow,
+            )
+        elif field.kind == "number":
+            control = widgets.BoundedFloatText(description=name, max=1e9, step=0.1, style=style, layout=narrow)
+        elif field.kind == "tick":
+            control = widgets.Checkbox(description=name, indent=False, layout=wide)
+        else:
+            control = widgets.Combobox(description=name, options=field.choices, continuous_update=False, style=style)
+        control.observe(self._changed, "value")
+        return control
+
+    def _widget(self, name: str) -> widgets.Widget:
+        control = self.controls[name]
+        return control.row if isinstance(control, Dial) else control
+
+    def _more(self, change: dict) -> None:
+        self.more_box.layout.display = None if change["new"] else "none"
+
+    def _changed(self, *_: object) -> None:
+        if not self._showing:
+            self.changed()
+
+    def show(self, step: Step, v: Vectors) -> None:
+        """Show the values of a step without calling `changed`."""
+        self._showing = True
+        try:
+            for name, field in self.fields.items():
+                value, control = getattr(step, name), self.controls[name]
+                if field.kind == "count":
+                    high = field.high(v) if callable(field.high) else field.high
+                    control.show(high if value is None else min(value, high), field.low, high)
+                elif field.kind in ("text", "choice"):
+                    control.value = "" if value is None else str(value)
+                else:
+                    control.value = value
+        finally:
+            self._showing = False
+
+    def step(self, v: Vectors) -> Step:
+        """The step that the controls say."""
+        values = {name: control.value for name, control in self.controls.items()}
+        for name, field in self.fields.items():
+            if (field.all_is_none and values[name] >= field.high(v)) or (field.kind == "choice" and values[name] == ""):  # type: ignore[operator]
+                values[name] = None
+        if self.seed is not None:
+            values["random_state"] = self.seed
+        return self.kind(**values)
+
+
+class RecipeEditor:
+    """The controls of all steps, in order, and those that add, move and remove steps.
+
+    Parameters
+    ----------
+    changed : callable
+        Called with the new recipe once after a person changed anything.
+    random_state : int
+        Seed of steps that are added.
+    """
+
+    def __init__(self, changed: Callable[[Chain], None], random_state: int = 0):
+        self.changed, self.random_state = changed, random_state
+        self.v: Vectors | None = None
+        self.steps: list[StepControls] = []
+        self.start = widgets.Dropdown(description="Start from", style={"description_width": "initial"})
+        self.start.observe(self._started, "value")
+        self.add = widgets.Dropdown(description="Add a step", style={"description_width": "initial"})
+        self.add.observe(self._added, "value")
+        self.list = widgets.VBox()
+        self.list.add_class("wb-steps")
+        self.box = widgets.VBox([row(self.start, self.add), self.list])
+        self._showing = False
+
+    @property
+    def dials(self) -> dict[str, Dial]:
+        """The sliders by parameter, those of the first step that has one."""
+        found: dict[str, Dial] = {}
+        for step in self.steps:
+            found |= {n: c for n, c in step.controls.items() if isinstance(c, Dial) and n not in found}
+        return found
+
+    def show(self, v: Vectors, recipe: Chain) -> None:
+        """Show a recipe for a model without calling `changed`."""
+        self._showing = True
+        try:
+            if v is not self.v:
+                self._offer(v)
+            if v is not self.v or [step.kind for step in self.steps] != [type(step) for step in recipe.steps]:
+                self.v = v
+                self._arrange(recipe)
+            for controls, step in zip(self.steps, recipe.steps, strict=True):
+                controls.show(step, v)
+        finally:
+            self._showing = False
+
+    def _offer(self, v: Vectors) -> None:
+        """What may be started from and added, for a model."""
+        self.start.options = [("", None), *starts(v, self.random_state).items()]
+        kinds = [kind for kind in FIELDS if v.vocab.subwords is not None or kind not in OF_NGRAMS]
+        self.add.options = [("", None), *((NAMES[kind], kind) for kind in kinds)]
+
+    def _arrange(self, recipe: Chain) -> None:
+        """Make the controls of other steps than those shown until now."""
+        v = self.v
+        assert v is not None
+        labels = [field.label for step in recipe.steps for field in FIELDS[type(step)].values()]
+        self.steps = []
+        for number, step in enumerate(recipe.steps, 1):
+
+            def name(label: str, number: int = number) -> str:
+                return label if labels.count(label) == 1 else f"{label}, step {number}"
+
+            controls = StepControls(step, v, number, name, self._changed)
+            controls.buttons.children += tuple(self._buttons(number, NAMES[type(step)], len(recipe.steps)))
+            self.steps.append(controls)
+        self.list.children = [controls.box for controls in self.steps]
+
+    def _buttons(self, number: int, name: str, n_steps: int) -> list[widgets.Button]:
+        """Those that move a step earlier and take it out."""
+        earlier = widgets.Button(
+            description="\N{UPWARDS ARROW} Earlier", tooltip=f"Move step {number}, {name}, before the one above",
+            layout={"width": "6em"}, disabled=number == 1,
+        )  # fmt: skip
+        remove = widgets.Button(
+            description="\N{MULTIPLICATION SIGN} Remove", tooltip=f"Take out step {number}, {name}",
+            layout={"width": "7em"}, disabled=n_steps == 1,
+        )  # fmt: skip
+        earlier.on_click(lambda _: self._change(self._moved(number - 1)))
+        remove.on_click(lambda _: self._change(self._without(number - 1)))
+        return [earlier, remove]
+
+    def recipe(self) -> Chain:
+        """The recipe that the controls say."""
+        assert self.v is not None
+        return Chain([controls.step(self.v) for controls in self.steps])
+
+    def _moved(self, place: int) -> Chain:
+        steps = list(self.recipe().steps)
+        steps[place - 1 : place + 1] = steps[place], steps[place - 1]
+        return Chain(steps)
+
+    def _without(self, place: int) -> Chain:
+        steps = list(self.recipe().steps)
+        return Chain(steps[:place] + steps[place + 1 :])
+
+    def _changed(self) -> None:
+        if not self._showing and self.v is not None:
+            self.changed(self.recipe())
+
+    def _change(self, recipe: Chain) -> None:
+        """A person wants other steps."""
+        assert self.v is not None
+        self.show(self.v, recipe)
+        self.changed(recipe)
+
+    def _started(self, change: dict) -> None:
+        if change["new"] is not None and not self._showing:
+            self._change(change["new"])
+
+    def _added(self, change: dict) -> None:
+        if change["new"] is not None and not self._showing and self.v is not None:
+            self._change(Chain([*self.recipe().steps, rough_step(change["new"], self.v, self.random_state)]))
+            self.add.value = None

@@ -1,0 +1,183 @@
+"""What all live views share: parts that show a session, and the page that they leave in a notebook."""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import wraps
+from html import escape
+from typing import Any
+from uuid import uuid4
+
+import ipywidgets as widgets
+from IPython.display import HTML, display
+
+from ..page import STYLE, page
+from ..session import SHOWN, Session, State, in_words
+
+# Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
+TWIN_STYLE = """<style>
+.jp-OutputArea-child:has(.wb-twin) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) {display: none}
+</style>"""
+VIEW_STYLE = """<style>
+.wb-stale {opacity: .4}
+.wb-error {border-left: 4px solid #D55E00; padding: .2em .6em; white-space: normal; line-height: 1.4}
+</style>"""
+
+
+def run_by_a_person() -> bool:
+    """Whether this cell was run by somebody who can also move a slider, not by papermill or the like.
+
+    Front ends say with each cell whether they can be asked for input; programs cannot.
+    """
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return kernel is not None and bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin"))
+
+
+def row(*parts: widgets.Widget) -> widgets.HBox:
+    """Widgets side by side, or below one another where the page is narrow."""
+    return widgets.HBox(parts, layout={"flex_flow": "row wrap"})
+
+
+def dim(widget: widgets.DOMWidget, is_there: bool) -> None:
+    """Show a widget as it is, or faded where what it shows belongs to an earlier wish."""
+    (widget.remove_class if is_there else widget.add_class)("wb-stale")
+
+
+def message(text: str) -> str:
+    """An error as a person sees it."""
+    return f"<div role='alert' class='wb-error'>\N{WARNING SIGN} {escape(text)}</div>" if text else ""
+
+
+class Part:
+    """A part of a view: widgets in `box`, which `show` brings up to date.
+
+    Parameters
+    ----------
+    view : View
+        Knows the session; `view.guarded` makes a callback of a method.
+    """
+
+    about: tuple[str, ...] = ()  # errors that this part shows, of `session.ABOUT`
+    title = ""
+
+    def __init__(self, view: "View"):
+        self.view, self.session = view, view.session
+        self.messages = {about: widgets.HTML() for about in self.about}
+        for about, box in self.messages.items():
+            box.add_class(f"wb-error-{about}")
+        heading = [widgets.HTML(f"<h4>{self.title}</h4>")] if self.title else []
+        self.box = widgets.VBox([*heading, *self.build()])
+        self.box.add_class("wb")
+
+    def build(self) -> Sequence[widgets.Widget]:
+        """Make the widgets, top to bottom."""
+        raise NotImplementedError
+
+    def show(self, s: State, old: State) -> None:
+        """Show a state; `old` is the one shown until now."""
+        raise NotImplementedError
+
+    def show_errors(self, s: State) -> None:
+        """Show what went wrong."""
+        for about, box in self.messages.items():
+            box.value = message(s.errors.get(about, ""))
+
+
+class View:
+    """Parts that show one session: live, or as a page where nobody could move anything.
+
+    Parameters
+    ----------
+    session : Session
+        Works in the background exactly where the view is live.
+    """
+
+    kinds: Sequence[type[Part]] = ()
+    show: Sequence[str] = SHOWN
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.interactive = session.background
+        self._lock = threading.RLock()
+        self._twin_lock = threading.Lock()
+        self._twin: Any = None  # the page's place in the notebook
+        self._twin_state: State | None = None
+        if not self.interactive:
+            session.wait()
+            return
+        self._shown = State()
+        self._trouble, self.trouble = "", widgets.HTML()  # what went wrong in the view itself
+        self.trouble.add_class("wb-error-view")
+        self._twin_class = f"wb-twin-{uuid4().hex}"
+        self.parts = {kind: kind(self) for kind in self.kinds}
+        hide_twin = f"<style>.{self._twin_class} {{display: none}}</style>"
+        self.box = widgets.VBox([widgets.HTML(STYLE + VIEW_STYLE + hide_twin), self.trouble, *self.arranged()])
+        self.box.add_class("wb")
+        session.listen(self.render)
+        self.render()
+
+    def arranged(self) -> Sequence[widgets.Widget]:
+        """The parts' boxes, top to bottom."""
+        return [part.box for part in self.parts.values()]
+
+    def wait(self, timeout: float | None = None) -> State:
+        """The state of the exploration once everything is computed; see `session.State`."""
+        return self.session.wait(timeout)
+
+    def guarded(self, method: Callable) -> Callable:
+        """A widget's callback: one at a time, and whatever goes wrong is shown in the view.
+
+        Callbacks come from the kernel's own threads while `render` comes from the session's.
+        """
+
+        @wraps(method)
+        def call(*arguments: Any) -> None:
+            with self._lock:
+                self._trouble = ""
+                try:
+                    method(*arguments)
+                except Exception as error:
+                    self._trouble = in_words(error)
+                self.render()
+
+        return call
+
+    def render(self) -> None:
+        """Show what is new in the session's state; called from any thread."""
+        with self._lock:
+            s, old = self.session.state, self._shown
+            self._shown = s
+            for part in self.parts.values():
+                try:
+                    part.show(s, old)
+                except Exception as error:  # else it would end the session's thread, out of sight
+                    self._trouble = in_words(error)
+                part.show_errors(s)
+            self.trouble.value = message(self._trouble)
+        if not self.session.is_busy:
+            self._update_twin(s)
+
+    # -- what stays in a notebook ---------------------------------------------------------
+
+    def _ipython_display_(self) -> None:
+        if not self.interactive:
+            display(HTML(page(self.session.state, self.show)))
+            return
+        s = self.session.state
+        with self._twin_lock:
+            self._twin = display(HTML(self._twin_html(s)), display_id=True)
+            self._twin_state = s
+        display(self.box)
+        if not self.session.is_busy:
+            self._update_twin(self.session.state)
+
+    def _twin_html(self, s: State) -> str:
+        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(s, self.show)}</div>"
+
+    def _update_twin(self, s: State) -> None:
+        """Bring the page up to date that stays in the notebook when nothing runs any more."""
+        with self._twin_lock:
+            if self._twin is not None and s.is_current and s is not self._twin_state:
+                self._twin_state = s
+                self._twin.update(HTML(self._twin_html(s)))
