@@ -1,7 +1,6 @@
 """From a setting to a report: the notebook, the limits, and a run that can be stopped."""
 
 import asyncio
-import json
 import math
 import re
 
@@ -10,6 +9,7 @@ import pandas as pd
 import psutil
 import pytest
 import test_notebooks as rules
+from conftest import made_words
 
 import workbench as wb
 from workbench import progress
@@ -20,7 +20,8 @@ from workbench.reports.metrics import Metric, read_baseline
 from workbench.reports.setting import LIMITS, Report, run_report, suggest_limits, write_report
 
 GOOD = wb.Chain([wb.Prune(n_words=300, n_ngrams=500), wb.SQ()])
-WORSE = wb.Chain([wb.Prune(n_words=300, n_ngrams=500), wb.SQ(n_bits=2)])
+WORSE = '[{"step": "Prune", "n_words": 300, "n_ngrams": 300}, {"step": "PQ", "n_subvectors": 2, "n_bits": 4}]'
+UNSEEN = [word for word in made_words(900, seed=5) if word not in made_words(700)]
 SAMPLES = {"n_words": 200, "n_queries": 50}
 
 
@@ -39,15 +40,14 @@ def source(fasttext, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def limits(fasttext):
-    return suggest_limits(wb.scorecard(fasttext, GOOD.fit_transform(fasttext)))
+    return suggest_limits(wb.scorecard(fasttext, GOOD.fit_transform(fasttext), unseen=UNSEEN))
 
 
 @pytest.fixture(scope="module")
 def path(source, limits, tmp_path_factory):
     """A report whose limits are met."""
     model = wb.load(source)
-    unseen = ["безымянный", "nowhere", "неведомо"]
-    return write_report(tmp_path_factory.mktemp("reports"), model, GOOD, limits, unseen=unseen, words=model.words[:2])
+    return write_report(tmp_path_factory.mktemp("reports"), model, GOOD, limits, unseen=UNSEEN, words=model.words[:2])
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +96,13 @@ def test_the_file_of_the_setting_is_left_beside_the_report(met, fasttext):
 
 
 def test_a_worse_recipe_fails_exactly_the_limits_that_it_breaks(path, limits, fasttext, tmp_path, capsys):
-    card = wb.scorecard(fasttext, WORSE.fit_transform(fasttext), unseen=["безымянный", "nowhere", "неведомо"])
+    card = wb.scorecard(fasttext, wb.from_json(WORSE).fit_transform(fasttext), unseen=UNSEEN)
     values = {f"{row.metric}.{row.split}": row.value for row in card.itertuples()}
     lower = {"size.compressed"}
     broken = {k for k, limit in limits.items() if (values[k] > limit if k in lower else values[k] < limit)}
     assert broken == set(limits) - lower
     where = ["--baselines", str(path.parent / "limits"), "--out", str(tmp_path)]
-    assert main(["report", str(path), *where, "-p", "RECIPE", json.dumps(WORSE.to_json())]) == 1
+    assert main(["report", str(path), *where, "-p", "RECIPE", WORSE]) == 1
     assert set(re.findall(r"worse: (\S+)", capsys.readouterr().out)) == broken
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert f"Limits: {len(broken)} of {len(limits)} not met" in page
@@ -158,7 +158,7 @@ def test_what_a_cell_raised_is_in_the_report(source, tmp_path):
 
 
 def test_the_notebook_keeps_the_rules_of_ours(path, source, plain, tmp_path):
-    steps = [wb.Prune(n_words=300, n_ngrams=500), wb.Refit(), wb.Residual(), wb.SVD(n_components=8), wb.OPQ(), wb.RQ()]
+    steps = [wb.Prune(n_words=300, n_ngrams=500), wb.Refit(), wb.Residual(), wb.SVD(8), wb.OPQ(), wb.RQ()]
     every = dict.fromkeys(LIMITS, 0.0)
     for book in (path, write_report(tmp_path, source, wb.Chain(steps), every, words=["one", "two"])):
         rules.test_notebooks_are_stored_without_outputs_and_with_a_parameters_cell_first(book)
