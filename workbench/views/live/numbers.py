@@ -97,6 +97,8 @@ class TrailPart(Part):
             points.marker.symbol = ["circle" if b else "x-thin" for b in best]
             points.marker.color = [BLUE if b else GREY for b in best]
             now.x, now.y = megabytes[current], score[current]
+            only = score[0] if len(set(score.tolist())) == 1 else None  # plotly would begin its axis at 0
+            self.figure.layout.yaxis.range = None if only is None else [only - 0.05, only + 0.05]
             self.figure.layout.yaxis.title.text = QUALITIES[quality].replace(" (", "<br>(")
             self.figure.layout.shapes = [_line(s.limit)] if s.limit is not None else []
         self.figure._repr_mimebundle_()  # what a page reads that is loaded later

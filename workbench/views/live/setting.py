@@ -113,7 +113,7 @@ class ProgressPart(Part):
         )
         what, share = s.doing or ("Opening the model" if s.opening is not None else "Starting", 0.0)
         if s.search is not None:
-            what = f"Looking for the best recipe: {s.search.n_tried} of at most {N_TRIALS} tried. {what}"
+            what = f"Looking for the best recipe: {s.search.n_tried} of about {N_TRIALS} tried. {what}"
             share = min(s.search.n_tried / N_TRIALS, 1.0)
         text = f"{what}\N{HORIZONTAL ELLIPSIS}" if waiting else "Numbers are up to date." if s.is_current else ""
         if s.drawing:
