@@ -442,7 +442,7 @@ def nasty():
     words = [NASTY, "שלום", "b\udcffd", *made_words(200)]
     rng = np.random.default_rng(0)
     storage = Stacked(*(Dense(rng.normal(size=(n, 6)).astype(np.float32)) for n in (203, 3_000)))
-    v = wb.Vectors(Vocab(words, counts=np.arange(203, 0, -1), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
+    v = wb.Vectors(Vocab(words, counts=10**6 // np.arange(1, 204), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
     return v, wb.Chain([wb.Prune(40, 150), wb.PQ(2, n_bits=2)]).fit_transform(v)
 
 
@@ -452,7 +452,7 @@ def test_words_are_shown_as_text(nasty):
     html = damage_html(damage, damage_groups(damage), code_damage(*nasty, damage)) + "".join(
         map(carriers_html, carriers)
     )
-    assert NASTY in damage.nlargest(15, "worry")["word"].tolist()
+    assert NASTY in damage.nlargest(15, "worry")["word"].tolist()  # and so in the tables
     assert "<img" not in html
     assert "<bdi>&lt;img/src=x&amp;&#x27;&quot;&gt;</bdi>" in html
     assert "<bdi>b\ufffdd</bdi>" in html
