@@ -31,6 +31,10 @@ SMALL = {  # a small model beside its original, one for each kind of word rows
     "folded": (FAST, wb.Rehash(700)),
     "no n-grams": (PLAIN, wb.Prune(300)),
     "no n-grams, codes": (PLAIN, wb.PQ(4, n_bits=4)),
+    "codes of borrowed rows": (
+        PLAIN,
+        wb.Chain([wb.Prune(300, remap="nearest", threshold=0.5), wb.PQ(4, n_bits=4)]),
+    ),
 }
 CODED = {
     "product codes",
@@ -39,6 +43,7 @@ CODED = {
     "residual codes",
     "what n-grams leave over",
     "no n-grams, codes",
+    "codes of borrowed rows",
 }
 
 
@@ -181,7 +186,7 @@ def test_a_sample_has_the_frequent_words_and_stands_for_the_whole_vocabulary(lar
 def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
     """Noise grows with rank here, so that a mean over the sample as it is would be far too good."""
     exact = damage_groups(wb.word_damage(*large)).set_index(["by", "group"])
-    inside, off_unweighted = [], []
+    inside, off_unweighted, p5 = [], [], []
     for seed in range(30):
         damage = wb.word_damage(*large, n_words=600, random_state=seed)
         sampled = damage_groups(damage).set_index(["by", "group"])
@@ -191,15 +196,28 @@ def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
         drawn = both[both["low"].notna()]
         inside += ((drawn["low"] <= drawn["mean_exact"]) & (drawn["mean_exact"] <= drawn["high"])).tolist()
         off_unweighted.append(abs(damage["cosine"].mean() - exact["mean"].iloc[0]))
+        p5.append(sampled["p5"].iloc[0])
         np.testing.assert_allclose(both["share_of_vocabulary"], both["share_of_vocabulary_exact"], atol=0.06)
     assert min(off_unweighted) > 0.03
     assert 0.9 < np.mean(inside) < 0.995
+    assert np.mean(p5) == pytest.approx(exact["p5"].iloc[0], abs=0.01)
 
 
-def test_shapes_do_not_depend_on_how_many_words_are_scored(large):
-    original, small = large
-    exact, some = wb.word_damage(original, small), wb.word_damage(original, small, n_words=100)
-    assert (exact.loc[some.index, "shape"].astype(str) == some["shape"].astype(str)).all()
+def test_the_share_without_a_vector_is_that_of_the_vocabulary(large):
+    damage = wb.word_damage(large[0], large[0].head(1_500), n_words=600)
+    assert damage_groups(damage)["no_vector"].iloc[0] == pytest.approx(0.5, abs=0.05)
+    assert (~damage["has_vector"]).mean() < 0.4
+
+
+def test_shapes_do_not_depend_on_how_many_words_are_scored():
+    """Rare words are longer here, and "long" is measured on the vocabulary."""
+    words = sorted({word * n for n, word in enumerate(made_words(500), 1) for n in range(1, n // 80 + 2)}, key=len)
+    v = wb.Vectors.from_arrays(words, np.random.default_rng(0).normal(size=(len(words), 3)))
+    exact = wb.word_damage(v, v)["shape"]
+    assert 0 < (exact == "long").sum() <= 0.05 * len(v)
+    for seed in range(5):
+        some = wb.word_damage(v, v, n_words=100, random_state=seed)["shape"]
+        assert some.tolist() == exact.loc[some.index].tolist()
 
 
 # -- shapes -------------------------------------------------------------------------------
@@ -280,16 +298,17 @@ def test_a_wrecked_codebook_entry_is_the_worst_code(residual):
     assert "more than chance" in html
 
 
-def test_codes_that_have_nothing_to_do_with_it_are_no_surprise():
-    """Bonferroni's promise: among 20 sets of codes drawn by chance, about one says otherwise."""
+@pytest.mark.parametrize("n_words", [700, 2_000])
+def test_codes_that_have_nothing_to_do_with_it_are_no_surprise(n_words):
+    """Bonferroni's promise: of 20 sets of codes drawn by chance, about one has a p below 0.05."""
     rng = np.random.default_rng(0)
-    v, noisy = (made_plain(2_000, seed=0) for _ in range(2))
+    v = made_plain(2_000)
+    spans = np.array([(j, j + 1) for j in range(8)], np.int32)
     alarms = 0
     for _ in range(20):
         noisy = v.matrix() + rng.normal(size=(2_000, 12)).astype(np.float32)
-        damage = wb.word_damage(v, wb.Vectors.from_arrays(v.words, noisy))
+        damage = wb.word_damage(v, wb.Vectors.from_arrays(v.words, noisy), n_words)
         codes = rng.integers(16, size=(2_000, 8), dtype=np.uint8)
-        spans = np.array([(j, j + 1) for j in range(8)] + [], np.int32)
         coded = wb.Vectors(v.vocab, Coded.of(codes, np.zeros((16, 8), np.float32), spans, 12, 4))
         alarms += bool((code_damage(v, coded, damage)["p"] < 0.05).any())
     assert alarms <= 4
@@ -423,8 +442,8 @@ def nasty():
     words = [NASTY, "שלום", "b\udcffd", *made_words(200)]
     rng = np.random.default_rng(0)
     storage = Stacked(*(Dense(rng.normal(size=(n, 6)).astype(np.float32)) for n in (203, 3_000)))
-    v = wb.Vectors(Vocab(words, counts=np.arange(203, 0, -1), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
-    return v, wb.Prune(40, 150).fit_transform(v)
+    v = wb.Vectors(Vocab(words, counts=10**6 // np.arange(1, 204), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
+    return v, wb.Chain([wb.Prune(40, 150), wb.PQ(2, n_bits=2)]).fit_transform(v)
 
 
 def test_words_are_shown_as_text(nasty):
@@ -433,6 +452,7 @@ def test_words_are_shown_as_text(nasty):
     html = damage_html(damage, damage_groups(damage), code_damage(*nasty, damage)) + "".join(
         map(carriers_html, carriers)
     )
+    assert NASTY in damage.nlargest(15, "worry")["word"].tolist()  # and so in the tables
     assert "<img" not in html
     assert "<bdi>&lt;img/src=x&amp;&#x27;&quot;&gt;</bdi>" in html
     assert "<bdi>b\ufffdd</bdi>" in html
@@ -456,7 +476,7 @@ def test_status_and_sign_are_told_by_more_than_colour():
     small = wb.Prune(300, 100).fit_transform(FAST)
     carriers = wb.ngram_carriers(FAST, small, "bananana")
     html = carriers_html(carriers)
-    assert "× pruned".replace("× ", "×</span> ") in html
+    assert "×</span> pruned" in html
     assert "●</span> stays" in html
     negative = carriers["share_before"].min()
     assert negative < 0

@@ -64,7 +64,7 @@ def ngram_carriers(original: Vectors, small: Vectors, word: str) -> pd.DataFrame
             "ngram": ngram_texts(word, original.ngrams[0]),
             "share_before": shares(before),
             "share_after": shares(after),
-            "cosine": np.where(had & has, cosines(before, after), np.nan),
+            "cosine": cosines(before, after),
             "status": pd.Categorical(status, categories=STATUSES),
         }
     )
