@@ -142,7 +142,9 @@ def _figure(clicked: Any) -> Any:
         dragmode=False,
         hovermode="closest",
     )
-    base.update_xaxes(type="log", title_text="size of the file (MB)", gridcolor="rgba(128,128,128,.3)")
+    ticks = [digit * 10.0**power for power in range(-4, 6) for digit in (1, 1.5, 2, 3, 5, 7)]
+    base.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+    base.update_xaxes(title_text="size of the file (MB)", gridcolor="rgba(128,128,128,.3)")
     base.update_yaxes(gridcolor="rgba(128,128,128,.3)")
     figure = FigureWidget(base)
     figure._config = {**figure._config, "responsive": True, "displaylogo": False, "displayModeBar": False}

@@ -19,6 +19,7 @@ TWIN_STYLE = """<style>
 </style>"""
 VIEW_STYLE = """<style>
 .wb-stale {opacity: .4}
+.wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto}
 .wb-error {border-left: 4px solid #D55E00; padding: .2em .6em; white-space: normal; line-height: 1.4}
 </style>"""
 
