@@ -2,9 +2,10 @@
 
     python tests/benchmark_panel.py [--model PATH] [--changes N]
 
-Opens a model in the panel in JupyterLab and presses an arrow key on a slider, again and again,
+Opens a model in the panel in JupyterLab and moves a slider by one place, again and again,
 each time as soon as the numbers are refreshed; UMAP maps that were begun meanwhile are stopped.
-The clock runs in the browser, from the key press until the new table stands there.
+The clock runs in the browser, from the slider's release until the new table stands there. Each
+value is new, so that no earlier result is shown again.
 """
 
 import argparse
@@ -17,15 +18,26 @@ import browser
 import nbformat
 
 CODE = "import workbench as wb\nwb.views.CompressionPanel({model!r}, n_words=10_000, n_ngrams=20_000, n_subvectors=50)"
-CHANGE = """([slider, key]) => new Promise(done => {
+SLIDERS = {  # where each stands usually, and where it begins its way down
+    "Subvectors": (50, 100), "N-grams kept": (20_000, 60_000), "Words kept": (10_000, 30_000),
+}  # fmt: skip
+CHANGE = """([slider, step]) => new Promise(done => {
     const numbers = document.querySelector('.wb-numbers'), old = numbers.innerText;
-    const handle = document.querySelector(`.wb-slider-${slider} .noUi-handle`);
+    const handle = document.querySelector(`.wb-slider-${slider} input`);
     const start = performance.now();
-    handle.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+    handle.value = Number(handle.value) + step;
+    handle.dispatchEvent(new Event('change'));
     const look = () => numbers.innerText != old && !numbers.classList.contains('wb-stale')
         ? done((performance.now() - start) / 1000) : requestAnimationFrame(look);
     look();
 })"""
+
+
+def settle(notebook: browser.Notebook, label: str, value: int) -> None:
+    """Type a value and wait for its numbers."""
+    notebook.fill(label, str(value))
+    notebook.page.wait_for_timeout(500)  # by then it says that it is not up to date
+    browser.expect(notebook.find(".wb-status")).to_contain_text("up to date")
 
 
 def main() -> None:
@@ -49,10 +61,13 @@ def main() -> None:
             notebook.find(".wb-numbers td")
             print(f"\n## The panel on {args.model.name}: from release to refreshed numbers\n")
             print("| slider | median s | least s | worst s | changes |\n|---|--:|--:|--:|--:|")
-            for slider in ("subvectors", "n-grams-kept", "words-kept"):
-                keys = ("ArrowLeft", "ArrowRight")  # there and back, so that every value is near the first
-                times = [notebook.page.evaluate(CHANGE, [slider, keys[turn % 4 // 2]]) for turn in range(args.changes)]
-                print(f"| {slider} | {median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {len(times)} |")
+            for label, (usual, first) in SLIDERS.items():
+                settle(notebook, label, first)
+                slider = label.lower().replace(" ", "-")
+                times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(args.changes)]
+                last = notebook.page.get_by_label(label, exact=True).input_value()
+                settle(notebook, label, usual)
+                print(f"| {label}, {first:,} to {int(last):,} | {median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {len(times)} |")
 
 
 if __name__ == "__main__":

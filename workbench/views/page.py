@@ -134,7 +134,7 @@ def numbers_html(result: Result, before: Result | None = None, agreement: pd.Dat
             rows.append(_row(name, share.value, f"{share.value:.3f}", range_, _how(share), _old(old, share, 3)))
     rows += [] if agreement is None else _agreement_rows(agreement)
     head = "".join(
-        f"<th>{name}</th>" for name in ("what", "value", "", "spread", "how", "setting before" if old else "")
+        f"<th>{name}</th>" if name else "<td></td>" for name in ("what", "value", "", "spread", "how", "setting before" if old else "")
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 

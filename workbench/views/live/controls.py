@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets as widgets
@@ -35,14 +36,13 @@ class Dial:
         self.box = widgets.BoundedIntText(
             description=label, style={"description_width": "initial"}, layout={"width": f"{len(label) * 0.6 + 8}em"}
         )
-        self.slider = widgets.SelectionSlider(
-            options=[0], readout=False, continuous_update=False, layout={"width": "13em"}
-        )
+        self.slider = Slider(label=f"{label}, round values", layout={"width": "13em"})
         self.slider.add_class("wb-slider-" + re.sub(r"[^\w-]+", "-", label.lower()))
+        self._round: list[int] = []  # values that the slider goes over
         self.row = widgets.HBox([self.box, self.slider], layout={"flex_flow": "row wrap"})
         self._showing = False
         self.box.observe(self._typed, "value")
-        self.slider.observe(self._slid, "value")
+        self.slider.observe(self._slid, "place")
 
     @property
     def value(self) -> int:
@@ -52,7 +52,8 @@ class Dial:
         """Set value and range without calling `changed`."""
         self._showing = True
         try:
-            self.slider.options = [(f"{v:,}", v) for v in round_values(low, high)]
+            self._round = round_values(low, high)
+            self.slider.texts = [f"{v:,}" for v in self._round]
             self.box.min, self.box.max = min(low, self.box.max), high
             self.box.min, self.box.value = low, value
             self._point_slider()
@@ -70,12 +71,12 @@ class Dial:
 
     def _slid(self, change: dict) -> None:
         if not self._showing:
-            self.box.value = change["new"]
+            self.box.value = self._round[change["new"]]
 
     def _point_slider(self) -> None:
         """Put the slider at the round number that is nearest."""
-        distances = [abs(v - self.box.value) for _, v in self.slider.options]
-        self.slider.index = distances.index(min(distances))
+        distances = [abs(v - self.box.value) for v in self._round]
+        self.slider.place = distances.index(min(distances))
 
 
 class FilePicker:
@@ -118,6 +119,40 @@ class FilePicker:
             self.show(self.list.value)
         else:
             self.picked(self.list.value)
+
+
+class Slider(anywidget.AnyWidget):
+    """A slider over a list of texts, the browser's own: ipywidgets' has a handle without a name for screen readers."""
+
+    _esm = """
+    function render({ model, el }) {
+      const slider = document.createElement("input");
+      slider.type = "range";
+      slider.min = 0;
+      const show = () => {
+        slider.max = model.get("texts").length - 1;
+        slider.value = model.get("place");
+        slider.ariaLabel = model.get("label");
+        slider.ariaValueText = model.get("texts")[model.get("place")] ?? "";
+      };
+      slider.addEventListener("change", () => {  // when it is let go, not on the way
+        model.set("place", Number(slider.value));
+        model.save_changes();
+      });
+      for (const name of ["texts", "place", "label"]) model.on(`change:${name}`, show);
+      show();
+      el.append(slider);
+    }
+    export default { render };
+    """
+    _css = ".wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}"
+    texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    place = traitlets.Int(0).tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.add_class("wb-slider")
 
 
 class CopyButton(anywidget.AnyWidget):
