@@ -67,7 +67,8 @@ def main() -> None:
                 times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(args.changes)]
                 last = notebook.page.get_by_label(label, exact=True).input_value()
                 settle(notebook, label, usual)
-                print(f"| {label}, {first:,} to {int(last):,} | {median(times):.2f} | {min(times):.2f} | {max(times):.2f} | {len(times)} |")
+                numbers = " | ".join(f"{time:.2f}" for time in (median(times), min(times), max(times)))
+                print(f"| {label}, {first:,} to {int(last):,} | {numbers} | {len(times)} |")
 
 
 if __name__ == "__main__":

@@ -133,9 +133,8 @@ def numbers_html(result: Result, before: Result | None = None, agreement: pd.Dat
             range_ = f"95% interval {share.low:.2f} to {share.high:.2f}"
             rows.append(_row(name, share.value, f"{share.value:.3f}", range_, _how(share), _old(old, share, 3)))
     rows += [] if agreement is None else _agreement_rows(agreement)
-    head = "".join(
-        f"<th>{name}</th>" if name else "<td></td>" for name in ("what", "value", "", "spread", "how", "setting before" if old else "")
-    )
+    names = ("what", "value", "", "spread", "how", "setting before" if old else "")
+    head = "".join(f"<th>{name}</th>" if name else "<td></td>" for name in names)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
