@@ -33,6 +33,9 @@ LABELS = dict(
 )
 
 
+WAYS = ("damage", "frequency", "code", "label")
+
+
 class Entry(NamedTuple):
     """A line of a legend."""
 
@@ -77,7 +80,9 @@ class Colours:
     palette: tuple[str, ...] = ()
 
 
-def colours(frame: pd.DataFrame, by: str = "damage", level: str = "code", codebook: np.ndarray | None = None) -> Colours:
+def colours(
+    frame: pd.DataFrame, by: str = "damage", level: str = "code", codebook: np.ndarray | None = None
+) -> Colours:
     """What each point's colour means.
 
     Parameters
@@ -100,7 +105,9 @@ def colours(frame: pd.DataFrame, by: str = "damage", level: str = "code", codebo
     column = {"damage": "cosine", "frequency": "rank"}.get(by, by)
     if column not in frame:
         raise ValueError(f"to colour by {by} the frame needs a column {column!r}; it has {', '.join(frame.columns)}")
-    return _by_code(frame, level, codebook) if by == "code" else WAYS[by](frame)
+    if by == "code":
+        return _by_code(frame, level, codebook)
+    return {"damage": _by_damage, "frequency": _by_frequency, "label": _by_label}[by](frame)
 
 
 def kinds(frame: pd.DataFrame) -> pd.Series:
@@ -184,6 +191,3 @@ def _by_label(frame: pd.DataFrame) -> Colours:
 
 def _cividis(n: int) -> tuple[str, ...]:
     return tuple(to_hex(colour) for colour in matplotlib.colormaps["cividis"](np.linspace(0, 1, max(n, 2))))[:n]
-
-
-WAYS = {"damage": _by_damage, "frequency": _by_frequency, "code": _by_code, "label": _by_label}

@@ -126,7 +126,7 @@ def _digest(arguments: tuple) -> bytes:
     for argument in arguments:
         array = np.ascontiguousarray(argument)
         digest.update(repr((array.dtype.str, array.shape)).encode())
-        digest.update(array)
+        digest.update(array.data)
     return digest.digest()
 
 

@@ -1,6 +1,7 @@
 """Two-dimensional maps of a model before and after compression, on layouts that can be compared."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import matplotlib
@@ -244,6 +245,8 @@ def map_figure(
         What colours mean, see `colours`; by default how close each word stayed to its vector.
     """
     figure, axes = new_figure(12, 6.2, 2)
+    axes[1].sharex(axes[0])  # places are to be compared
+    axes[1].sharey(axes[0])
     look = colours(frame, colour) if isinstance(colour, str) else colour
     named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
@@ -254,7 +257,7 @@ def map_figure(
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
         axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
     _explain(figure, axes, look)
-    figure.supxlabel(f"Shown: {frame.attrs['sample']}.\n{noise_text(frame)}", fontsize=9.5)
+    figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
     return figure
 
 
@@ -274,7 +277,7 @@ def _point_colours(look: Colours) -> np.ndarray:
     """(n, 4) of red, green, blue and opacity."""
     if look.groups is not None:
         return matplotlib.colors.to_rgba_array(look.palette)[look.groups]
-    return _scale(look).to_rgba(np.ma.masked_invalid(look.values))
+    return _scale(look).to_rgba(np.ma.masked_invalid(np.asarray(look.values)))
 
 
 def _scale(look: Colours) -> matplotlib.cm.ScalarMappable:
