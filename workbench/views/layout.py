@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..evaluate.neighbours import nearest_rows
 from ..vectors import unit
 
-Layout = Callable[[np.ndarray, np.ndarray, int, int], tuple[np.ndarray, float]]
+Layout = Callable[[np.ndarray, np.ndarray, int, int, bool], tuple[np.ndarray, float]]
+N_EPOCHS = 200
+STEP = 0.1  # the learning rate of a map that is drawn again
+BLOCK = 512  # points compared with all others at once: of 20,000 points 40 MB of cosines
+N_JUDGED = 2_000  # points whose neighbourhoods tell a map's trustworthiness
 
 
 def pca_axes(vectors: np.ndarray) -> np.ndarray:
@@ -24,8 +27,13 @@ def pca_axes(vectors: np.ndarray) -> np.ndarray:
     return (best * signs).astype(np.float32)
 
 
-def umap_layout(vectors: np.ndarray, start: np.ndarray, n_neighbors: int, seed: int) -> tuple[np.ndarray, float]:
+def umap_layout(
+    vectors: np.ndarray, start: np.ndarray, n_neighbors: int, seed: int, again: bool = False
+) -> tuple[np.ndarray, float]:
     """UMAP (McInnes, Healy and Melville, 2018) of an exact k-nearest graph, by cosine.
+
+    UMAP begins by squeezing `start` into a square, and what it returns is as large as it happens
+    to be: a map drawn again is shifted and stretched along each axis to the mean and the spread of its start.
 
     Parameters
     ----------
@@ -35,31 +43,117 @@ def umap_layout(vectors: np.ndarray, start: np.ndarray, n_neighbors: int, seed: 
     n_neighbors : int
     seed : int
         Given, so that UMAP works on one thread.
+    again : bool
+        Whether `start` is a map of the same words. It is then changed in small steps, so that a
+        word moves because its neighbours changed, and much less by chance than with UMAP's own.
 
     Returns
     -------
     places : (n, 2) float32 array
     trust : float
-        Trustworthiness (Venna and Kaski, 2001), exact: 1 where all neighbours on the map are
-        neighbours among the vectors.
+        See `trustworthiness`.
     """
-    from sklearn.manifold import trustworthiness
     from umap import UMAP
 
     from ..kernels import LOCK
 
     own = np.arange(len(vectors))
-    found, similar = nearest_rows(unit(vectors), own, [(0, vectors)], n_neighbors - 1)
+    found, similar = nearest_directions(vectors, n_neighbors - 1)
     indices = np.hstack([own[:, None], found])  # UMAP counts each point as its own first neighbour
     distances = np.hstack([np.zeros((len(own), 1)), np.maximum(1 - similar, 0)]).astype(np.float32)
+    n_epochs = N_EPOCHS if again or len(own) > 5_000 else 500  # umap-learn: 500 up to 10,000
     with LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(n_jobs|precomputed_knn|transform).*")
         places = UMAP(
             n_neighbors=n_neighbors,
+            n_epochs=n_epochs,
+            learning_rate=STEP if again else 1.0,
             metric="cosine",
             precomputed_knn=(indices, distances),
             init=start,
             random_state=seed,
             n_jobs=1,
         ).fit_transform(vectors)
-    return places, float(trustworthiness(vectors, places, n_neighbors=n_neighbors, metric="cosine"))
+    trust = trustworthiness(vectors, places, n_neighbors)
+    return _fitted(places, start) if again else places, trust
+
+
+def _fitted(places: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Places (n, 2), shifted and stretched along each axis to the mean and the spread of others."""
+    centred = places - places.mean(axis=0)
+    return (centred / centred.std(axis=0) * start.std(axis=0) + start.mean(axis=0)).astype(np.float32)
+
+
+def nearest_directions(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest of the vectors (n, dim) for each of them, by cosine, itself left out. Exact.
+
+    A block's cosines are cut into `n // width` sets by position. At least `k` cosines reach the
+    k-th greatest of the sets' maxima, and few more do, so that only those need be sorted.
+
+    Returns
+    -------
+    places : (n, k) int64 array
+        Nearest first, ties in order of position.
+    cosines : (n, k) float32 array
+    """
+    directions = unit(vectors)
+    n = len(directions)
+    if not 0 < k < n:
+        raise ValueError(f"expected 1 to {n - 1} neighbours of {n} points, got {k}")
+    places, cosines = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
+    width = max(1, min(32, n // (4 * k)))
+    n_sets = n // width
+    for first in range(0, n, BLOCK):
+        found = directions[first : first + BLOCK] @ directions.T  # (block, n)
+        who = np.arange(len(found))
+        found[who, first + who] = -np.inf
+        greatest = found[:, : n_sets * width].reshape(len(found), width, n_sets).max(axis=1)
+        limit = np.partition(greatest, n_sets - k, axis=1)[:, n_sets - k, None]
+        rows, columns = np.divmod(np.flatnonzero(found >= limit), n)
+        values = found[rows, columns]
+        order = np.lexsort((columns, -values, rows))
+        order = order[np.searchsorted(rows, who)[:, None] + np.arange(k)]
+        places[first : first + BLOCK], cosines[first : first + BLOCK] = columns[order], values[order]
+    return places, cosines
+
+
+def nearest_places(places: np.ndarray, k: int) -> np.ndarray:
+    """The `k` nearest points on a map (n, 2) for each of them, itself left out: (n, k)."""
+    from scipy.spatial import KDTree
+
+    _, found = KDTree(places).query(places, k + 1)
+    own = found == np.arange(len(places))[:, None]
+    own[~own.any(axis=1), -1] = True  # so many points on one spot that they crowd it out
+    return found[~own].reshape(len(places), k)
+
+
+def trustworthiness(vectors: np.ndarray, places: np.ndarray, n_neighbors: int = 15, n_judged: int = N_JUDGED) -> float:
+    """Trustworthiness of a map (Venna and Kaski, 2001), by cosine: 1 where all neighbours on it are true ones.
+
+    Neighbours on the map count by how far down they stand among the nearest vectors; half is chance.
+    Up to `n_judged` points it is exact, as scikit-learn's, which takes memory by the square of the
+    points. Of more, the neighbourhoods of so many, sampled with seed 0, are judged, each exactly.
+
+    Parameters
+    ----------
+    vectors : (n, dim) array
+    places : (n, 2) array
+    n_neighbors : int
+        Fewer than half the points.
+    n_judged : int
+    """
+    n, directions = len(vectors), unit(vectors)
+    if not 0 < n_neighbors < n / 2:
+        raise ValueError(f"expected fewer neighbours than half of {n} points, got {n_neighbors}")
+    judged = np.random.default_rng(0).permutation(n)[:n_judged]
+    shown = nearest_places(places, n_neighbors)[judged]  # (judged, k)
+    excess = 0
+    for first in range(0, len(judged), BLOCK):
+        who, near = judged[first : first + BLOCK], shown[first : first + BLOCK]
+        cosines = directions[who] @ directions.T  # (block, n)
+        cosines[np.arange(len(who)), who] = -np.inf
+        of_near = np.take_along_axis(cosines, near, axis=1)
+        for column in of_near.T:
+            ranks = 1 + np.count_nonzero(cosines > column[:, None], axis=1)
+            excess += int(np.maximum(ranks - n_neighbors, 0).sum())
+    return 1 - 2 * excess / (len(judged) * n_neighbors * (2 * n - 3 * n_neighbors - 1))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from ..progress import Stopped
 
 PATIENCE = 2.0  # seconds from a stop until a process that does not react is ended
+N_REMEMBERED = 32  # answers; of 20,000 words each takes 160 kB
 COMMAND = "from workbench.views.mapper import serve; serve()"
 
 
@@ -25,14 +27,16 @@ class Mapper:
     """Draws layouts in another process, one at a time, and can be told to stop.
 
     The process starts with `warm` or the first layout and ends with this one. `shared` serves
-    all panels of a kernel.
+    all panels of a kernel. The last answers are remembered by what was asked, so that a recipe
+    that comes back has its map at once.
     """
 
     def __init__(self) -> None:
         self._turn = threading.Lock()  # held while a layout is drawn
-        self._change = threading.Lock()  # held for a moment, to read and change the two below
+        self._change = threading.Lock()  # held for a moment, to read and change what is below
         self._worker: _Worker | None = None
         self._requests: list[_Request] = []  # drawn or waiting
+        self._remembered: dict[bytes, tuple[np.ndarray, float]] = {}  # by digest, the last used at the end
 
     def warm(self) -> "_Worker":
         """Start the process if there is none; it compiles what UMAP needs while nobody waits."""
@@ -42,7 +46,7 @@ class Mapper:
             return self._worker
 
     def layout(self, owner: object, *arguments: Any) -> tuple[np.ndarray, float]:
-        """`layout.umap_layout` of these arguments, until `owner` wants it stopped.
+        """`layout.umap_layout` of these arguments, until `owner` wants it stopped. Not to be written to.
 
         Raises
         ------
@@ -51,8 +55,10 @@ class Mapper:
         RuntimeError
             If the process ended by itself.
         """
-        request = _Request(owner)
+        asked, request = _digest(arguments), _Request(owner)
         with self._change:
+            if asked in self._remembered:
+                return self._remember(asked, self._remembered.pop(asked))
             self._requests.append(request)
         answer: Any = None
         try:
@@ -66,7 +72,20 @@ class Mapper:
             raise Stopped
         if isinstance(answer, BaseException):
             raise answer
+        with self._change:
+            return self._remember(asked, answer)
+
+    def _remember(self, asked: bytes, answer: tuple[np.ndarray, float]) -> tuple[np.ndarray, float]:
+        answer[0].flags.writeable = False
+        self._remembered[asked] = answer
+        while len(self._remembered) > N_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
         return answer
+
+    def forget(self) -> None:
+        """Drop the answers that are remembered."""
+        with self._change:
+            self._remembered.clear()
 
     def _answer(self, request: "_Request", arguments: tuple) -> Any:
         worker = self.warm()
@@ -99,6 +118,16 @@ class Mapper:
             if request.over.wait(PATIENCE / 10):
                 return
         worker.end()
+
+
+def _digest(arguments: tuple) -> bytes:
+    """Names arguments, arrays and numbers, by their content."""
+    digest = blake2b(digest_size=16)
+    for argument in arguments:
+        array = np.ascontiguousarray(argument)
+        digest.update(repr((array.dtype.str, array.shape)).encode())
+        digest.update(array.data)
+    return digest.digest()
 
 
 class _Request:

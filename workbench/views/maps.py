@@ -1,24 +1,129 @@
 """Two-dimensional maps of a model before and after compression, on layouts that can be compared."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from ..evaluate.fidelity import cosines
 from ..vectors import Vectors, unit
 from ..vocab import printable
+from .colours import SHAPES, Colours, colours
 from .figures import RED, Picture, new_figure
-from .layout import Layout, pca_axes, umap_layout
+from .layout import Layout, nearest_places, pca_axes, umap_layout
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import PathCollection
 
 
-KINDS = {"own row": "o", "rebuilt from n-grams": "^", "no vector left": "x"}  # and matplotlib's marker
+class OriginalMap:
+    """The original's part of the maps, made once for a model, whatever it is compressed to.
+
+    Parameters
+    ----------
+    original : Vectors
+    n_words : int
+        Words to map. Of a larger vocabulary half are the most frequent and half a sample of the
+        others: a map of frequent words alone would hide what is done to rare ones.
+    n_neighbors : int
+        For UMAP.
+    random_state : int
+
+    Attributes
+    ----------
+    words : list of str
+        The most frequent first.
+    rank : (n,) int array
+        Of each word by frequency in the whole vocabulary, from 1.
+    sample : str
+        What is shown, in words.
+    vectors : (n, dim) float32 array
+    first, control : (n, 2) float32 array and trustworthiness, or None
+        Its map and the same drawn again, once `draw` has been called.
+    """
+
+    def __init__(self, original: Vectors, n_words: int = 2_000, n_neighbors: int = 15, random_state: int = 0):
+        self.n_neighbors, self.random_state = n_neighbors, random_state
+        places, self.sample = _sample(original, n_words, random_state)
+        self.rank = places + 1
+        self.words = [original.words[i] for i in original.vocab.by_frequency()[places]]
+        self.vectors = original.get_vectors(self.words)
+        self._axes = pca_axes(self.vectors)
+        self._pca = unit(self.vectors) @ self._axes  # (n, 2)
+        self.first: tuple[np.ndarray, float] | None = None
+        self.control: tuple[np.ndarray, float] | None = None
+
+    def draw(self, layout: Layout = umap_layout) -> tuple[tuple[np.ndarray, float], tuple[np.ndarray, float]]:
+        """Draw the map and the control, unless they are there; returns both, each with its trustworthiness.
+
+        The control starts from the map, with another seed, exactly as the map of a compressed
+        model does. How they differ is chance.
+        """
+        self._check(len(self.words))
+        if self.first is None:
+            self.first = layout(self.vectors, self._pca, self.n_neighbors, self.random_state, False)
+        if self.control is None:
+            self.control = self._again(self.vectors, self.first[0], layout)
+        return self.first, self.control
+
+    def umap(self, small: Vectors, layout: Layout = umap_layout) -> pd.DataFrame:
+        """The maps of this and of a compressed model, see `umap_maps`."""
+        after = small.get_vectors(self.words, missing="nan")
+        there = ~np.isnan(after[:, 0])
+        self._check(there.sum())
+        (first, trust), (control, trust_control) = self.draw(layout)
+        second = np.full_like(first, np.nan)
+        second[there], trust_after = self._again(after[there], first[there], layout)
+        frame = self._frame(small, after, first, control, second)
+        frame.attrs.update(method="UMAP", trust_before=trust, trust_control=trust_control, trust_after=trust_after)
+        frame.attrs["noise"] = layout_noise(frame)
+        return frame
+
+    def pca(self, small: Vectors) -> pd.DataFrame:
+        """The same on principal components, see `pca_maps`."""
+        after = small.get_vectors(self.words, missing="nan")
+        frame = self._frame(small, after, self._pca, self._pca, unit(after) @ self._axes)
+        frame.attrs.update(method="PCA", trust_before=None, trust_control=None, trust_after=None, noise=None)
+        return frame
+
+    def _again(self, vectors: np.ndarray, start: np.ndarray, layout: Layout) -> tuple[np.ndarray, float]:
+        return layout(vectors, start, self.n_neighbors, self.random_state + 1, True)
+
+    def _check(self, n: int) -> None:
+        if n <= 2 * self.n_neighbors:
+            raise ValueError(f"a map needs more than {2 * self.n_neighbors} words that both models have, got {n}")
+
+    def _frame(self, small: Vectors, after: np.ndarray, *maps: np.ndarray) -> pd.DataFrame:
+        sides = zip(("before", "control", "after"), maps, strict=True)
+        frame = pd.DataFrame(
+            {
+                "word": [printable(word) for word in self.words],
+                **{f"{axis}_{side}": places[:, i] for side, places in sides for i, axis in enumerate("xy")},
+                "cosine": cosines(self.vectors, after),
+                "in_vocabulary": [word in small for word in self.words],
+                "rank": self.rank,
+            }
+        )
+        frame.attrs["sample"] = self.sample
+        return frame
+
+
+def _sample(original: Vectors, n_words: int, seed: int) -> tuple[np.ndarray, str]:
+    """Places in the order of frequency of the words to show, ascending, and what they are in words."""
+    n = len(original)
+    if n_words >= n:
+        return np.arange(n), f"all {n:,} words"
+    n_others = n_words // 2
+    n_first = n_words - n_others
+    others = np.random.default_rng(seed).choice(np.arange(n_first, n), n_others, replace=False)
+    what = "first" if original.vocab.counts is None else "most frequent"
+    text = f"{n_first:,} {what} of {n:,} words, and {n_others:,} of the others, sampled, seed {seed}"
+    return np.concatenate([np.arange(n_first), np.sort(others)]), text
 
 
 def umap_maps(
@@ -29,93 +134,104 @@ def umap_maps(
     random_state: int = 0,
     layout: Layout = umap_layout,
 ) -> pd.DataFrame:
-    """Maps of the most frequent words in both models by UMAP (McInnes, Healy and Melville, 2018).
+    """Maps of words in both models by UMAP (McInnes, Healy and Melville, 2018), and of the original again.
 
-    Both are drawn from exact k-nearest graphs. The first starts from principal components, the
-    second from the first, so that a word that moved has moved because its neighbours changed,
-    or by chance: not because UMAP turned or mirrored the picture.
+    All are drawn from exact k-nearest graphs. The first starts from principal components, the
+    others from the first, so that a word that moved has moved because its neighbours changed,
+    or by chance: not because UMAP turned or mirrored the picture. How much is chance the control
+    tells: the original drawn again.
 
     Parameters
     ----------
     original, small : Vectors
     n_words : int
-        Words to map: the original's most frequent ones.
+        Words to map, see `OriginalMap`, which saves work where several models are compared with one.
     n_neighbors : int
     random_state : int
     layout : callable
-        Takes the arguments of `layout.umap_layout` and returns what it does; a live panel has
-        it done in another process.
+        Takes the arguments of `layout.umap_layout`, by position, and returns what it does; a live
+        panel has it done in another process. Called for the original, the control, and `small`.
 
     Returns
     -------
     DataFrame
-        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_after``,
-        ``y_after``, ``cosine`` (to the original vector), ``in_vocabulary`` (of the small
-        model). Words that the small model has no vector for are on the first map alone. Its
-        ``attrs`` hold ``method``, and ``trust_before`` and ``trust_after``: trustworthiness,
-        see `layout.umap_layout`.
+        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_control``,
+        ``y_control``, ``x_after``, ``y_after``, ``cosine`` (to the original vector),
+        ``in_vocabulary`` (of the small model), ``rank`` (by frequency, from 1). Words that the
+        small model has no vector for have no ``x_after``, ``y_after`` and ``cosine``. Its
+        ``attrs`` hold ``method``; ``sample``, what is shown, in words; ``noise``, see
+        `layout_noise`; ``trust_before``, ``trust_control`` and ``trust_after``, see
+        `layout.trustworthiness`.
     """
-    words, before, after = _mapped(original, small, n_words)
-    there = ~np.isnan(after[:, 0])
-    if there.sum() <= 2 * n_neighbors:
-        raise ValueError(f"a map needs more than {2 * n_neighbors} words that both models have, got {there.sum()}")
-    first, trust_before = layout(before, unit(before) @ pca_axes(before), n_neighbors, random_state)
-    second = np.full_like(first, np.nan)
-    second[there], trust_after = layout(after[there], first[there], n_neighbors, random_state)
-    return _frame(small, words, before, after, first, second, "UMAP", trust_before, trust_after)
+    return OriginalMap(original, n_words, n_neighbors, random_state).umap(small, layout)
 
 
-def pca_maps(original: Vectors, small: Vectors, n_words: int = 2_000) -> pd.DataFrame:
-    """The same by principal components of the original's directions, both on the same axes.
+def pca_maps(original: Vectors, small: Vectors, n_words: int = 2_000, random_state: int = 0) -> pd.DataFrame:
+    """The same by principal components of the original's directions, all on the same axes.
 
-    Ready in a moment, but it shows less: two of many dimensions. Returns what `umap_maps` does,
-    without trustworthiness.
+    Ready in a moment, but it shows less: two of many dimensions. Nothing in it is chance: the
+    control is the first map. Returns what `umap_maps` does, without trustworthiness and noise.
     """
-    words, before, after = _mapped(original, small, n_words)
-    axes = pca_axes(before)
-    return _frame(small, words, before, after, unit(before) @ axes, unit(after) @ axes, "PCA")
+    return OriginalMap(original, n_words, random_state=random_state).pca(small)
 
 
-def _mapped(original: Vectors, small: Vectors, n_words: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """The words on a map, the most frequent first, and their vectors before and after: (n, dim)."""
-    index = original.vocab.most_frequent(n_words)
-    if original.vocab.counts is not None:
-        index = index[np.argsort(-original.vocab.counts[index], kind="stable")]
-    words = [original.words[i] for i in index]
-    return words, original.get_vectors(words), small.get_vectors(words, missing="nan")
+def layout_noise(frame: pd.DataFrame, k: int = 10) -> dict[str, float] | None:
+    """How much of the difference between two maps is chance, from the original drawn again.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `umap_maps`; for one from `pca_maps`, which knows no chance, the answer is None.
+    k : int
+
+    Returns
+    -------
+    dict
+        ``kept_control`` and ``kept_compressed``, the share of each word's `k` nearest on the first
+        map that are its `k` nearest on the other; ``moved_control`` and ``moved_compressed``, the
+        median distance between a word's two places, in units of the first map's spread (root mean
+        square distance from its centre); ``far_compressed``, the share of words that moved further
+        than 95% of words do in the control. All over the ``n`` words that both models have a vector
+        for, with ``k``.
+    """
+    if frame.attrs["method"] == "PCA":
+        return None
+    there = frame[frame["x_after"].notna()]
+    first, control, after = (there[[f"x_{s}", f"y_{s}"]].to_numpy(float) for s in ("before", "control", "after"))
+    k = min(k, len(there) - 1)
+    near = nearest_places(first, k)
+    spread = np.sqrt(((first - first.mean(axis=0)) ** 2).sum(axis=1).mean())
+    noise: dict[str, float] = {"n": len(there), "k": k}
+    moved = {}
+    for name, places in (("control", control), ("compressed", after)):
+        shared = (near[:, :, None] == nearest_places(places, k)[:, None, :]).any(axis=2)
+        moved[name] = np.linalg.norm(places - first, axis=1) / spread  # (n,)
+        noise[f"kept_{name}"] = float(shared.mean())
+        noise[f"moved_{name}"] = float(np.median(moved[name]))
+    noise["far_compressed"] = float((moved["compressed"] > np.percentile(moved["control"], 95)).mean())
+    return noise
 
 
-def _frame(small, words, before, after, first, second, method, trust_before=None, trust_after=None) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "word": [printable(word) for word in words],
-            "x_before": first[:, 0],
-            "y_before": first[:, 1],
-            "x_after": second[:, 0],
-            "y_after": second[:, 1],
-            "cosine": cosines(before, after),
-            "in_vocabulary": [word in small for word in words],
-        }
+def noise_text(frame: pd.DataFrame) -> str:
+    """`layout_noise` in a sentence or two."""
+    noise = frame.attrs.get("noise")
+    if noise is None:
+        return "Principal components: the same two axes on both maps, so nothing moves by chance."
+    return (
+        f"{noise['k']} nearest on the map kept: {noise['kept_compressed']:.0%} compressed, "
+        f"{noise['kept_control']:.0%} when the original is drawn again. Median distance moved: "
+        f"{noise['moved_compressed']:.2f} and {noise['moved_control']:.2f} of the map's spread. "
+        f"{noise['far_compressed']:.0%} of words moved further than all but 5% do by chance."
     )
-    frame.attrs.update(method=method, trust_before=trust_before, trust_after=trust_after)
-    return frame
 
 
-def kinds(frame: pd.DataFrame) -> pd.Series:
-    """What became of each mapped word, one of `KINDS`."""
-    own, rebuilt, gone = KINDS
-    named = frame["in_vocabulary"].map({True: own, False: rebuilt})
-    return named.mask(frame["cosine"].isna(), gone)
-
-
-def colour_limits(frame: pd.DataFrame) -> tuple[float, float]:
-    """Cosines between which colours differ: nine words in ten lie there."""
-    low, high = np.nanpercentile(frame["cosine"], [5, 95])
-    return float(low), float(high)
-
-
-def map_figure(frame: pd.DataFrame, labels: Sequence[str] | None = None, marked: Sequence[str] = ()) -> Picture:
-    """The two maps side by side, coloured by how close each word stayed to its original vector.
+def map_figure(
+    frame: pd.DataFrame,
+    labels: Sequence[str] | None = None,
+    marked: Sequence[str] = (),
+    colour: str | Colours = "damage",
+) -> Picture:
+    """The two maps side by side, and how much of what differs between them is chance.
 
     Parameters
     ----------
@@ -125,33 +241,61 @@ def map_figure(frame: pd.DataFrame, labels: Sequence[str] | None = None, marked:
         Words to name in both maps; by default 25 spread over the map.
     marked : sequence of str
         Words to point out besides.
+    colour : str or Colours
+        What colours mean, see `colours`; by default how close each word stayed to its vector.
     """
-    figure, axes = new_figure(12, 5.6, 2)
+    figure, axes = new_figure(12, 6.2, 2)
+    axes[1].sharex(axes[0])  # places are to be compared
+    axes[1].sharey(axes[0])
+    look = colours(frame, colour) if isinstance(colour, str) else colour
     named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        points = _draw_map(axis, frame, side)
+        _draw_map(axis, frame, side, look)
         _name(axis, named, side)
         _name(axis, frame[frame["word"].isin([printable(word) for word in marked])], side, marked=True)
         trust, method = frame.attrs[f"trust_{side}"], frame.attrs["method"]
         axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
         axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
-    if kinds(frame).nunique() > 1:
-        axes[0].legend(fontsize=9)
-    figure.colorbar(points, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
+    _explain(figure, axes, look)
+    figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
     return figure
 
 
-def _draw_map(axis: "Axes", frame: pd.DataFrame, side: str) -> "PathCollection":
-    """The points of one side, a marker for each kind; returns those that the colour bar is for."""
-    low, high = colour_limits(frame)
-    for kind, group in frame.groupby(kinds(frame)):
-        x, y = group[f"x_{side}"], group[f"y_{side}"]
-        if kind == "no vector left":
-            axis.scatter(x, y, c=RED, s=14, marker="x", linewidths=1, label=kind)
-        else:
-            points = axis.scatter(x, y, c=group["cosine"], vmin=low, vmax=high, cmap="cividis", s=9,
-                                  marker=KINDS[kind], linewidths=0, label=kind)  # fmt: skip
-    return points
+def _draw_map(axis: "Axes", frame: pd.DataFrame, side: str, look: Colours) -> None:
+    """The points of one side, shape by shape."""
+    shapes = np.array(look.shapes)
+    for shape in dict.fromkeys(look.shapes):
+        group = shapes == shape
+        marker = SHAPES[shape][0]
+        axis.scatter(
+            frame.loc[group, f"x_{side}"], frame.loc[group, f"y_{side}"], c=_point_colours(look)[group],
+            s=16 if marker != "o" else 9, marker=marker, linewidths=1 if marker == "x" else 0,
+        )  # fmt: skip
+
+
+def _point_colours(look: Colours) -> np.ndarray:
+    """(n, 4) of red, green, blue and opacity."""
+    if look.groups is not None:
+        return matplotlib.colors.to_rgba_array(look.palette)[look.groups]
+    return _scale(look).to_rgba(np.ma.masked_invalid(np.asarray(look.values)))
+
+
+def _scale(look: Colours) -> matplotlib.cm.ScalarMappable:
+    scale = matplotlib.colormaps["cividis"].with_extremes(bad=look.missing)
+    return matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(look.low, look.high), scale)
+
+
+def _explain(figure: Picture, axes: list["Axes"], look: Colours) -> None:
+    """A colour bar for values, a legend for groups and shapes."""
+    if look.values is not None:
+        figure.colorbar(_scale(look), ax=axes, label=look.title, extend="both", shrink=0.8)
+    handles = [
+        Line2D([], [], linestyle="", marker=SHAPES[entry.shape][0], color=entry.colour, label=entry.name)
+        for entry in look.legend
+    ]
+    if handles:
+        title = None if look.groups is None else look.title
+        figure.legend(handles=handles, title=title, loc="outside upper center", ncols=6, fontsize=9)
 
 
 def _name(axis: "Axes", named: pd.DataFrame, side: str, marked: bool = False) -> None:
