@@ -213,7 +213,8 @@ def test_the_same_question_is_answered_once_and_any_other_anew(mapper):
     first = mapper.layout(1, vectors, start, 15, 0, True)
     assert mapper.layout(2, vectors.copy(), start.copy(), 15, 0, True) == first
     others = [(-vectors, start, 15, 0, True), (vectors, start + 1, 15, 0, True), (vectors, start, 14, 0, True),
-              (vectors, start, 15, 1, True), (vectors, start, 15, 0, False), (vectors.reshape(1, 9), start, 15, 0, True)]  # fmt: skip
+              (vectors, start, 15, 1, True), (vectors, start, 15, 0, False),
+              (vectors.reshape(1, 9), start, 15, 0, True)]  # fmt: skip
     assert [mapper.layout(1, *other)[1] for other in others] == [2, 3, 4, 5, 6, 7]
 
 
