@@ -54,7 +54,7 @@ class LiveMaps:
         self._marked: tuple[tuple[str, ...], pd.DataFrame | None] = ((), None)
         self._showing = False  # while the program, not a person, changes controls
         self._build_controls()
-        self._place = widgets.Box(layout={"width": "100%"})
+        self._place = widgets.VBox()
         self._make_figure(webgl=False)
         finding, colouring = _row(self.find, self.clear), _row(self.by, self.level, self.again, self.no_webgl)
         self.widget = widgets.VBox([colouring, finding, self.legend, self._place, self.hovered, self.text])
@@ -288,11 +288,11 @@ def _book(coded: "Coded", level: int) -> np.ndarray:
 
 def _legend(look: Colours) -> str:
     """Lines of a legend, beside each other."""
-    entries = "".join(
-        "<span style='margin-right: 1.2em; white-space: nowrap'>"
+    entries = " ".join(
+        "<span style='margin-right: 1em; display: inline-block'>"
         f"<span style='color: {entry.colour}' aria-hidden='true'>{SHAPES[entry.shape][2]}</span> "
         f"{escape(entry.name)}</span>"
         for entry in look.legend
     )
-    title = f"<b style='margin-right: 1em'>{escape(look.title)}</b>" if look.groups is not None else ""
+    title = f"<b style='margin-right: 1em'>{escape(look.title)}</b> " if look.groups is not None else ""
     return f"<div style='line-height: 1.4; white-space: normal'>{title}{entries}</div>"

@@ -62,7 +62,6 @@ class TwinMaps:
             dragmode="pan",
             modebar={"add": ["select2d", "lasso2d"], "remove": ["autoScale2d"]},
             newselection={"line": {"color": RED}},
-            coloraxis={"colorbar": {"title": {"text": ""}}},
         )
         base.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, matches="x")
         base.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, matches="y")
@@ -151,8 +150,8 @@ def _numbers(look: Colours) -> tuple[np.ndarray, dict[str, Any]]:
         values = np.where(missing, low, np.maximum(values, look.low)).astype(np.float32)
         step = below / (look.high - low)
         steps = [[0, look.missing], [step, look.missing], *([step + (1 - step) * at, c] for at, c in steps)]
-    title = {"text": look.title.replace(" to ", " to<br>").replace(", ", ",<br>"), "side": "top"}
-    axis = {"colorscale": steps, "cmin": low, "cmax": look.high, "showscale": True, "colorbar": {"title": title}}
+    bar = {"title": {"text": look.title, "side": "right"}, "thickness": 12}
+    axis = {"colorscale": steps, "cmin": low, "cmax": look.high, "showscale": True, "colorbar": bar}
     return values, axis
 
 
