@@ -105,7 +105,7 @@ def path(fasttext, tmp_path_factory) -> Path:
 
 
 def opened(source, **options) -> CompressionPanel:
-    return Panel(source, interactive=True, n_mapped=40, **options)
+    return Panel(source, interactive=True, n_mapped=100, **options)
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,7 @@ def test_points_on_the_maps_are_named_as_text(panel):
     frame.attrs = settled(panel).maps.attrs
     frame.loc[0, "word"] = "<b>x</b>"  # plotly reads this as markup
     panel.maps.show(frame, ("<b>x</b>",), None)
-    assert "<b>x</b>" not in panel.maps.widget.data[0].text[0]
+    assert "<b>x</b>" not in panel.maps.figure.data[0].text[0]
 
 
 def test_the_recipe_to_copy_yields_the_bytes_of_the_model_on_show(panel, tmp_path):
@@ -402,7 +402,7 @@ def test_a_word_typed_twice_is_compared_once(path, fasttext):
 
 def test_a_point_on_either_map_is_a_word_to_look_at(panel):
     maps = settled(panel).maps
-    for trace, side in zip(panel.maps.widget.data[:2], ("before", "after"), strict=True):
+    for trace, side in zip(panel.maps.figure.data[:2], ("before", "after"), strict=True):
         assert np.allclose(trace.x, maps[f"x_{side}"])
         assert np.allclose(trace.y, maps[f"y_{side}"])
     panel.maps._clicked(None, SimpleNamespace(point_inds=[3]), None)

@@ -61,6 +61,12 @@ def begin(fasttext):
             session.wait(PATIENCE)
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Layouts are drawn, not remembered from an earlier test."""
+    mapper.shared.forget()
+
+
 @pytest.fixture
 def session(begin) -> Session:
     """A session that has computed everything for its first recipe."""
@@ -185,8 +191,9 @@ def test_the_original_is_mapped_once_for_all_recipes(begin, monkeypatch):
     before = session.wait(PATIENCE).maps
     session.try_recipe(recipe(4))
     after = session.wait(PATIENCE).maps
-    assert room.entered == 3
-    assert after[["x_before", "y_before"]].equals(before[["x_before", "y_before"]])
+    assert room.entered == 4  # and its control, and two recipes
+    columns = ["x_before", "y_before", "x_control", "y_control"]
+    assert after[columns].equals(before[columns])
 
 
 def test_without_a_background_errors_are_raised_and_numbers_are_the_same(begin, session, monkeypatch):
@@ -498,7 +505,8 @@ def drawing(begin, large, answers) -> Session:  # `answers` listens before the m
     session = begin(large, words=(), n_mapped=1_500)
     until(lambda: session.state.model is not None)
     rng = np.random.default_rng(0)
-    session.state.model.layout = rng.normal(size=(1_500, 2)).astype(np.float32), 1.0  # to save its second
+    original = session.state.model.map(1_500, 0)
+    original.first = original.control = rng.normal(size=(1_500, 2)).astype(np.float32), 1.0  # to save its seconds
     until(lambda: is_drawing_for(session))
     return session
 
@@ -532,6 +540,7 @@ def test_a_layout_after_many_stops_is_as_good_as_before(answers):
             mapper.shared.stop(owner)
             with pytest.raises(Stopped):
                 layout.result(PATIENCE)
+    mapper.shared.forget()
     places, same_trust = mapper.shared.layout(None, *cloud(300))
     assert np.array_equal(places, expected)
     assert same_trust == trust
@@ -568,6 +577,7 @@ def test_a_stop_of_nothing_or_of_another_owner_does_nothing(answers, monkeypatch
 
 def test_layouts_for_many_owners_are_drawn_one_at_a_time_and_each_owner_gets_its_own(monkeypatch):
     alone = [mapper.shared.layout(None, *cloud(64, seed))[0] for seed in range(4)]
+    mapper.shared.forget()
     room = Room()
     monkeypatch.setattr(mapper._Worker, "ask", room.watch(mapper._Worker.ask))
     with ThreadPoolExecutor(4) as pool:
@@ -582,7 +592,7 @@ def test_a_stopped_owner_that_waits_for_its_turn_is_not_drawn(answers):
         running = pool.submit(mapper.shared.layout, first, *cloud(1_000))
         until(lambda: is_drawing_for(first))
         waiting = pool.submit(mapper.shared.layout, second, *cloud(64))
-        until(waiting.running)
+        until(lambda: any(request.owner is second for request in mapper.shared._requests))
         mapper.shared.stop(second)
         running.result(PATIENCE)
         with pytest.raises(Stopped):
@@ -608,7 +618,7 @@ def test_a_change_while_the_original_is_mapped_draws_no_map_of_the_recipe_before
     until(lambda: is_drawing_for(session.state.model))
     session.try_recipe(recipe(4))
     assert session.wait(PATIENCE).maps.attrs["method"] == "UMAP"
-    assert len(answers) == 2  # the original's and that of the recipe that is wanted
+    assert len(answers) == 3  # the original's, the control's, and that of the recipe that is wanted
 
 
 def test_cancel_while_a_map_is_drawn_leaves_principal_components_and_says_so(drawing, answers):
@@ -644,7 +654,7 @@ def test_a_map_process_that_dies_is_an_error_in_words_and_the_next_map_is_drawn(
     assert "process that draws maps ended" in state.errors["maps"]
     assert state.maps.attrs["method"] == "PCA"
     assert state.is_current
-    drawing.n_mapped = 40
+    drawing.map_words(40)
     drawing.open(fasttext)
     state = drawing.wait(PATIENCE)
     assert state.errors == {}

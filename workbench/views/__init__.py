@@ -4,7 +4,7 @@ from importlib import import_module
 
 from .damage import damage_figure
 from .figures import neighbours_figure, scorecard_figure
-from .maps import map_figure, pca_maps, umap_maps
+from .maps import OriginalMap, layout_noise, map_figure, pca_maps, umap_maps
 
 LIVE = {  # widgets take a while to import, and the map's process needs none
     "CompressionPanel": "panel",
@@ -17,7 +17,9 @@ __all__ = [
     "DamageView",
     "MapView",
     "NeighbourView",
+    "OriginalMap",
     "damage_figure",
+    "layout_noise",
     "map_figure",
     "neighbours_figure",
     "pca_maps",

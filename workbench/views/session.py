@@ -16,13 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
 from ..evaluate.carriers import ngram_carriers
-from ..evaluate.damage import code_damage, damage_groups, word_damage
+from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
 from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.scorecard import quick_card
 from ..evaluate.similarity import Pairs, similarity
@@ -32,10 +33,11 @@ from ..progress import Stopped
 from ..reports.setting import Report, run_report, write_report
 from ..search.budget import GOALS, fit_budget, parse_bytes
 from ..search.sweep import scores
+from ..storage import Coded
 from ..vectors import Vectors
 from . import mapper
 from .layout import umap_layout
-from .maps import pca_maps, umap_maps
+from .maps import OriginalMap
 
 QUIET = 0.15  # seconds without a change before work begins, so that a row of key presses is one change
 LANES: Mapping[str, Mapping[str, Any]] = {  # and what the state says of each while it does nothing
@@ -66,13 +68,20 @@ class Model:
     def __init__(self, original: Vectors):
         self.original = original
         self.source = original.origin  # empty for one that was made in memory
-        self.layout: Any = None  # its own UMAP map, once drawn: no recipe makes it wrong
+        self._maps: dict[int, OriginalMap] = {}  # by number of words: no recipe makes them wrong
         self.recent: dict[str, Result] = {}  # by the recipe as JSON, the newest last
 
     @cached_property
     def vectors(self) -> Vectors:
         """The original with whole word rows: made once, in place of at every recipe."""
         return self.original.adjusted()
+
+    def map(self, n_words: int, random_state: int) -> OriginalMap:
+        """Its own part of maps of so many words."""
+        if n_words not in self._maps:
+            n_neighbors = min(N_NEIGHBORS, max((len(self.original) - 1) // 2, 2))
+            self._maps = {n_words: OriginalMap(self.vectors, n_words, n_neighbors, random_state)}
+        return self._maps[n_words]
 
     @cached_property
     def builder(self) -> Builder:
@@ -147,6 +156,8 @@ class State:
         Words that maps show.
     maps : DataFrame or None
         From `pca_maps`, later from `umap_maps`; None until computed.
+    codes : tuple or None
+        Codes of the words on the maps, from `word_codes`.
     damage : Damage or None
         None until computed.
     doing : tuple of str and float, or None
@@ -181,6 +192,7 @@ class State:
     carriers: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     n_mapped: int = 2_000
     maps: pd.DataFrame | None = None
+    codes: tuple[np.ndarray, Coded] | None = None
     damage: Damage | None = None
     doing: tuple[str, float] | None = None
     drawing: bool = False
@@ -303,7 +315,8 @@ class Session:
     def map_words(self, n: int) -> State:
         """Show so many words on the maps."""
         state = self._put(["maps"], n_mapped=n, maps=None, drawing=False)
-        mapper.shared.stop(self)
+        for owner in (self, state.model):
+            mapper.shared.stop(owner)
         return state
 
     def save(self, path: str | Path) -> State:
@@ -572,7 +585,16 @@ class Session:
         return trail if known else (*trail, trial)[-LONGEST_TRAIL:]
 
     def _preview(self, model: Model, result: Result) -> dict:
-        return {"maps": pca_maps(model.vectors, result.small, self.state.n_mapped)}
+        original = model.map(self.state.n_mapped, self.random_state)
+        return {
+            "maps": self._labelled(original.pca(result.small), original),
+            "codes": word_codes(result.small, original.words),
+        }
+
+    def _labelled(self, maps: pd.DataFrame, original: OriginalMap) -> pd.DataFrame:
+        if self.labels:
+            maps["label"] = [self.labels.get(word) for word in original.words]
+        return maps
 
     def _compare(self, model: Model, result: Result, words: tuple[str, ...]) -> dict:
         changes = neighbour_changes(model.vectors, result.small, list(words))
@@ -597,27 +619,11 @@ class Session:
 
     def _draw(self, model: Model, result: Result) -> dict:
         self._put(only_if=lambda: self.state.result is result, drawing=True)
-
-        def of_original(*arguments: Any) -> Any:
-            if model.layout is None:
-                model.layout = self._layout(model, *arguments)
-            return model.layout
-
-        def of_compressed(*arguments: Any) -> Any:
-            if self.state.recipe is not result.recipe:
-                raise Stopped
-            return self._layout(self, *arguments)
-
-        layouts = iter((of_original, of_compressed))
-        maps = umap_maps(
-            model.vectors,
-            result.small,
-            self.state.n_mapped,
-            n_neighbors=min(N_NEIGHBORS, max((len(model.original) - 1) // 2, 2)),
-            random_state=self.random_state,
-            layout=lambda *arguments: next(layouts)(*arguments),
-        )
-        return {"maps": maps}
+        original = model.map(self.state.n_mapped, self.random_state)
+        original.draw(partial(self._layout, model))
+        if self.state.recipe is not result.recipe:
+            raise Stopped
+        return {"maps": self._labelled(original.umap(result.small, partial(self._layout, self)), original)}
 
     def _layout(self, owner: object, *arguments: Any) -> Any:
         """A layout that stops for its owner: the model, or the session whose wishes change."""

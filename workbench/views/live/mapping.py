@@ -9,6 +9,8 @@ from ..session import State
 from .view import Part, dim
 from .words import WordsPart
 
+NUMBERS = (1_000, 2_000, 5_000, 10_000, 20_000)  # of words on the maps
+
 
 class MapsPart(Part):
     """Maps of both models; a click on a point shows its word's neighbours."""
@@ -18,17 +20,38 @@ class MapsPart(Part):
     def build(self) -> Sequence[widgets.Widget]:
         self.maps: Any = None
         self.place = widgets.VBox([widgets.HTML("The maps come after the numbers.")])
-        return [self.messages["maps"], self.place]
+        self.number = widgets.Dropdown(
+            description="Words on the maps", style={"description_width": "initial"}, layout={"width": "auto"}
+        )
+        self.number.observe(self.view.guarded(self._choose), "value")
+        self._showing = False
+        return [self.number, self.messages["maps"], self.place]
 
     def show(self, s: State, old: State) -> None:
+        if s.model is not None and s.model is not old.model:
+            self._offer(s)
         if s.maps is not None and (s.maps is not old.maps or s.changes is not old.changes):
             if self.maps is None:
                 from .maps import LiveMaps
 
-                self.maps = LiveMaps(self.view.guarded(self._picked))
+                self.maps = LiveMaps(self._picked, guard=self.view.guarded)
                 self.place.children = [self.maps.widget]
-            self.maps.show(s.maps, s.words, s.changes)
+            self.maps.show(s.maps, s.words, s.changes, s.codes)
         dim(self.place, s.maps is not None)
+
+    def _offer(self, s: State) -> None:
+        assert s.model is not None
+        n_words = len(s.model.original)
+        self._showing = True
+        try:
+            self.number.options = sorted({min(n, n_words) for n in (*NUMBERS, s.n_mapped)})
+            self.number.value = min(s.n_mapped, n_words)
+        finally:
+            self._showing = False
+
+    def _choose(self, change: dict) -> None:
+        if not self._showing:
+            self.session.map_words(change["new"])
 
     def _picked(self, word: str) -> None:
         words = self.view.parts.get(WordsPart)
