@@ -6,7 +6,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..session import State
-from .view import Part, dim
+from .view import Part, dim, row
 from .words import WordsPart
 
 NUMBERS = (1_000, 2_000, 5_000, 10_000, 20_000)  # of words on the maps
@@ -25,7 +25,7 @@ class MapsPart(Part):
         )
         self.number.observe(self.view.guarded(self._choose), "value")
         self._showing = False
-        return [self.number, self.messages["maps"], self.place]
+        return [row(self.number), self.messages["maps"], self.place]
 
     def show(self, s: State, old: State) -> None:
         if s.model is not None and s.model is not old.model:

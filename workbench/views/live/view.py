@@ -20,6 +20,7 @@ TWIN_STYLE = """<style>
 VIEW_STYLE = """<style>
 .wb-stale {opacity: .4}
 .wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto}
+.wb-pages.wb-pages {flex-direction: row; align-items: center; margin-top: .6em}
 .wb-error {border-left: 4px solid #D55E00; padding: .2em .6em; white-space: normal; line-height: 1.4}
 </style>"""
 
