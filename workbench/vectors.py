@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 Missing = Literal["error", "zero", "nan"]
+Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
 
 class Vectors:
@@ -192,6 +193,27 @@ class Vectors:
             out[~known] = self._unseen(unseen, missing)
         return out
 
+    def vectors_of(self, vocab: Vocab, index: np.ndarray, missing: Missing = "error") -> np.ndarray:
+        """`get_vectors` of words of another vocabulary, which remembers their n-grams: (n, dim) float32.
+
+        Parameters
+        ----------
+        vocab : Vocab
+        index : (n,) int array
+            Positions of the words in it.
+        missing : {"error", "zero", "nan"}
+        """
+        places = vocab.places_in(self.vocab)[index]
+        known = places >= 0
+        if known.all():
+            return self._known(places)
+        out = np.empty((len(index), self.dim), np.float32)
+        out[known] = self._known(places[known])
+        unseen = index[~known]
+        ngrams = None if self.vocab.subwords is None else vocab.ngram_rows(unseen, self.vocab.subwords)
+        out[~known] = self._unseen([vocab.words[i] for i in unseen], missing, ngrams)
+        return out
+
     def _known(self, index: np.ndarray | slice) -> np.ndarray:
         """Vectors of the words at these positions: (n, dim) float32."""
         own = self.storage.words.rows(self.vocab.rows(index))
@@ -207,12 +229,12 @@ class Vectors:
             own *= self.vocab.factors[index][:, None]
         return own
 
-    def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
+    def _unseen(self, words: list[str], missing: Missing, ngrams: Ragged | None = None) -> np.ndarray:
         """Means over the surviving n-grams of words outside the vocabulary: (n, dim) float32."""
         if self.vocab.subwords is None:
             means, lengths = np.zeros((len(words), self.dim), np.float32), np.zeros(len(words), np.float32)
         else:
-            means, lengths = self.ngram_means(words)
+            means, lengths = self.ngram_means(words, ngrams)
         lost = lengths == 0
         if missing == "error" and lost.any():
             names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
@@ -225,27 +247,30 @@ class Vectors:
         means[lost] = 0 if missing == "zero" else np.nan
         return means
 
-    def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is."""
-        means, lengths = self._ngram_sums(words)
+    def ngram_means(self, words: list[str], ngrams: Ragged | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is.
+
+        `ngrams` are their rows, where they are known already: see `Subwords.rows`.
+        """
+        means, lengths = self._ngram_sums(words, ngrams)
         means /= np.maximum(lengths, 1)[:, None]
         return means, lengths
 
-    def _ngram_sums(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def _ngram_sums(self, words: list[str], ngrams: Ragged | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
-        subwords, ngrams = self.ngrams
-        indptr, rows = subwords.rows(words)
+        subwords, storage = self.ngrams
+        indptr, rows = subwords.rows(words) if ngrams is None else ngrams
         lengths = np.diff(indptr).astype(np.float32)
         if len(words) <= FEW:
-            sums = [ngrams.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
+            sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
             return np.array(sums, np.float32).reshape(len(words), self.dim), lengths
 
         from . import kernels
 
-        used = np.zeros(len(ngrams), bool)
+        used = np.zeros(len(storage), bool)
         used[rows] = True
         place = np.cumsum(used) - 1  # of each used row in the table of used ones
-        table = ngrams.rows(np.flatnonzero(used))
+        table = storage.rows(np.flatnonzero(used))
         return kernels.segment_sums(indptr, place[rows], table), lengths
 
     # -- walking over all words -----------------------------------------------------------
