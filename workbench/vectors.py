@@ -211,7 +211,7 @@ class Vectors:
         out[known] = self._known(places[known])
         unseen = index[~known]
         ngrams = None if self.vocab.subwords is None else vocab.ngram_rows(unseen, self.vocab.subwords)
-        out[~known] = self._unseen([vocab.words[i] for i in unseen], missing, ngrams)
+        out[~known] = self._of_ngrams(ngrams, len(unseen), missing, lambda i: vocab.words[unseen[i]])
         return out
 
     def _known(self, index: np.ndarray | slice) -> np.ndarray:
@@ -222,48 +222,53 @@ class Vectors:
             if self.ngrams[0].residual:
                 own += self.ngram_means(words)[0]
             else:
-                sums, lengths = self._ngram_sums(words)
+                sums, lengths = self._sums(self.ngrams[0].rows(words))
                 own += sums
                 own /= lengths[:, None] + np.float32(1)
         if self.vocab.factors is not None:
             own *= self.vocab.factors[index][:, None]
         return own
 
-    def _unseen(self, words: list[str], missing: Missing, ngrams: Ragged | None = None) -> np.ndarray:
+    def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
         """Means over the surviving n-grams of words outside the vocabulary: (n, dim) float32."""
-        if self.vocab.subwords is None:
-            means, lengths = np.zeros((len(words), self.dim), np.float32), np.zeros(len(words), np.float32)
+        ngrams = None if self.vocab.subwords is None else self.vocab.subwords.rows(words)
+        return self._of_ngrams(ngrams, len(words), missing, words.__getitem__)
+
+    def _of_ngrams(self, ngrams: Ragged | None, n: int, missing: Missing, word: Callable[[int], str]) -> np.ndarray:
+        """Means over the n-gram rows of `n` words, whose names `word` gives for an error: (n, dim) float32."""
+        if ngrams is None:
+            means, lengths = np.zeros((n, self.dim), np.float32), np.zeros(n, np.float32)
         else:
-            means, lengths = self.ngram_means(words, ngrams)
-        lost = lengths == 0
-        if missing == "error" and lost.any():
-            names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
+            means, lengths = self._means(ngrams)
+        lost = np.flatnonzero(lengths == 0)
+        if missing == "error" and len(lost):
+            names = ", ".join(repr(printable(word(i))) for i in lost[:5])
             why = "and none of their n-grams is left" if self.vocab.subwords else "and the model has no n-grams"
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
             raise KeyError(
-                f"not in the vocabulary, {why}: {', '.join(map(repr, names[:5]))}{more}; "
+                f"not in the vocabulary, {why}: {names}{more}; "
                 "get_vectors(words, missing='zero') gives zeros for such words"
             )
         means[lost] = 0 if missing == "zero" else np.nan
         return means
 
-    def ngram_means(self, words: list[str], ngrams: Ragged | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is.
+    def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is."""
+        return self._means(self.ngrams[0].rows(words))
 
-        `ngrams` are their rows, where they are known already: see `Subwords.rows`.
-        """
-        means, lengths = self._ngram_sums(words, ngrams)
+    def _means(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Means over n-gram rows, (n, dim), and of how many, (n,)."""
+        means, lengths = self._sums(ngrams)
         means /= np.maximum(lengths, 1)[:, None]
         return means, lengths
 
-    def _ngram_sums(self, words: list[str], ngrams: Ragged | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
-        subwords, storage = self.ngrams
-        indptr, rows = subwords.rows(words) if ngrams is None else ngrams
+    def _sums(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over n-gram rows, (n, dim), and of how many, (n,)."""
+        (indptr, rows), storage = ngrams, self.ngrams[1]
         lengths = np.diff(indptr).astype(np.float32)
-        if len(words) <= FEW:
+        if len(lengths) <= FEW:
             sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
-            return np.array(sums, np.float32).reshape(len(words), self.dim), lengths
+            return np.array(sums, np.float32).reshape(len(lengths), self.dim), lengths
 
         from . import kernels
 
