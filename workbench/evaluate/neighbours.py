@@ -52,9 +52,12 @@ def nearest_rows(
     """`nearest` for vectors: unit `queries` (q, dim), their own positions (q,), and candidates by block."""
     places = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
+    found = np.empty((len(queries), 0), queries.dtype)
     for start, vectors in blocks:
         block = unit(vectors)
-        found = queries @ block.T  # (q, block)
+        if found.shape[1] != len(block):  # else the memory of the last one, for fresh memory is slow
+            found = np.empty((len(queries), len(block)), queries.dtype)
+        np.matmul(queries, block.T, out=found)  # (q, block)
         numbers = np.arange(start, start + len(block))
         found[:, np.isnan(block[:, 0])] = -np.inf
         here = np.flatnonzero((own >= start) & (own < start + len(block)))
