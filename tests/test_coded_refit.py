@@ -64,8 +64,7 @@ def objective(means, targets, prior, codes, codebooks, spans, bound):
 def sweep(means, targets, prior, codes, codebooks, spans, bound):
     rows = np.concatenate([codebooks[codes[:, s], a:b] for s, (a, b) in enumerate(spans)], axis=1)
     left = targets - means.of(rows)
-    weights = means.weights[:, 0].copy()
-    arguments = (means.words_indptr, means.words, weights, means.squares, np.float32(bound), prior)
+    arguments = (*means.by_row(), means.weights, means.squares, np.float32(bound), prior)
     kernels.settle(*arguments, codes, codebooks, spans, left)
 
 

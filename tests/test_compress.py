@@ -33,7 +33,7 @@ def test_unused_buckets_go_first_and_cost_nothing(fasttext):
 def test_ngrams_stay_by_share_times_norm(fasttext):
     small = wb.Prune(n_ngrams=50).fit_transform(fasttext)
     stayed = np.flatnonzero(small.vocab.subwords.bucket_to_row >= 0)
-    used, shares = bucket_shares(fasttext.vocab.subwords, fasttext.words)
+    used, shares = bucket_shares(fasttext.vocab.subwords, fasttext.vocab)
     weight = dict(zip(used, shares * np.linalg.norm(fasttext.storage.ngrams.matrix[used], axis=1), strict=True))
     assert len(stayed) == 50
     assert min(weight[b] for b in stayed) >= max(w for b, w in weight.items() if b not in stayed)
@@ -41,7 +41,7 @@ def test_ngrams_stay_by_share_times_norm(fasttext):
 
 
 def test_every_word_with_ngrams_shares_out_one(fasttext):
-    _, shares = bucket_shares(fasttext.vocab.subwords, fasttext.words)
+    _, shares = bucket_shares(fasttext.vocab.subwords, fasttext.vocab)
     with_ngrams = np.diff(fasttext.vocab.subwords.buckets(fasttext.words)[0]) > 0
     assert shares.sum() == pytest.approx(with_ngrams.sum())
 
@@ -136,15 +136,16 @@ def test_conjugate_gradients_solve_the_ridge_problem():
     rng = np.random.default_rng(0)
     rows = [rng.choice(20, size=rng.integers(0, 6), replace=False) for _ in range(60)]
     weights = rng.uniform(0.1, 2, 60).astype(np.float32)
-    errors = rng.normal(size=(60, 3))
+    targets = rng.normal(size=(60, 3)).astype(np.float32)
+    start = rng.normal(scale=0.1, size=(20, 3)).astype(np.float32)
     means = np.zeros((60, 20))
     for i, chosen in enumerate(rows):
         means[i, chosen] = weights[i]
     indptr = np.cumsum([0] + [len(chosen) for chosen in rows])
     found = conjugate_gradients(
-        WeightedMeans(indptr, np.concatenate(rows), weights, 20), errors.astype(np.float32), np.float32(0.1), 15
+        WeightedMeans(indptr, np.concatenate(rows), weights, 20), start, targets, np.float32(0.1), 15
     )
-    exact = np.linalg.solve(means.T @ means + 0.1 * np.eye(20), means.T @ errors)
+    exact = np.linalg.solve(means.T @ means + 0.1 * np.eye(20), means.T @ (targets - means @ start))
     np.testing.assert_allclose(found, exact, atol=2e-3)
 
 

@@ -16,6 +16,7 @@ from . import subwords
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
 ROWS = 256  # rows whose codes are looked up at once, for the same reason
+COLUMNS = 52  # summed at once; a fixed number makes for vector instructions, two such blocks make 100 columns
 PACE = 1.9  # of Lloyd's steps but the last; of 1.5 to 2.1 the best that still converges for sure
 
 
@@ -49,6 +50,112 @@ def segment_sums(indptr, indices, table):
             for d in range(dim):
                 out[i, d] += table[row, d]
     return out
+
+
+@_locked
+@numba.njit(cache=True)
+def survivors(index, indptr, buckets, row_of):
+    """Rows of the n-grams of some words, those without a row left out, as a ragged array.
+
+    Parameters
+    ----------
+    index : (n,) int64 array
+        The words.
+    indptr : (n_words + 1,) int64 array
+    buckets : int32 array
+        Word ``i`` has ``buckets[indptr[i]:indptr[i + 1]]``.
+    row_of : (n_buckets,) int32 array
+        -1 for a bucket without a row.
+
+    Returns
+    -------
+    (n + 1,) int64 and int32 arrays, as `Subwords.rows` gives them.
+    """
+    starts = np.zeros(len(index) + 1, np.int64)
+    for i in range(len(index)):
+        starts[i + 1] = starts[i] + indptr[index[i] + 1] - indptr[index[i]]
+    rows = np.empty(starts[-1], np.int32)
+    count = 0
+    for i in range(len(index)):
+        starts[i] = count
+        for at in range(indptr[index[i]], indptr[index[i] + 1]):
+            row = row_of[buckets[at]]
+            rows[count] = row  # without a branch, which would be mispredicted every other time
+            count += row >= 0
+    starts[-1] = count
+    return starts, rows[:count]
+
+
+@_locked
+@numba.njit(parallel=True, cache=True)
+def pull(indptr, rows, weights, x, targets):
+    """What weighted sums over rows of `x` leave of their targets, handed back to the rows: ``A.T @ (targets - A @ x)``.
+
+    Without targets, ``A.T @ A @ x``. A block of columns is done at once, so that what is left of a
+    word need not be stored. Each sum runs in order of the words, whatever the number of threads.
+
+    Parameters
+    ----------
+    indptr : (n_words + 1,) int64 array
+    rows : int32 array
+        Word ``i`` sums the rows ``rows[indptr[i]:indptr[i + 1]]``.
+    weights : (n_words,) float32 array
+        Of each word's sum.
+    x : (n_rows, dim) float32 array
+    targets : (n_words, dim) or (0, dim) float32 array
+
+    Returns
+    -------
+    (n_rows, dim) float32 array
+    """
+    n_rows, dim = x.shape
+    out = np.empty((n_rows, dim), np.float32)
+    for block in numba.prange((dim + COLUMNS - 1) // COLUMNS):
+        first = block * COLUMNS
+        stop = min(first + COLUMNS, dim)
+        own = np.zeros((n_rows, COLUMNS), np.float32)
+        own[:, : stop - first] = x[:, first:stop]
+        pulls = np.zeros((n_rows, COLUMNS), np.float32)
+        left = np.empty(COLUMNS, np.float32)
+        for i in range(len(weights)):
+            weight = weights[i]
+            for d in range(COLUMNS):
+                left[d] = 0
+            for at in range(indptr[i], indptr[i + 1]):
+                row = rows[at]
+                for d in range(COLUMNS):
+                    left[d] += own[row, d]
+            for d in range(COLUMNS):
+                left[d] *= weight
+            if len(targets):
+                for d in range(stop - first):
+                    left[d] = targets[i, first + d] - left[d]
+            for d in range(COLUMNS):
+                left[d] *= weight
+            for at in range(indptr[i], indptr[i + 1]):
+                row = rows[at]
+                for d in range(COLUMNS):
+                    pulls[row, d] += left[d]
+        out[:, first:stop] = pulls[:, : stop - first]
+    return out
+
+
+@_locked
+@numba.njit(cache=True)
+def square_weights(indptr, rows, weights, n_rows):
+    """The diagonal of ``A.T @ A``, see `pull`: for each row its squared weight in each word, summed; (n_rows,).
+
+    A row that stands twice in a word has twice the weight there, so four times the square.
+    """
+    squares = np.zeros(n_rows)
+    times = np.zeros(n_rows, np.int64)  # that a row stands in the word at hand
+    for i in range(len(weights)):
+        for at in range(indptr[i], indptr[i + 1]):
+            times[rows[at]] += 1
+        for at in range(indptr[i], indptr[i + 1]):
+            squares[rows[at]] += (times[rows[at]] * np.float64(weights[i])) ** 2
+            times[rows[at]] = 0
+    return squares.astype(np.float32)
 
 
 @_locked

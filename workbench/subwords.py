@@ -184,10 +184,14 @@ class Subwords:
         survivors = np.concatenate([[0], np.cumsum(alive)])  # how many before each n-gram
         return survivors[indptr], rows[alive]
 
+    @property
+    def hashing(self) -> tuple[int, ...]:
+        """All that decides which buckets a string has."""
+        return self.min_n, self.max_n, *self.folded, self.n_buckets
+
     def hashes_as(self, other: "Subwords") -> bool:
         """Whether every string has the same buckets in both."""
-        mine, theirs = ((s.min_n, s.max_n, *s.folded, s.n_buckets) for s in (self, other))
-        return mine == theirs
+        return self.hashing == other.hashing
 
     def rows_of(self, buckets: np.ndarray) -> np.ndarray:
         """Row of each of these buckets, -1 where it was pruned."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 Missing = Literal["error", "zero", "nan"]
+Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
 
 class Vectors:
@@ -192,6 +193,27 @@ class Vectors:
             out[~known] = self._unseen(unseen, missing)
         return out
 
+    def vectors_of(self, vocab: Vocab, index: np.ndarray, missing: Missing = "error") -> np.ndarray:
+        """`get_vectors` of words of another vocabulary, which remembers their n-grams: (n, dim) float32.
+
+        Parameters
+        ----------
+        vocab : Vocab
+        index : (n,) int array
+            Positions of the words in it.
+        missing : {"error", "zero", "nan"}
+        """
+        places = vocab.places_in(self.vocab)[index]
+        known = places >= 0
+        if known.all():
+            return self._known(places)
+        out = np.empty((len(index), self.dim), np.float32)
+        out[known] = self._known(places[known])
+        unseen = index[~known]
+        ngrams = None if self.vocab.subwords is None else vocab.ngram_rows(unseen, self.vocab.subwords)
+        out[~known] = self._of_ngrams(ngrams, len(unseen), missing, lambda i: vocab.words[unseen[i]])
+        return out
+
     def _known(self, index: np.ndarray | slice) -> np.ndarray:
         """Vectors of the words at these positions: (n, dim) float32."""
         own = self.storage.words.rows(self.vocab.rows(index))
@@ -200,7 +222,7 @@ class Vectors:
             if self.ngrams[0].residual:
                 own += self.ngram_means(words)[0]
             else:
-                sums, lengths = self._ngram_sums(words)
+                sums, lengths = self._sums(self.ngrams[0].rows(words))
                 own += sums
                 own /= lengths[:, None] + np.float32(1)
         if self.vocab.factors is not None:
@@ -209,17 +231,22 @@ class Vectors:
 
     def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
         """Means over the surviving n-grams of words outside the vocabulary: (n, dim) float32."""
-        if self.vocab.subwords is None:
-            means, lengths = np.zeros((len(words), self.dim), np.float32), np.zeros(len(words), np.float32)
+        ngrams = None if self.vocab.subwords is None else self.vocab.subwords.rows(words)
+        return self._of_ngrams(ngrams, len(words), missing, words.__getitem__)
+
+    def _of_ngrams(self, ngrams: Ragged | None, n: int, missing: Missing, word: Callable[[int], str]) -> np.ndarray:
+        """Means over the n-gram rows of `n` words, whose names `word` gives for an error: (n, dim) float32."""
+        if ngrams is None:
+            means, lengths = np.zeros((n, self.dim), np.float32), np.zeros(n, np.float32)
         else:
-            means, lengths = self.ngram_means(words)
-        lost = lengths == 0
-        if missing == "error" and lost.any():
-            names = [printable(word) for word, gone in zip(words, lost, strict=True) if gone]
+            means, lengths = self._means(ngrams)
+        lost = np.flatnonzero(lengths == 0)
+        if missing == "error" and len(lost):
+            names = ", ".join(repr(printable(word(i))) for i in lost[:5])
             why = "and none of their n-grams is left" if self.vocab.subwords else "and the model has no n-grams"
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
             raise KeyError(
-                f"not in the vocabulary, {why}: {', '.join(map(repr, names[:5]))}{more}; "
+                f"not in the vocabulary, {why}: {names}{more}; "
                 "get_vectors(words, missing='zero') gives zeros for such words"
             )
         means[lost] = 0 if missing == "zero" else np.nan
@@ -227,25 +254,28 @@ class Vectors:
 
     def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is."""
-        means, lengths = self._ngram_sums(words)
+        return self._means(self.ngrams[0].rows(words))
+
+    def _means(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Means over n-gram rows, (n, dim), and of how many, (n,)."""
+        means, lengths = self._sums(ngrams)
         means /= np.maximum(lengths, 1)[:, None]
         return means, lengths
 
-    def _ngram_sums(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over the surviving n-grams of each word, (n, dim), and how many those are, (n,)."""
-        subwords, ngrams = self.ngrams
-        indptr, rows = subwords.rows(words)
+    def _sums(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Sums over n-gram rows, (n, dim), and of how many, (n,)."""
+        (indptr, rows), storage = ngrams, self.ngrams[1]
         lengths = np.diff(indptr).astype(np.float32)
-        if len(words) <= FEW:
-            sums = [ngrams.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
-            return np.array(sums, np.float32).reshape(len(words), self.dim), lengths
+        if len(lengths) <= FEW:
+            sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
+            return np.array(sums, np.float32).reshape(len(lengths), self.dim), lengths
 
         from . import kernels
 
-        used = np.zeros(len(ngrams), bool)
+        used = np.zeros(len(storage), bool)
         used[rows] = True
         place = np.cumsum(used) - 1  # of each used row in the table of used ones
-        table = ngrams.rows(np.flatnonzero(used))
+        table = storage.rows(np.flatnonzero(used))
         return kernels.segment_sums(indptr, place[rows], table), lengths
 
     # -- walking over all words -----------------------------------------------------------

@@ -1,13 +1,17 @@
 """The words of a model, which row each one has, and how often each was seen."""
 
 import warnings
+import weakref
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from .subwords import FEW, Subwords, utf8
+
+MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
+MOST_COMPRESSED = 1 << 20  # bytes that are kept beside their deflated form
 
 
 def printable(word: str) -> str:
@@ -55,6 +59,8 @@ class Vocab:
         self._text = words if isinstance(words, bytes) else b""
         self._n_words = words.count(b"\0") - 1 if isinstance(words, bytes) else len(words)
         self._n_sought = 0
+        self._buckets: tuple[tuple, np.ndarray, np.ndarray] | None = None  # the last found; see `buckets`
+        self._places: tuple[weakref.ref[Vocab], np.ndarray] | None = None  # the last found; see `places_in`
         if not isinstance(words, bytes):
             self.words = list(words)
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
@@ -93,6 +99,50 @@ class Vocab:
         self._n_sought += 1
         at = self._text.find(b"\0%b\0" % utf8(word))
         return None if at < 0 or "\0" in word else self._text.count(b"\0", 0, at)
+
+    def places_in(self, other: "Vocab") -> np.ndarray:
+        """Position of each of these words in another vocabulary, -1 where it is not there: (n_words,) int64.
+
+        The last answer is remembered: a model is asked about every sample of these words in turn.
+        """
+        if other is self:
+            return np.arange(len(self))
+        last = self._places
+        if last is not None and last[0]() is other:
+            return last[1]
+        if "key_to_index" in vars(self) and len(other) < len(self):
+            place = self.key_to_index.get
+            here = np.array([place(word, -1) for word in other.words], np.int64)
+            places = np.full(len(self), -1, np.int64)
+            places[here[here >= 0]] = np.flatnonzero(here >= 0)
+        else:
+            place = other.key_to_index.get
+            places = np.array([place(word, -1) for word in self.words], np.int64)
+        self._places = weakref.ref(other), places
+        return places
+
+    def buckets(self, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
+        """`Subwords.buckets` of all words, remembered for one way of hashing unless they are very many.
+
+        Whatever is done to a model, its words hash as before, and hashing takes longer than
+        what is done with the buckets.
+        """
+        last = self._buckets
+        if last is not None and last[0] == subwords.hashing:
+            return last[1:]
+        found = subwords.buckets(self.words)
+        if len(self) <= MOST_REMEMBERED:
+            self._buckets = (subwords.hashing, *found)
+        return found
+
+    def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
+        """`Subwords.rows` of the words at these positions."""
+        if len(self) > MOST_REMEMBERED:
+            return subwords.rows([self.words[i] for i in index])
+        from . import kernels
+
+        indptr, values = self.buckets(subwords)
+        return kernels.survivors(index, indptr, values, subwords.rows_of(np.arange(subwords.n_buckets, dtype=np.int32)))
 
     @property
     def n_rows(self) -> int:
@@ -192,8 +242,12 @@ def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwo
         raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
 
 
+_compressed = lru_cache(maxsize=8)(zlib.compress)
+
+
 def _deflate(data: bytes) -> np.ndarray:
-    return np.frombuffer(zlib.compress(data, 9), np.uint8)
+    """The bytes, deflated: once, while a person changes a setting that leaves the words as they are."""
+    return np.frombuffer((_compressed if len(data) <= MOST_COMPRESSED else zlib.compress)(data, 9), np.uint8)
 
 
 def _inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """`PQ`: product quantisation."""
 
+import hashlib
+
 import numpy as np
 
 from ..storage import Coded, Dense, Normed, Storage
@@ -8,6 +10,9 @@ from .values import ValueStep, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
 STARTING_POINTS = 16  # of them, those that the start is drawn from
+MOST_TRAINED = 8  # codebooks kept, of a few hundred kB each
+
+_trained: dict[tuple, np.ndarray] = {}  # codebooks by all that decides them, the newest last
 
 
 class PQ(ValueStep):
@@ -69,12 +74,24 @@ class PQ(ValueStep):
         return *of_directions, *self._of_lengths()._codebooks(Dense(lengths_left(part, coded)), which)
 
     def _codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """Codebooks and spans; not trained again on the very rows of a moment ago, as where only n-grams changed."""
+        sample, spans = self._sample(part, which)
+        rows = hashlib.sha256(np.ascontiguousarray(sample).data).digest()
+        key = (rows, sample.shape, spans.tobytes(), int(self.n_bits), int(self.n_iter), int(self.random_state))
+        codebooks = _trained.get(key)
+        if codebooks is None:
+            codebooks = _trained[key] = self._train(sample, spans)
+            for old in list(_trained)[:-MOST_TRAINED]:
+                _trained.pop(old, None)
+        return codebooks.copy(), spans
+
+    def _train(self, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
+        """Codebooks of these rows: (2**n_bits, dim) float32."""
         from .. import kernels
 
-        sample, spans = self._sample(part, which)
         codebooks = self._start(sample, spans)
         kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
-        return codebooks, spans
+        return codebooks
 
     def _start(self, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
         """Codebooks to start from, drawn from the rows: (2**n_bits, dim) float32."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..storage import Dense, Stacked
 from ..subwords import Subwords
-from ..vectors import Vectors, check_finite, unit
+from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab
 from .base import Step, check_int
 from .choose import centroids, covering, nearest_kept
@@ -210,7 +210,7 @@ class Prune(Step):
     ) -> np.ndarray:
         """The buckets to keep, in order of bucket: those that serve the reference's words best."""
         subwords, _ = v.ngrams
-        used, shares = bucket_shares(subwords, reference.words)
+        used, shares = bucket_shares(subwords, reference.vocab)
         if self.n_ngrams is None or len(used) <= self.n_ngrams:
             return used
         norms = ngram_norms(v)[subwords.rows_of(used)]
@@ -220,7 +220,7 @@ class Prune(Step):
         elif weights is None:
             first = weight
         else:
-            first = dense_shares(subwords, words, weights)[used] * norms
+            first = shared_out(subwords, *subwords.buckets(words), weights)[used] * norms
         best = np.lexsort((-weight, -first))[: self.n_ngrams]  # what is worth the same goes by its share of words
         return np.sort(used[best])
 
@@ -268,25 +268,25 @@ def as_scales(factors: np.ndarray) -> np.ndarray:
     return np.minimum(factors, np.finfo(np.float16).max).astype(np.float16)
 
 
-def bucket_shares(subwords: Subwords, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def bucket_shares(subwords: Subwords, vocab: Vocab) -> tuple[np.ndarray, np.ndarray]:
     """The buckets that words use and that still have a row, and how many words each carries.
 
     A word of ``k`` n-grams adds ``1 / k`` to each.
     """
-    shares = dense_shares(subwords, words, np.ones(len(words)))
+    shares = shared_out(subwords, *vocab.buckets(subwords), np.ones(len(vocab)))
     used = np.flatnonzero(shares)
     used = used[subwords.rows_of(used) >= 0]
     return used, shares[used]
 
 
-def dense_shares(subwords: Subwords, words: Sequence[str], weights: np.ndarray) -> np.ndarray:
+def shared_out(subwords: Subwords, indptr: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """What each bucket gets where words share out their weights evenly among their n-grams: (n_buckets,)."""
-    indptr, values = subwords.buckets(words)
     lengths = np.diff(indptr)
     each = np.repeat(weights / np.maximum(lengths, 1), lengths)
     return np.bincount(values, weights=each, minlength=subwords.n_buckets)
 
 
+@remembered
 def ngram_norms(v: Vectors) -> np.ndarray:
     """Euclidean length of each n-gram row: (n_rows,) float32. NaN and infinity are refused."""
     norms = []

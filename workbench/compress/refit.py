@@ -5,7 +5,7 @@ import numpy as np
 from .. import progress
 from ..storage import Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
-from ..vocab import made_up_words
+from ..vocab import Vocab, made_up_words
 from .base import Step, check_int
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
@@ -89,7 +89,7 @@ class Refit(Step):
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         reference = self._checked(v, reference)
         v = v.adjusted()
-        means, targets = equations(v, reference, *self._wanted(v, reference))
+        means, targets = self._equations(v, reference)
         before = original_rows(v, reference)  # (n_rows, dim)
         now = means.of(before)
         square = np.vdot(now, now)
@@ -122,17 +122,22 @@ class Refit(Step):
             raise ValueError(f"{self!r}: the original has no word counts; frequency must be 0")
         return reference
 
-    def _wanted(self, v: Vectors, reference: Vectors) -> tuple[list[str], np.ndarray]:
-        """The words to fit on, and the weight of each: (n,) float32."""
-        weights = np.array([self.kept_weight if word in v else 1 for word in reference.words], np.float32)
-        counts = reference.vocab.counts
-        if self.frequency and counts is not None:
-            counted = np.maximum(counts, 1) ** float(self.frequency)
+    def _equations(self, v: Vectors, reference: Vectors) -> tuple["WeightedMeans", np.ndarray]:
+        """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
+        words, unseen = reference.vocab, made_up(reference, self.n_unseen, self.random_state)
+        weights = np.where(words.places_in(v.vocab) >= 0, np.float32(self.kept_weight), np.float32(1))  # (n_words,)
+        if self.frequency and words.counts is not None:
+            counted = np.maximum(words.counts, 1) ** float(self.frequency)
             weights *= (counted / counted.mean()).astype(np.float32)
-        words = [word for word, weight in zip(reference.words, weights, strict=True) if weight]
-        unseen = _strings(reference, self.n_unseen, self.random_state)
-        of_unseen = np.full(len(unseen), self.unseen_weight, np.float32)
-        return words + unseen, np.concatenate([weights[weights > 0], of_unseen])
+        wanted = np.flatnonzero(weights)
+        parts = ((words, wanted), (unseen, np.arange(len(unseen))))
+        targets = np.concatenate([reference.vectors_of(part, index, "zero") for part, index in parts])  # (n, dim)
+        check_finite(targets, [words.words[i] for i in wanted] + unseen.words)
+        rows_of_words, rows_of_unseen = (part.ngram_rows(index, v.ngrams[0]) for part, index in parts)
+        indptr = np.concatenate([rows_of_words[0], rows_of_words[0][-1] + rows_of_unseen[0][1:]])
+        rows = np.concatenate([rows_of_words[1], rows_of_unseen[1]])
+        weights = np.concatenate([weights[wanted], np.full(len(unseen), self.unseen_weight, np.float32)])
+        return equations(indptr, rows, weights, targets, len(v.ngrams[1])), targets
 
     def _refitted(
         self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32
@@ -147,27 +152,22 @@ class Refit(Step):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
             return settled(rows, means, targets, prior, bound, self.n_sweeps)
-        step = conjugate_gradients(means, targets - means.of(prior), bound, self.n_iter)
+        step = conjugate_gradients(means, prior, targets, bound, self.n_iter)
         if isinstance(rows, Scaled):
             return Scaled.of(prior + step, rows.matrix.dtype, rows.scales)
         return Dense(prior + step)
 
 
 def equations(
-    v: Vectors, reference: Vectors, words: list[str], weights: np.ndarray
-) -> tuple["WeightedMeans", np.ndarray]:
-    """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
-    targets = reference.get_vectors(words, missing="zero")  # (n, dim)
-    check_finite(targets, words)
+    indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray, n_rows: int
+) -> "WeightedMeans":
+    """Means over the n-gram rows of words, relative to how long the targets (n, dim) are, which are scaled alike."""
     norms = np.linalg.norm(targets, axis=1)
-    subwords, ngrams = v.ngrams
-    indptr, rows = subwords.rows(words)
     lengths = np.diff(indptr)
     usable = (norms > 0) & (lengths > 0)
     scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-    means = WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), len(ngrams))
     targets *= scale[:, None]
-    return means, targets
+    return WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), n_rows)
 
 
 def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
@@ -188,17 +188,24 @@ def settled(
     rows: Coded, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32, n_sweeps: int
 ) -> Coded:
     """Codes and codebooks that serve the words best, starting from those of `rows`; see `kernels.settle`."""
+    by_row = means.by_row()
     for _ in progress.bar(range(n_sweeps), desc="Refit", unit="sweep", leave=False, delay=2):
         if rows.side_by_side:
-            rows = _swept(rows, means, targets, prior, bound, np.arange(len(rows.spans)))
+            rows = _swept(rows, means, by_row, targets, prior, bound, np.arange(len(rows.spans)))
         else:  # codes of the same columns: one after the other
             for code in range(len(rows.spans)):
-                rows = _swept(rows, means, targets, prior, bound, np.array([code]))
+                rows = _swept(rows, means, by_row, targets, prior, bound, np.array([code]))
     return rows
 
 
 def _swept(
-    rows: Coded, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32, chosen: np.ndarray
+    rows: Coded,
+    means: "WeightedMeans",
+    by_row: tuple[np.ndarray, np.ndarray],
+    targets: np.ndarray,
+    prior: np.ndarray,
+    bound: np.float32,
+    chosen: np.ndarray,
 ) -> Coded:
     """`rows` after one sweep over the chosen codes, whose spans lie side by side and cover all columns."""
     from .. import kernels
@@ -211,9 +218,8 @@ def _swept(
     if not rows.side_by_side:  # what the other codes of a row add is no business of this one
         prior = prior - (decoded - entries[own_codes[:, 0]])
     kernels.settle(
-        means.words_indptr,
-        means.words,
-        means.weights[:, 0].copy(),
+        *by_row,
+        means.weights,
         means.squares,
         bound,
         prior,
@@ -239,50 +245,56 @@ class WeightedMeans:
     """
 
     def __init__(self, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, n_rows: int):
-        from scipy.sparse import csr_array
+        from .. import kernels
 
-        self.indptr, self.rows = indptr, rows
-        self.weights = weights.astype(np.float32)[:, None]  # (n, 1)
-        ones = np.ones(len(rows), np.int32)
-        incidence = csr_array((ones, rows, indptr), shape=(len(weights), n_rows), copy=True)
-        transposed = incidence.T.tocsr()
-        self.words_indptr, self.words = transposed.indptr.astype(np.int64), transposed.indices
-        incidence.sum_duplicates()  # in place; an n-gram that stands twice in a word counts four times below
-        squares = np.square(incidence.data * np.repeat(self.weights[:, 0], np.diff(incidence.indptr)))
-        self.squares = np.bincount(incidence.indices, weights=squares, minlength=n_rows).astype(np.float32)  # (n_rows,)
+        self.indptr, self.rows, self.weights = indptr, rows, weights.astype(np.float32)
+        self.squares = kernels.square_weights(indptr, rows, self.weights, n_rows)  # (n_rows,)
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
         from .. import kernels
 
         sums = kernels.segment_sums(self.indptr, self.rows, x)
-        sums *= self.weights
+        sums *= self.weights[:, None]
         return sums
 
-    def back(self, y: np.ndarray) -> np.ndarray:
-        """The transpose times `y` (n, dim), which is overwritten, being large: (n_rows, dim)."""
+    def pull(self, x: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:
+        """The transpose times what `targets` (n, dim), by default 0, are more than sums over `x`: (n_rows, dim).
+
+        Without targets, the sign is turned: the transpose times the sums.
+        """
         from .. import kernels
 
-        y *= self.weights
-        return kernels.segment_sums(self.words_indptr, self.words, y)
+        return kernels.pull(self.indptr, self.rows, self.weights, x, x[:0] if targets is None else targets)
+
+    def by_row(self) -> tuple[np.ndarray, np.ndarray]:
+        """The words of each row, as a ragged array: (n_rows + 1,) int64, and int32."""
+        from scipy.sparse import csr_array
+
+        ones = np.ones(len(self.rows), np.int32)
+        incidence = csr_array((ones, self.rows, self.indptr), shape=(len(self.weights), len(self.squares)))
+        transposed = incidence.T.tocsr()
+        return transposed.indptr.astype(np.int64), transposed.indices
 
 
 @remembered
-def _strings(reference: Vectors, n: int, seed: int) -> list[str]:
+def made_up(reference: Vectors, n: int, seed: int) -> Vocab:
     """Made-up unseen strings to fit on."""
-    return made_up_words(reference.words, n, True, seed)
+    return Vocab(made_up_words(reference.words, n, True, seed))
 
 
-def conjugate_gradients(means: WeightedMeans, errors: np.ndarray, bound: np.float32, n_iter: int) -> np.ndarray:
-    """Minimise ``|means @ x - errors|^2 + bound * |x|^2``: (n_rows, dim) float32.
+def conjugate_gradients(
+    means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
+) -> np.ndarray:
+    """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2``: (n_rows, dim) float32.
 
     Every column is a problem of its own with the same matrix; they are solved side by side.
 
     Parameters
     ----------
     means : WeightedMeans
-    errors : (n, dim) float32 array
-        Overwritten.
+    start : (n_rows, dim) float32 array
+    targets : (n, dim) float32 array
     bound : float
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
@@ -290,7 +302,7 @@ def conjugate_gradients(means: WeightedMeans, errors: np.ndarray, bound: np.floa
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = means.squares + bound
     scale = (1 / np.maximum(diagonal, 1e-30))[:, None].astype(np.float32)  # (n_rows, 1)
-    residual = means.back(errors)  # (n_rows, dim), as are all below
+    residual = means.pull(start, targets)  # (n_rows, dim), as are all below
     x = np.zeros_like(residual)
     direction = scale * residual
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
@@ -298,7 +310,7 @@ def conjugate_gradients(means: WeightedMeans, errors: np.ndarray, bound: np.floa
     for _ in progress.bar(range(n_iter), desc="Refit", unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
-        image = means.back(means.of(direction)) + bound * direction
+        image = means.pull(direction) + bound * direction
         length = energy / np.maximum(np.einsum("ij,ij->j", direction, image), np.float32(1e-30))
         x += length * direction
         residual -= length * image

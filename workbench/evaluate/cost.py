@@ -21,7 +21,7 @@ def float32_bytes(v: Vectors) -> int:
     subwords = v.vocab.subwords
     if subwords is None:
         return artefact.file_bytes(v.with_storage(_no_numbers(len(v.storage.words), v.dim)))
-    _, used = subwords.buckets(v.words)
+    _, used = v.vocab.buckets(subwords)
     used = np.unique(used)
     used = used[subwords.rows_of(used) >= 0]
     storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..vectors import Vectors, check_finite
-from ..vocab import is_for_fitting, made_up_words
+from ..vectors import Vectors, check_finite, remembered
+from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
 
 
@@ -22,6 +22,11 @@ def splits(words: Sequence[str], small: Vectors) -> dict[str, np.ndarray]:
     Kept words have rows of their own; remapped ones are in the vocabulary and borrow one.
     """
     places = np.array([small.key_to_index.get(word, -1) for word in words], np.int64)
+    return _split(places, small)
+
+
+def _split(places: np.ndarray, small: Vectors) -> dict[str, np.ndarray]:
+    """`splits` of words by their positions in the small model, -1 where they are not there."""
     known = places >= 0
     borrows = known & small.vocab.remapped[places]
     return {
@@ -61,19 +66,20 @@ def fidelity(
     """
     rng = np.random.default_rng(random_state)
     rows = []
-    for split, index in splits(original.words, small).items():
+    for split, index in _split(original.vocab.places_in(small.vocab), small).items():
         how = "exact"
         if len(index) > n_words:
             index, how = np.sort(rng.choice(index, n_words, replace=False)), f"sampled, seed {random_state}"
         counts = None if original.vocab.counts is None else original.vocab.counts[index]
-        rows += _rows(original, small, [original.words[i] for i in index], split, how, counts, random_state)
-    rows += _rows(original, small, unseen, "unseen", f"sampled, {unseen_how}, seed {random_state}", None, random_state)
+        rows += _rows(original, small, original.vocab, index, split, how, counts, random_state)
+    how, everyone = f"sampled, {unseen_how}, seed {random_state}", np.arange(len(unseen))
+    rows += _rows(original, small, Vocab(unseen), everyone, "unseen", how, None, random_state)
     return pd.DataFrame(rows)
 
 
-def _rows(original, small, words, split, how, counts, seed) -> list[dict]:
-    """The rows of one split."""
-    before, after, defined = _both(original, small, words)
+def _rows(original, small, words, index, split, how, counts, seed) -> list[dict]:
+    """The rows of one split: of the words at these positions of a vocabulary."""
+    before, after, defined = _both(original, small, words, index)
     if not defined.any():
         return []
     counts = None if counts is None else counts[defined]
@@ -92,12 +98,14 @@ def _rows(original, small, words, split, how, counts, seed) -> list[dict]:
     return out
 
 
-def _both(original: Vectors, small: Vectors, words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _both(
+    original: Vectors, small: Vectors, words: Vocab, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors before and after, (n, dim), NaN after for none; and which words have a direction before."""
-    before = original.get_vectors(words, missing="zero")
-    check_finite(before, words)
+    before = original.vectors_of(words, index, missing="zero")
+    check_finite(before, [words.words[i] for i in index])
     defined = np.linalg.norm(before, axis=1) > 0
-    return before[defined], small.get_vectors(words, missing="nan")[defined], defined
+    return before[defined], small.vectors_of(words, index, missing="nan")[defined], defined
 
 
 def choose_unseen(
@@ -130,12 +138,10 @@ def choose_unseen(
 
         unseen, how = list(rare_words()), "rare words of its texts"
     elif unseen is None:
-        unseen, how = made_up_words(original.words, n, fitting=False, seed=random_state + 1), "made-up words"
+        unseen, how = _made_up(original, n, random_state + 1), "made-up words"
     else:
         how = "given words"
-    fresh = [w for w in dict.fromkeys(unseen) if w not in original and w not in small and not is_for_fitting(w)]
-    has_ngrams = np.diff(original.vocab.subwords.rows(fresh)[0]) > 0
-    fresh = [w for w, is_good in zip(fresh, has_ngrams, strict=True) if is_good]
+    fresh = [w for w in _fit_to_score(original, tuple(unseen)) if w not in small]
     if unseen and how == "given words" and not fresh:
         raise ValueError(
             f"none of the {len(unseen)} unseen words given can be scored: they are in a vocabulary, have no n-gram "
@@ -145,3 +151,17 @@ def choose_unseen(
         rng = np.random.default_rng(random_state)
         fresh = [fresh[i] for i in np.sort(rng.choice(len(fresh), n, replace=False))]
     return fresh, how
+
+
+@remembered
+def _made_up(original: Vectors, n: int, seed: int) -> list[str]:
+    """Made-up strings to score."""
+    return made_up_words(original.words, n, fitting=False, seed=seed)
+
+
+@remembered
+def _fit_to_score(original: Vectors, unseen: tuple[str, ...]) -> list[str]:
+    """Those that the original does not know, but has a vector for, and that no step may be fitted on."""
+    fresh = [w for w in dict.fromkeys(unseen) if w not in original and not is_for_fitting(w)]
+    has_ngrams = np.diff(original.ngrams[0].rows(fresh)[0]) > 0
+    return [w for w, is_good in zip(fresh, has_ngrams, strict=True) if is_good]

@@ -1,27 +1,28 @@
 """Whose neighbours stay, go, and come."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from ..vectors import Vectors, remembered, unit
-from ..vocab import printable
+from ..vocab import Vocab, printable
 from .fidelity import splits
 from .table import interval, row
 
 CANDIDATES = 8_192  # vectors compared at once: with 1,000 queries, 32 MB of cosines
+LOOKED_UP = 4 * CANDIDATES  # at once, so that n-grams are decoded less often: with 300 dimensions, 40 MB
 
 
-def nearest(v: Vectors, words: list[str], queries: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(v: Vectors, words: Sequence[str] | Vocab, queries: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest of `words` for each query, by cosine, itself left out. Exact.
 
     Parameters
     ----------
     v : Vectors
         Gives the vectors of both; words it cannot embed are nobody's neighbours.
-    words : list of str
-        The candidates.
+    words : sequence of str, or Vocab
+        The candidates. A vocabulary that is asked about again remembers what n-grams its words have.
     queries : list of str
         Each may be among the candidates or not.
     k : int
@@ -32,13 +33,17 @@ def nearest(v: Vectors, words: list[str], queries: list[str], k: int) -> tuple[n
         Positions in `words`, nearest first, ties in order of position; -1 where there are none.
     cosines : (n_queries, k) float32 array
     """
-    position = {word: i for i, word in enumerate(words)}
-    own = np.array([position.get(word, -1) for word in queries])  # (q,)
-    blocks = (
-        (start, v.get_vectors(words[start : start + CANDIDATES], missing="nan"))
-        for start in range(0, len(words), CANDIDATES)
-    )
-    return nearest_rows(unit(v.get_vectors(queries, missing="nan")), own, blocks, k)
+    vocab = words if isinstance(words, Vocab) else Vocab(words)
+    own = np.array([vocab.key_to_index.get(word, -1) for word in queries])  # (q,)
+    return nearest_rows(unit(v.get_vectors(queries, missing="nan")), own, _candidates(v, vocab), k)
+
+
+def _candidates(v: Vectors, vocab: Vocab) -> Iterator[tuple[int, np.ndarray]]:
+    """Vectors of all words of a vocabulary, block by block; several blocks are looked up at once."""
+    for first in range(0, len(vocab), LOOKED_UP):
+        vectors = v.vectors_of(vocab, np.arange(first, min(first + LOOKED_UP, len(vocab))), missing="nan")
+        for start in range(0, len(vectors), CANDIDATES):
+            yield first + start, vectors[start : start + CANDIDATES]
 
 
 def nearest_rows(
@@ -47,12 +52,16 @@ def nearest_rows(
     """`nearest` for vectors: unit `queries` (q, dim), their own positions (q,), and candidates by block."""
     places = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), -np.inf, np.float32)
+    found = np.empty((len(queries), 0), queries.dtype)
     for start, vectors in blocks:
         block = unit(vectors)
-        found = queries @ block.T  # (q, block)
+        if found.shape[1] != len(block):  # else the memory of the last one, for fresh memory is slow
+            found = np.empty((len(queries), len(block)), queries.dtype)
+        np.matmul(queries, block.T, out=found)  # (q, block)
         numbers = np.arange(start, start + len(block))
         found[:, np.isnan(block[:, 0])] = -np.inf
-        found[own[:, None] == numbers] = -np.inf
+        here = np.flatnonzero((own >= start) & (own < start + len(block)))
+        found[here, own[here] - start] = -np.inf
         who, column = _worth_a_look(found, best[:, -1:], k)
         who = np.concatenate([np.repeat(np.arange(len(queries)), k), who])
         places = np.concatenate([places.reshape(-1), numbers[column]])
@@ -75,8 +84,7 @@ def _worth_a_look(scores: np.ndarray, limits: np.ndarray, k: int) -> tuple[np.nd
     high = scores > limits
     if np.isneginf(limits).any() and k < width:
         high = scores >= np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
-    rows, columns = np.nonzero(high)
-    return rows, columns
+    return np.divmod(np.flatnonzero(high), width)  # faster than `nonzero`, where few are high
 
 
 def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):
@@ -91,7 +99,7 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
     remapped and dropped ones.
     """
     queries, before = _queries(original, k, n_queries, random_state)
-    after, _ = nearest(small, original.words, queries, k)
+    after, _ = nearest(small, original.vocab, queries, k)
     there = before >= 0
     shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
     share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
@@ -110,7 +118,7 @@ def _queries(original: Vectors, k: int, n: int, seed: int) -> tuple[list[str], n
     """A sample of the vocabulary, in its order, and its neighbours' positions: (n, k)."""
     rng = np.random.default_rng(seed)
     queries = [original.words[i] for i in np.sort(rng.permutation(len(original))[:n])]
-    return queries, nearest(original, original.words, queries, k)[0]
+    return queries, nearest(original, original.vocab, queries, k)[0]
 
 
 def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn: int = 10) -> pd.DataFrame:
@@ -137,7 +145,7 @@ def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn:
     original.get_vectors(words)  # refuses what it cannot embed, by name
     sides = {}
     for name, v in (("before", original), ("after", small)):
-        places, scores = nearest(v, original.words, words, topn)
+        places, scores = nearest(v, original.vocab, words, topn)
         sides[name] = [
             {original.words[p]: (rank, float(s)) for rank, (p, s) in enumerate(zip(*pair, strict=True), 1) if p >= 0}
             for pair in zip(places, scores, strict=True)
