@@ -201,7 +201,7 @@ class StepControls:
     """
 
     def __init__(self, step: Step, v: Vectors, number: int, names: Callable[[str], str], changed: Callable[[], None]):
-        self.kind, self.seed, self.changed = type(step), getattr(step, "random_state", None), changed
+        self.kind, self.changed = type(step), changed
         self.fields = {n: f for n, f in FIELDS[self.kind].items() if v.vocab.subwords or not f.of_ngrams}
         self._showing = False
         self.controls = {name: self._control(field, names(field.label)) for name, field in self.fields.items()}
@@ -254,10 +254,11 @@ class StepControls:
 
     def show(self, step: Step, v: Vectors) -> None:
         """Show the values of a step without calling `changed`."""
+        values = step.to_json()  # paths as text
         self._showing = True
         try:
             for name, field in self.fields.items():
-                value, control = getattr(step, name), self.controls[name]
+                value, control = values[name], self.controls[name]
                 if field.kind == "count":
                     high = field.high(v) if callable(field.high) else field.high
                     control.show(high if value is None else min(value, high), field.low, high)
@@ -267,16 +268,20 @@ class StepControls:
                     control.value = value
         finally:
             self._showing = False
+        self._given, self._shown = step.get_params(), self._values()
 
     def step(self, v: Vectors) -> Step:
-        """The step that the controls say."""
-        values = {name: control.value for name, control in self.controls.items()}
-        for name, field in self.fields.items():
-            if (field.all_is_none and values[name] >= field.high(v)) or (field.kind == "choice" and values[name] == ""):  # type: ignore[operator]
-                values[name] = None
-        if self.seed is not None:
-            values["random_state"] = self.seed
-        return self.kind(**values)
+        """The step that the controls say; what nobody changed, or can see, is as it was shown."""
+        changed = {name: value for name, value in self._values().items() if value != self._shown[name]}
+        for name, value in changed.items():
+            field = self.fields[name]
+            is_all = field.all_is_none and callable(field.high) and value >= field.high(v)
+            if is_all or (field.kind == "choice" and value == ""):
+                changed[name] = None
+        return self.kind(**self._given | changed)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
 
 
 class RecipeEditor:
