@@ -25,7 +25,7 @@ class Field:
         A count has a slider that goes over round numbers; of "choice" and "text" some are words.
     low : int
     high : int or callable
-        The greatest value, or what gives it for a model.
+        The greatest value, or what gives it for a model. A recipe that asks for more is shown with what it asks.
     all_is_none : bool
         Whether the greatest count means "all of them", which recipes write as None.
     choices : tuple
@@ -50,6 +50,10 @@ def n_ngrams(v: Vectors) -> int:
     return len(v.storage.ngrams or ())
 
 
+def n_buckets(v: Vectors) -> int:
+    return v.vocab.subwords.n_buckets if v.vocab.subwords else 1
+
+
 def dim(v: Vectors) -> int:
     return v.dim
 
@@ -66,16 +70,16 @@ FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, b
         "remap": Field(
             "The others", "choice", choices=(("are rebuilt or go", ""), ("borrow the nearest row", "nearest"))
         ),
-        "threshold": Field("Borrow from cosine", "number", main=False),
+        "threshold": Field("Borrow from cosine", "number", -1, 1, main=False),
         "importance": Field("N-grams by", "text", choices=Prune.IMPORTANCE, main=False, of_ngrams=True),
     },
-    Rehash: {"n_buckets": Field("Buckets", "count", 1, 2_000_000)},
+    Rehash: {"n_buckets": Field("Buckets", "count", 1, n_buckets)},
     Refit: {
-        "strength": Field("Hold to the original", "number"),
-        "kept_weight": Field("Weight of kept words", "number"),
-        "unseen_weight": Field("Weight of unseen words", "number", main=False),
+        "strength": Field("Hold to the original", "number", 0),
+        "kept_weight": Field("Weight of kept words", "number", 0),
+        "unseen_weight": Field("Weight of unseen words", "number", 0, main=False),
         "n_unseen": Field("Made-up words", "whole", 0, main=False),
-        "frequency": Field("Power of frequency", "number", main=False),
+        "frequency": Field("Power of frequency", "number", 0, main=False),
         "n_iter": Field("Solver's steps", "whole", 1, 1_000, main=False),
         "n_sweeps": Field("Sweeps over codes", "whole", 1, 1_000, main=False),
     },
@@ -91,7 +95,7 @@ FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, b
         "n_subvectors": Field("Subvectors", "count", 1, dim),
         "n_bits": BITS,
         "on": ROWS,
-        "n_rotations": Field("Rotations tried", "whole", 1, 1_000, main=False),
+        "n_rotations": Field("Rotations tried", "whole", 0, 1_000, main=False),
         "n_iter": ROUNDS,
     },
     RQ: {
@@ -233,7 +237,14 @@ class StepControls:
                 layout=narrow,
             )
         elif field.kind == "number":
-            control = widgets.BoundedFloatText(description=name, max=1e9, step=0.1, style=style, layout=narrow)
+            control = widgets.BoundedFloatText(
+                description=name,
+                min=field.low,
+                max=field.high,
+                step=0.1,
+                style=style,
+                layout=narrow,
+            )
         elif field.kind == "tick":
             control = widgets.Checkbox(description=name, indent=False, layout=wide)
         else:
@@ -259,9 +270,8 @@ class StepControls:
         try:
             for name, field in self.fields.items():
                 value, control = values[name], self.controls[name]
-                if field.kind == "count":
-                    high = field.high(v) if callable(field.high) else field.high
-                    control.show(high if value is None else min(value, high), field.low, high)
+                if field.kind in ("count", "whole", "number"):
+                    _show_number(control, field, value, v)
                 elif field.kind in ("text", "choice"):
                     control.value = "" if value is None else str(value)
                 else:
@@ -282,6 +292,20 @@ class StepControls:
 
     def _values(self) -> dict[str, Any]:
         return {name: control.value for name, control in self.controls.items()}
+
+
+def _show_number(control: Any, field: Field, value: float | None, v: Vectors) -> None:
+    """Show a number even where it is out of range: it is what was asked for, and an error will say what is wrong."""
+    high = field.high(v) if callable(field.high) else field.high
+    if field.all_is_none:
+        value = high if value is None else min(value, high)
+    assert value is not None
+    low, high = min(field.low, value), max(high, value)
+    if isinstance(control, Dial):
+        control.show(int(value), int(low), int(high))
+    else:
+        control.min, control.max = min(low, control.max), high
+        control.min, control.value = low, value
 
 
 class RecipeEditor:
