@@ -100,6 +100,7 @@ class View:
         self.session = session
         self.interactive = session.background
         self._lock = threading.RLock()
+        self._rendering = False
         self._twin_lock = threading.Lock()
         self._twin: Any = None  # the page's place in the notebook
         self._twin_state: State | None = None
@@ -128,12 +129,15 @@ class View:
     def guarded(self, method: Callable) -> Callable:
         """A widget's callback: one at a time, and whatever goes wrong is shown in the view.
 
-        Callbacks come from the kernel's own threads while `render` comes from the session's.
+        Callbacks come from the kernel's own threads while `render` comes from the session's. What `render`
+        itself sets is no person's wish, and does nothing.
         """
 
         @wraps(method)
         def call(*arguments: Any) -> None:
             with self._lock:
+                if self._rendering:
+                    return
                 self._trouble = ""
                 try:
                     method(*arguments)
@@ -147,13 +151,14 @@ class View:
         """Show what is new in the session's state; called from any thread."""
         with self._lock:
             s, old = self.session.state, self._shown
-            self._shown = s
+            self._shown, self._rendering = s, True
             for part in self.parts.values():
                 try:
                     part.show(s, old)
                 except Exception as error:  # else it would end the session's thread, out of sight
                     self._trouble = in_words(error)
                 part.show_errors(s)
+            self._rendering = False
             self.trouble.value = message(self._trouble)
         if not self.session.is_busy:
             self._update_twin(s)
