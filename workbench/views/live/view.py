@@ -152,16 +152,21 @@ class View:
         with self._lock:
             s, old = self.session.state, self._shown
             self._shown, self._rendering = s, True
-            for part in self.parts.values():
-                try:
-                    part.show(s, old)
-                except Exception as error:  # else it would end the session's thread, out of sight
-                    self._trouble = in_words(error)
-                part.show_errors(s)
-            self._rendering = False
-            self.trouble.value = message(self._trouble)
+            try:
+                self._show(s, old)
+            finally:
+                self._rendering = False
         if not self.session.is_busy:
             self._update_twin(s)
+
+    def _show(self, s: State, old: State) -> None:
+        for part in self.parts.values():
+            try:
+                part.show(s, old)
+            except Exception as error:  # else it would end the session's thread, out of sight
+                self._trouble = in_words(error)
+            part.show_errors(s)
+        self.trouble.value = message(self._trouble)
 
     # -- what stays in a notebook ---------------------------------------------------------
 
