@@ -166,7 +166,9 @@ class View:
             except Exception as error:  # else it would end the session's thread, out of sight
                 self._trouble = in_words(error)
             part.show_errors(s)
-        self.trouble.value = message(self._trouble)
+        said = {about for part in self.parts.values() for about in part.about}
+        others = [text for about, text in s.errors.items() if about not in said]
+        self.trouble.value = "".join(map(message, [self._trouble, *others]))
 
     # -- what stays in a notebook ---------------------------------------------------------
 
