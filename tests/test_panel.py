@@ -1,6 +1,7 @@
 """The compression panel without a browser: widgets are set as a person would, and read as one would."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +15,15 @@ from conftest import made_fasttext, made_plain
 from test_session import PATIENCE, gate, until  # noqa: F401  # `gate` is a fixture
 
 import workbench as wb
+from workbench import progress
 from workbench.compress.builder import Builder
+from workbench.reports.metrics import compare, read_baseline
+from workbench.reports.setting import Report, suggest_limits
 from workbench.views import CompressionPanel, mapper
 from workbench.views import page as paper
 from workbench.views import session as session_module
+from workbench.views.carriers import carriers_html
+from workbench.views.damage import damage_html
 from workbench.views.live import numbers as numbers_module
 from workbench.views.live import view as view_module
 from workbench.views.live.controls import Dial, FilePicker, round_values
@@ -26,10 +32,11 @@ from workbench.views.live.editor import main_recipe
 from workbench.views.live.leave import LeavePart
 from workbench.views.live.mapping import MapsPart
 from workbench.views.live.numbers import NumbersPart, TrailPart
+from workbench.views.live.panel import PAGES
 from workbench.views.live.setting import ModelPart, ProgressPart, RecipePart
 from workbench.views.live.view import run_by_a_person
 from workbench.views.live.words import WordsPart
-from workbench.views.session import State
+from workbench.views.session import SHOWN, State
 
 FIRST = {"n_words": 300, "n_ngrams": 300, "n_subvectors": 6}
 MARKS = {"kept": "●", "lost": "×", "gained": "▲"}
@@ -400,6 +407,14 @@ def test_a_word_typed_twice_is_compared_once(path, fasttext):
     assert panel.neighbours.value.count(f"<b><bdi>{fasttext.words[5]}</bdi></b>") == 1
 
 
+def test_words_that_hold_spaces_stay_whole_when_others_go(plain):
+    words = ["New York", "Den Haag", *plain.words[2:]]
+    v = wb.Vectors.from_arrays(words, plain.get_vectors(plain.words))
+    panel = opened(v, n_words=600, n_subvectors=6, words=[*words[:2], "unheard-of"])
+    assert settled(panel).words == ("New York", "Den Haag")
+    assert panel.word.value == "New York, Den Haag"
+
+
 def test_a_point_on_either_map_is_a_word_to_look_at(panel):
     maps = settled(panel).maps
     for trace, side in zip(panel.maps.figure.data[:2], ("before", "after"), strict=True):
@@ -454,6 +469,323 @@ def walk(widget: widgets.Widget):
         yield from walk(child)
 
 
+# -- the limit, and what was tried -----------------------------------------------------------
+
+
+@pytest.fixture
+def limited(panel):
+    """The panel, whose limit is taken away after the test."""
+    yield panel
+    panel.size.value = ""
+
+
+def size_bar(panel: CompressionPanel) -> str:
+    return unescape(re.sub("<[^>]*>", "", panel.parts[NumbersPart].size.value)).strip()
+
+
+def button(panel: CompressionPanel, name: str) -> widgets.Button:
+    (found,) = (w for w in walk(panel.box) if isinstance(w, widgets.Button) and w.description == name)
+    return found
+
+
+def test_the_bar_says_how_much_room_the_limit_leaves_or_how_much_is_too_much(limited):
+    n_bytes = settled(limited).result.trial["bytes"]
+    assert size_bar(limited) == ""
+    for limit, about, is_over in ((n_bytes + 5_000, "0.01 MB to spare", False), (n_bytes - 5_000, "too large", True)):
+        limited.size.value = f"{limit} B"
+        assert f"{n_bytes / 1e6:,.2f} of {limit / 1e6:,.2f} MB" in size_bar(limited)
+        assert about in size_bar(limited)
+        assert ("class='bar over'" in limited.parts[NumbersPart].size.value) == is_over
+    limited.size.value = f"{n_bytes} B"
+    assert "0.00 MB to spare" in size_bar(limited)
+    limited.size.value = ""
+    assert size_bar(limited) == ""
+
+
+def test_a_search_brings_a_recipe_within_the_limit_whose_controls_are_shown(limited, monkeypatch):
+    monkeypatch.setattr(session_module, "N_TRIALS", 2)
+    button(limited, "Find the best recipe").click()
+    assert "how large the file may be" in message(limited, "limit")
+    limited.size.value = "40 kB"
+    button(limited, "Find the best recipe").click()
+    state = settled(limited)
+    assert message(limited, "limit") == ""
+    assert state.result.trial["bytes"] <= 40_000
+    assert "to spare" in size_bar(limited)
+    assert repr(limited.editor.recipe()) == repr(state.recipe)
+    steps = [box.children[0].children[0].value for box in limited.editor.list.children]
+    assert len(steps) == len(state.recipe.steps) > 3
+    limited.session.try_recipe(main_recipe(state.model.original, **FIRST))
+
+
+def test_progress_and_cancel_are_those_of_the_search(limited, gate):  # noqa: F811
+    recipe = settled(limited).recipe
+    search = gate(session_module, "fit_budget")
+    limited.size.value = "40 kB"
+    button(limited, "Find the best recipe").click()
+    search.reached.wait(PATIENCE)
+    assert "0 of about" in limited.status.value
+    assert not limited.cancel.disabled
+    assert is_stale(limited.numbers)
+    limited.cancel.click()
+    search.open.set()
+    assert settled(limited).recipe == recipe
+    assert "up to date" in limited.status.value
+    assert dialled(limited) == FIRST
+
+
+def test_a_setting_of_the_list_comes_back(panel):
+    first = settled(panel)
+    dial(panel, n_subvectors=4)
+    settled(panel)
+    names = [name for name, _ in panel.list.options[1:]]
+    assert len(names) == len(panel.session.state.trail)
+    assert "300 words 300 n-grams" in panel.list.label
+    assert "PQ 4 codes" in panel.list.label
+    panel.list.value = next(n for n, trial in enumerate(first.trail) if trial["recipe"] == first.recipe)
+    state = settled(panel)
+    assert state.result.small is first.result.small
+    assert dialled(panel) == FIRST
+    assert "PQ 6 codes" in panel.list.label
+
+
+def click(figure, point: int) -> None:
+    """A click as the browser tells plotly of it."""
+    trace = figure.data[0]
+    points = {"trace_indexes": [0], "point_indexes": [point], "xs": [trace.x[point]], "ys": [trace.y[point]]}
+    event = {"event_type": "plotly_click", "points": points, "device_state": None, "selector": None}
+    figure._js2py_pointsCallback = event
+
+
+def test_a_click_on_a_point_brings_its_setting_back(panel):
+    first = settled(panel)
+    dial(panel, n_subvectors=4)
+    settled(panel)
+    place = list(panel.parts[TrailPart]._recipes).index(first.recipe)
+    assert panel.figure.data[0].text[place].endswith("PQ 6 codes")
+    click(panel.figure, place)
+    assert settled(panel).result.small is first.result.small
+    assert dialled(panel) == FIRST
+
+
+@pytest.mark.parametrize("quality", ["known", "unseen", "overlap@10"])
+def test_the_trail_shows_all_that_was_tried_and_its_frontier(panel, quality):
+    for n_words, n_subvectors in ((300, 4), (600, 4), (600, 2)):
+        dial(panel, n_words=n_words, n_subvectors=n_subvectors)
+        settled(panel)
+    panel.quality.value = quality
+    state = settled(panel)
+    tried = [(trial["bytes"], trial[quality], trial["recipe"]) for trial in state.trail]
+    assert len(tried) > 3
+    points, frontier, now = panel.figure.data
+    assert np.allclose(points.x, [n_bytes / 1e6 for n_bytes, _, _ in tried])
+    assert np.allclose(points.y, [score for _, score, _ in tried])
+    best = [not any((b, -s) < (n_bytes, -score) and s >= score for b, s, _ in tried) for n_bytes, score, _ in tried]
+    assert [symbol == "circle" for symbol in points.marker.symbol] == best
+    line = sorted((b / 1e6, s) for (b, s, _), is_best in zip(tried, best, strict=True) if is_best)
+    assert np.allclose(np.array([frontier.x, frontier.y]).T, line)
+    ((x, y),) = zip(now.x, now.y, strict=True)
+    assert np.allclose([x, y], [state.result.trial["bytes"] / 1e6, state.result.trial[quality]])
+    panel.quality.value = "known"
+
+
+def test_the_trail_shows_the_limit(limited):
+    settled(limited)
+    assert len(limited.figure.layout.shapes) == 0
+    limited.size.value = "30 kB"
+    (line,) = limited.figure.layout.shapes
+    assert line.x0 == line.x1 == 0.03
+
+
+def test_a_quality_that_a_model_lacks_has_no_points(plain):
+    panel = opened(plain, n_words=600, n_subvectors=6)
+    settled(panel)
+    panel.quality.value = "unseen"
+    assert [len(trace.x) for trace in panel.figure.data] == [0, 0, 0]
+    assert message(panel, "view") == ""
+    panel.quality.value = "known"
+    assert [len(trace.x) for trace in panel.figure.data] == [1, 1, 1]
+
+
+# -- damage ---------------------------------------------------------------------------------
+
+
+def test_a_group_lists_its_most_damaged_words_and_one_picked_is_looked_at(panel):
+    damage = settled(panel).damage
+    groups = [value for _, value in panel.group.options]
+    expected = [(r.by, r.group) for r in damage.groups.itertuples() if r.by != "all"]
+    assert groups == [None, *expected]
+    assert {by for by, _ in expected} == {"frequency", "shape", "fate"}
+    columns = {"frequency": "band", "shape": "shape", "fate": "split"}
+    for value in groups:
+        panel.group.value = value
+        words = damage.words if value is None else damage.words[damage.words[columns[value[0]]] == value[1]]
+        worst = words.sort_values("cosine", kind="stable")[:30]
+        assert [word for _, word in panel.worst.options[1:]] == list(worst["word"])
+        assert panel.worst.value is None
+        assert message(panel, "view") == ""
+    panel.group.value = ("fate", "dropped")
+    panel.worst.value = panel.worst.options[2][1]
+    state = settled(panel)
+    assert state.words == (panel.worst.value,)
+    assert set(state.changes["word"]) == set(state.words)
+    assert panel.group.value == ("fate", "dropped")
+
+
+def test_the_damage_shown_is_that_of_the_setting(panel, gate):  # noqa: F811
+    first = settled(panel)
+    panel.group.value = ("fate", "kept")
+    shown = (panel.table.value, panel.parts[DamagePart].figure.value, panel.worst.options)
+    assert shown[0] == damage_html(*first.damage)
+    assert "<img" in shown[1]
+    assess = gate(session_module, "word_damage")
+    dial(panel, n_subvectors=3)
+    assess.reached.wait(PATIENCE)
+    assert all(map(is_stale, (panel.table, panel.worst)))
+    assess.open.set()
+    state = settled(panel)
+    assert not any(map(is_stale, (panel.table, panel.worst)))
+    assert panel.table.value == damage_html(*state.damage)
+    assert panel.group.value == ("fate", "kept")
+    now = (panel.table.value, panel.parts[DamagePart].figure.value, panel.worst.options)
+    assert all(new != old for new, old in zip(now, shown, strict=True))
+    panel.group.value = None
+
+
+@pytest.mark.parametrize("word", ["1,000", "New York"])
+def test_any_damaged_word_can_be_looked_at(plain, word):
+    words = [*plain.words[1:], word]
+    v = wb.Vectors.from_arrays(words, plain.get_vectors(plain.words))
+    panel = opened(v, n_words=690, n_subvectors=6)  # it is dropped
+    settled(panel)
+    panel.worst.value = word
+    assert settled(panel).words == (word,)
+
+
+# -- the way out ----------------------------------------------------------------------------
+
+
+def limit_boxes(panel: CompressionPanel) -> dict[str, tuple[widgets.Checkbox, widgets.FloatText]]:
+    """Tick and box of each limit in sight."""
+    pairs = [pair.children for pair in panel.limits.children]
+    return {box.description.removeprefix("Limit of "): (tick, box) for tick, box in pairs}
+
+
+@pytest.fixture
+def leaving(path, fasttext):
+    """A panel of its own, for what a person types there stays."""
+    panel = opened(str(path), **FIRST)
+    settled(panel)
+    return panel
+
+
+def test_limits_follow_the_numbers_but_for_those_that_a_person_set(leaving):
+    suggested = suggest_limits(settled(leaving).result.card)
+    assert {name: box.value for name, (_, box) in limit_boxes(leaving).items()} == suggested
+    limit_boxes(leaving)["fidelity.kept"][1].value = 0.123
+    limit_boxes(leaving)["fidelity.dropped"][1].value = 0.456
+    limit_boxes(leaving)["overlap@10.all"][0].value = False
+    dial(leaving, n_words=700, n_subvectors=3)  # nothing is dropped
+    suggested = suggest_limits(settled(leaving).result.card)
+    assert "fidelity.dropped" not in suggested
+    expected = suggested | {"fidelity.kept": 0.123}
+    assert {name: box.value for name, (_, box) in limit_boxes(leaving).items()} == expected
+    assert [name for name, (tick, _) in limit_boxes(leaving).items() if not tick.value] == ["overlap@10.all"]
+    dial(leaving, **FIRST)
+    expected = suggest_limits(settled(leaving).result.card) | {"fidelity.kept": 0.123, "fidelity.dropped": 0.456}
+    assert {name: box.value for name, (_, box) in limit_boxes(leaving).items()} == expected
+    assert [name for name, (tick, _) in limit_boxes(leaving).items() if not tick.value] == ["overlap@10.all"]
+
+
+def test_a_report_holds_the_limits_that_are_ticked_and_its_verdicts_are_shown(leaving, tmp_path, monkeypatch):
+    reports = []
+
+    def run(path: Path) -> Report:
+        limits = read_baseline(path.parent / "limits" / f"{path.stem}.json")
+        verdicts = compare([replace(m, value=m.value - 1) for m in limits.values()], limits)
+        (path.parent / "index.html").touch()
+        error = "cell 3: <i>no</i>" if reports else None
+        reports.append(Report(False, verdicts, path.parent / "index.html", path, error))
+        return reports[-1]
+
+    monkeypatch.setattr(session_module, "run_report", run)
+    leaving.folder.value = f" {tmp_path} "
+    limit_boxes(leaving)["overlap@10.all"][0].value = False
+    limit_boxes(leaving)["fidelity.kept"][1].value = 0.123
+    for _ in range(2):
+        leaving.make.click()
+        settled(leaving)
+    ticked = {name: box.value for name, (tick, box) in limit_boxes(leaving).items() if tick.value}
+    assert {v.name: v.baseline for v in reports[0].verdicts} == ticked
+    assert "overlap@10.all" not in ticked
+    head, *rows = cells(leaving.doing.value)
+    assert head == ["what", "measured", "limit", "verdict"]
+    assert [row[0] for row in rows] == list(ticked)
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["fidelity.kept"] == ["-0.877", "0.123", "not met: worse"]
+    assert by_name["size.compressed"][2] == "met"
+    assert "Not every limit is met" in leaving.doing.value
+    assert "cell 3: &lt;i&gt;no" in leaving.doing.value
+    (link,) = leaving.link.outputs
+    assert "index.html" in link["data"]["text/html"]
+
+
+def test_a_report_can_be_stopped_and_what_is_wrong_is_a_message(leaving, gate, tmp_path):  # noqa: F811
+    run = gate(session_module, "run_report")
+    run.function = lambda path: progress.told_to  # never asked for
+    leaving.folder.value = str(tmp_path)
+    assert (leaving.make.disabled, leaving.stop.disabled) == (False, True)
+    leaving.make.click()
+    run.reached.wait(PATIENCE)
+    assert (leaving.make.disabled, leaving.stop.disabled) == (True, False)
+    leaving.stop.click()
+    assert (leaving.make.disabled, leaving.stop.disabled) == (False, True)
+    run.open.set()
+    assert settled(leaving).report is None
+    assert leaving.doing.value == ""
+    for tick, _ in limit_boxes(leaving).values():
+        tick.value = False
+    leaving.make.click()
+    settled(leaving)
+    assert "at least one limit" in message(leaving, "report")
+
+
+# -- pages ----------------------------------------------------------------------------------
+
+
+def test_only_the_parts_of_the_page_that_is_turned_to_are_there(panel):
+    always = {ModelPart, RecipePart, ProgressPart, WordsPart}
+    seen = set()
+    for name in panel.pages.options:
+        panel.pages.value = name
+        there = {kind for kind, part in panel.parts.items() if part.box in list(walk(panel.box))}
+        assert there == always | set(PAGES[name])
+        seen |= there
+    assert seen == set(panel.kinds)
+    panel.pages.value = "Numbers"
+
+
+@pytest.mark.parametrize("show", [SHOWN, ("damage", "words"), *((name,) for name in SHOWN), ()], ids="-".join)
+def test_a_page_holds_what_is_shown_and_nothing_else(panel, show):
+    dial(panel, n_subvectors=4)  # so that there is something before
+    state = replace(settled(panel), limit=30_000)
+    html = paper.page(state, show)
+    numbers = paper.limit_html(state.result, 30_000) + paper.numbers_html(state.result, state.before, state.agreement)
+    carriers = [carriers_html(table) for table in state.carriers.values()]
+    assert len(carriers) == 2
+    parts = {
+        "numbers": [numbers, "alt='Size and quality of what was tried'"],
+        "words": [paper.neighbours_html(state.changes), *carriers],
+        "maps": ["alt='Maps of the words before and after'"],
+        "damage": [damage_html(*state.damage), "alt='Closeness by group of words'"],
+        "agreement": [],  # a row of the numbers
+    }
+    for about, texts in parts.items():
+        assert all((text in html) == (about in show) for text in texts)
+    assert paper.escape(paper.recipe_code(state.model, state.result.recipe)) in html
+    assert not re.search("https?://|<script|<link|@import|onclick", html)
+
+
 # -- what goes wrong ----------------------------------------------------------------------
 
 
@@ -506,13 +838,14 @@ def test_an_error_while_showing_is_a_message_and_the_next_numbers_are_shown(path
     settled(panel)
 
     def fail(*_):
+        patch.undo()
         raise RuntimeError("out of order")
 
     with monkeypatch.context() as patch:
         patch.setattr(numbers_module, "numbers_html", fail)
         dial(panel, n_subvectors=4)
-        panel.wait(PATIENCE)
-        until(lambda: "out of order" in "".join(m.value for m in panel.messages.values()))
+        settled(panel)
+        assert "out of order" in message(panel, "view")  # whatever other parts showed after it
     before = panel.numbers.value
     dial(panel, n_subvectors=3)
     settled(panel)

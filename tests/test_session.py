@@ -17,8 +17,12 @@ import pytest
 from conftest import made_fasttext
 
 import workbench as wb
-from workbench import kernels
+from workbench import kernels, progress
 from workbench.compress.builder import Builder
+from workbench.evaluate.carriers import ngram_carriers
+from workbench.evaluate.damage import code_damage, damage_groups, word_damage
+from workbench.evaluate.scorecard import quick_card
+from workbench.evaluate.similarity import similarity
 from workbench.progress import Stopped
 from workbench.views import mapper
 from workbench.views import session as module
@@ -416,6 +420,402 @@ def test_a_word_without_a_vector_is_an_error_in_words_and_the_next_one_is_compar
     state = session.wait(PATIENCE)
     assert state.errors == {}
     assert set(state.changes["word"]) == set(plain.words[:1])
+
+
+# -- a size limit, and a search within it ---------------------------------------------------
+
+NO_MAPS = ("numbers", "words", "agreement", "damage")  # UMAP has nothing to do with it, and takes longest
+
+
+@pytest.fixture
+def unmapped(begin) -> Session:
+    """A session without maps that has computed everything for its first recipe."""
+    session = begin(show=NO_MAPS)
+    session.wait(PATIENCE)
+    return session
+
+
+@pytest.fixture
+def searches(monkeypatch) -> list:
+    """What every search found; each is short."""
+    found, fit = [], module.fit_budget
+
+    def search(*arguments, **options):
+        found.append(fit(*arguments, **options))
+        return found[-1]
+
+    monkeypatch.setattr(module, "N_TRIALS", 3)
+    monkeypatch.setattr(module, "fit_budget", search)
+    return found
+
+
+def is_whole(s: module.State) -> bool:
+    """Whether everything is there that a result without maps calls for."""
+    return all(part is not None for part in (s.changes, s.agreement, s.damage)) and set(s.carriers) == set(s.words)
+
+
+def recipes(s: module.State) -> list[wb.Chain]:
+    return [trial["recipe"] for trial in s.trail]
+
+
+@pytest.mark.parametrize("goal", ["fidelity", "overlap"])
+def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on_the_trail(
+    unmapped, searches, fasttext, tmp_path, goal
+):
+    states = heard(unmapped)
+    unmapped.limit_to("40 kB")
+    assert unmapped.find_recipe(goal).search == module.Search(40_000, goal)
+    state = unmapped.wait(PATIENCE)
+    (found,) = searches
+    assert (state.search, state.errors) == (None, {})
+    assert state.is_current
+    assert state.recipe == found.recipe
+    assert len(file_of(state.result.small, tmp_path)) == state.result.trial["bytes"] <= 40_000
+    assert file_of(state.result.small, tmp_path) == file_of(found.recipe.fit_transform(fasttext), tmp_path)
+    tried = list(found.frontier["recipe"])
+    assert len(tried) > 2
+    assert all(one in recipes(state) for one in tried)
+    assert len(state.trail) == len(tried) + 1  # and the first recipe
+    best = max((t for t in state.trail[1:] if t["bytes"] <= 40_000), key=lambda trial: trial["score"])
+    assert best["recipe"] == state.recipe
+    counts = [s.search.n_tried for s in states if s.search]
+    assert counts == sorted(counts)
+    assert set(counts) == set(range(len(tried) + 1))
+    assert is_whole(state)
+    assert state.before.recipe == recipe()
+
+
+def test_cancel_during_a_search_returns_to_the_earlier_result_and_keeps_what_was_tried(unmapped, monkeypatch):
+    first, fit = unmapped.state, module.fit_budget
+    tried, go_on = threading.Event(), threading.Event()
+
+    def search(*arguments, callback, **options):
+        def told(trial):
+            callback(trial)
+            tried.set()
+            assert go_on.wait(PATIENCE)
+
+        return fit(*arguments, callback=told, **options)
+
+    monkeypatch.setattr(module, "fit_budget", search)
+    unmapped.limit_to("40 kB")
+    unmapped.find_recipe()
+    assert tried.wait(PATIENCE)
+    assert not unmapped.state.is_current
+    state = unmapped.cancel()
+    assert (state.search, state.recipe) == (None, first.recipe)
+    assert len(state.trail) == 2
+    go_on.set()
+    state = unmapped.wait(PATIENCE)
+    assert state.result is first.result
+    assert state.is_current
+    assert is_whole(state)
+    assert len(state.trail) == 2
+    assert state.trail[0] is first.trail[0]
+
+
+def test_a_recipe_wanted_during_a_search_takes_its_place(unmapped, gate):
+    search = gate(module, "fit_budget")
+    unmapped.limit_to("40 kB")
+    unmapped.find_recipe()
+    search.reached.wait(PATIENCE)
+    wanted = recipe(4)
+    unmapped.try_recipe(wanted)
+    search.open.set()
+    state = unmapped.wait(PATIENCE)
+    assert state.result.recipe is wanted
+    assert (state.search, len(state.trail)) == (None, 2)
+
+
+def test_an_impossible_limit_is_an_error_in_words_and_leaves_the_earlier_result_whole(unmapped):
+    first = unmapped.state
+    unmapped.limit_to("10 B")
+    unmapped.find_recipe()
+    state = unmapped.wait(PATIENCE)
+    assert list(state.errors) == ["limit"]
+    assert "10 bytes are too few" in state.errors["limit"]
+    assert state.result is first.result
+    assert state.is_current
+    assert is_whole(state)
+    unmapped.try_recipe(recipe(4))
+    assert unmapped.wait(PATIENCE).errors == {}
+
+
+@pytest.mark.parametrize("size", ["lots", "20 MBit", "-3 MB", "0", "0.3 B"])
+def test_a_limit_that_is_no_size_is_an_error_in_words_and_no_limit_is_left(unmapped, size):
+    first = unmapped.state
+    assert unmapped.limit_to("40 kB").limit == 40_000
+    state = unmapped.limit_to(size)
+    assert repr(size) in state.errors["limit"]
+    assert "such as '20MB'" in state.errors["limit"]
+    state = unmapped.find_recipe()  # not within a limit that is no longer in sight
+    assert "how large the file may be" in state.errors["limit"]
+    state = unmapped.wait(PATIENCE)
+    assert (state.search, state.result) == (None, first.result)
+    assert is_whole(state)
+    assert unmapped.limit_to("1 MiB").limit == 2**20
+    assert unmapped.state.errors == {}
+    assert unmapped.limit_to(" ").limit is None
+
+
+# -- the trail, and going back --------------------------------------------------------------
+
+
+def test_going_back_to_a_recent_recipe_builds_nothing_and_gives_the_same(unmapped, monkeypatch):
+    first = unmapped.state
+    unmapped.try_recipe(recipe(4))
+    second = unmapped.wait(PATIENCE)
+    builds = Room()
+    monkeypatch.setattr(Builder, "build", builds.watch(Builder.build))
+    for wanted in (recipe(), recipe(4), recipe()):  # equal to those before, not the same
+        unmapped.try_recipe(wanted)
+        state = unmapped.wait(PATIENCE)
+        expected = first if wanted == recipe() else second
+        assert state.is_current
+        assert state.result.small is expected.result.small
+        assert state.result.card is expected.result.card
+        pd.testing.assert_frame_equal(state.changes, expected.changes)
+        pd.testing.assert_frame_equal(state.damage.words, expected.damage.words)
+    assert builds.entered == 0
+    assert state.before.recipe == recipe(4)
+    assert recipes(state) == [recipe(), recipe(4)]
+
+
+def test_only_some_results_are_kept(begin, monkeypatch):
+    monkeypatch.setattr(module, "N_RECENT", 2)
+    session = begin(show=("numbers",), words=())
+    for n_subvectors in (6, 4, 6, 3):  # the one gone back to is the newest but one
+        session.try_recipe(recipe(n_subvectors))
+        session.wait(PATIENCE)
+    kept = [result.recipe.steps[1].n_subvectors for result in session.state.model.recent.values()]
+    assert kept == [6, 3]
+    assert [one.steps[1].n_subvectors for one in recipes(session.state)] == [6, 4, 3]
+
+
+def test_the_trail_forgets_its_beginning_when_it_is_long(begin, monkeypatch):
+    monkeypatch.setattr(module, "LONGEST_TRAIL", 2)
+    session = begin(show=("numbers",), words=())
+    for n_subvectors in (6, 4, 3):
+        session.try_recipe(recipe(n_subvectors))
+        session.wait(PATIENCE)
+    assert [one.steps[1].n_subvectors for one in recipes(session.state)] == [4, 3]
+
+
+# -- what else a result calls for -----------------------------------------------------------
+
+
+def test_each_word_has_the_ngrams_that_carry_it(unmapped, fasttext):
+    known, unseen = fasttext.words[5], "нигделани"
+    assert unseen not in fasttext
+    unmapped.look_at([known, unseen])
+    state = unmapped.wait(PATIENCE)
+    assert list(state.carriers) == [known, unseen]
+    for word, carriers in state.carriers.items():
+        expected = ngram_carriers(fasttext.adjusted(), state.result.small, word)
+        pd.testing.assert_frame_equal(carriers, expected)
+        assert carriers.attrs == expected.attrs
+    unmapped.look_at([])
+    unmapped.try_recipe(recipe(4))
+    state = unmapped.wait(PATIENCE)
+    assert (state.changes, dict(state.carriers)) == (None, {})
+
+
+def test_words_of_a_model_without_ngrams_have_neighbours_and_no_carriers(begin, plain):
+    session = begin(plain, words=plain.words[:2], show=("words",))
+    session.suggest = lambda v: wb.Chain([wb.PQ(6, n_bits=4)])
+    state = session.wait(PATIENCE)
+    assert state.errors == {}
+    assert set(state.changes["word"]) == set(plain.words[:2])
+    assert dict(state.carriers) == {}
+
+
+def test_damage_is_that_of_the_whole_vocabulary(unmapped, fasttext):
+    state = unmapped.state
+    v, small = fasttext.adjusted(), state.result.small
+    words = word_damage(v, small)
+    for found, expected in zip(state.damage, (words, damage_groups(words), code_damage(v, small, words)), strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+    assert state.damage.words.attrs == words.attrs
+
+
+def test_agreement_is_over_the_given_pairs(begin, fasttext):
+    rng = np.random.default_rng(0)
+    some = [(fasttext.words[a], fasttext.words[b], float(rng.random())) for a, b in rng.integers(700, size=(60, 2))]
+    session = begin(show=("numbers", "agreement"), pairs={"mine": some})
+    state = session.wait(PATIENCE)
+    expected = similarity(fasttext.adjusted(), state.result.small, {"mine": some})
+    pd.testing.assert_frame_equal(state.agreement, expected)
+    assert "similarity" in set(state.agreement["metric"])
+
+
+@pytest.mark.parametrize(("name", "about"), [("word_damage", "damage"), ("similarity", "agreement")])
+def test_what_goes_wrong_in_one_part_is_said_there_and_the_others_come(begin, monkeypatch, name, about):
+    def fail(*_, **__):
+        raise ValueError("out of order")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, fail)
+        session = begin(show=NO_MAPS)
+        state = session.wait(PATIENCE)
+        assert state.errors == {about: "out of order"}
+        assert getattr(state, about) is None
+        assert state.is_current
+        others = {"damage": state.damage, "agreement": state.agreement, "words": state.changes}
+        assert all(part is not None for part_about, part in others.items() if part_about != about)
+    session.try_recipe(recipe(4))
+    state = session.wait(PATIENCE)
+    assert state.errors == {}
+    assert is_whole(state)
+
+
+def test_a_missing_file_of_pairs_is_said_in_words(begin):
+    state = begin(show=("numbers", "agreement"), pairs={"mine": "nowhere/pairs.tsv"}).wait(PATIENCE)
+    assert list(state.errors) == ["agreement"]
+    assert "pairs.tsv" in state.errors["agreement"]
+    assert state.is_current
+
+
+# -- a small model that is given ------------------------------------------------------------
+
+WORKS = {
+    "numbers": "quick_card",
+    "maps": "pca_maps",
+    "words": "neighbour_changes",
+    "agreement": "similarity",
+    "damage": "word_damage",
+}
+
+
+@pytest.mark.parametrize("show", [(), *((name,) for name in WORKS), ("damage", "words")], ids="-".join)
+def test_of_a_given_small_model_only_what_is_shown_is_computed(begin, fasttext, monkeypatch, show):
+    rooms = {about: Room() for about in WORKS}
+    for about, name in WORKS.items():
+        monkeypatch.setattr(module, name, rooms[about].watch(getattr(module, name)))
+    builds = Room()
+    monkeypatch.setattr(Builder, "build", builds.watch(Builder.build))
+    small = recipe().fit_transform(fasttext)
+    session = begin(small=small, show=show)
+    state = session.wait(PATIENCE)
+    assert {about: room.entered for about, room in rooms.items()} == {about: int(about in show) for about in WORKS}
+    assert (builds.entered, state.recipe, state.trail, state.errors) == (0, None, (), {})
+    assert state.is_current
+    assert state.result.small is small
+    there = {"maps": state.maps, "words": state.changes, "agreement": state.agreement, "damage": state.damage}
+    assert {about for about, part in there.items() if part is not None} == set(show) - {"numbers"}
+    if "numbers" in show:
+        expected = quick_card(fasttext.adjusted(), small, None, 200, 50)
+        pd.testing.assert_frame_equal(state.result.card, expected)
+    else:
+        assert state.result.card.empty
+
+
+def test_small_models_of_other_dimensions_are_said_to_be_so(begin, plain):
+    other = wb.Vectors.from_arrays(plain.words, np.ones((700, 5), np.float32))
+    state = begin(plain, small=other, words=plain.words[:1], show=("words", "damage")).wait(PATIENCE)
+    assert list(state.errors) == ["damage"]
+    assert "dimensions" in state.errors["damage"]
+    assert state.changes is not None  # neighbours are each model's own
+
+
+# -- reports --------------------------------------------------------------------------------
+
+LIMITS = {"size.compressed": 1e6, "fidelity.kept": 1.1}  # the second cannot be met
+
+
+@pytest.fixture
+def saved(begin, fasttext, tmp_path) -> Session:
+    """A session of a model that was saved, with the numbers of its first recipe."""
+    session = begin(str(fasttext.save(tmp_path / "big.safetensors")), show=("numbers",))
+    session.wait(PATIENCE)
+    return session
+
+
+def test_a_report_is_of_the_recipe_it_was_asked_for_whatever_is_tried_meanwhile(saved, fasttext, tmp_path):
+    states = heard(saved)
+    assert saved.make_report(tmp_path / "report", LIMITS).reporting.recipe is saved.state.recipe
+    until(lambda: saved.state.writing)
+    saved.try_recipe(recipe(4))
+    state = saved.wait(2 * PATIENCE)  # it starts a kernel
+    report = state.report
+    assert (state.reporting, state.writing, state.errors) == (None, None, {})
+    assert state.result.recipe == recipe(4)
+    assert {verdict.name: verdict.failed for verdict in report.verdicts} == {
+        "size.compressed": False,
+        "fidelity.kept": True,
+    }
+    assert not report.passed
+    small = wb.load(report.notebook.with_name("small.safetensors"))
+    assert small.meta["recipe"] == recipe().to_json()["steps"]
+    assert any(s.is_current and s.result.recipe == recipe(4) for s in states if s.reporting)  # numbers did not wait
+    shares = [s.writing[1] for s in states if s.writing]
+    assert shares == sorted(shares)
+
+
+@pytest.fixture
+def slow_reports(monkeypatch) -> threading.Event:
+    """Reports that run, and tell how far they are, until this event."""
+    go_on = threading.Event()
+
+    def run(path):
+        with progress.bar(total=100, desc="report: slow") as bar:
+            while not go_on.wait(0.01):
+                bar.update(0)
+        return path
+
+    monkeypatch.setattr(module, "run_report", run)
+    yield go_on
+    go_on.set()
+
+
+def test_a_report_that_is_given_up_ends_and_leaves_none(saved, slow_reports, tmp_path):
+    first = saved.state
+    saved.make_report(tmp_path / "report", LIMITS)
+    until(lambda: saved.state.writing)
+    assert saved.is_busy
+    saved.cancel_report()
+    state = saved.wait(PATIENCE)  # although the report would go on for ever
+    assert (state.reporting, state.writing, state.report, state.errors) == (None, None, None, {})
+    assert state.result is first.result
+    assert not list(tmp_path.glob("report/**/*.html"))
+
+
+def test_a_report_goes_on_while_recipes_are_tried_and_given_up(saved, slow_reports, tmp_path):
+    saved.make_report(tmp_path / "report", LIMITS)
+    wish = saved.state.reporting
+    until(lambda: saved.state.writing)
+    saved.try_recipe(recipe(4))
+    saved.cancel()
+    saved.try_recipe(recipe(3))
+    until(lambda: saved.state.is_current)
+    assert saved.state.reporting is wish
+    slow_reports.set()
+    assert saved.wait(PATIENCE).report is not None
+
+
+def test_a_report_waits_for_the_numbers_of_this_setting(saved, gate, tmp_path):
+    build = gate(Builder, "build")
+    saved.try_recipe(recipe(4))
+    build.reached.wait(PATIENCE)
+    state = saved.make_report(tmp_path / "report", LIMITS)
+    assert "not there yet" in state.errors["report"]
+    assert state.reporting is None
+    build.open.set()
+    assert saved.wait(PATIENCE).report is None
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("what", ["a model in memory", "no limit", "an unknown limit"])
+def test_a_report_that_cannot_be_is_refused_in_words(unmapped, saved, tmp_path, what):
+    session = unmapped if what == "a model in memory" else saved
+    limits = {"no limit": {}, "an unknown limit": {"beauty": 1.0}}.get(what, LIMITS)
+    session.make_report(tmp_path / "report", limits)
+    state = session.wait(PATIENCE)
+    expected = {"a model in memory": "made in memory", "no limit": "at least one limit", "an unknown limit": "beauty"}
+    assert list(state.errors) == ["report"]
+    assert expected[what] in state.errors["report"]
+    assert (state.reporting, state.report) == (None, None)
+    assert state.is_current
+    assert not (tmp_path / "report").exists()
 
 
 # -- saving -------------------------------------------------------------------------------

@@ -132,9 +132,10 @@ def fit_budget(
 def parse_bytes(budget: int | str) -> int:
     """A number of bytes from a number or from text such as ``"20 MB"``."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(budget).lower())
-    if isinstance(budget, bool) or found is None or found[2] not in UNITS or float(found[1]) == 0:
+    n_bytes = int(float(found[1]) * UNITS[found[2]]) if found and found[2] in UNITS else 0
+    if isinstance(budget, bool) or n_bytes < 1:
         raise ValueError(f"expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got {budget!r}")
-    return int(float(found[1]) * UNITS[found[2]])
+    return n_bytes
 
 
 class _Search:

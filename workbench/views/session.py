@@ -292,11 +292,11 @@ class Session:
         return self._want(ABOUT, search=Search(self.state.limit, goal), **UNKNOWN)
 
     def limit_to(self, size: str) -> State:
-        """Say how large the file may be, such as "20 MB"; an empty text takes the limit away."""
+        """Say how large the file may be, such as "20 MB"; a text that is empty, or no size, takes the limit away."""
         try:
             return self._put(["limit"], limit=parse_bytes(size) if size.strip() else None)
         except ValueError as error:
-            return self._put(errors={"limit": str(error)})
+            return self._put(limit=None, errors={"limit": str(error)})
 
     def cancel(self) -> State:
         """Give up what is under way. What is wanted becomes what was computed last."""

@@ -25,7 +25,7 @@ class Field:
         A count has a slider that goes over round numbers; of "choice" and "text" some are words.
     low : int
     high : int or callable
-        The greatest value, or what gives it for a model.
+        The greatest value, or what gives it for a model. A recipe that asks for more is shown with what it asks.
     all_is_none : bool
         Whether the greatest count means "all of them", which recipes write as None.
     choices : tuple
@@ -50,6 +50,10 @@ def n_ngrams(v: Vectors) -> int:
     return len(v.storage.ngrams or ())
 
 
+def n_buckets(v: Vectors) -> int:
+    return v.vocab.subwords.n_buckets if v.vocab.subwords else 1
+
+
 def dim(v: Vectors) -> int:
     return v.dim
 
@@ -66,16 +70,16 @@ FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, b
         "remap": Field(
             "The others", "choice", choices=(("are rebuilt or go", ""), ("borrow the nearest row", "nearest"))
         ),
-        "threshold": Field("Borrow from cosine", "number", main=False),
+        "threshold": Field("Borrow from cosine", "number", -1, 1, main=False),
         "importance": Field("N-grams by", "text", choices=Prune.IMPORTANCE, main=False, of_ngrams=True),
     },
-    Rehash: {"n_buckets": Field("Buckets", "count", 1, 2_000_000)},
+    Rehash: {"n_buckets": Field("Buckets", "count", 1, n_buckets)},
     Refit: {
-        "strength": Field("Hold to the original", "number"),
-        "kept_weight": Field("Weight of kept words", "number"),
-        "unseen_weight": Field("Weight of unseen words", "number", main=False),
+        "strength": Field("Hold to the original", "number", 0),
+        "kept_weight": Field("Weight of kept words", "number", 0),
+        "unseen_weight": Field("Weight of unseen words", "number", 0, main=False),
         "n_unseen": Field("Made-up words", "whole", 0, main=False),
-        "frequency": Field("Power of frequency", "number", main=False),
+        "frequency": Field("Power of frequency", "number", 0, main=False),
         "n_iter": Field("Solver's steps", "whole", 1, 1_000, main=False),
         "n_sweeps": Field("Sweeps over codes", "whole", 1, 1_000, main=False),
     },
@@ -91,7 +95,7 @@ FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, b
         "n_subvectors": Field("Subvectors", "count", 1, dim),
         "n_bits": BITS,
         "on": ROWS,
-        "n_rotations": Field("Rotations tried", "whole", 1, 1_000, main=False),
+        "n_rotations": Field("Rotations tried", "whole", 0, 1_000, main=False),
         "n_iter": ROUNDS,
     },
     RQ: {
@@ -201,7 +205,7 @@ class StepControls:
     """
 
     def __init__(self, step: Step, v: Vectors, number: int, names: Callable[[str], str], changed: Callable[[], None]):
-        self.kind, self.seed, self.changed = type(step), getattr(step, "random_state", None), changed
+        self.kind, self.changed = type(step), changed
         self.fields = {n: f for n, f in FIELDS[self.kind].items() if v.vocab.subwords or not f.of_ngrams}
         self._showing = False
         self.controls = {name: self._control(field, names(field.label)) for name, field in self.fields.items()}
@@ -233,7 +237,14 @@ class StepControls:
                 layout=narrow,
             )
         elif field.kind == "number":
-            control = widgets.BoundedFloatText(description=name, max=1e9, step=0.1, style=style, layout=narrow)
+            control = widgets.BoundedFloatText(
+                description=name,
+                min=field.low,
+                max=field.high,
+                step=0.1,
+                style=style,
+                layout=narrow,
+            )
         elif field.kind == "tick":
             control = widgets.Checkbox(description=name, indent=False, layout=wide)
         else:
@@ -254,29 +265,47 @@ class StepControls:
 
     def show(self, step: Step, v: Vectors) -> None:
         """Show the values of a step without calling `changed`."""
+        values = step.to_json()  # paths as text
         self._showing = True
         try:
             for name, field in self.fields.items():
-                value, control = getattr(step, name), self.controls[name]
-                if field.kind == "count":
-                    high = field.high(v) if callable(field.high) else field.high
-                    control.show(high if value is None else min(value, high), field.low, high)
+                value, control = values[name], self.controls[name]
+                if field.kind in ("count", "whole", "number"):
+                    _show_number(control, field, value, v)
                 elif field.kind in ("text", "choice"):
                     control.value = "" if value is None else str(value)
                 else:
                     control.value = value
         finally:
             self._showing = False
+        self._given, self._shown = step.get_params(), self._values()
 
     def step(self, v: Vectors) -> Step:
-        """The step that the controls say."""
-        values = {name: control.value for name, control in self.controls.items()}
-        for name, field in self.fields.items():
-            if (field.all_is_none and values[name] >= field.high(v)) or (field.kind == "choice" and values[name] == ""):  # type: ignore[operator]
-                values[name] = None
-        if self.seed is not None:
-            values["random_state"] = self.seed
-        return self.kind(**values)
+        """The step that the controls say; what nobody changed, or can see, is as it was shown."""
+        changed = {name: value for name, value in self._values().items() if value != self._shown[name]}
+        for name, value in changed.items():
+            field = self.fields[name]
+            is_all = field.all_is_none and callable(field.high) and value >= field.high(v)
+            if is_all or (field.kind == "choice" and value == ""):
+                changed[name] = None
+        return self.kind(**self._given | changed)
+
+    def _values(self) -> dict[str, Any]:
+        return {name: control.value for name, control in self.controls.items()}
+
+
+def _show_number(control: Any, field: Field, value: float | None, v: Vectors) -> None:
+    """Show a number even where it is out of range: it is what was asked for, and an error will say what is wrong."""
+    high = field.high(v) if callable(field.high) else field.high
+    if field.all_is_none:
+        value = high if value is None else min(value, high)
+    assert value is not None
+    low, high = min(field.low, value), max(high, value)
+    if isinstance(control, Dial):
+        control.show(int(value), int(low), int(high))
+    else:
+        control.min, control.max = min(low, control.max), high
+        control.min, control.value = low, value
 
 
 class RecipeEditor:
@@ -388,6 +417,7 @@ class RecipeEditor:
     def _started(self, change: dict) -> None:
         if change["new"] is not None and not self._showing:
             self._change(change["new"])
+            self.start.value = None  # so that it can be picked again
 
     def _added(self, change: dict) -> None:
         if change["new"] is not None and not self._showing and self.v is not None:

@@ -40,7 +40,8 @@ class LeavePart(Part):
         )
         self.limits = widgets.VBox()
         self.limits.add_class("wb-limits")
-        self._limits: dict[str, tuple[widgets.Checkbox, widgets.FloatText]] = {}
+        self._limits: dict[str, tuple[widgets.Checkbox, widgets.FloatText]] = {}  # those in sight
+        self._all_limits: dict[str, tuple[widgets.Checkbox, widgets.FloatText]] = {}
         self._own: set[str] = set()  # limits that a person set
         self._showing = False
         self.folder = widgets.Text(description="Folder", value="out/report", layout={"width": "32em"})
@@ -67,8 +68,8 @@ class LeavePart(Part):
     def _offer_limits(self, limits: dict[str, float]) -> None:
         """A box for each limit, which begins a little below what was measured; what a person set stays."""
         if list(limits) != list(self._limits):
-            kept = {name: pair for name, pair in self._limits.items() if name in limits}
-            self._limits = {name: kept.get(name) or self._limit(name) for name in limits}
+            self._all_limits |= {name: self._limit(name) for name in limits if name not in self._all_limits}
+            self._limits = {name: self._all_limits[name] for name in limits}
             self.limits.children = [row(*pair) for pair in self._limits.values()]
         self._showing = True
         try:

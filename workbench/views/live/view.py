@@ -102,6 +102,7 @@ class View:
         self.session = session
         self.interactive = session.background
         self._lock = threading.RLock()
+        self._rendering = False
         self._twin_lock = threading.Lock()
         self._twin: Any = None  # the page's place in the notebook
         self._twin_state: State | None = None
@@ -130,12 +131,15 @@ class View:
     def guarded(self, method: Callable) -> Callable:
         """A widget's callback: one at a time, and whatever goes wrong is shown in the view.
 
-        Callbacks come from the kernel's own threads while `render` comes from the session's.
+        Callbacks come from the kernel's own threads while `render` comes from the session's. What `render`
+        itself sets is no person's wish, and does nothing.
         """
 
         @wraps(method)
         def call(*arguments: Any) -> None:
             with self._lock:
+                if self._rendering:
+                    return
                 self._trouble = ""
                 try:
                     method(*arguments)
@@ -149,16 +153,24 @@ class View:
         """Show what is new in the session's state; called from any thread."""
         with self._lock:
             s, old = self.session.state, self._shown
-            self._shown = s
-            for part in self.parts.values():
-                try:
-                    part.show(s, old)
-                except Exception as error:  # else it would end the session's thread, out of sight
-                    self._trouble = in_words(error)
-                part.show_errors(s)
-            self.trouble.value = message(self._trouble)
+            self._shown, self._rendering = s, True
+            try:
+                self._show(s, old)
+            finally:
+                self._rendering = False
         if not self.session.is_busy:
             self._update_twin(s)
+
+    def _show(self, s: State, old: State) -> None:
+        for part in self.parts.values():
+            try:
+                part.show(s, old)
+            except Exception as error:  # else it would end the session's thread, out of sight
+                self._trouble = in_words(error)
+            part.show_errors(s)
+        said = {about for part in self.parts.values() for about in part.about}
+        others = [text for about, text in s.errors.items() if about not in said]
+        self.trouble.value = "".join(map(message, [self._trouble, *others]))
 
     # -- what stays in a notebook ---------------------------------------------------------
 
