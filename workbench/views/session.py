@@ -52,6 +52,7 @@ UNKNOWN: Mapping[str, Any] = {  # what belongs to a result, until it is computed
     "changes": None, "carriers": MappingProxyType({}), "maps": None, "agreement": None, "damage": None, "saved": None,
 }  # fmt: skip
 LONGEST_TRAIL = 200
+CARRIED = ("own row and n-grams", "n-grams", "nothing")  # made of which a word's vector depends on its n-grams
 N_RECENT = 8  # results that are kept, so that going back to one takes no time
 N_TRIALS = 12  # of a search for the best recipe within a limit
 N_NEIGHBORS = 15  # on a map; of a tiny model fewer
@@ -151,7 +152,7 @@ class State:
     changes : DataFrame or None
         Neighbours of `words` before and after, from `neighbour_changes`; None until computed.
     carriers : dict of str and DataFrame
-        By word, which n-grams carry it, from `ngram_carriers`; comes with `changes`.
+        By word that lives on its n-grams, which of them carry it, from `ngram_carriers`; comes with `changes`.
     n_mapped : int
         Words that maps show.
     maps : DataFrame or None
@@ -600,6 +601,8 @@ class Session:
         changes = neighbour_changes(model.vectors, result.small, list(words))
         has_ngrams = model.vectors.vocab.subwords is not None and result.small.vocab.subwords is not None
         carriers = {word: ngram_carriers(model.vectors, result.small, word) for word in words if has_ngrams}
+        # N-grams of a word that has a row of its own carry nothing.
+        carriers = {word: c for word, c in carriers.items() if c.attrs["made_of_after"] in CARRIED}
         return {"changes": changes, "carriers": carriers}
 
     def _agree(self, model: Model, result: Result) -> dict:

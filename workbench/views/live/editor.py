@@ -296,7 +296,7 @@ class StepControls:
 
 def _show_number(control: Any, field: Field, value: float | None, v: Vectors) -> None:
     """Show a number even where it is out of range: it is what was asked for, and an error will say what is wrong."""
-    high = field.high(v) if callable(field.high) else field.high
+    high: float = field.high(v) if callable(field.high) else field.high
     if field.all_is_none:
         value = high if value is None else min(value, high)
     assert value is not None

@@ -55,6 +55,7 @@ class DamageView(View):
 
     kinds = (DamagePart, WordsPart)
     show = ("damage", "words")
+    printed = ("damage",)
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class MapView(View):
 
     kinds = (ProgressPart, MapsPart, WordsPart)
     show = ("maps", "words")
+    printed = ("maps",)
 
     def __init__(
         self,

@@ -97,6 +97,7 @@ class View:
 
     kinds: Sequence[type[Part]] = ()
     show: Sequence[str] = SHOWN
+    printed: Sequence[str] = ()  # what of it is on the page, if not all
 
     def __init__(self, session: Session):
         self.session = session
@@ -176,7 +177,7 @@ class View:
 
     def _ipython_display_(self) -> None:
         if not self.interactive:
-            display(HTML(page(self.session.state, self.show)))
+            display(HTML(page(self.session.state, self.printed or self.show)))
             return
         s = self.session.state
         with self._twin_lock:
@@ -187,7 +188,7 @@ class View:
             self._update_twin(self.session.state)
 
     def _twin_html(self, s: State) -> str:
-        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(s, self.show)}</div>"
+        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(s, self.printed or self.show)}</div>"
 
     def _update_twin(self, s: State) -> None:
         """Bring the page up to date that stays in the notebook when nothing runs any more."""
