@@ -41,7 +41,7 @@ def holds(html: str, state, fasttext, small) -> dict[str, bool]:
     v = fasttext.adjusted()
     words = list(state.words)
     changes = wb.neighbour_changes(v, small, words) if words else None
-    carriers = [carriers_html(ngram_carriers(v, small, word)) for word in words]
+    carriers = [carriers_html(ngram_carriers(v, small, word)) for word in words if word not in small]
     damage = word_damage(v, small)
     return {
         "neighbours": bool(words) and all(text in html for text in (paper.neighbours_html(changes), *carriers)),

@@ -55,7 +55,6 @@ class DamageView(View):
 
     kinds = (DamagePart, WordsPart)
     show = ("damage", "words")
-    printed = ("damage",)
 
     def __init__(
         self,
