@@ -34,6 +34,8 @@ def test_parameters_are_literals_paths_or_strings(tmp_path, monkeypatch):
     texts = {"3": 3, "['a', 'b']": ["a", "b"], '["a"]': ["a"], "builtin:en": "builtin:en", "None": None}
     assert {text: _value(text) for text in texts} == texts
     assert _value("model.bin") == str(tmp_path / "model.bin")  # notebooks run elsewhere
+    recipe = '{"step": "Chain", "steps": [' + '{"step": "Residual"}, ' * 100 + "null]}"  # too long for a path
+    assert _value(recipe) == recipe
 
 
 def test_without_a_command_the_usage_is_shown(capsys):

@@ -136,7 +136,11 @@ def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
+        pass
+    try:
         return str(Path(text).resolve()) if Path(text).exists() else text
+    except OSError:  # too long for a path, as a recipe's JSON is
+        return text
 
 
 if __name__ == "__main__":
