@@ -300,12 +300,12 @@ def _show_number(control: Any, field: Field, value: float | None, v: Vectors) ->
     if field.all_is_none:
         value = high if value is None else min(value, high)
     assert value is not None
-    low, high = min(field.low, value), max(high, value)
+    least, most = min(field.low, value), max(high, value)
     if isinstance(control, Dial):
-        control.show(int(value), int(low), int(high))
+        control.show(int(value), int(least), int(most))
     else:
-        control.min, control.max = min(low, control.max), high
-        control.min, control.value = low, value
+        control.min, control.max = min(least, control.max), most
+        control.min, control.value = least, value
 
 
 class RecipeEditor:
