@@ -13,6 +13,7 @@ from workbench.views import DamageView, MapView, NeighbourView
 from workbench.views import page as paper
 from workbench.views.carriers import carriers_html
 from workbench.views.damage import damage_html
+from workbench.views.live import view as view_module
 from workbench.views.live.damage import DamagePart
 from workbench.views.live.mapping import MapsPart
 from workbench.views.live.words import WordsPart
@@ -138,3 +139,24 @@ def test_models_of_other_dimensions_are_said_to_be_so(plain):
     view = DamageView(plain, narrow, interactive=True)
     settled(view)
     assert "dimensions" in view.parts[DamagePart].messages["damage"].value
+
+
+def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(path, small, shown, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(view_module, "places", view_module.Places())
+
+    def run(cell: str, message: str, *views) -> list[bool]:
+        """Show views in a run of a cell; which of all views still live?"""
+        asked = {"metadata": {"cellId": cell}, "header": {"msg_id": message}}
+        monkeypatch.setattr(view_module, "asked", lambda: asked)
+        for view in views:
+            view._ipython_display_()
+        return [view.box.comm is not None for view in (first, second, third)]
+
+    first, second, third = (NeighbourView(path, small, interactive=True) for _ in range(3))
+    assert run("a", "1", first, second) == [True, True, True]
+    assert run("b", "2", second) == [True, True, True]
+    assert run("a", "3", third) == [False, True, True]  # the second stands in cell b
+    assert run("a", "4", third) == [False, True, True]  # the same again
+    assert run("b", "5", third) == [False, False, True]
+    assert first.parts[WordsPart].word.comm is None
+    until(lambda: not first.session.is_busy)

@@ -337,6 +337,13 @@ class Session:
             raise ValueError(f"{path} is the model itself; save under another name")
         return s.result.small.save(path)
 
+    def end(self) -> None:
+        """Give up everything; nobody listens or looks any more."""
+        self._listeners.clear()
+        self.show = ()
+        self.cancel_report()
+        self.cancel()
+
     def make_report(self, folder: str | Path, limits: Mapping[str, float]) -> State:
         """Write a notebook of the newest result, run it, and hold it against limits; see `write_report`."""
         s = self.state
@@ -449,7 +456,7 @@ class Session:
         return [work for work in works if work[0] in self.show]
 
     def _after_preview(self, s: State, model: Model, result: Result) -> list[tuple[str, bool, Callable[[], dict]]]:
-        is_due = s.maps is not None and s.maps.attrs["method"] == "PCA"
+        is_due = "maps" in self.show and s.maps is not None and s.maps.attrs["method"] == "PCA"
         return [("maps", is_due, partial(self._draw, model, result))]
 
     def _run(self, lane: str) -> None:

@@ -25,15 +25,20 @@ VIEW_STYLE = """<style>
 </style>"""
 
 
+def asked() -> dict[str, Any]:
+    """The message that had this cell run; empty outside a kernel."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return {} if kernel is None else kernel.get_parent("shell")
+
+
 def run_by_a_person() -> bool:
     """Whether this cell was run by somebody who can also move a slider, not by papermill or the like.
 
     Front ends say with each cell whether they can be asked for input; programs cannot.
     """
-    from IPython import get_ipython
-
-    kernel = getattr(get_ipython(), "kernel", None)
-    return kernel is not None and bool(kernel.get_parent("shell").get("content", {}).get("allow_stdin"))
+    return bool(asked().get("content", {}).get("allow_stdin"))
 
 
 def row(*parts: widgets.Widget) -> widgets.HBox:
@@ -86,6 +91,35 @@ class Part:
             box.value = message(s.errors.get(about, ""))
 
 
+class Places:
+    """Which views stand in which cells, so that a view ends when its cell is run again.
+
+    Nobody could reach it any more, but widgets live until they are closed, and with them a model.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[str, list[View]]] = {}  # by cell: its latest run, and the views that it shows
+
+    def put(self, view: "View") -> None:
+        """Note that the cell which is running shows a view; end those that only an earlier run of it showed."""
+        message = asked()
+        cell, run = message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id", "")
+        if cell is None:
+            return
+        latest, views = self._runs.get(cell, (run, []))
+        if latest == run:
+            self._runs[cell] = run, [*views, view]
+            return
+        self._runs[cell] = run, [view]
+        there = [shown for _, shown in self._runs.values()]
+        for old in views:
+            if not any(old in shown for shown in there):
+                old.close()
+
+
+places = Places()
+
+
 class View:
     """Parts that show one session: live, or as a page where nobody could move anything.
 
@@ -128,6 +162,13 @@ class View:
     def wait(self, timeout: float | None = None) -> State:
         """The state of the exploration once everything is computed; see `session.State`."""
         return self.session.wait(timeout)
+
+    def close(self) -> None:
+        """End the view: its work is given up, and its widgets go."""
+        self.session.end()
+        for part in self.parts.values():
+            _close(part.box)
+        _close(self.box)
 
     def guarded(self, method: Callable) -> Callable:
         """A widget's callback: one at a time, and whatever goes wrong is shown in the view.
@@ -179,6 +220,7 @@ class View:
         if not self.interactive:
             display(HTML(page(self.session.state, self.printed or self.show)))
             return
+        places.put(self)
         s = self.session.state
         with self._twin_lock:
             self._twin = display(HTML(self._twin_html(s)), display_id=True)
@@ -196,3 +238,10 @@ class View:
             if self._twin is not None and s.is_current and s is not self._twin_state:
                 self._twin_state = s
                 self._twin.update(HTML(self._twin_html(s)))
+
+
+def _close(widget: widgets.Widget) -> None:
+    """Close a widget and those in it."""
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()
