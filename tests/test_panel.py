@@ -1,6 +1,7 @@
 """The compression panel without a browser: widgets are set as a person would, and read as one would."""
 
 import re
+import threading
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
@@ -188,6 +189,24 @@ def test_showing_a_value_and_its_range_tells_nobody(turned, value, low, high):
     assert (dial.box.min, dial.box.max) == (low, high)
     assert (dial.slider.texts[0], dial.slider.texts[-1]) == (f"{low:,}", f"{high:,}")
     assert told == []
+
+
+def test_a_person_is_heard_while_another_thread_shows_something(turned):
+    dial, told = turned
+    begun, done = threading.Event(), threading.Event()
+
+    def show() -> None:
+        with dial._showing, dial._showing:
+            begun.set()
+            done.wait(PATIENCE)
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    begun.wait(PATIENCE)
+    dial.box.value = 137
+    done.set()
+    thread.join()
+    assert told == [137]
 
 
 @pytest.fixture
