@@ -633,8 +633,13 @@ def test_each_word_without_a_row_of_its_own_has_the_ngrams_that_carry_it(unmappe
         pd.testing.assert_frame_equal(carriers, expected)
         assert carriers.attrs == expected.attrs
     unmapped.look_at([])
-    unmapped.try_recipe(recipe(4))
     state = unmapped.wait(PATIENCE)
+    assert (state.changes, dict(state.carriers)) == (None, {})
+    unmapped.look_at([unseen])
+    unmapped.wait(PATIENCE)
+    unmapped.look_at([""])  # too short for any n-gram
+    state = unmapped.wait(PATIENCE)
+    assert list(state.errors) == ["words"]
     assert (state.changes, dict(state.carriers)) == (None, {})
 
 

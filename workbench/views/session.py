@@ -315,7 +315,7 @@ class Session:
 
     def look_at(self, words: Sequence[str]) -> State:
         """Compare the neighbours of these words, unseen ones included."""
-        return self._put(["words"], words=tuple(words), changes=None)
+        return self._put(["words"], words=tuple(words), changes=None, carriers=UNKNOWN["carriers"])
 
     def map_words(self, n: int) -> State:
         """Show so many words on the maps."""
