@@ -1,13 +1,13 @@
 """The compression panel without a browser: widgets are set as a person would, and read as one would."""
 
 import re
+import threading
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
-import anywidget
 import ipywidgets as widgets
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from workbench.views.carriers import carriers_html
 from workbench.views.damage import damage_html
 from workbench.views.live import numbers as numbers_module
 from workbench.views.live import view as view_module
-from workbench.views.live.controls import Dial, FilePicker, round_values
+from workbench.views.live.controls import CopyButton, Dial, FilePicker, Slider, round_values
 from workbench.views.live.damage import DamagePart
 from workbench.views.live.editor import main_recipe
 from workbench.views.live.leave import LeavePart
@@ -188,6 +188,24 @@ def test_showing_a_value_and_its_range_tells_nobody(turned, value, low, high):
     assert (dial.box.min, dial.box.max) == (low, high)
     assert (dial.slider.texts[0], dial.slider.texts[-1]) == (f"{low:,}", f"{high:,}")
     assert told == []
+
+
+def test_a_person_is_heard_while_another_thread_shows_something(turned):
+    dial, told = turned
+    begun, done = threading.Event(), threading.Event()
+
+    def show() -> None:
+        with dial._showing, dial._showing:
+            begun.set()
+            done.wait(PATIENCE)
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    begun.wait(PATIENCE)
+    dial.box.value = 137
+    done.set()
+    thread.join()
+    assert told == [137]
 
 
 @pytest.fixture
@@ -943,10 +961,10 @@ def test_the_page_is_hidden_while_its_panel_is_there(panel, shown):
 
 def test_every_control_has_a_name_for_screen_readers(panel):
     for widget in (widget for part in panel.parts.values() for widget in walk(part.box)):
-        if isinstance(widget, widgets.Text | widgets.BoundedIntText | widgets.Button | widgets.Select):
-            assert widget.description
-        if isinstance(widget, anywidget.AnyWidget):
-            assert getattr(widget, "description", "x")
+        if isinstance(widget, widgets.ValueWidget | widgets.Button | CopyButton) and hasattr(widget, "description"):
+            assert widget.description or isinstance(widget, widgets.HTML | widgets.FloatProgress)
+        if isinstance(widget, Slider):
+            assert widget.label
 
 
 # -- where the dials begin ----------------------------------------------------------------

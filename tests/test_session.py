@@ -24,9 +24,11 @@ from workbench.evaluate.damage import code_damage, damage_groups, word_damage
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.similarity import similarity
 from workbench.progress import Stopped
+from workbench.subwords import Subwords
 from workbench.views import mapper
 from workbench.views import session as module
 from workbench.views.session import Session
+from workbench.vocab import Vocab
 
 PATIENCE = 60  # seconds for whatever must happen; it takes one or two
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -592,6 +594,20 @@ def test_only_some_results_are_kept(begin, monkeypatch):
     assert [one.steps[1].n_subvectors for one in recipes(session.state)] == [6, 4, 3]
 
 
+def test_results_are_kept_only_while_they_are_small(begin, monkeypatch):
+    session = begin(show=("numbers",), words=())
+    n_bytes = session.wait(PATIENCE).result.small.storage.nbytes
+    monkeypatch.setattr(module, "MOST_RECENT", 2 * n_bytes)
+    for n_subvectors in (4, 3, 2):  # each smaller than the one before
+        session.try_recipe(recipe(n_subvectors))
+        state = session.wait(PATIENCE)
+    assert 1 < len(state.model.recent) < 4
+    monkeypatch.setattr(module, "MOST_RECENT", 0)
+    session.try_recipe(recipe(6))
+    state = session.wait(PATIENCE)
+    assert list(state.model.recent.values()) == [state.result]
+
+
 def test_the_trail_forgets_its_beginning_when_it_is_long(begin, monkeypatch):
     monkeypatch.setattr(module, "LONGEST_TRAIL", 2)
     session = begin(show=("numbers",), words=())
@@ -617,8 +633,13 @@ def test_each_word_without_a_row_of_its_own_has_the_ngrams_that_carry_it(unmappe
         pd.testing.assert_frame_equal(carriers, expected)
         assert carriers.attrs == expected.attrs
     unmapped.look_at([])
-    unmapped.try_recipe(recipe(4))
     state = unmapped.wait(PATIENCE)
+    assert (state.changes, dict(state.carriers)) == (None, {})
+    unmapped.look_at([unseen])
+    unmapped.wait(PATIENCE)
+    unmapped.look_at([""])  # too short for any n-gram
+    state = unmapped.wait(PATIENCE)
+    assert list(state.errors) == ["words"]
     assert (state.changes, dict(state.carriers)) == (None, {})
 
 
@@ -628,6 +649,15 @@ def test_words_of_a_model_without_ngrams_have_neighbours_and_no_carriers(begin, 
     state = session.wait(PATIENCE)
     assert state.errors == {}
     assert set(state.changes["word"]) == set(plain.words[:2])
+    assert dict(state.carriers) == {}
+
+
+def test_models_whose_ngrams_cannot_be_compared_have_neighbours_all_the_same(begin, fasttext):
+    other = Vocab(fasttext.words, subwords=Subwords(2, 3, 3_000))
+    small = fasttext.with_storage(fasttext.storage, other)
+    state = begin(small=small, show=("words",), words=["нигделани", fasttext.words[0]]).wait(PATIENCE)
+    assert state.errors == {}
+    assert set(state.changes["word"]) == set(state.words)
     assert dict(state.carriers) == {}
 
 
@@ -778,7 +808,6 @@ def test_a_report_that_is_given_up_ends_and_leaves_none(saved, slow_reports, tmp
     state = saved.wait(PATIENCE)  # although the report would go on for ever
     assert (state.reporting, state.writing, state.report, state.errors) == (None, None, None, {})
     assert state.result is first.result
-    assert not list(tmp_path.glob("report/**/*.html"))
 
 
 def test_a_report_goes_on_while_recipes_are_tried_and_given_up(saved, slow_reports, tmp_path):
@@ -792,6 +821,22 @@ def test_a_report_goes_on_while_recipes_are_tried_and_given_up(saved, slow_repor
     assert saved.state.reporting is wish
     slow_reports.set()
     assert saved.wait(PATIENCE).report is not None
+
+
+def test_a_report_is_of_the_model_it_was_asked_for_whatever_is_opened_meanwhile(saved, gate, monkeypatch, tmp_path):
+    reported = []
+    monkeypatch.setattr(module, "write_report", lambda folder, source, *_, **__: reported.append(source) or folder)
+    monkeypatch.setattr(module, "run_report", lambda path: path)
+    first, run = saved.state.model, gate(module, "run_report")
+    saved.make_report(tmp_path, LIMITS)
+    run.reached.wait(PATIENCE)
+    saved.cancel_report()
+    saved.make_report(tmp_path, LIMITS)  # which begins when the one before is over
+    saved.open(made_fasttext(seed=1))
+    until(lambda: saved.state.model is not first)
+    run.open.set()
+    saved.wait(PATIENCE)
+    assert reported == [first.original] * 2
 
 
 def test_a_report_waits_for_the_numbers_of_this_setting(saved, gate, tmp_path):

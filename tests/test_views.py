@@ -101,3 +101,16 @@ def test_figures_show_themselves_without_the_global_state_of_pyplot(fasttext, sm
     figure = wb.views.neighbours_figure(wb.neighbour_changes(fasttext, small, fasttext.words[:1]))
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert plt.get_fignums() == []
+
+
+def test_words_with_dollar_signs_are_drawn_as_they_are(plain):
+    """matplotlib takes what is between two of them for a formula, and refuses most."""
+    odd = ["$$", "$_$", "a$b_$", "US$", "\\\\foo$$"]
+    v = wb.Vectors.from_arrays([*odd, *plain.words[5:]], plain.matrix())
+    frame = wb.views.pca_maps(v, v, n_words=100).assign(label="$^$")
+    for figure in (
+        wb.views.map_figure(frame, labels=odd, marked=odd, colour="label"),
+        wb.views.neighbours_figure(wb.neighbour_changes(v, v, odd[:3], topn=20)),
+    ):
+        assert figure.png().startswith(b"\x89PNG")
+    assert r"US\$" in texts(wb.views.map_figure(frame, labels=odd))  # which matplotlib shows as US$

@@ -81,6 +81,13 @@ def ngram_carriers(original: Vectors, small: Vectors, word: str) -> pd.DataFrame
     return carriers
 
 
+def has_same_ngrams(original: Vectors, small: Vectors) -> bool:
+    """Whether `ngram_carriers` can compare the two: n-grams of the same lengths, vectors of the same dimensions."""
+    if original.vocab.subwords is None or small.vocab.subwords is None or original.dim != small.dim:
+        return False
+    return _lengths(original, "original") == _lengths(small, "small")
+
+
 def shares(rows: np.ndarray) -> np.ndarray:
     """What each of some rows (n, dim), NaN for none, carries of their mean: (n,) float64, adding up to 1."""
     rows = rows.astype(np.float64)

@@ -330,8 +330,8 @@ def code_damage(original: Vectors, small: Vectors, damage: pd.DataFrame) -> pd.D
         The ten codes of the lowest mean cosine, of those that 20 scored words have; none where
         word rows are not coded. ``by`` ("code"), ``group`` ("subvector 3, code 17"; where codes
         serve whole rows, "level 3, code 17"), ``level`` and ``code`` from 0, ``n``, ``mean``,
-        ``z`` (how many standard errors the mean lies below that of all words with codes), ``p``
-        and ``worst``. Thousands of codes are compared, and some are always the worst: ``p`` is the
+        ``z`` (how many standard errors the mean lies from that of all words with codes; below it if
+        negative), ``p`` and ``worst``. Thousands of codes are compared, and some are always the worst: ``p`` is the
         chance that the lowest of so many would be so low if codes had nothing to do with it (one-sided,
         Bonferroni's correction). It takes means to be normal, and so is rough for few words.
     """

@@ -416,7 +416,11 @@ def run_report(path: str | Path) -> Report:
             raise FileNotFoundError(f"{file} does not exist; write_report makes a notebook and its limits")
     final = path.parent / "reports" / path.stem
     final.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=final.parent) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.stem}-",
+        dir=final.parent,
+        ignore_cleanup_errors=True,  # a kernel that is about to end may still write
+    ) as folder:
         values = _run_elsewhere(path, limits.parent, Path(folder))
         shutil.rmtree(final, ignore_errors=True)
         os.replace(Path(folder, "report"), final)

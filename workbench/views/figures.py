@@ -155,6 +155,11 @@ def _draw_neighbours(axis: "Axes", word: str, rows: pd.DataFrame) -> None:
     axis.tick_params(length=0)
 
 
+def as_text(text: str) -> str:
+    """A text that matplotlib shows as it is: between two dollar signs it would read, and may refuse, a formula."""
+    return text.replace("$", r"\$")
+
+
 def _short(word: str) -> str:
     """A word that fits its column."""
-    return word if len(word) <= LONGEST else word[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return as_text(word if len(word) <= LONGEST else word[: LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}")

@@ -14,7 +14,7 @@ from ..evaluate.fidelity import cosines
 from ..vectors import Vectors, unit
 from ..vocab import printable
 from .colours import SHAPES, Colours, colours
-from .figures import RED, Picture, new_figure
+from .figures import RED, Picture, as_text, new_figure
 from .layout import Layout, nearest_places, pca_axes, umap_layout
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _explain(figure: Picture, axes: list["Axes"], look: Colours) -> None:
     if look.values is not None:
         figure.colorbar(_scale(look), ax=axes, label=look.title, extend="both", shrink=0.8)
     handles = [
-        Line2D([], [], linestyle="", marker=SHAPES[entry.shape][0], color=entry.colour, label=entry.name)
+        Line2D([], [], linestyle="", marker=SHAPES[entry.shape][0], color=entry.colour, label=as_text(entry.name))
         for entry in look.legend
     ]
     if handles:
@@ -303,7 +303,8 @@ def _name(axis: "Axes", named: pd.DataFrame, side: str, marked: bool = False) ->
     for entry in named[named[f"x_{side}"].notna()].itertuples():
         place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
         outline = [withStroke(linewidth=3, foreground="white")]
-        axis.annotate(entry.word, place, fontsize=9 + marked, weight=700 if marked else 400, path_effects=outline)
+        weight = 700 if marked else 400
+        axis.annotate(as_text(entry.word), place, fontsize=9 + marked, weight=weight, path_effects=outline)
         if marked:
             axis.plot(*place, marker="*", color=RED, markersize=12, markeredgecolor="white")
 

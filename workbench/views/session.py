@@ -8,7 +8,7 @@ three threads: for numbers, for maps, and for a report. What was begun for an ea
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ import pandas as pd
 from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
-from ..evaluate.carriers import ngram_carriers
+from ..evaluate.carriers import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
 from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.scorecard import quick_card
@@ -54,6 +54,7 @@ UNKNOWN: Mapping[str, Any] = {  # what belongs to a result, until it is computed
 LONGEST_TRAIL = 200
 CARRIED = ("own row and n-grams", "n-grams", "nothing")  # made of which a word's vector depends on its n-grams
 N_RECENT = 8  # results that are kept, so that going back to one takes no time
+MOST_RECENT = 10**9  # bytes of their numbers
 N_TRIALS = 12  # of a search for the best recipe within a limit
 N_NEIGHBORS = 15  # on a map; of a tiny model fewer
 
@@ -79,17 +80,19 @@ class Model:
 
     def map(self, n_words: int, random_state: int) -> OriginalMap:
         """Its own part of maps of so many words."""
-        if n_words not in self._maps:
+        found = self._maps.get(n_words)
+        if found is None:
             n_neighbors = min(N_NEIGHBORS, max((len(self.original) - 1) // 2, 2))
-            self._maps = {n_words: OriginalMap(self.vectors, n_words, n_neighbors, random_state)}
-        return self._maps[n_words]
+            found = OriginalMap(self.vectors, n_words, n_neighbors, random_state)
+            self._maps = {n_words: found}  # another lane may put another in its place at once
+        return found
 
     @cached_property
     def builder(self) -> Builder:
         return Builder(self.vectors)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """What one recipe gave; without a recipe, a small model that was given."""
 
@@ -122,6 +125,7 @@ class Reporting:
 
     folder: Path
     limits: Mapping[str, float]
+    model: Model
     recipe: Chain
     words: tuple[str, ...]
 
@@ -311,7 +315,7 @@ class Session:
 
     def look_at(self, words: Sequence[str]) -> State:
         """Compare the neighbours of these words, unseen ones included."""
-        return self._put(["words"], words=tuple(words), changes=None)
+        return self._put(["words"], words=tuple(words), changes=None, carriers=UNKNOWN["carriers"])
 
     def map_words(self, n: int) -> State:
         """Show so many words on the maps."""
@@ -347,9 +351,9 @@ class Session:
     def make_report(self, folder: str | Path, limits: Mapping[str, float]) -> State:
         """Write a notebook of the newest result, run it, and hold it against limits; see `write_report`."""
         s = self.state
-        if s.result is None or s.result.recipe is None or not s.is_current:
+        if s.model is None or s.result is None or s.result.recipe is None or not s.is_current:
             return self._put(errors={"report": "the numbers for this setting are not there yet; report once they are"})
-        wish = Reporting(Path(folder).expanduser(), dict(limits), s.result.recipe, s.words)
+        wish = Reporting(Path(folder).expanduser(), dict(limits), s.model, s.result.recipe, s.words)
         return self._put(["report"], reporting=wish, report=None)
 
     def cancel_report(self) -> State:
@@ -429,14 +433,14 @@ class Session:
         s = self.state
         model, recipe, result = s.model, s.recipe, s.result
         if lane == "report":
-            return ("report", partial(self._report, model, s.reporting)) if model and s.reporting else None
+            return ("report", partial(self._report, s.reporting)) if s.reporting else None
         if lane == "numbers" and s.opening is not None:
             return "model", partial(self._open, s.opening)
         if model is None or "numbers" in s.errors:
             return None
         if not s.is_current or result is None:
             if lane == "numbers" and s.search is not None:
-                return "limit", partial(self._search, model, s.search)
+                return "limit", partial(self._search, model, s.search, result, s.generation)
             if lane == "numbers" and recipe is not None:
                 return "numbers", partial(self._build, model, recipe, result)
             return None
@@ -535,9 +539,7 @@ class Session:
             result = replace(found, recipe=recipe)
         return self._found(model, result, before)
 
-    def _search(self, model: Model, wish: Search) -> dict:
-        generation, before = self.state.generation, self.state.result
-
+    def _search(self, model: Model, wish: Search, before: Result | None, generation: int) -> dict:
         def tried(trial: dict) -> None:
             s = self.state
             n_tried = s.search.n_tried + 1 if s.search else 0
@@ -575,9 +577,10 @@ class Session:
         key = json.dumps(result.recipe.to_json())
         model.recent.pop(key, None)
         model.recent[key] = result
-        for old in list(model.recent)[:-N_RECENT]:
-            del model.recent[old]
+        while len(model.recent) > 1 and (len(model.recent) > N_RECENT or _n_bytes(model.recent.values()) > MOST_RECENT):
+            del model.recent[next(iter(model.recent))]
         return {
+            **UNKNOWN,
             "doing": None,
             "search": None,
             "recipe": result.recipe,
@@ -606,8 +609,8 @@ class Session:
 
     def _compare(self, model: Model, result: Result, words: tuple[str, ...]) -> dict:
         changes = neighbour_changes(model.vectors, result.small, list(words))
-        has_ngrams = model.vectors.vocab.subwords is not None and result.small.vocab.subwords is not None
-        carriers = {word: ngram_carriers(model.vectors, result.small, word) for word in words if has_ngrams}
+        alike = has_same_ngrams(model.vectors, result.small)
+        carriers = {word: ngram_carriers(model.vectors, result.small, word) for word in words if alike}
         # N-grams of a word that has a row of its own carry nothing.
         carriers = {word: c for word, c in carriers.items() if c.attrs["made_of_after"] in CARRIED}
         return {"changes": changes, "carriers": carriers}
@@ -620,9 +623,9 @@ class Session:
         groups, codes = damage_groups(words), code_damage(model.vectors, result.small, words)
         return {"damage": Damage(words, groups, codes)}
 
-    def _report(self, model: Model, wish: Reporting) -> dict:
+    def _report(self, wish: Reporting) -> dict:
         path = write_report(
-            wish.folder, model.original, wish.recipe, wish.limits,
+            wish.folder, wish.model.original, wish.recipe, wish.limits,
             unseen=self.unseen, words=wish.words, random_state=self.random_state,
         )  # fmt: skip
         return {"reporting": None, "report": run_report(path)}
@@ -638,6 +641,11 @@ class Session:
     def _layout(self, owner: object, *arguments: Any) -> Any:
         """A layout that stops for its owner: the model, or the session whose wishes change."""
         return mapper.shared.layout(owner, *arguments) if self.background else umap_layout(*arguments)
+
+
+def _n_bytes(results: Iterable[Result]) -> int:
+    """What the numbers of small models take, in memory or in a file that is mapped."""
+    return sum(result.small.storage.nbytes for result in results)
 
 
 def in_words(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Controls that ipywidgets lacks. Each does one thing and knows no model."""
 
 import re
+import threading
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -18,6 +19,27 @@ def round_values(low: int, high: int) -> list[int]:
     steps = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
     rounded = {round(step * 10**power) for power in range(len(str(high))) for step in steps}
     return sorted({low, high, *(value for value in rounded if low < value < high)})
+
+
+class Showing(threading.local):
+    """Sets what a program does to controls apart from what a person does, since both call the same callbacks.
+
+    The program works ``with showing:``, and a callback returns at once ``if showing``. Each thread has its
+    own: a person's change that comes while a session's thread shows something is a person's. Callbacks that
+    are `View.guarded` need none, for they know when the view itself sets controls.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0  # one thing that is shown may show others
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+
+    def __bool__(self) -> bool:
+        return self._depth > 0
 
 
 class Dial:
@@ -40,7 +62,7 @@ class Dial:
         self.slider.add_class("wb-slider-" + re.sub(r"[^\w-]+", "-", label.lower()))
         self._round: list[int] = []  # values that the slider goes over
         self.row = widgets.HBox([self.box, self.slider], layout={"flex_flow": "row wrap"})
-        self._showing = False
+        self._showing = Showing()
         self.box.observe(self._typed, "value")
         self.slider.observe(self._slid, "place")
 
@@ -50,23 +72,17 @@ class Dial:
 
     def show(self, value: int, low: int, high: int) -> None:
         """Set value and range without calling `changed`."""
-        self._showing = True
-        try:
+        with self._showing:
             self._round = round_values(low, high)
             self.slider.texts = [f"{v:,}" for v in self._round]
             self.box.min, self.box.max = min(low, self.box.max), high
             self.box.min, self.box.value = low, value
             self._point_slider()
-        finally:
-            self._showing = False
 
     def _typed(self, _: object) -> None:
         if not self._showing:
-            self._showing = True
-            try:
+            with self._showing:
                 self._point_slider()
-            finally:
-                self._showing = False
             self.changed()
 
     def _slid(self, change: dict) -> None:

@@ -29,7 +29,6 @@ class DamagePart(Part):
         self.worst.observe(self.view.guarded(self._picked), "value")
         self.table, self.figure = widgets.HTML(), widgets.HTML()
         self.table.add_class("wb-damage")
-        self._showing = False
         return [self.messages["damage"], self.table, self.figure, row(self.group, self.worst)]
 
     def show(self, s: State, old: State) -> None:
@@ -38,24 +37,15 @@ class DamagePart(Part):
             self.figure.value = picture_html(damage_figure(s.damage.groups), "Closeness by group of words")
             groups = s.damage.groups[s.damage.groups["by"] != "all"]
             named = [(f"{by}: {group}", (by, group)) for by, group in zip(groups["by"], groups["group"], strict=True)]
-            self._showing = True
-            try:
-                chosen = self.group.value
-                self.group.options = [("all groups", None), *named]
-                self.group.value = chosen if chosen in [value for _, value in named] else None
-                self._list(s)
-            finally:
-                self._showing = False
+            chosen = self.group.value
+            self.group.options = [("all groups", None), *named]
+            self.group.value = chosen if chosen in [value for _, value in named] else None
+            self._list(s)
         for widget in (self.table, self.figure, self.worst):
             dim(widget, s.damage is not None)
 
     def _fill(self, _: object) -> None:
-        if not self._showing:
-            self._showing = True
-            try:
-                self._list(self.session.state)
-            finally:
-                self._showing = False
+        self._list(self.session.state)
 
     def _list(self, s: State) -> None:
         if s.damage is None:
@@ -72,7 +62,7 @@ class DamagePart(Part):
         self.worst.value = None
 
     def _picked(self, change: dict) -> None:
-        if change["new"] is not None and not self._showing:
+        if change["new"] is not None:
             words = self.view.parts.get(WordsPart)
             if isinstance(words, WordsPart):
                 words.look_at(change["new"])

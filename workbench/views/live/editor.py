@@ -8,7 +8,7 @@ import ipywidgets as widgets
 
 from ...compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, Step
 from ...vectors import Vectors
-from .controls import Dial
+from .controls import Dial, Showing
 from .view import row
 
 FEWEST_WORDS = 1_000  # that a small model keeps at first; codebooks would outweigh fewer
@@ -207,7 +207,7 @@ class StepControls:
     def __init__(self, step: Step, v: Vectors, number: int, names: Callable[[str], str], changed: Callable[[], None]):
         self.kind, self.changed = type(step), changed
         self.fields = {n: f for n, f in FIELDS[self.kind].items() if v.vocab.subwords or not f.of_ngrams}
-        self._showing = False
+        self._showing = Showing()
         self.controls = {name: self._control(field, names(field.label)) for name, field in self.fields.items()}
         shown = [self._widget(name) for name, field in self.fields.items() if field.main]
         hidden = [self._widget(name) for name, field in self.fields.items() if not field.main]
@@ -266,8 +266,7 @@ class StepControls:
     def show(self, step: Step, v: Vectors) -> None:
         """Show the values of a step without calling `changed`."""
         values = step.to_json()  # paths as text
-        self._showing = True
-        try:
+        with self._showing:
             for name, field in self.fields.items():
                 value, control = values[name], self.controls[name]
                 if field.kind in ("count", "whole", "number"):
@@ -276,8 +275,6 @@ class StepControls:
                     control.value = "" if value is None else str(value)
                 else:
                     control.value = value
-        finally:
-            self._showing = False
         self._given, self._shown = step.get_params(), self._values()
 
     def step(self, v: Vectors) -> Step:
@@ -330,7 +327,7 @@ class RecipeEditor:
         self.list = widgets.VBox()
         self.list.add_class("wb-steps")
         self.box = widgets.VBox([row(self.start, self.add), self.list])
-        self._showing = False
+        self._showing = Showing()
 
     @property
     def dials(self) -> dict[str, Dial]:
@@ -342,8 +339,7 @@ class RecipeEditor:
 
     def show(self, v: Vectors, recipe: Chain) -> None:
         """Show a recipe for a model without calling `changed`."""
-        self._showing = True
-        try:
+        with self._showing:
             if v is not self.v:
                 self._offer(v)
             if v is not self.v or [step.kind for step in self.steps] != [type(step) for step in recipe.steps]:
@@ -351,8 +347,6 @@ class RecipeEditor:
                 self._arrange(recipe)
             for controls, step in zip(self.steps, recipe.steps, strict=True):
                 controls.show(step, v)
-        finally:
-            self._showing = False
 
     def _offer(self, v: Vectors) -> None:
         """What may be started from and added, for a model."""

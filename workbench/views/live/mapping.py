@@ -24,7 +24,6 @@ class MapsPart(Part):
             description="Words on the maps", style={"description_width": "initial"}, layout={"width": "auto"}
         )
         self.number.observe(self.view.guarded(self._choose), "value")
-        self._showing = False
         return [row(self.number), self.messages["maps"], self.place]
 
     def show(self, s: State, old: State) -> None:
@@ -42,16 +41,11 @@ class MapsPart(Part):
     def _offer(self, s: State) -> None:
         assert s.model is not None
         n_words = len(s.model.original)
-        self._showing = True
-        try:
-            self.number.options = sorted({min(n, n_words) for n in (*NUMBERS, s.n_mapped)})
-            self.number.value = min(s.n_mapped, n_words)
-        finally:
-            self._showing = False
+        self.number.options = sorted({min(n, n_words) for n in (*NUMBERS, s.n_mapped)})
+        self.number.value = min(s.n_mapped, n_words)
 
     def _choose(self, change: dict) -> None:
-        if not self._showing:
-            self.session.map_words(change["new"])
+        self.session.map_words(change["new"])
 
     def _picked(self, word: str) -> None:
         words = self.view.parts.get(WordsPart)

@@ -11,7 +11,9 @@ import pandas as pd
 
 from ..colours import SHAPES, Colours, colours, kinds
 from ..maps import noise_text
+from .controls import Showing
 from .twins import TwinMaps, plain
+from .view import row
 
 if TYPE_CHECKING:
     from ...storage import Coded
@@ -52,11 +54,11 @@ class LiveMaps:
         self._batch = ExitStack()
         self._codes: Any = None
         self._marked: tuple[tuple[str, ...], pd.DataFrame | None] = ((), None)
-        self._showing = False  # while the program, not a person, changes controls
+        self._showing = Showing()
         self._build_controls()
         self._place = widgets.VBox()
         self._make_figure(webgl=False)
-        finding, colouring = _row(self.find, self.clear), _row(self.by, self.level, self.again, self.no_webgl)
+        finding, colouring = row(self.find, self.clear), row(self.by, self.level, self.again, self.no_webgl)
         self.widget = widgets.VBox([colouring, finding, self.legend, self._place, self.hovered, self.text])
 
     def _build_controls(self) -> None:
@@ -136,16 +138,13 @@ class LiveMaps:
 
     def _set_controls(self) -> None:
         """Offer what this frame can be coloured by; what was chosen stays where it still can."""
-        self._showing = True
-        try:
+        with self._showing:
             there = {"damage": True, "frequency": True, "code": self._codes, "label": "label" in self.frame}
             _offer(self.by, [(MEANINGS[by], by) for by, is_there in there.items() if is_there])
             _offer(self.level, [] if self._codes is None else [(str(i + 1), i) for i in range(self._codes[0].shape[1])])
             self.no_webgl.layout.display = None if len(self.words) > MOST_SVG else "none"
             self.level.layout.display = None if self.by.value == "code" else "none"
             self.again.disabled = self.frame.attrs["method"] == "PCA"
-        finally:
-            self._showing = False
 
     def _draw(self, keep_view: bool = True) -> None:
         hover = [f"{plain(w)}<br>rank {r:,}" for w, r in zip(self.words, self.frame["rank"], strict=True)]
@@ -265,10 +264,6 @@ class LiveMaps:
     def _redrawn(self, _: Any) -> None:
         self._make_figure(webgl=not self.no_webgl.value)
         self._draw(keep_view=False)
-
-
-def _row(*parts: widgets.Widget) -> widgets.HBox:
-    return widgets.HBox(parts, layout={"flex_flow": "row wrap"})
 
 
 def _offer(control: widgets.Dropdown, options: list[tuple[str, Any]]) -> None:

@@ -52,7 +52,6 @@ class TrailPart(Part):
         self.place = widgets.VBox()
         self.place.add_class("wb-trail")
         self.figure: Any = None
-        self._showing = False
         return [self.place, row(self.quality, self.list)]
 
     def show(self, s: State, old: State) -> None:
@@ -63,11 +62,7 @@ class TrailPart(Part):
         if self.figure is None and s.trail:
             self.figure = _figure(self.view.guarded(self._clicked))
             self.place.children = [self.figure]
-        self._showing = True
-        try:
-            self._list(s)
-        finally:
-            self._showing = False
+        self._list(s)
         if self.figure is not None:
             self._draw(s)
 
@@ -108,7 +103,7 @@ class TrailPart(Part):
             self._draw(self.session.state)
 
     def _choose(self, change: dict) -> None:
-        if not self._showing and change["new"] is not None:
+        if change["new"] is not None:
             self.session.try_recipe(self.session.state.trail[change["new"]]["recipe"])
 
     def _clicked(self, _trace: Any, points: Any, _state: Any) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -14,9 +14,6 @@ from ..session import N_TRIALS, State
 from .controls import FilePicker
 from .editor import RecipeEditor
 from .view import Part, row
-
-if TYPE_CHECKING:
-    from .panel import CompressionPanel
 
 
 class ModelPart(Part):
@@ -82,7 +79,7 @@ class RecipePart(Part):
             layout={"width": "auto"},
         )  # fmt: skip
         find.on_click(self.view.guarded(lambda _: self.session.find_recipe(self.goal.value)))
-        self.editor = RecipeEditor(self.view.guarded(self._changed), cast("CompressionPanel", self.view).random_state)
+        self.editor = RecipeEditor(self.view.guarded(self._changed), self.session.random_state)
         return [row(self.size, self.goal, find), self.messages["limit"], self.editor.box]
 
     def show(self, s: State, old: State) -> None:
