@@ -155,6 +155,27 @@ class Slider(anywidget.AnyWidget):
         self.add_class("wb-slider")
 
 
+class WidthWatch(anywidget.AnyWidget):
+    """Of no height: has figures beside it drawn anew at another width, also when their page is shown again.
+
+    Plotly listens to the window only.
+    """
+
+    _esm = """
+    function render({ el }) {
+      const watch = new ResizeObserver(() => window.dispatchEvent(new Event("resize")));
+      watch.observe(el);
+      return () => watch.disconnect();
+    }
+    export default { render };
+    """
+    _css = ".wb-width {height: 0; margin: 0}"
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.add_class("wb-width")
+
+
 class CopyButton(anywidget.AnyWidget):
     """A button that puts `text` on the clipboard, which only the browser can."""
 

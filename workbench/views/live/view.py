@@ -19,8 +19,9 @@ TWIN_STYLE = """<style>
 </style>"""
 VIEW_STYLE = """<style>
 .wb-stale {opacity: .4}
-.wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto}
-.wb-pages.wb-pages {flex-direction: row; align-items: center; margin-top: .6em}
+.wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto; line-height: 1.5}
+.wb .widget-hbox > .widget-html > .widget-html-content {line-height: var(--jp-widgets-inline-height)}
+.wb-pages.wb-pages {display: flex; flex-flow: row wrap; align-items: center; gap: .6em; margin-top: .6em}
 .wb-error {border-left: 4px solid #D55E00; padding: .2em .6em; white-space: normal; line-height: 1.4}
 </style>"""
 
