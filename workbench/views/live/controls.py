@@ -176,6 +176,33 @@ class WidthWatch(anywidget.AnyWidget):
         self.add_class("wb-width")
 
 
+class OwnKeys(anywidget.AnyWidget):
+    """Shows nothing: keys pressed in the view around it go to its controls, not to the notebook.
+
+    JupyterLab would go to the cell above when a person presses an arrow key on a slider or in a list.
+    Keys with Ctrl, Alt or Cmd stay JupyterLab's, which asks for this attribute.
+    """
+
+    _esm = """
+    function render({ el }) {
+      const keep = (event) => {
+        const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
+        if (el.closest(".wb")?.contains(event.target)) {
+          event.target.toggleAttribute("data-lm-suppress-shortcuts", plain);
+        }
+      };
+      window.addEventListener("keydown", keep, true);  // before JupyterLab, which listens at the document
+      return () => window.removeEventListener("keydown", keep, true);
+    }
+    export default { render };
+    """
+    _css = ".wb-keys {display: none}"
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.add_class("wb-keys")
+
+
 class CopyButton(anywidget.AnyWidget):
     """A button that puts `text` on the clipboard, which only the browser can."""
 

@@ -388,6 +388,7 @@ class RecipeEditor:
     def _started(self, change: dict) -> None:
         if change["new"] is not None and not self._showing:
             self._change(change["new"])
+            self.start.value = None  # so that the same can be chosen again
 
     def _added(self, change: dict) -> None:
         if change["new"] is not None and not self._showing and self.v is not None:

@@ -12,6 +12,7 @@ from IPython.display import HTML, display
 
 from ..page import STYLE, page
 from ..session import SHOWN, Session, State, in_words
+from .controls import OwnKeys
 
 # Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
 TWIN_STYLE = """<style>
@@ -115,7 +116,8 @@ class View:
         self._twin_class = f"wb-twin-{uuid4().hex}"
         self.parts = {kind: kind(self) for kind in self.kinds}
         hide_twin = f"<style>.{self._twin_class} {{display: none}}</style>"
-        self.box = widgets.VBox([widgets.HTML(STYLE + VIEW_STYLE + hide_twin), self.trouble, *self.arranged()])
+        style = widgets.HTML(STYLE + VIEW_STYLE + hide_twin)
+        self.box = widgets.VBox([style, OwnKeys(), self.trouble, *self.arranged()])
         self.box.add_class("wb")
         session.listen(self.render)
         self.render()
