@@ -24,8 +24,8 @@ def quickstart(browser):
     notebook = browser(QUICKSTART)
     notebook.run_all()
     expect(notebook.page.locator(".wb-pages")).to_be_visible(timeout=240_000)
-    turn(notebook, "Maps")
-    expect(notebook.find(".wb-maps")).to_contain_text("trustworthiness", timeout=120_000)
+    notebook.press("Maps")
+    expect(notebook.page.locator(".wb-maps")).to_contain_text("trustworthiness", timeout=240_000)
     return notebook
 
 
@@ -64,7 +64,8 @@ def refreshed(notebook) -> Iterator[None]:
     yield
     notebook.page.wait_for_function(
         """before => { const numbers = document.querySelector('.wb-numbers');
-            return numbers.querySelector('tbody tr').textContent != before && !numbers.classList.contains('wb-stale'); }""",
+            const text = numbers.querySelector('tbody tr').textContent;
+            return text != before && !numbers.classList.contains('wb-stale'); }""",
         arg=before,
     )
 
@@ -106,6 +107,7 @@ def test_a_search_shows_what_it_tries_can_be_cancelled_and_gone_back_over(quicks
     turn(quickstart, "Numbers")
     quickstart.fill("Size limit", "700 kB")
     expect(quickstart.find(".wb-size")).to_contain_text("of 0.70 MB")
+    trail.wait_until("figure._fullData[2]?.x?.length")
     before, star = megabytes(quickstart), trail.read("figure._fullData[2].x[0]")
     n_tried = trail.read("figure._fullData[0].x.length")
 
@@ -248,10 +250,10 @@ def test_the_recipe_is_copied_and_the_file_saved(quickstart, tmp_path):
     assert "n_words=3000" in quickstart.page.evaluate("navigator.clipboard.readText()")
 
     quickstart.fill("File", str(tmp_path / "small.bin"))
-    quickstart.press("Save file")
+    quickstart.page.get_by_role("button", name="Save file").click()
     expect(quickstart.find(".wb-error-save")).to_contain_text("must end in .safetensors")
     quickstart.fill("File", str(tmp_path / "small.safetensors"))
-    quickstart.press("Save file")
+    quickstart.page.get_by_role("button", name="Save file").click()
     expect(quickstart.find(".wb-saved")).to_contain_text("Saved")
     expect(quickstart.find(".wb-error-save")).to_be_empty()
     assert len(wb.load(tmp_path / "small.safetensors")) == 3_000

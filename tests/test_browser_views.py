@@ -27,7 +27,7 @@ class OneView:
     def __init__(self, notebook, name: str):
         self.page = notebook.page
         self.selector = f".jp-Notebook-cell[data-windowed-list-index='{VIEWS[name]}']"
-        self.box = self.page.locator(f"{self.selector} .jp-OutputArea-output:has(.wb)")
+        self.box = self.page.locator(f"{self.selector} .jp-OutputArea-output:has(.widget-vbox.wb)")
 
     def find(self, selector: str):
         return self.page.locator(f"{self.selector} {selector}").first
@@ -87,11 +87,11 @@ def test_neighbours_of_a_point_clicked_on_the_second_map(views):
     view = OneView(views, "maps")
     maps = Plot(views.page, f"{view.selector} .wb-maps")
     expect(view.find(".wb-maps")).to_contain_text("trustworthiness", timeout=120_000)
-    at = maps.read("figure._fullData[1].text.findIndex(text => text.startsWith('king<'))")
+    at = maps.read("figure._fullData[1].text.findIndex(text => text.startsWith('the<'))")
     x, y = maps.point(1, at)
     views.page.mouse.move(x, y)
     expect(view.find(".wb-hovered")).to_contain_text("rank ")
-    word = view.find(".wb-hovered").inner_text().split(":")[0]  # "king", or what lies on it
+    word = view.find(".wb-hovered").inner_text().split(":")[0]  # "the", or what lies on it
     views.page.mouse.click(x, y)
     expect(view.find(".wb-neighbours")).to_contain_text(f"{word}: ")
 
@@ -100,4 +100,4 @@ def test_neighbours_of_a_point_clicked_on_the_second_map(views):
 def test_a_view_is_for_everybody(views, name):
     view = OneView(views, name)
     expect(view.box).to_be_visible()
-    assert violations(views.page, f"{view.selector} .jp-OutputArea-output:has(.wb)") == []
+    assert violations(views.page, f"{view.selector} .jp-OutputArea-output:has(.widget-vbox.wb)") == []

@@ -145,7 +145,11 @@ class Slider(anywidget.AnyWidget):
     }
     export default { render };
     """
-    _css = ".wb-slider {align-self: center} .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}"
+    _css = """
+    .wb-slider {align-self: center}
+    .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}
+    [data-jp-theme-light="false"] .wb-slider input {color-scheme: dark}
+    """
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
