@@ -14,7 +14,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from workbench import lab
@@ -74,6 +76,84 @@ class Notebook:
         box = self.page.get_by_label(label, exact=True)
         box.fill(text)
         box.press("Enter")
+
+    def press(self, name: str) -> None:
+        """Press the button with this name."""
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def focused(self) -> str:
+        """The name of what a key press would go to."""
+        return self.page.evaluate(
+            """() => { const at = document.activeElement;
+                return at.ariaLabel || (at.labels?.length ? at.labels[0].textContent : at.textContent).trim(); }"""
+        )
+
+
+class Plot:
+    """A figure of plotly in the page.
+
+    Parameters
+    ----------
+    selector : str
+        CSS selector of its element, the first of those found.
+    """
+
+    def __init__(self, page: Page, selector: str):
+        self.page, self.selector = page, selector
+
+    def read(self, expression: str) -> Any:
+        """The value of a JavaScript expression about `figure`."""
+        return self.page.locator(self.selector).first.evaluate(f"figure => {expression}")
+
+    def wait_until(self, condition: str, value: Any = None) -> None:
+        """Wait until a JavaScript expression about `figure` and `value` is true."""
+        find = "const figure = document.querySelector(selector); return figure && figure._fullData"
+        self.page.wait_for_function(f"([selector, value]) => {{ {find} && ({condition}) }}", arg=[self.selector, value])
+
+    def point(self, trace: int, at: int) -> tuple[float, float]:
+        """Where a point of a trace is in the window, once the figure is in view."""
+        self.page.locator(self.selector).first.scroll_into_view_if_needed()
+        x, y = self.read(
+            f"""{{ const data = figure._fullData[{trace}], layout = figure._fullLayout;
+                const box = figure.getBoundingClientRect();
+                const [x, y] = ["x", "y"].map(name => layout[name + "axis" + data[name + "axis"].slice(1)]);
+                return [box.left + x._offset + x.d2p(data.x[{at}]), box.top + y._offset + y.d2p(data.y[{at}])]; }}"""
+        )
+        return x, y
+
+    def inside(self, across: float, down: float) -> tuple[float, float]:
+        """Where a place of the first plot is in the window, given as shares of its width and height."""
+        x, y = self.read(
+            f"""{{ const {{xaxis, yaxis}} = figure._fullLayout, box = figure.getBoundingClientRect();
+                return [box.left + xaxis._offset + {across} * xaxis._length,
+                        box.top + yaxis._offset + {down} * yaxis._length]; }}"""
+        )
+        return x, y
+
+    def mode(self, name: str) -> None:
+        """Press a button of the figure's own bar, such as "Lasso Select"."""
+        self.page.locator(self.selector).first.hover()
+        self.page.locator(f"{self.selector} .modebar-btn[data-title='{name}']").first.click()
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Draw a line through places of the window with the mouse's button down."""
+        mouse = self.page.mouse
+        mouse.move(*places[0])
+        mouse.down()
+        for place in places[1:]:
+            mouse.move(*place, steps=8)
+        mouse.up()
+
+
+def violations(page: Page, selector: str) -> list[str]:
+    """What axe-core finds serious or critical in a part of the page: rule, element, and why."""
+    found = Axe().run(page, context=selector, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+        if node["impact"] in ("serious", "critical")
+    ]
 
 
 @contextmanager

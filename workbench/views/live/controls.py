@@ -161,7 +161,11 @@ class Slider(anywidget.AnyWidget):
     }
     export default { render };
     """
-    _css = ".wb-slider {align-self: center} .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}"
+    _css = """
+    .wb-slider {align-self: center}
+    .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}
+    [data-jp-theme-light="false"] .wb-slider input {color-scheme: dark}
+    """
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
@@ -169,6 +173,54 @@ class Slider(anywidget.AnyWidget):
     def __init__(self, **options: Any):
         super().__init__(**options)
         self.add_class("wb-slider")
+
+
+class WidthWatch(anywidget.AnyWidget):
+    """Of no height: has figures beside it drawn anew at another width, also when their page is shown again.
+
+    Plotly listens to the window only.
+    """
+
+    _esm = """
+    function render({ el }) {
+      const watch = new ResizeObserver(() => window.dispatchEvent(new Event("resize")));
+      watch.observe(el);
+      return () => watch.disconnect();
+    }
+    export default { render };
+    """
+    _css = ".wb-width {height: 0; margin: 0}"
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.add_class("wb-width")
+
+
+class OwnKeys(anywidget.AnyWidget):
+    """Shows nothing: keys pressed in the view around it go to its controls, not to the notebook.
+
+    JupyterLab would go to the cell above when a person presses an arrow key on a slider or in a list.
+    Keys with Ctrl, Alt or Cmd stay JupyterLab's, which asks for this attribute.
+    """
+
+    _esm = """
+    function render({ el }) {
+      const keep = (event) => {
+        const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
+        if (el.closest(".wb")?.contains(event.target)) {
+          event.target.toggleAttribute("data-lm-suppress-shortcuts", plain);
+        }
+      };
+      window.addEventListener("keydown", keep, true);  // before JupyterLab, which listens at the document
+      return () => window.removeEventListener("keydown", keep, true);
+    }
+    export default { render };
+    """
+    _css = ".wb-keys {display: none}"
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.add_class("wb-keys")
 
 
 class CopyButton(anywidget.AnyWidget):

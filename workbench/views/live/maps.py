@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..colours import SHAPES, Colours, colours, kinds
 from ..maps import noise_text
-from .controls import Showing
+from .controls import Showing, WidthWatch
 from .twins import TwinMaps, plain
 from .view import row
 
@@ -101,7 +101,7 @@ class LiveMaps:
             trace.on_deselect(self._guard(self._cleared))
         for trace in self.figure.data:
             trace.on_selection(self._guard(self._lassoed))
-        self._place.children = [self.figure]
+        self._place.children = [WidthWatch(), self.figure]
 
     # -- what a program shows -------------------------------------------------------------
 

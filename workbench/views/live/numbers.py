@@ -10,6 +10,7 @@ from ..figures import BLUE, GREY, RED
 from ..page import limit_html, numbers_html
 from ..session import State
 from ..trail import QUALITIES, brief, trail_table
+from .controls import WidthWatch
 from .view import Part, dim, row
 
 
@@ -61,7 +62,7 @@ class TrailPart(Part):
     def _show(self, s: State) -> None:
         if self.figure is None and s.trail:
             self.figure = _figure(self.view.guarded(self._clicked))
-            self.place.children = [self.figure]
+            self.place.children = [WidthWatch(), self.figure]
         self._list(s)
         if self.figure is not None:
             self._draw(s)
@@ -94,6 +95,9 @@ class TrailPart(Part):
             now.x, now.y = megabytes[current], score[current]
             only = score[0] if len(set(score.tolist())) == 1 else None  # plotly would begin its axis at 0
             self.figure.layout.yaxis.range = None if only is None else [only - 0.05, only + 0.05]
+            self.figure.layout.yaxis.autorange = only is None
+            near = len(set(megabytes.tolist())) > 1 and megabytes.max() < 5 * megabytes.min()
+            self.figure.layout.xaxis.tickmode = "auto" if near else "array"  # between round sizes too
             self.figure.layout.yaxis.title.text = QUALITIES[quality].replace(" (", "<br>(")
             self.figure.layout.shapes = [_line(s.limit)] if s.limit is not None else []
         self.figure._repr_mimebundle_()  # what a page reads that is loaded later

@@ -96,14 +96,16 @@ class CompressionPanel(View):
             description="Show", options=list(PAGES), style={"description_width": "initial", "button_width": "auto"}
         )
         self.pages.add_class("wb-pages")
-        self.page = widgets.VBox()
         self.pages.observe(self._turn, "value")
         self._turn(None)
-        return [*above, self.pages, self.page, self.parts[WordsPart].box]
+        shown_in_turn = [self.parts[kind].box for kinds in PAGES.values() for kind in kinds]
+        return [*above, self.pages, *shown_in_turn, self.parts[WordsPart].box]
 
     def _turn(self, _: object) -> None:
-        """Show a page. Only what is shown is in the browser, which draws figures at the width they have there."""
-        self.page.children = [self.parts[kind].box for kind in PAGES[self.pages.value]]
+        """Show a page. The others are only hidden: plotly's figures hear of no change once they were taken out."""
+        for name, kinds in PAGES.items():
+            for kind in kinds:
+                self.parts[kind].box.layout.display = None if name == self.pages.value else "none"
 
     def _suggest(self, v: Vectors) -> Chain:
         """The recipe for a model that was just opened: the one asked for at first, else a rough one."""

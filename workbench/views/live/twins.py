@@ -41,7 +41,7 @@ class TwinMaps:
         # What lies above the points catches no pointer and is never dimmed when points are selected.
         full = {"marker": {"opacity": 1}}
         over = {"hoverinfo": "skip", "marker": {"line": {"width": 2}}, "selectedpoints": [], "unselected": full}
-        asked = {"size": 15, "color": RED, "shadow": "0 0 3px white, 0 0 3px white, 0 0 5px white"}
+        asked = {"size": 15, "color": RED, "shadow": ", ".join(["0 0 3px var(--jp-layout-color0, white)"] * 3)}
         ring = {"symbol": "circle-open", "size": 18, "color": RED, "line": {"width": 3}}
         for trace in (
             kind(mode="markers", hoverinfo="text", marker={"size": 5, "opacity": 0.8, "coloraxis": "coloraxis"},
@@ -60,7 +60,13 @@ class TwinMaps:
             plot_bgcolor="rgba(128,128,128,.07)",
             font={"color": GREY},
             dragmode="pan",
-            modebar={"add": ["select2d", "lasso2d"], "remove": ["autoScale2d"]},
+            modebar={
+                "add": ["select2d", "lasso2d"],
+                "remove": ["autoScale2d"],
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": GREY,
+                "activecolor": RED,
+            },
             newselection={"line": {"color": RED}},
         )
         base.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, matches="x")

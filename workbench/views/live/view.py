@@ -12,6 +12,7 @@ from IPython.display import HTML, display
 
 from ..page import STYLE, page
 from ..session import SHOWN, Session, State, in_words
+from .controls import OwnKeys
 
 # Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
 TWIN_STYLE = """<style>
@@ -19,8 +20,9 @@ TWIN_STYLE = """<style>
 </style>"""
 VIEW_STYLE = """<style>
 .wb-stale {opacity: .4}
-.wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto}
-.wb-pages.wb-pages {flex-direction: row; align-items: center; margin-top: .6em}
+.wb .widget-html, .wb .widget-html-content {min-width: 0; max-width: 100%; overflow-x: auto; line-height: 1.5}
+.wb .widget-hbox > .widget-html > .widget-html-content {line-height: var(--jp-widgets-inline-height)}
+.wb-pages.wb-pages {display: flex; flex-flow: row wrap; align-items: center; gap: .6em; margin-top: .6em}
 .wb-error {border-left: 4px solid #D55E00; padding: .2em .6em; white-space: normal; line-height: 1.4}
 </style>"""
 
@@ -150,7 +152,8 @@ class View:
         self._twin_class = f"wb-twin-{uuid4().hex}"
         self.parts = {kind: kind(self) for kind in self.kinds}
         hide_twin = f"<style>.{self._twin_class} {{display: none}}</style>"
-        self.box = widgets.VBox([widgets.HTML(STYLE + VIEW_STYLE + hide_twin), self.trouble, *self.arranged()])
+        style = widgets.HTML(STYLE + VIEW_STYLE + hide_twin)
+        self.box = widgets.VBox([style, OwnKeys(), self.trouble, *self.arranged()])
         self.box.add_class("wb")
         session.listen(self.render)
         self.render()
