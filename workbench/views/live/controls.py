@@ -161,11 +161,7 @@ class Slider(anywidget.AnyWidget):
     }
     export default { render };
     """
-    _css = """
-    .wb-slider {align-self: center}
-    .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}
-    [data-jp-theme-light="false"] .wb-slider input {color-scheme: dark}
-    """
+    _css = ".wb-slider {align-self: center} .wb-slider input {width: 100%; accent-color: #0072B2; margin: 0}"
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     place = traitlets.Int(0).tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
