@@ -81,13 +81,6 @@ class Notebook:
         """Press the button with this name."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
-    def focused(self) -> str:
-        """The name of what a key press would go to."""
-        return self.page.evaluate(
-            """() => { const at = document.activeElement;
-                return at.ariaLabel || (at.labels?.length ? at.labels[0].textContent : at.textContent).trim(); }"""
-        )
-
 
 class Plot:
     """A figure of plotly in the page.

@@ -34,6 +34,8 @@ def nearest(v: Vectors, words: Sequence[str] | Vocab, queries: list[str], k: int
     cosines : (n_queries, k) float32 array
     """
     vocab = words if isinstance(words, Vocab) else Vocab(words)
+    if len(vocab) != len(words):
+        raise ValueError(f"the {len(words)} candidates are only {len(vocab)} different words; name each once")
     own = np.array([vocab.key_to_index.get(word, -1) for word in queries])  # (q,)
     return nearest_rows(unit(v.get_vectors(queries, missing="nan")), own, _candidates(v, vocab), k)
 

@@ -28,7 +28,7 @@ def carriers_html(carriers: pd.DataFrame) -> str:
     widest = carriers[["share_before", "share_after"]].abs().max(axis=None)
     rows = "".join(_row(entry, widest) for entry in carriers.itertuples())
     names = ["n-gram", "share before", "", "share after", "", "cosine of its rows", "what became of it"]
-    head = "".join(f"<th>{name}</th>" for name in names)
+    head = "".join(f"<th>{name}</th>" if name else "<td></td>" for name in names)
     return (
         f"{said}{_note(about)}<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         "<p class='quiet'>Shares of the mean of its n-grams add up to 1; a negative one pulls against the others.</p>"

@@ -207,6 +207,8 @@ def serve() -> None:
         try:
             working = True
             answer = umap_layout(*arguments)
+        except SystemError as error:  # what compiled code makes of an exception that comes in its midst
+            answer = error.__cause__ if isinstance(error.__cause__, Stopped) else error
         except Exception as error:
             answer = error
         finally:

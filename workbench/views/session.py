@@ -177,8 +177,8 @@ class State:
         The report that is wanted, until it is there.
     writing : tuple of str and float, or None
         What is being done for it, and which share of it is.
-    report : Report or None
-        The newest one.
+    report, reported : Report and Reporting, or None
+        The newest one, and what it is of.
     trail : tuple of dict
         What was tried on this model, the newest last, as rows of the table of `sweep`.
     """
@@ -206,6 +206,7 @@ class State:
     reporting: Reporting | None = None
     writing: tuple[str, float] | None = None
     report: Report | None = None
+    reported: Reporting | None = None
     trail: tuple[dict, ...] = ()
 
     @property
@@ -281,7 +282,9 @@ class Session:
 
     def open(self, source: Vectors | str | Path) -> State:
         """Take another model. Until it is there, and if it cannot be opened, the old one stays."""
-        model = self.state.model
+        model, opening = self.state.model, self.state.opening
+        if opening is not None and not isinstance(opening, Vectors) and str(source) == str(opening):
+            return self.state
         if model is not None and str(source) == model.source:
             return self._put(["model"], opening=None)
         return self._want(["model"], opening=source)
@@ -628,7 +631,7 @@ class Session:
             wish.folder, wish.model.original, wish.recipe, wish.limits,
             unseen=self.unseen, words=wish.words, random_state=self.random_state,
         )  # fmt: skip
-        return {"reporting": None, "report": run_report(path)}
+        return {"reporting": None, "report": run_report(path), "reported": wish}
 
     def _draw(self, model: Model, result: Result) -> dict:
         self._put(only_if=lambda: self.state.result is result, drawing=True)

@@ -12,6 +12,7 @@ from ...reports.metrics import WORDS
 from ...reports.setting import LIMITS, suggest_limits
 from ..page import recipe_code
 from ..session import State
+from ..trail import brief
 from .controls import CopyButton
 from .view import Part, dim, row
 
@@ -43,7 +44,6 @@ class LeavePart(Part):
         self._limits: dict[str, tuple[widgets.Checkbox, widgets.FloatText]] = {}  # those in sight
         self._all_limits: dict[str, tuple[widgets.Checkbox, widgets.FloatText]] = {}
         self._own: set[str] = set()  # limits that a person set
-        self._showing = False
         self.folder = widgets.Text(description="Folder", value="out/report", layout={"width": "32em"})
         self.make = widgets.Button(description="Make report", tooltip="Run the notebook of this setting")
         self.make.on_click(self.view.guarded(self._make))
@@ -71,19 +71,15 @@ class LeavePart(Part):
             self._all_limits |= {name: self._limit(name) for name in limits if name not in self._all_limits}
             self._limits = {name: self._all_limits[name] for name in limits}
             self.limits.children = [row(*pair) for pair in self._limits.values()]
-        self._showing = True
-        try:
-            for name in limits.keys() - self._own:
-                self._limits[name][1].value = limits[name]
-        finally:
-            self._showing = False
+        for name in limits.keys() - self._own:
+            self._limits[name][1].value = limits[name]
 
     def _limit(self, name: str) -> tuple[widgets.Checkbox, widgets.FloatText]:
         about = f"{name}: {WORDS[LIMITS[name]]}"
         tick = widgets.Checkbox(value=True, description=about, indent=False, layout={"width": "24em"})
         plain = {"description_width": "initial"}
         box = widgets.FloatText(description=f"Limit of {name}", style=plain, layout={"width": "24em"})
-        box.observe(lambda _: None if self._showing else self._own.add(name), "value")
+        box.observe(self.view.guarded(lambda _: self._own.add(name)), "value")
         return tick, box
 
     def _show_report(self, s: State, old: State) -> None:
@@ -95,6 +91,8 @@ class LeavePart(Part):
             self.doing.value = f"<span role='status'>{escape(what)}\N{HORIZONTAL ELLIPSIS}</span>"
         elif s.report is None:
             self.doing.value = ""
+        if s.reported is not None and s.result is not None:
+            dim(self.doing, working or s.reported.recipe == s.result.recipe)
         if s.report is not old.report:
             self.link.outputs = ()
             if s.report is not None:
@@ -112,6 +110,7 @@ class LeavePart(Part):
 def _verdicts(s: State) -> str:
     report = s.report
     assert report is not None
+    assert s.reported is not None
     mark = "\N{CHECK MARK} Every limit is met." if report.passed else "\N{MULTIPLICATION SIGN} Not every limit is met."
     lines = "".join(
         f"<tr><td>{escape(v.name)}</td><td class='number'>{'' if v.value is None else f'{v.value:.6g}'}</td>"
@@ -121,7 +120,10 @@ def _verdicts(s: State) -> str:
     )
     error = f"<p>{escape(report.error)}</p>" if report.error else ""
     head = "<tr><th>what</th><th>measured</th><th>limit</th><th>verdict</th></tr>"
-    return f"<div role='status'><b>{mark}</b>{error}<table><thead>{head}</thead><tbody>{lines}</tbody></table></div>"
+    of = f"<div class='quiet'>of {escape(brief(s.reported.recipe))}</div>"
+    return (
+        f"<div role='status'><b>{mark}</b>{of}{error}<table><thead>{head}</thead><tbody>{lines}</tbody></table></div>"
+    )
 
 
 def _saved(s: State) -> str:

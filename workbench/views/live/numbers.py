@@ -73,6 +73,7 @@ class TrailPart(Part):
             for n, trial in enumerate(s.trail)
             if not np.isnan(trial["bytes"])
         ]
+        self._listed = [trial["recipe"] for trial in s.trail]
         self.list.options = [("", None), *named]
         current = [n for _, n in named if s.result is not None and s.trail[n]["recipe"] == s.result.recipe]
         self.list.value = current[-1] if current else None
@@ -108,7 +109,7 @@ class TrailPart(Part):
 
     def _choose(self, change: dict) -> None:
         if change["new"] is not None:
-            self.session.try_recipe(self.session.state.trail[change["new"]]["recipe"])
+            self.session.try_recipe(self._listed[change["new"]])
 
     def _clicked(self, _trace: Any, points: Any, _state: Any) -> None:
         if points.point_inds:

@@ -31,7 +31,7 @@ class ModelPart(Part):
         open_button.on_click(self.view.guarded(self._open))
         browse = widgets.ToggleButton(description="Browse", tooltip="Show or hide a list of files")
         browse.observe(self.view.guarded(self._browse), "value")
-        self.files = FilePicker(self._picked, Path.cwd())
+        self.files = FilePicker(self.view.guarded(self._picked), Path.cwd())
         self.files.box.layout.display = "none"
         self.name = widgets.HTML()
         self.name.add_class("wb-about")
@@ -56,6 +56,7 @@ class ModelPart(Part):
 
     def _picked(self, path: Path) -> None:
         self.source.value = str(path)
+        self.session.open(str(path))  # also the one that could not be opened just now
 
 
 class RecipePart(Part):

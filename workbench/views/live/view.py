@@ -238,9 +238,14 @@ class View:
     def _update_twin(self, s: State) -> None:
         """Bring the page up to date that stays in the notebook when nothing runs any more."""
         with self._twin_lock:
-            if self._twin is not None and s.is_current and s is not self._twin_state:
-                self._twin_state = s
-                self._twin.update(HTML(self._twin_html(s)))
+            if self._twin is None or not s.is_current or s is self._twin_state or s is not self.session.state:
+                return
+            self._twin_state = s
+            try:
+                html = self._twin_html(s)
+            except Exception as error:  # in the session's thread, where nobody would see it
+                html = message(in_words(error))
+            self._twin.update(HTML(html))
 
 
 def _close(widget: widgets.Widget) -> None:
