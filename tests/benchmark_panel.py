@@ -64,7 +64,8 @@ def main() -> None:
             for label, (usual, first) in SLIDERS.items():
                 settle(notebook, label, first)
                 slider = label.lower().replace(" ", "-")
-                times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(args.changes)]
+                places = int(notebook.find(f".wb-slider-{slider} input").input_value())
+                times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(min(args.changes, places))]
                 last = notebook.page.get_by_label(label, exact=True).input_value()
                 settle(notebook, label, usual)
                 numbers = " | ".join(f"{time:.2f}" for time in (median(times), min(times), max(times)))

@@ -39,7 +39,7 @@ from . import mapper
 from .layout import umap_layout
 from .maps import OriginalMap
 
-QUIET = 0.15  # seconds without a change before work begins, so that a row of key presses is one change
+QUIET = 0.1  # seconds without a change before work begins, so that a row of key presses is one change
 LANES: Mapping[str, Mapping[str, Any]] = {  # and what the state says of each while it does nothing
     "numbers": {"doing": None},
     "maps": {"drawing": False},
@@ -53,6 +53,7 @@ UNKNOWN: Mapping[str, Any] = {  # what belongs to a result, until it is computed
 }  # fmt: skip
 LONGEST_TRAIL = 200
 CARRIED = ("own row and n-grams", "n-grams", "nothing")  # made of which a word's vector depends on its n-grams
+PAUSE = 0.3  # seconds from new numbers to what is shown beside them, so that the next change need not wait for it
 N_RECENT = 8  # results that are kept, so that going back to one takes no time
 MOST_RECENT = 10**9  # bytes of their numbers
 N_TRIALS = 12  # of a search for the best recipe within a limit
@@ -272,7 +273,7 @@ class Session:
         self.state = State(words=tuple(words), n_mapped=n_mapped)
         self._condition = threading.Condition()  # guards all that follows, and `state`
         self._alive: set[str] = set()  # lanes whose thread runs
-        self._changed_at = 0.0
+        self._rest_until = 0.0  # when numbers may be worked on
         self._listeners: list[Callable[[], None]] = []
         if background and "maps" in show:
             mapper.shared.warm()
@@ -391,10 +392,16 @@ class Session:
 
     def _want(self, settled: Sequence[str], **wishes: Any) -> State:
         """Change the model or the recipe that is wanted."""
-        self._changed_at = time.monotonic()
+        self._rest(QUIET)
         state = self._put(settled, drawing=False, next_generation=True, **wishes)
         mapper.shared.stop(self)
         return state
+
+    def _rest(self, seconds: float) -> None:
+        """Have the lane of numbers wait so long from now."""
+        with self._condition:
+            self._rest_until = time.monotonic() + seconds
+            self._condition.notify_all()
 
     def _put(
         self,
@@ -471,7 +478,7 @@ class Session:
         while True:
             with self._condition:
                 if self.background and lane == "numbers":
-                    while (rest := self._changed_at + QUIET - time.monotonic()) > 0:
+                    while (rest := self._rest_until - time.monotonic()) > 0:
                         self._condition.wait(rest)
                 due, before = self._due(lane), self.state
                 if due is None:
@@ -514,6 +521,8 @@ class Session:
                 raise
             # Whatever it is, it is shown in words, and the next wish is heard.
             changes = {"errors": {about: in_words(error)}, **GIVEN_UP.get(about, {})}
+        if about in ("numbers", "limit") and wanted():
+            self._rest(PAUSE)
         self._put(only_if=wanted, **changes)
 
     def _open(self, opening: Vectors | str | Path) -> dict:
