@@ -48,7 +48,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     v = wb.load(args.model).adjusted()
     small = wb.PQ(min(10, v.dim)).fit_transform(v)
-    warm = OriginalMap(v, 200).vectors
+    warm = OriginalMap(v, 5_000).vectors  # umap-learn finds neighbours of more than 4,096 in another way
     umap_layout(warm, warm[:, :2], 15, 0), of_umap_learn(warm)
     print(f"\n## Maps of {Path(args.model).name}, {v.dim} dimensions\n")
     print("| words | preview s | map s | drawn again s | trust | kept | umap-learn s | drawn again s | trust | kept |")
