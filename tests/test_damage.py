@@ -190,7 +190,7 @@ def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
     for seed in range(30):
         damage = wb.word_damage(*large, n_words=600, random_state=seed)
         sampled = damage_groups(damage).set_index(["by", "group"])
-        both = sampled.join(exact, rsuffix="_exact")
+        both = sampled.join(exact.add_suffix("_exact"))
         assert both.loc[("frequency", "1 to 100"), "mean"] == both.loc[("frequency", "1 to 100"), "mean_exact"]
         assert np.isnan(both.loc[("frequency", "1 to 100"), "low"])  # all of them were scored
         drawn = both[both["low"].notna()]

@@ -33,6 +33,12 @@ def test_cells_are_short_and_prose_is_as_long_as_code(path):
     assert sum(map(len, prose)) >= sum(map(len, code))
 
 
+def named(path: Path):
+    """A notebook as a parameter; the one on speed, whose numbers have scripts of their own, in `make test-all`."""
+    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem == "90_benchmarks" else ())
+
+
+@pytest.mark.parametrize("path", list(map(named, NOTEBOOKS)))
 def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
     run = run_notebook(path, tmp_path)
     assert run.error is None
