@@ -36,7 +36,7 @@ from workbench.views.live.panel import PAGES
 from workbench.views.live.setting import ModelPart, ProgressPart, RecipePart
 from workbench.views.live.view import run_by_a_person
 from workbench.views.live.words import WordsPart
-from workbench.views.session import SHOWN, State
+from workbench.views.state import SHOWN, State
 
 FIRST = {"n_words": 300, "n_ngrams": 300, "n_subvectors": 6}
 MARKS = {"kept": "●", "lost": "×", "gained": "▲"}

@@ -27,7 +27,9 @@ from workbench.progress import Stopped
 from workbench.subwords import Subwords
 from workbench.views import mapper
 from workbench.views import session as module
+from workbench.views.maps import OriginalMap
 from workbench.views.session import Session
+from workbench.views.state import State
 from workbench.vocab import Vocab
 
 PATIENCE = 60  # seconds for whatever must happen; it takes one or two
@@ -81,9 +83,9 @@ def session(begin) -> Session:
     return session
 
 
-def heard(session: Session) -> list[module.State]:
+def heard(session: Session) -> list[State]:
     """The states that a listener sees from now on."""
-    states: list[module.State] = []
+    states: list[State] = []
     session.listen(lambda: states.append(session.state))
     return states
 
@@ -451,12 +453,12 @@ def searches(monkeypatch) -> list:
     return found
 
 
-def is_whole(s: module.State) -> bool:
+def is_whole(s: State) -> bool:
     """Whether everything is there that a result without maps calls for."""
     return all(part is not None for part in (s.changes, s.agreement, s.damage))
 
 
-def recipes(s: module.State) -> list[wb.Chain]:
+def recipes(s: State) -> list[wb.Chain]:
     return [trial["recipe"] for trial in s.trail]
 
 
@@ -711,7 +713,7 @@ def test_a_missing_file_of_pairs_is_said_in_words(begin):
 
 WORKS = {
     "numbers": (module, "quick_card"),
-    "maps": (module.OriginalMap, "pca"),
+    "maps": (OriginalMap, "pca"),
     "words": (module, "neighbour_changes"),
     "agreement": (module, "similarity"),
     "damage": (module, "word_damage"),

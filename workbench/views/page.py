@@ -15,7 +15,7 @@ from .carriers import carriers_html
 from .damage import damage_figure, damage_html
 from .figures import STATUS, Picture
 from .maps import map_figure
-from .session import SHOWN, Model, Result, State
+from .state import SHOWN, Model, Result, State
 from .trail import trail_figure
 
 HEADINGS = {

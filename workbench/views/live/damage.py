@@ -7,7 +7,7 @@ import ipywidgets as widgets
 from ...evaluate.damage import GROUPINGS
 from ..damage import damage_figure, damage_html
 from ..page import picture_html
-from ..session import State
+from ..state import State
 from .view import Part, dim, row
 from .words import WordsPart
 

@@ -11,7 +11,7 @@ from IPython.display import FileLink
 from ...reports.metrics import WORDS
 from ...reports.setting import LIMITS, suggest_limits
 from ..page import recipe_code
-from ..session import State
+from ..state import State
 from ..trail import brief
 from .controls import CopyButton
 from .view import Part, dim, row

@@ -5,7 +5,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from ..session import State
+from ..state import State
 from .view import Part, dim, row
 from .words import WordsPart
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..figures import BLUE, GREY, RED
 from ..page import limit_html, numbers_html
-from ..session import State
+from ..state import State
 from ..trail import QUALITIES, brief, trail_table
 from .controls import WidthWatch
 from .view import Part, dim, row

@@ -10,7 +10,8 @@ import ipywidgets as widgets
 from ...compress import Chain
 from ...search.budget import GOALS
 from ..page import title
-from ..session import N_TRIALS, State
+from ..session import N_TRIALS
+from ..state import State
 from .controls import FilePicker
 from .editor import RecipeEditor
 from .view import Part, row

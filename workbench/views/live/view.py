@@ -11,7 +11,8 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from ..page import STYLE, page
-from ..session import SHOWN, Session, State, in_words
+from ..session import Session, in_words
+from ..state import SHOWN, State
 from .controls import OwnKeys
 
 # Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from ..carriers import carriers_html
 from ..page import neighbours_html
-from ..session import State
+from ..state import State
 from .view import Part, dim
 
 MOST_WORDS = 4  # compared side by side
