@@ -68,7 +68,8 @@ def gumbel(z: Tensor, codebooks: Tensor, temperature: float, hard: bool = False,
     z : (n, dim) tensor
     codebooks : (n_levels, n_entries, dim) tensor
     temperature : float
-        Above 0; the greater, the more of chance.
+        Above 0; the smaller, the nearer a mixture is to one entry. Which one is drawn foremost does
+        not depend on it, but on the scale.
     hard : bool
         Take the likeliest entry of each draw, with the gradient of the mixture.
     scale : {"nearest", "std", "none"}
