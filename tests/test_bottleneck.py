@@ -255,14 +255,14 @@ def test_one_step_of_simvq_moves_every_entry_and_one_without_only_those_used(fro
         assert moved.any(dim=1).all()
 
 
-def awkward():
+def awkward() -> tuple[RQBottleneck, torch.Tensor]:
     """Rows and codebooks with ties: repeated entries, rows halfway between two, everything far from 0."""
-    books = torch.randn(3, 37, 19, generator=torch.Generator().manual_seed(2))
-    books[:, 20:30] = books[:, 5:15]
-    rows = torch.cat([some_rows(20, 19), books[0, :30], (books[0, :30] + books[0, 1:31]) / 2])
-    offset = 100 * torch.ones(19)
-    books[0] += offset
-    rq = RQBottleneck(3, 37, 19)
+    books = torch.randn(3, 37, 67, generator=torch.Generator().manual_seed(2))
+    books[:, 18:36] = books[:, :18]
+    rows = torch.cat([some_rows(20, 67), books[0, :30] + 0.1 * some_rows(30, 67), (books[0, :30] + books[0, 1:31]) / 2])
+    offset = 30 * some_rows(1, 67, seed=5)
+    books[0] += offset[0]
+    rq = RQBottleneck(3, 37, 67)
     rq.codebooks.data.copy_(books)
     return rq, rows + offset
 
@@ -281,6 +281,16 @@ def test_the_code_of_a_row_does_not_depend_on_its_batch_nor_on_the_order(size):
     assert rq.encode(rows[:0]).shape == (0, 3)
 
 
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_nor_does_it_where_float64_rounds(size):
+    entries = 100 + some_rows(37, 67, seed=1).double() / 3
+    entries[18:36] = entries[:18]
+    rows = torch.cat([entries + 0.01 * some_rows(37, 67).double() / 3, (entries[1:] + entries[:-1]) / 2])
+    codes = nearest(rows, entries)
+    assert torch.equal(codes, torch.cat([nearest(block, entries) for block in rows.split(size)]))
+    assert codes[:18].tolist() == codes[18:36].tolist() == list(range(18))
+
+
 def test_codes_are_the_nearest_and_of_ties_the_lowest():
     rq, rows = awkward()
     left = rows.double().numpy()
@@ -289,7 +299,7 @@ def test_codes_are_the_nearest_and_of_ties_the_lowest():
         distances = np.square(left[:, None] - book).sum(2)
         chosen = distances[np.arange(len(left)), codes]
         np.testing.assert_allclose(chosen, distances.min(1), rtol=1e-9)
-        assert not np.isin(codes, range(20, 30)).any()  # those that are there twice
+        assert not np.isin(codes, range(18, 36)).any()  # those that are there twice
         left = left - book[codes]
 
 
@@ -360,6 +370,7 @@ def test_reset_revives_dead_entries_and_forgets_their_past(options):
     assert moved[0] == (used[0] == 0).sum() >= 3
     changed = (rq.codebooks != before).any(dim=2)
     assert changed.sum(1).tolist() == moved.tolist()
+    assert (torch.cdist(rq.effective_codebooks()[0][changed[0]], z).amin(1) < 1e-3).all()
     for level, codes in enumerate(rq.encode(z).T):
         assert (torch.bincount(codes, minlength=8) > 0)[changed[level]].all()
     if rq.codebooks.requires_grad:

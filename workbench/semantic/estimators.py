@@ -91,12 +91,13 @@ def gumbel(z: Tensor, codebooks: Tensor, temperature: float, hard: bool = False,
 
 def squared_distances(rows: Tensor, entries: Tensor) -> Tensor:
     """Of each row to each entry: (n, n_entries), in the graph."""
-    return rows.square().sum(1, keepdim=True) - 2 * rows @ entries.T + entries.square().sum(1)
+    return torch.addmm(entries.square().sum(1), rows, entries.T, alpha=-2) + rows.square().sum(1, keepdim=True)
 
 
 def mixture(distances: Tensor, temperature: float, hard: bool, scale: str) -> Tensor:
     """Weights of the entries, drawn at random, by their distances: (n, n_entries), rows sum to 1."""
-    noise = -torch.empty_like(distances).exponential_().clamp_min_(torch.finfo(distances.dtype).tiny).log()
+    waits = torch.empty_like(distances).exponential_().clamp_min_(torch.finfo(distances.dtype).tiny)
+    noise = waits.log_().neg_()  # Gumbel's
     weights = functional.softmax((noise - distances / unit(distances, scale)) / temperature, dim=1)
     if not hard:
         return weights

@@ -43,11 +43,13 @@ def nearest(rows: Tensor, entries: Tensor) -> Tensor:
     -------
     (n,) int64 tensor
     """
-    scores = entries.square().sum(1) / 2 - rows @ entries.T  # (n, n_entries), half the distance, less a part of the row
+    # Half the squared distance, less a part of the row's own: (n, n_entries).
+    scores = torch.addmm(entries.square().sum(1) / 2, rows, entries.T, alpha=-1)
     least, codes = scores.min(1)
+    second = scores.scatter_(1, codes[:, None], torch.inf).amin(1)
     reach = rows.norm(dim=1) + entries.norm(dim=1).max()  # (n,)
     slack = 4 * (rows.shape[1] + 4) * torch.finfo(rows.dtype).eps * reach.square()  # more than rounding does
-    close = ((scores <= (least + slack)[:, None]).sum(1) > 1).nonzero()[:, 0]
+    close = (second <= least + slack).nonzero()[:, 0]
     exact = torch.cdist(rows[close], entries, compute_mode="donot_use_mm_for_euclid_dist")
     codes[close] = exact.argmin(1)
     return codes
