@@ -1,0 +1,537 @@
+"""The RQ bottleneck: which loss reaches what, and that codes mean the same wherever they are made."""
+
+import copy
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd.functional import jacobian
+
+from workbench.semantic import estimators
+from workbench.semantic.bottleneck import RQBottleneck
+from workbench.semantic.residual import nearest, residual_kmeans
+from workbench.semantic.schedules import SHAPES, temperature
+
+ESTIMATORS = ("ste", "rotation", "gumbel")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def some_rows(n: int = 200, dim: int = 6, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def made(estimator: str = "ste", n_levels: int = 3, size: int = 8, dim: int = 6, **options) -> RQBottleneck:
+    """A bottleneck with codebooks from rows."""
+    rq = RQBottleneck(n_levels, size, dim, estimator, **options)
+    rq.init_codebooks(some_rows(dim=dim))
+    return rq
+
+
+def reached(loss: torch.Tensor, rq: RQBottleneck, z: torch.Tensor) -> dict[str, set[bool]]:
+    """Whether a gradient arrives at the rows, and at the C and the W of each level."""
+    leaves = {"z": z, "C": rq.codebooks, "W": rq.projections}
+    arrived = {}
+    for name, leaf in leaves.items():
+        if leaf is None:
+            continue
+        grad = None
+        if leaf.requires_grad and loss.requires_grad:
+            (grad,) = torch.autograd.grad(loss, leaf, retain_graph=True, allow_unused=True)
+        levels = [] if grad is None else [grad] if name == "z" else grad
+        arrived[name] = {bool(level.any()) for level in levels} or {False}
+    return arrived
+
+
+def check_reach(loss: torch.Tensor, rq: RQBottleneck, rows: torch.Tensor, **expected: bool) -> None:
+    assert reached(loss, rq, rows) == {
+        name: {value} for name, value in expected.items() if name != "W" or rq.projections is not None
+    }
+
+
+VARIANTS = [{}, {"simvq": True}, {"simvq": True, "train_codebooks": False}, {"train_codebooks": False}]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_each_loss_alone_reaches_what_it_should_and_nothing_else(estimator, options):
+    rq, z = made(estimator, **options), some_rows(40, seed=1).requires_grad_()
+    out = rq(z)
+    trained = options.get("train_codebooks", True)
+    relaxed = estimator == "gumbel"
+    check_reach(out.vectors.square().sum(), rq, z, z=True, C=relaxed and trained, W=relaxed)
+    out = rq(z)
+    check_reach(out.losses.codebook.sum(), rq, z, z=False, C=trained, W=True)
+    check_reach(rq(z).losses.commitment.sum(), rq, z, z=True, C=False, W=False)
+    check_reach(rq.losses(z, out.codes).total, rq, z, z=True, C=trained, W=True)
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_cutting_gumbel_distances_off_is_what_the_matrix_would_notice(monkeypatch, hard):
+    """The bug of EdoardoBotta/RQ-VAE-Recommender: codebooks still learn, the encoder does not."""
+    rq, z = made("gumbel", hard=hard), some_rows(40, seed=1).requires_grad_()
+    check_reach(rq(z).vectors.square().sum(), rq, z, z=True, C=True)
+    live = estimators.squared_distances
+    monkeypatch.setattr(estimators, "squared_distances", lambda rows, entries: live(rows, entries).detach())
+    check_reach(rq(z).vectors.square().sum(), rq, z, z=False, C=True)
+
+
+def test_what_gumbel_leaves_over_is_live():
+    """With levels after the first left out of the graph, they would not see what the first one took."""
+    z, books = some_rows(5).double(), made(n_levels=2).double().codebooks.detach()
+    first = books[:1].clone().requires_grad_()
+    torch.manual_seed(1)
+    out = estimators.gumbel(z, torch.cat([first, books[1:]]), 1.0)
+    torch.manual_seed(1)
+    alone = estimators.gumbel(z, first, 1.0)
+    by_both, by_first = (torch.autograd.grad(x.sum(), first)[0] for x in (out, alone))
+    assert not torch.allclose(by_both, by_first)
+
+
+@pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_level_commits_and_moves_its_own_codebook(estimator, options):
+    rq, z = made(estimator, n_levels=5, **options), some_rows(40, seed=1).requires_grad_()
+    losses = rq(z).losses
+    for level in range(5):
+        (to_rows,) = torch.autograd.grad(losses.commitment[level], z, retain_graph=True)
+        assert to_rows.any(dim=1).all()
+        (to_books,) = torch.autograd.grad(losses.codebook[level], rq.codebooks, retain_graph=True)
+        assert to_books.flatten(1).any(dim=1).tolist() == [at == level for at in range(5)]
+
+
+def test_losses_are_those_of_the_formula():
+    rq, z = made(beta=0.7), some_rows(40, seed=1)
+    out, left, errors = rq(z), z, []
+    for level in range(3):
+        left = left - rq.codebooks[level][out.codes[:, level]]
+        errors.append(left.square().sum(1).mean())
+    errors = torch.stack(errors)
+    torch.testing.assert_close(out.losses.codebook, errors)
+    torch.testing.assert_close(out.losses.commitment, errors)
+    torch.testing.assert_close(out.losses.total, 1.7 * errors.sum())
+
+
+def of_one_row(rq: RQBottleneck, z: torch.Tensor) -> torch.Tensor:
+    return jacobian(lambda row: rq(row[None]).vectors[0], z)
+
+
+@pytest.mark.parametrize("n_levels", [1, 3, 16])
+def test_straight_through_has_the_identity_for_its_jacobian_whatever_the_levels(n_levels):
+    rq = made(n_levels=n_levels)
+    for z in some_rows(3, seed=1):
+        torch.testing.assert_close(of_one_row(rq, z), torch.eye(6))
+
+
+@pytest.mark.parametrize("n_levels", [1, 3, 16])
+def test_rotation_turns_and_stretches_as_it_turned_and_stretched_z(n_levels):
+    rq = made("rotation", n_levels=n_levels).double()
+    for z in some_rows(3, seed=1).double():
+        out, J = rq(z[None]).vectors[0], of_one_row(rq, z)
+        stretch = out.norm() / z.norm()
+        torch.testing.assert_close(J @ z, out)
+        torch.testing.assert_close(J @ J.T, stretch**2 * torch.eye(6, dtype=torch.float64))
+        assert torch.linalg.det(J) > 0  # a rotation, not a reflection
+
+
+@pytest.mark.parametrize("angle", [0, 1e-7, 1e-3, math.pi - 1e-3, math.pi - 1e-7, math.pi])
+def test_rotation_stays_orthogonal_where_vectors_are_alike_or_opposite(angle):
+    z = torch.tensor([2.0, 0, 0])
+    q = 3 * torch.tensor([math.cos(angle), math.sin(angle), 0])
+    J = jacobian(lambda row: estimators.rotation(row[None], q[None])[0], z)
+    torch.testing.assert_close(J @ J.T, 2.25 * torch.eye(3), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(J @ z, q, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("estimator", ["ste", "rotation"])
+def test_forward_gives_the_sum_of_the_entries_to_the_bit(estimator):
+    rq, z = made(estimator), 1e3 * some_rows(300, seed=1)
+    out = rq(z)
+    assert torch.equal(out.vectors, rq.decode(out.codes))
+    summed = sum(rq.codebooks[level][codes] for level, codes in enumerate(out.codes.T))
+    assert torch.equal(out.vectors, summed)
+
+
+@pytest.mark.parametrize("near", [0.0, 1e-38, 1e-20])
+def test_rotation_falls_back_to_straight_through_near_zero(near):
+    for z, q in ((near * torch.ones(6), torch.ones(6)), (torch.ones(6), near * torch.ones(6))):
+        J = jacobian(lambda row, q=q: estimators.rotation(row[None], q[None])[0], z)
+        torch.testing.assert_close(J, torch.eye(6))
+
+
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_numbers_and_gradients_stay_finite(dtype, estimator, options, hard):
+    for whole in (False, True):
+        rq = made(estimator, hard=hard, **options)
+        rq = rq.to(dtype) if whole else rq
+        for rows in (torch.zeros(4, 6), torch.zeros(1, 6), some_rows(1), 1e-20 * some_rows(5), 1e6 * some_rows(5)):
+            z = rows.to(dtype).requires_grad_()
+            out = rq(z)
+            assert out.vectors.dtype == dtype
+            (out.vectors.square().sum() + out.losses.total).backward()
+            assert out.vectors.isfinite().all()
+            assert all(p.grad.isfinite().all() for p in (z, *rq.parameters()))
+            assert z.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("scale", estimators.SCALES)
+@pytest.mark.parametrize("rows", [torch.zeros(3, 6), torch.ones(1, 6)])
+def test_gumbel_is_finite_where_all_distances_are_the_same(scale, rows):
+    for books in (torch.zeros(2, 4, 6), torch.ones(2, 1, 6)):
+        z, books = rows.clone().requires_grad_(), books.requires_grad_()
+        out = estimators.gumbel(z, books, 1.0, scale=scale)
+        out.sum().backward()
+        assert out.isfinite().all()
+        assert z.grad.isfinite().all()
+        assert books.grad.isfinite().all()
+
+
+def test_gumbel_draws_by_normalised_distances_and_the_temperature_sharpens_the_mixture():
+    z, books = some_rows(400, seed=1), made(size=16).codebooks.detach()
+
+    def drawn(factor, scale="nearest", tau=1.0):
+        torch.manual_seed(0)
+        distances = estimators.squared_distances(factor * z, factor * books[0])
+        return estimators.mixture(distances, tau, hard=False, scale=scale)
+
+    for scale in ("nearest", "std"):  # whatever the data's scale
+        torch.testing.assert_close(drawn(100, scale), drawn(0.01, scale), rtol=1e-2, atol=1e-3)
+    hits = [
+        (drawn(by, "none").argmax(1) == nearest(z.double(), books[0].double())).float().mean() for by in (0.01, 100)
+    ]
+    assert hits[0] < 0.2
+    assert hits[1] > 0.99
+    largest = [drawn(1, tau=tau).amax(1).mean() for tau in (10, 1, 0.1, 0.001)]
+    assert largest == sorted(largest)
+    assert largest[0] < 0.15
+    assert largest[-1] > 0.99
+
+
+def test_hard_gumbel_adds_up_whole_entries_and_has_the_gradient_of_the_soft_one():
+    books = made(n_levels=1).codebooks.detach()
+    z = some_rows(7, seed=1).requires_grad_()
+    outs = []
+    for hard in (True, False):
+        torch.manual_seed(3)
+        outs.append(estimators.gumbel(z, books, 1.0, hard=hard))
+    assert (torch.cdist(outs[0], books[0]).amin(1) < 1e-5).all()
+    assert (torch.cdist(outs[1], books[0]).amin(1) > 1e-3).all()
+    torch.testing.assert_close(*(torch.autograd.grad(out.sum(), z)[0] for out in outs))
+
+
+def test_gumbel_takes_the_nearest_at_evaluation_and_its_temperature_at_the_call():
+    rq, z = made("gumbel", temperature=2.0), some_rows(50, seed=1)
+    vectors = []
+    for given in (None, 2.0, 0.5):
+        torch.manual_seed(0)
+        vectors.append(rq(z, given).vectors)
+    assert torch.equal(vectors[0], vectors[1])
+    assert not torch.equal(vectors[0], vectors[2])
+    assert torch.equal(rq(z).codes, rq.encode(z))
+    out = rq.eval()(z)
+    assert torch.equal(out.vectors, rq.decode(rq.encode(z)))
+    with pytest.raises(ValueError, match="above 0"):
+        rq.train()(z, 0.0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_one_step_of_simvq_moves_every_entry_and_one_without_only_those_used(frozen):
+    z = some_rows(3, seed=1)  # of 8 entries at most 3 are used
+    for rq in (made(), made(simvq=True, train_codebooks=not frozen)):
+        before = rq.effective_codebooks().detach().clone()
+        optimizer = torch.optim.SGD([p for p in rq.parameters() if p.requires_grad], lr=0.1)
+        rq(z).losses.total.backward()
+        optimizer.step()
+        moved = (rq.effective_codebooks() != before).any(dim=2)
+        assert moved.all() == (rq.projections is not None)
+        assert moved.any(dim=1).all()
+
+
+def awkward() -> tuple[RQBottleneck, torch.Tensor]:
+    """Rows and codebooks with ties: repeated entries, rows halfway between two, everything far from 0."""
+    books = torch.randn(3, 37, 67, generator=torch.Generator().manual_seed(2))
+    books[:, 18:36] = books[:, :18]
+    rows = torch.cat([some_rows(20, 67), books[0, :30] + 0.1 * some_rows(30, 67), (books[0, :30] + books[0, 1:31]) / 2])
+    offset = 30 * some_rows(1, 67, seed=5)
+    books[0] += offset[0]
+    rq = RQBottleneck(3, 37, 67)
+    rq.codebooks.data.copy_(books)
+    return rq, rows + offset
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_the_code_of_a_row_does_not_depend_on_its_batch_nor_on_the_order(size):
+    rq, rows = awkward()
+    codes = rq.encode(rows)
+    assert torch.equal(codes, torch.cat([rq.encode(block) for block in rows.split(size)]))
+    assert torch.equal(codes, torch.cat([rq(block).codes for block in rows.split(size)]))
+    order = torch.randperm(len(rows))
+    assert torch.equal(codes[order], rq.encode(rows[order]))
+    assert torch.equal(codes[order[:50]], rq.encode(rows[order[:50]]))
+    many = rows.repeat(40, 1)  # more than are encoded at once
+    assert torch.equal(rq.encode(many), codes.repeat(40, 1))
+    assert rq.encode(rows[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_nor_does_it_where_float64_rounds(size):
+    entries = 100 + some_rows(37, 67, seed=1).double() / 3
+    entries[18:36] = entries[:18]
+    rows = torch.cat([entries + 0.01 * some_rows(37, 67).double() / 3, (entries[1:] + entries[:-1]) / 2])
+    codes = nearest(rows, entries)
+    assert torch.equal(codes, torch.cat([nearest(block, entries) for block in rows.split(size)]))
+    assert codes[:18].tolist() == codes[18:36].tolist() == list(range(18))
+
+
+def test_codes_are_the_nearest_and_of_ties_the_lowest():
+    rq, rows = awkward()
+    left = rows.double().numpy()
+    for level, codes in enumerate(rq.encode(rows).T.numpy()):
+        book = rq.codebooks[level].detach().double().numpy()
+        distances = np.square(left[:, None] - book).sum(2)
+        chosen = distances[np.arange(len(left)), codes]
+        np.testing.assert_allclose(chosen, distances.min(1), rtol=1e-9)
+        assert not np.isin(codes, range(18, 36)).any()  # those that are there twice
+        left = left - book[codes]
+
+
+@pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay": 0.9}], ids=str)
+def test_a_reloaded_module_gives_the_same_codes_and_does_not_start_over(options, tmp_path):
+    rq, z = made(**options), some_rows(50, seed=1)
+    with torch.no_grad():
+        rq.codebooks += 0.01
+    torch.save(rq.state_dict(), tmp_path / "rq.pt")
+    again = RQBottleneck(3, 8, 6, **options, random_state=5)
+    assert not again.initialised
+    again.load_state_dict(torch.load(tmp_path / "rq.pt", weights_only=True))
+    assert again.initialised
+    assert not again.init_codebooks(some_rows(seed=3))
+    assert torch.equal(again.codebooks, rq.codebooks)
+    assert torch.equal(again.encode(z), rq.encode(z))
+    assert again.init_codebooks(some_rows(seed=3), again=True)
+    assert not torch.equal(again.codebooks, rq.codebooks)
+
+
+def test_a_step_of_moving_averages_by_hand():
+    rq = RQBottleneck(2, 2, 1, ema_decay=0.75, beta=0.5)
+    rq.init_codebooks(torch.tensor([[0.0], [10.0], [10.0], [10.0]]))
+    low, high = rq.codebooks[0, :, 0].argsort()
+    assert rq.counts[0, [low, high]].tolist() == [0.5, 1.5]  # 1 and 3 rows, as 1 an entry on average
+    assert rq.sums[0, [low, high], 0].tolist() == [0, 15]  # sums, not means
+    losses = rq(torch.tensor([[1.0], [2.0], [9.0]])).losses
+    assert not losses.codebook.requires_grad
+    torch.testing.assert_close(losses.total, 0.5 * losses.commitment.sum())
+    counts = [0.75 * 0.5 + 0.25 * 2, 0.75 * 1.5 + 0.25 * 1]
+    sums = [0.25 * (1 + 2), 0.75 * 15 + 0.25 * 9]
+    torch.testing.assert_close(rq.counts[0, [low, high]], torch.tensor(counts))
+    torch.testing.assert_close(rq.sums[0, [low, high], 0], torch.tensor(sums))
+    smoothed = [(n + 1e-5) / (sum(counts) + 2e-5) * sum(counts) for n in counts]
+    expected = torch.tensor([total / n for total, n in zip(sums, smoothed, strict=True)])
+    torch.testing.assert_close(rq.codebooks[0, [low, high], 0], expected)
+    # The second level saw what the old entries left over: 1, 2 and -1.
+    assert rq.sums[1].sum().item() == pytest.approx(0.25 * (1 + 2 - 1), abs=1e-5)
+
+
+def test_moving_averages_stand_still_at_evaluation_and_find_the_mean_in_training():
+    rq, z = RQBottleneck(1, 1, 6, ema_decay=0.5), some_rows(50)
+    before = copy.deepcopy(rq.state_dict())
+    rq.eval()(z)
+    assert all(torch.equal(before[name], now) for name, now in rq.state_dict().items())
+    rq.train()
+    for _ in range(40):
+        rq(z)
+    torch.testing.assert_close(rq.codebooks[0, 0], z.mean(0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay": 0.9}], ids=str)
+def test_reset_revives_dead_entries_and_forgets_their_past(options):
+    rq, z = made(**options), some_rows(seed=1)
+    with torch.no_grad():
+        rq.codebooks[:, 2:5] += 1e4
+        if rq.projections is not None:
+            rq.projections.add_(0.2 * torch.randn_like(rq.projections))
+    optimizer = torch.optim.AdamW([p for p in rq.parameters() if p.requires_grad] or [torch.zeros(1)], lr=1e-3)
+    if rq.codebooks.requires_grad:
+        rq(z).losses.total.backward()
+        rq.codebooks.grad.fill_(1)
+        optimizer.step()
+    before = rq.codebooks.detach().clone()
+    used = [torch.bincount(codes, minlength=8) for codes in rq.encode(z).T]
+    assert (used[0][2:5] == 0).all()
+    moved = rq.reset_dead(z, optimizer)
+    assert moved[0] == (used[0] == 0).sum() >= 3
+    changed = (rq.codebooks != before).any(dim=2)
+    assert changed.sum(1).tolist() == moved.tolist()
+    assert (torch.cdist(rq.effective_codebooks()[0][changed[0]], z).amin(1) < 1e-3).all()
+    for level, codes in enumerate(rq.encode(z).T):
+        assert (torch.bincount(codes, minlength=8) > 0)[changed[level]].all()
+    if rq.codebooks.requires_grad:
+        for name in ("exp_avg", "exp_avg_sq"):
+            moments = optimizer.state[rq.codebooks][name]
+            assert (moments[changed] == 0).all()
+            assert (moments[~changed] != 0).all()
+    if rq.ema_decay:
+        assert (rq.counts[changed] == 1).all()
+        torch.testing.assert_close(rq.sums[changed], rq.codebooks[changed])
+
+
+def test_reset_does_nothing_where_nothing_is_dead_or_no_row_is_missed():
+    rq, z = made(size=2), some_rows()
+    before = rq.codebooks.detach().clone()
+    assert rq.reset_dead(z).tolist() == [0, 0, 0]
+    few = RQBottleneck(2, 8, 6)
+    few.init_codebooks(z[:3])
+    assert few.reset_dead(z[:3])[0] == 0  # five entries are dead, but each row has its own
+    assert torch.equal(rq.codebooks, before)
+
+
+def test_kmeans_lowers_the_error_with_each_level_and_beats_rows_drawn_at_random():
+    z = some_rows(500, seed=4)
+    rq = RQBottleneck(6, 16, 6)
+    assert rq.init_codebooks(z)
+    errors = [1.0, *(rq.losses(z, rq.encode(z)).codebook / z.square().sum(1).mean()).tolist()]
+    assert all(after < 0.8 * before for before, after in pairwise(errors))
+    drawn = torch.cdist(z, z[:16]).amin(1).square().mean() / z.square().sum(1).mean()
+    assert errors[1] < 0.75 * drawn
+    again = RQBottleneck(6, 16, 6)
+    again.init_codebooks(z)
+    assert torch.equal(again.codebooks, rq.codebooks)
+    other = RQBottleneck(6, 16, 6, random_state=1)
+    other.init_codebooks(z)
+    assert not torch.equal(other.codebooks, rq.codebooks)
+
+
+@pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay": 0.9}], ids=str)
+def test_kmeans_survives_few_rows_and_repeated_ones(options):
+    repeated = some_rows(3).repeat(50, 1)
+    for z in (some_rows(3), some_rows(1), repeated, torch.zeros(20, 6)):
+        rq = RQBottleneck(3, 8, 6, **options)
+        rq.init_codebooks(z)
+        torch.testing.assert_close(rq.effective_codebooks(), rq.codebooks)
+        torch.testing.assert_close(rq.decode(rq.encode(z)), z, rtol=1e-5, atol=1e-5)
+        out = rq(z)
+        assert out.vectors.isfinite().all()
+        assert rq.codebooks.isfinite().all()
+    for bad in (torch.full((4, 6), torch.nan), torch.zeros(0, 6)):
+        with pytest.raises(ValueError, match="finite"):
+            rq.init_codebooks(bad, again=True)
+
+
+def test_kmeans_takes_any_number_of_entries():
+    rows = some_rows(900, 4).numpy()
+    book = residual_kmeans(rows, 1, 300, n_iter=5)[0]
+    codes = nearest(torch.from_numpy(rows).double(), torch.from_numpy(book).double())
+    assert len(codes.unique()) > 290
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16, 256])
+@pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
+def test_exported_codes_are_the_same_vectors_in_the_word_engine(size, options):
+    rq, z = RQBottleneck(4, size, 7, **options), some_rows(30, 7)
+    codes = rq.encode(z)
+    coded = rq.to_coded(codes)
+    assert np.array_equal(coded.rows(np.arange(30)), rq.decode(codes).detach().numpy())
+    assert np.array_equal(coded.codes, codes.numpy())
+    queries = some_rows(2, 7, seed=1).numpy()
+    np.testing.assert_allclose(coded.dot(queries), queries @ rq.decode(codes).detach().numpy().T, rtol=1e-5, atol=1e-5)
+
+
+def test_what_makes_no_sense_is_refused_with_a_way_out():
+    with pytest.raises(ValueError, match="at most 256"):
+        RQBottleneck(1, 300, 4).to_coded(torch.zeros(1, 1, dtype=torch.int64))
+    rq = RQBottleneck(2, 4, 6)
+    for z in (torch.zeros(3, 5), torch.zeros(6), torch.zeros(2, 3, 6)):
+        with pytest.raises(ValueError, match=r"\(n, 6\)"):
+            rq(z)
+    with pytest.raises(ValueError, match="NaN"):
+        rq.encode(torch.full((1, 6), torch.nan))
+    for bad in (
+        {"estimator": "straight"},
+        {"scale": "max"},
+        {"n_levels": 0},
+        {"ema_decay": 1.0},
+        {"ema_decay": 0.9, "simvq": True},
+        {"ema_decay": 0.9, "estimator": "gumbel"},
+        {"ema_decay": 0.9, "train_codebooks": False},
+    ):
+        with pytest.raises(ValueError, match=r"expected|ema_decay"):
+            RQBottleneck(**{"n_levels": 2, "codebook_size": 4, "dim": 6} | bad)
+
+
+def test_under_autocast_codes_and_vectors_are_those_without():
+    for estimator in ESTIMATORS:
+        rq, z = made(estimator, simvq=True), some_rows(50, seed=1)
+        outs = []
+        for enabled in (False, True):
+            torch.manual_seed(0)
+            with torch.autocast("cpu", enabled=enabled):
+                outs.append(rq(z))
+        assert torch.equal(outs[0].vectors, outs[1].vectors)
+        assert torch.equal(outs[0].codes, outs[1].codes)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_small_autoencoder_learns_through_it(estimator):
+    z = some_rows(128, 8, seed=1) * torch.tensor([3.0, 3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+    def error_after(steps):
+        torch.manual_seed(0)
+        encoder, rq = torch.nn.Linear(8, 6), RQBottleneck(2, 8, 6, estimator, temperature=0.3)
+        head = torch.nn.Linear(6, 8)
+        rq.init_codebooks(encoder(z).detach())
+        optimizer = torch.optim.AdamW([*encoder.parameters(), *rq.parameters(), *head.parameters()], lr=0.02)
+        for _ in range(steps):
+            out = rq(encoder(z))
+            loss = (head(out.vectors) - z).square().mean() + 0.1 * out.losses.total
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        rq.eval()
+        return (head(rq(encoder(z)).vectors) - z).square().mean().item()
+
+    assert error_after(60) < 0.15 * error_after(0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("reading", ["tau", "1/tau"])
+@pytest.mark.parametrize(("start", "end"), [(math.exp(-1), 1.0), (1.0, math.exp(-1)), (5.0, 0.5), (2.0, 2.0)])
+def test_schedules_go_from_one_end_to_the_other_and_stay(shape, reading, start, end):
+    def at(step):
+        return temperature(step, 10, start, end, shape, reading)
+
+    first, last = (start, end) if reading == "tau" else (1 / start, 1 / end)
+    assert at(0) == first
+    assert at(10) == at(11) == at(10**9) == last
+    values = [at(step) for step in range(11)]
+    assert values == sorted(values, reverse=last < first)
+    assert [at(step) for step in reversed(range(11))] == values[::-1]  # whatever was asked before
+    assert all(min(first, last) <= value <= max(first, last) for value in values)
+
+
+def test_halfway_the_shapes_are_where_they_should_be():
+    assert temperature(5, 10, 1, 4, "linear") == 2.5
+    assert temperature(5, 10, 1, 4, "exponential") == 2
+    assert temperature(5, 10, 1, 4, "cosine") == pytest.approx(2.5)
+    assert temperature(1, 10, 1, 4, "cosine") < temperature(1, 10, 1, 4, "linear")
+    assert temperature(5, 10, 1, 4, "linear", "1/tau") == 1 / 2.5
+    for step in range(11):  # a straight line in the logarithm is one for the inverse too
+        by_inverse = temperature(step, 10, 1 / 0.2, 1 / 3, "exponential", "1/tau")
+        assert by_inverse == pytest.approx(temperature(step, 10, 0.2, 3, "exponential"))
+    for bad in (
+        (-1, 10),
+        (0, 0),
+        (0, 10, 0.0),
+        (0, 10, 1.0, -1.0),
+        (0, 10, 1, 1, "step"),
+        (0, 10, 1, 1, "linear", "t"),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            temperature(*bad)

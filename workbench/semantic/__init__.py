@@ -1,0 +1,1 @@
+"""Semantic IDs: vectors turned into short lists of codes. Needs torch: the extra ``semantic``."""
