@@ -10,7 +10,7 @@ from .. import artefact
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
-from .tables import ENDINGS, read_table, table_bytes
+from .tables import ENDINGS, naming, read_table, table_bytes
 from .tokens import letters, token_strings
 
 if TYPE_CHECKING:
@@ -53,10 +53,8 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
         raise FileNotFoundError(f"there is no file {path}")
     if kind == ".safetensors":
         return _of_vectors(artefact.load(path), path)
-    try:
+    with naming(path):
         return _of_json(path, codebook_size) if kind == ".json" else _of_frame(read_table(path), codebook_size)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _json(ids: SemanticIDs) -> str:

@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,15 @@ if TYPE_CHECKING:
 
 ENDINGS = (".csv", ".parquet")
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors about what is in a file name it."""
+    try:
+        yield
+    except (ValueError, TypeError, EOFError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_table(path: Path) -> "pd.DataFrame":
