@@ -10,6 +10,7 @@ import numpy as np
 from ..vectors import Vectors, unit
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts to (n, dim) float32, rows of length 1 or, of no known word, 0
+MANY = 1_000  # texts, of which a word that only one of them has says nothing
 RARE = 1e-3  # share of the text at which a word counts half as much as a rare one
 
 
@@ -46,21 +47,21 @@ def fitted(texts: Sequence[str], features: str | Path | Vectors, n_features: int
 
 def _tfidf(texts: Sequence[str], n_features: int, random_state: int) -> Embed:
     """TF-IDF of words, and truncated SVD of it (latent semantic analysis)."""
-    from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.utils.extmath import randomized_svd
 
     if n_features < 1:
         raise ValueError(f"expected n_features >= 1, got {n_features}")
-    for min_df in (2, 1):  # words of one text alone say nothing of others, but a few texts may share none
-        count = TfidfVectorizer(sublinear_tf=True, min_df=min_df, dtype=np.float32)
-        try:
-            counts = count.fit_transform(texts)
-            break
-        except ValueError as error:  # nothing is left
-            if min_df == 1:
-                raise ValueError(f"none of the {len(texts)} texts has a word of two letters and more") from error
-    svd = TruncatedSVD(min(n_features, *counts.shape), random_state=random_state).fit(counts)
-    return lambda more: unit(svd.transform(count.transform(more)).astype(np.float32))
+    count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY else 1, dtype=np.float32)
+    try:
+        counts = count.fit_transform(texts)  # (n_texts, n_words)
+    except ValueError as error:
+        raise ValueError(f"the {len(texts)} texts have no words of two letters and more to tell them by") from error
+    if counts.shape[1] <= n_features:
+        return lambda more: unit(count.transform(more).toarray())
+    rank = min(n_features, len(texts))
+    axes = randomized_svd(counts, rank, random_state=random_state)[2].T.astype(np.float32)  # (n_words, rank)
+    return lambda more: unit(count.transform(more) @ axes)
 
 
 def _word_means(texts: Sequence[str], v: Vectors) -> Embed:

@@ -75,7 +75,7 @@ def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
         If it is Parquet and pyarrow is not installed.
     """
     if ending == ".csv":
-        return frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
+        return frame.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
     data = io.BytesIO()
     try:
         frame.to_parquet(data, index=False)

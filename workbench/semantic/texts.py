@@ -8,6 +8,7 @@ from ..formats.builtin import paragraphs
 
 NAME = "builtin:texts"
 LEAST = 40  # words of a paragraph that is long enough to be cut
+END, BEGIN = re.compile(r"[.!?][\"')]*$"), re.compile(r"[\"'(]*[a-z]")  # of a sentence; what cannot begin one
 SHORTEST, LONGEST = 10, 40  # words of a beginning
 
 
@@ -34,7 +35,7 @@ def pieces() -> tuple[Piece, ...]:
 def _cut(words: list[str]) -> int:
     """How many words are the beginning: a third, or what a sentence's end near that makes of it."""
     third, most = min(len(words) // 3, LONGEST), min(len(words) // 2, LONGEST)
-    ends = [i for i in range(SHORTEST, most + 1) if re.search(r"[.!?][\"')]*$", words[i - 1])]
+    ends = [i for i in range(SHORTEST, most + 1) if END.search(words[i - 1]) and not BEGIN.match(words[i])]
     return min(ends, key=lambda end: abs(end - third), default=third)
 
 
