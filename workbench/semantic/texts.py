@@ -44,4 +44,4 @@ def readable(text: str) -> str:
     text = re.sub(r"'{2,}|^[*#:;\s]+", "", text)
     text = re.sub(r"\(\s*[;,\s]+", "(", text)
     text = re.sub(r"\(\s*\)", "", text)
-    return re.sub(r"\s+([,.;:)])", r"\1", text)
+    return " ".join(re.sub(r"\s+([,.;:)])", r"\1", text).split())
