@@ -357,6 +357,16 @@ def test_the_word_engine_opens_the_file_and_ids_open_the_word_engines_codes(tmp_
             SemanticIDs.load(other)
 
 
+@pytest.mark.parametrize(
+    "about", [5, {"codebook_size": "x"}, {"codebook_size": 999}, {"extra": [[1]]}, {"extra": "x"}, {"names": ["a"]}]
+)
+def test_an_artefact_with_something_else_in_its_header_is_refused(tmp_path, ids, about):
+    v = ids.to_vectors()
+    path = wb.Vectors(v.vocab, v.storage, {"semantic_ids": about}).save(tmp_path / "ids.safetensors")
+    with pytest.raises(ValueError, match=r"ids\.safetensors"):
+        SemanticIDs.load(path)
+
+
 def test_ids_published_by_others_are_read_and_written(tmp_path):
     path = tmp_path / "Office.index.json"
     path.write_text('{"0": ["<a_60>", "<b_159>", "<c_203>"], "1": ["<a_204>", "<b_229>", "<c_36>"]}')

@@ -107,11 +107,13 @@ def test_readable_takes_out_marks_and_the_holes_that_templates_left():
     assert texts.readable("* '''Apollo''' ( ; , ''Alexikakos'') is ( ) a god .") == "Apollo (Alexikakos) is a god."
 
 
-def test_other_built_in_items_there_are_none(paragraphs):
+def test_other_built_in_items_there_are_none(paragraphs, tmp_path):
     with pytest.raises(ValueError, match="no built-in items 'builtin:en'; there are 'builtin:texts'"):
         load_items("builtin:en")
-    with pytest.raises(ValueError, match="features of their beginnings too"):
-        load_items("builtin:texts", features=paragraphs.features)
+    np.save(tmp_path / "rows.npy", paragraphs.features)
+    for given in (paragraphs.features, tmp_path / "rows.npy"):
+        with pytest.raises(ValueError, match="features of their beginnings too"):
+            load_items("builtin:texts", features=given)
 
 
 # -- folders ------------------------------------------------------------------------------
@@ -138,7 +140,7 @@ def test_a_folder_gives_ids_names_other_columns_and_features_by_what_texts_say(f
 def test_ids_are_texts_also_where_they_look_like_numbers(folder):
     items = load_items(folder(id=["007", "7", "NA", "nan", "1.0", "None"], title=["NA", "1e3", "nan", "", "5", "x"]))
     assert items.ids == ("007", "7", "NA", "nan", "1.0", "None")
-    assert items.names[:3] == ("NA", "1e3", "nan")
+    assert items.names[:4] == ("NA", "1e3", "nan", "nan")  # without a title, the id
 
 
 def test_fewer_features_on_request_and_never_more_than_items(folder):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from html import escape
 from operator import index as whole
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from ..storage import BLOCK, Coded, pack_codes
 from ..vectors import Vectors
 from ..vocab import Vocab, printable
 from .checks import checked_codebooks, checked_codes, checked_items, checked_rows
+from .tables import summary_html
 from .tokens import parsed, token_strings
 
 if TYPE_CHECKING:
@@ -395,15 +395,14 @@ class SemanticIDs:
 
     def _exemplars(self, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> list[tuple[str, ...]]:
         """Names of a few items of each group of rows, which lie one behind the other."""
+        group = np.repeat(np.arange(len(starts)), counts)  # (n,)
+        keys = [rows, group]
         if self.codebooks is not None:
             vectors = self._decoded(self._coding[rows])  # (n, dim)
-            means = np.add.reduceat(vectors, starts, axis=0, dtype=np.float32) / counts[:, None].astype(np.float32)
-            group = np.repeat(np.arange(len(starts)), counts)  # (n,)
+            means = np.add.reduceat(vectors, starts, axis=0) / counts[:, None].astype(np.float32)
             vectors -= means[group]
-            rows = rows[np.lexsort((rows, np.einsum("nd,nd->n", vectors, vectors), group))]
-        else:
-            group = np.repeat(np.arange(len(starts)), counts)
-            rows = rows[np.lexsort((rows, group))]
+            keys.insert(1, np.einsum("nd,nd->n", vectors, vectors))
+        rows = rows[np.lexsort(keys)]
         return [
             tuple(self.names[row] for row in rows[start : start + min(count, N_EXEMPLARS)])
             for start, count in zip(starts, counts, strict=True)
@@ -549,11 +548,7 @@ class SemanticIDs:
     def _repr_html_(self) -> str:
         few = token_strings(self.codes[:3])
         rows = self.describe() + [(printable(name), id_) for name, id_ in zip(self.names, few, strict=False)]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in rows
-        )
-        return f"<table><caption>Semantic IDs</caption><tbody>{cells}</tbody></table>"
+        return summary_html("Semantic IDs", rows)
 
 
 def coded(codes: np.ndarray, codebooks: np.ndarray) -> Coded:

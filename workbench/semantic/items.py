@@ -4,7 +4,6 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from . import texts as built_in
 from .checks import checked_items, checked_rows
 from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
 from .features import fitted
-from .tables import ENDINGS, naming, read_table
+from .tables import ENDINGS, naming, read_table, summary_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,11 +75,7 @@ class Items:
 
     def _repr_html_(self) -> str:
         rows = self.describe() + [("such as", printable(name)) for name in self.names[:3]]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in rows
-        )
-        return f"<table><caption>Items</caption><tbody>{cells}</tbody></table>"
+        return summary_html("Items", rows)
 
 
 def load_items(
@@ -132,6 +127,8 @@ def load_items(
     """
     if n_history < 1:
         raise ValueError(f"expected n_history >= 1, got {n_history}")
+    if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
+        features = _read_matrix(Path(features))[1]
     if isinstance(source, Vectors):
         items = _of_matrix(source.words, source.matrix(), source.origin or "Vectors")
     elif not isinstance(source, str | Path):
@@ -177,8 +174,6 @@ def _of_folder(folder: Path, features: Features, n_features: int, n_history: int
     path = _table_in(folder, "items")
     if path is None:
         raise FileNotFoundError(f"there is no items.csv or items.parquet in {folder}")
-    if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
-        features = _read_matrix(Path(features))[1]
     with naming(path):
         frame = read_table(path)
         ids = _ids(frame)
@@ -190,9 +185,9 @@ def _of_folder(folder: Path, features: Features, n_features: int, n_history: int
             texts = _texts(frame, ids)
         made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
+    names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
     columns = _typed(frame.drop(columns=["id", "text"], errors="ignore"))
-    examples = _examples_in(folder, ids, made, n_history)
-    return Items(ids, tuple(map(_short, frame[shown])), texts, columns, made, examples, str(folder))
+    return Items(ids, names, texts, columns, made, _examples_in(folder, ids, made, n_history), str(folder))
 
 
 def _table_in(folder: Path, name: str) -> Path | None:

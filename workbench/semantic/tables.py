@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,3 +83,12 @@ def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
     except ImportError as error:
         raise ImportError(NO_PARQUET) from error
     return data.getvalue()
+
+
+def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
+    """A small table of labels and values, for a notebook."""
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
+        for label, value in rows
+    )
+    return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"
