@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import views
+    from . import semantic, views
     from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json
     from .evaluate.carriers import ngram_carriers
     from .evaluate.damage import word_damage
@@ -49,6 +49,7 @@ _HOMES = {
     "record": "reports",
     "sweep": "search.sweep",
     "fit_budget": "search.budget",
+    "semantic": "",
     "views": "",
 }
 
@@ -71,6 +72,7 @@ __all__ = [
     "ngram_carriers",
     "record",
     "scorecard",
+    "semantic",
     "sweep",
     "views",
     "word_damage",

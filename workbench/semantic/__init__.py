@@ -7,8 +7,13 @@
     ids.nearest(items.ids[0])
     ids.save("ids.csv")
 
-Names load when they are first used. All but `RQBottleneck` work without torch, which comes with the
-extra ``semantic``.
+Ids learnt inside a network, and what they keep of the network's worth:
+
+    experiment = semantic.Experiment(items, {"STE": semantic.Arm("ste", n_levels=3)})
+    experiment.run().table()
+
+Names load when they are first used. Training (`RQBottleneck`, `Experiment`) needs torch, which comes
+with the extra ``semantic``; the others do not.
 """
 
 from importlib import import_module
@@ -16,17 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bottleneck import RQBottleneck
+    from .experiment import Experiment
     from .ids import SemanticIDs
     from .items import Items, load_items
+    from .results import Results
+    from .training import Arm, Training
 
 _HOMES = {
     "SemanticIDs": "ids",
     "Items": "items",
     "load_items": "items",
     "RQBottleneck": "bottleneck",
+    "Arm": "training",
+    "Training": "training",
+    "Experiment": "experiment",
+    "Results": "results",
 }
 
-__all__ = ["Items", "RQBottleneck", "SemanticIDs", "load_items"]
+__all__ = ["Arm", "Experiment", "Items", "RQBottleneck", "Results", "SemanticIDs", "Training", "load_items"]
 
 
 def __getattr__(name: str) -> Any:

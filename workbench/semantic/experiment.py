@@ -1,0 +1,165 @@
+"""Arms beside each other on the same items, seed by seed, with what needs no training beside them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..compress.rq import beam_codes, residual_kmeans
+from .baselines import random_codes
+from .examples import TEST
+from .items import Items
+from .judge import Judge
+from .results import LOWER_NAME, UPPER_NAME, Outcome, Results
+from .training import UPPER, Arm, Trainer, Training, one_thread
+
+BEAM = 8  # of the k-means baseline that is not greedy
+Told = Callable[[str, int, dict], None]
+
+
+class Experiment:
+    """Two-tower models with and without a bottleneck, judged by what they keep.
+
+    For each seed there are three kinds of model: the *lower* has no content, so popularity is all it
+    knows; the *upper* has content and no bottleneck; an *arm* has both. All of one seed start alike and
+    see the same examples in the same steps. Beside them stands what needs no training: residual k-means
+    of the upper model's vectors, by the nearest entry in turn and by beam search, and of the content
+    features; and codes drawn by lot, which are the floor.
+
+    Parameters
+    ----------
+    items : Items
+        With examples.
+    arms : mapping of name to Arm
+    training : Training, optional
+    seeds : sequence of int
+    folder : path, optional
+        For checkpoints: a training that was stopped or killed goes on from there, and one that is done is not
+        done again.
+    baselines : bool
+        Whether to have what needs no training, for each number of levels and entries among the arms.
+
+    Attributes
+    ----------
+    results : Results
+        So far.
+
+    Examples
+    --------
+    >>> experiment = Experiment(load_items("builtin:texts"), {"STE": Arm("ste", n_levels=3)})  # doctest: +SKIP
+    >>> experiment.run().table()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        items: Items,
+        arms: Mapping[str, Arm],
+        training: Training | None = None,
+        seeds: Sequence[int] = (0, 1, 2),
+        folder: str | Path | None = None,
+        baselines: bool = True,
+    ):
+        self.items, self.arms, self.seeds = items, dict(arms), tuple(seeds)
+        self.training = Training() if training is None else training
+        self.folder = None if folder is None else Path(folder)
+        self.baselines = baselines
+        if not self.seeds or {LOWER_NAME, UPPER_NAME} & set(arms):
+            raise ValueError(f"expected a seed or more, and no arm named {LOWER_NAME!r} or {UPPER_NAME!r}")
+        for name, arm in self.arms.items():
+            if arm.bottleneck(self.training.dim, 0) is None:
+                raise ValueError(f"arm {name!r} has no estimator; the model without a bottleneck is there anyway")
+        self.judge = Judge(items)
+        self.features = torch.from_numpy(items.features).to(self.judge.device)  # (n_items, d)
+        self._test = np.flatnonzero(self.judge.examples.split == TEST)
+        self.results = Results(items)
+
+    def run(self, told: Told | None = None) -> Results:
+        """Train what is not trained yet.
+
+        Parameters
+        ----------
+        told : callable, optional
+            Called at each look at the validation split, with the arm's name, the seed and a row of `Trainer.curves`.
+        """
+        with one_thread():
+            for seed in self.seeds:
+                self._run_seed(seed, told)
+        return self.results
+
+    def _run_seed(self, seed: int, told: Told | None) -> None:
+        """All arms of one seed. Until a bottleneck is in use they are the same, so those steps are done once."""
+        outcomes, has = self.results.outcomes, self.results.has
+        if has(UPPER_NAME, seed) and all(has(name, seed) for name in self.arms):
+            return
+        warmed = self._trained("warm-up", UPPER, seed, told, until=self.training.n_warmup)
+        if not has(UPPER_NAME, seed):
+            upper = self._trained(UPPER_NAME, UPPER, seed, told, start=warmed)
+            upper.use_best()
+            lower = self.judge.scores(None, None, self._test)
+            untrained = list(self._untrained(upper)) if self.baselines else []
+            outcomes += [Outcome(LOWER_NAME, seed, None, lower), self._judged(upper, UPPER_NAME), *untrained]
+        for name, arm in self.arms.items():
+            if not has(name, seed):
+                trainer = self._trained(name, arm, seed, told, start=warmed)
+                trainer.use_best()
+                outcomes.append(self._judged(trainer, name))
+
+    def _trained(
+        self, name: str, arm: Arm, seed: int, told: Told | None, start: Trainer | None = None, until: int | None = None
+    ) -> Trainer:
+        """A trainer that reached the end, or a step: from its checkpoint, or else from where another one is."""
+        trainer = Trainer(self.judge, self.features, arm, self.training, seed)
+        path = None
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            plain = "".join(c if c.isalnum() else "-" for c in name)
+            path = self.folder / f"{plain}-{seed}-{trainer.digest()}.safetensors"
+        if path is not None and path.exists():
+            trainer.load(path)
+        elif start is not None:
+            trainer.adopt(start)
+        hear = None if told is None else partial(told, name, seed)
+        trainer.run(until, name=f"{name}, seed {seed}", told=hear, checkpoint=path)
+        return trainer
+
+    def _judged(self, trainer: Trainer, name: str) -> Outcome:
+        """What a trained model does on the test split, and its codes."""
+        made, bottleneck = trainer.documents(), trainer.model.bottleneck
+        codes = books = None
+        if bottleneck is not None and made.quantised is not None:
+            codes = made.quantised.codes.cpu().numpy()
+            books = bottleneck.effective_codebooks().detach().cpu().numpy()
+        return Outcome(
+            name, trainer.random_state, trainer.arm, self.judge.scores(trainer.model.user, made.vectors, self._test),
+            trainer.best_loss, trainer.best_step, trainer.curves, codes, books, made.encoded.cpu().numpy(),
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def _untrained(self, upper: Trainer) -> Iterator[Outcome]:
+        """Codes after the fact, put in the place of what they stand for in the upper model."""
+        decoder, seed = upper.model.decoder, upper.random_state
+        encoded, content = upper.documents().encoded.cpu().numpy(), self.items.features  # (n_items, dim), (n_items, d)
+        for n_levels, n_entries in dict.fromkeys((arm.n_levels, arm.codebook_size) for arm in self.arms.values()):
+            books, of_content = (residual_kmeans(r, n_levels, n_entries, random_state=seed) for r in (encoded, content))
+            ways = [
+                ("k-means", encoded, beam_codes(encoded, books, 1), books),
+                (f"k-means, beam {BEAM}", encoded, beam_codes(encoded, books, BEAM), books),
+                ("k-means of content", content, beam_codes(content, of_content, 1), of_content),
+                ("random codes", encoded, *random_codes(encoded, n_levels, n_entries, seed)),
+            ]
+            for way, rows, codes, entries in ways:
+                decoded = torch.from_numpy(added_up(codes, entries)).to(self.judge.device)
+                vectors = upper.model.documents(decoded).vectors if rows is content else decoder(decoded)
+                test = self.judge.scores(upper.model.user, vectors, self._test)
+                name = f"{way}, {n_levels} x {n_entries}"
+                yield Outcome(name, seed, None, test, codes=codes, codebooks=entries, encoded=rows)
+
+
+def added_up(codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
+    """The vectors that codes, (n, n_levels), stand for: (n, dim) float32."""
+    total = np.zeros((len(codes), codebooks.shape[2]), np.float32)
+    for level, entries in enumerate(codebooks):
+        total += entries[codes[:, level]]
+    return total
