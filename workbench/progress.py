@@ -28,24 +28,26 @@ def told_to(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def bar(items: Iterable | None = None, desc: str = "", total: float | None = None, **options: Any) -> Any:
+def bar(
+    items: Iterable | None = None, desc: str = "", total: float | None = None, initial: float = 0, **options: Any
+) -> Any:
     """A progress bar that is used as tqdm's is; `options` are tqdm's."""
     listener = _listener.get()
     if listener is None:
         from tqdm.auto import tqdm
 
         quiet = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # which tqdm's bar for notebooks does not look at
-        return tqdm(items, desc=desc, total=total, disable=quiet, **options)
-    return _Told(listener, items, desc, total)
+        return tqdm(items, desc=desc, total=total, initial=initial, disable=quiet, **options)
+    return _Told(listener, items, desc, total, initial)
 
 
 class _Told:
     """The part of tqdm's interface that the package uses, for a listener."""
 
-    def __init__(self, listener: Listener, items: Iterable | None, desc: str, total: float | None):
+    def __init__(self, listener: Listener, items: Iterable | None, desc: str, total: float | None, initial: float):
         self.items = () if items is None else items
         self.total = len(self.items) if total is None and isinstance(self.items, Sized) else total
-        self.listener, self.desc, self.n = listener, desc, 0.0
+        self.listener, self.desc, self.n = listener, desc, float(initial)
 
     def __iter__(self) -> Iterator:
         for item in self.items:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .examples import TRAIN
+from .examples import TRAIN, VALID
 from .items import Items
 
 N_FOUND = 10  # of recall and NDCG
+PSEUDO_COUNTS = 10.0 ** np.arange(-1, 7)  # the last ones make all items alike
 BLOCK = 512  # examples scored at once against every item
 
 
@@ -37,8 +38,8 @@ class Judge:
     """Measures vectors of items and of users on a split of the examples.
 
     Popularity is not for the towers to learn: a score is the inner product plus the logarithm of
-    how often an item was wanted in training (each once more than it was). Without vectors that alone
-    is left, which is the *lower* end of `retained`.
+    how often an item was wanted in training, plus a number for all alike that the validation split
+    chooses. Without vectors popularity alone is left, which is the *lower* end of what is retained.
 
     What an example has in its bag is no candidate, unless in training things that were met come next again.
 
@@ -65,11 +66,25 @@ class Judge:
         self.examples = items.examples
         self.n_items = len(items.ids)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        wanted = self.examples.targets[self.examples.split == TRAIN]
-        counts = np.bincount(wanted, minlength=self.n_items) + 1.0
-        self.popularity = counts / counts.sum()  # (n_items,)
-        self._log_popularity = torch.from_numpy(np.log(self.popularity)).float().to(self.device)
         self.leaves_out = (self.examples.things is items.features) and not self._repeats()
+        self.popularity = self._popularity()
+        self._log_popularity = torch.from_numpy(np.log(self.popularity)).float().to(self.device)  # (n_items,)
+
+    def _popularity(self) -> np.ndarray:
+        """Share of each item, (n_items,), smoothed as is best for the validation split."""
+        examples = self.examples
+        counts = np.bincount(examples.targets[examples.split == TRAIN], minlength=self.n_items)
+        valid = np.flatnonzero(examples.split == VALID)
+        wanted, bags = examples.targets[valid], examples.bags[valid]
+        met = bags.astype(bool) if self.leaves_out else None
+        best, least = counts, np.inf
+        for more in PSEUDO_COUNTS:
+            shares = (counts + more) / (counts + more).sum()
+            left = 1.0 if met is None else 1 - met @ shares
+            loss = float(np.mean(np.log(left) - np.log(shares[wanted]))) if len(valid) else 0.0
+            if loss < least:
+                best, least = shares, loss
+        return best
 
     def _repeats(self) -> bool:
         """Whether in training an example's item may be one that is in its bag."""

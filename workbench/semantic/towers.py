@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .bottleneck import Quantised, RQBottleneck
 
@@ -36,30 +37,22 @@ class TwoTower(nn.Module):
 
     Parameters
     ----------
-    n_features, n_user_features : int
-        Content features of an item, and of what a user met.
-    dim, hidden : int
-        Width of the vectors, and of the hidden layer of each network.
+    axes : (dim, n_features) tensor
+        What both towers begin as: a projection on these. So scores begin as content similarity.
+    hidden : int
+        Width of the hidden layer of each network.
     bottleneck : RQBottleneck, optional
     random_state : int
         Seed of the weights. Towers of one seed start alike with and without a bottleneck.
     """
 
-    def __init__(
-        self,
-        n_features: int,
-        n_user_features: int,
-        dim: int = 32,
-        hidden: int = 256,
-        bottleneck: RQBottleneck | None = None,
-        random_state: int = 0,
-    ):
+    def __init__(self, axes: Tensor, hidden: int = 256, bottleneck: RQBottleneck | None = None, random_state: int = 0):
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(random_state)
-            self.user = tower(n_user_features, hidden, dim)
-            self.encoder = tower(n_features, hidden, dim)
-            self.decoder = tower(dim, hidden, dim)
+            self.user = Network(axes, hidden)
+            self.encoder = Network(axes, hidden)
+            self.decoder = Network(torch.eye(len(axes)), hidden)
         self.bottleneck = bottleneck
 
     def documents(self, features: Tensor, squeeze: bool = True, temperature: float | None = None) -> Documents:
@@ -80,6 +73,44 @@ class TwoTower(nn.Module):
         return Documents(self.decoder(quantised.vectors), encoded, quantised)
 
 
-def tower(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
-    """A network with one hidden layer."""
-    return nn.Sequential(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, n_out))
+class Network(nn.Module):
+    """A linear map and, added to it, a hidden layer that has nothing to say at the start.
+
+    Parameters
+    ----------
+    start : (n_out, n_in) tensor
+        The linear map, to begin with.
+    hidden : int
+    """
+
+    def __init__(self, start: Tensor, hidden: int):
+        super().__init__()
+        n_out, n_in = start.shape
+        self.linear = nn.Linear(n_in, n_out, bias=False)
+        self.hidden, self.out = nn.Linear(n_in, hidden), nn.Linear(hidden, n_out)
+        with torch.no_grad():
+            self.linear.weight.copy_(start)
+            self.out.weight.zero_()
+            self.out.bias.zero_()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """From (n, n_in) to (n, n_out)."""
+        return self.linear(rows) + self.out(functional.relu(self.hidden(rows)))
+
+
+def principal_axes(features: Tensor, dim: int, sharpness: float = 20.0) -> Tensor:
+    """The directions along which features are longest: (dim, n_features), each of length ``sqrt(sharpness)``.
+
+    Parameters
+    ----------
+    features : (n, n_features) tensor
+    dim : int
+        At most `n_features`.
+    sharpness : float
+        Scores begin as this many times the inner product of what is left of the features.
+    """
+    if dim > features.shape[1]:
+        raise ValueError(f"dim is {dim}, but there are only {features.shape[1]} content features; take a smaller one")
+    features = features.double()
+    _, axes = torch.linalg.eigh(features.T @ features)  # columns, by growing length of the features along them
+    return (sharpness**0.5 * axes[:, -dim:].flip(1).T).float()

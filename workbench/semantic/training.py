@@ -20,7 +20,7 @@ from . import schedules
 from .bottleneck import RQBottleneck
 from .examples import TRAIN, VALID
 from .judge import Judge
-from .towers import Documents, TwoTower
+from .towers import Documents, TwoTower, principal_axes
 
 LEAST_RATE = 0.02  # of the learning rate, at the end of its cosine
 KEY = "workbench-training"  # of a checkpoint's metadata
@@ -94,7 +94,10 @@ class Training:
     dim, hidden : int
         Of the towers.
     learning_rate, weight_decay : float
-        Codebooks do not decay.
+        Of the towers.
+    codebook_rate : float
+        Learning rate of the codebooks, which do not decay. AdamW's steps are as large as the rate says, however
+        small an entry is, and those of the last levels are small.
     loss_weight : float
         Of the bottleneck's losses beside the task's.
     eval_every : int
@@ -111,8 +114,9 @@ class Training:
     n_negatives: int = 384
     dim: int = 32
     hidden: int = 256
-    learning_rate: float = 1e-2
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-2
+    codebook_rate: float = 1e-3
     loss_weight: float = 1.0
     eval_every: int = 50
     n_valid: int = 2_000
@@ -160,10 +164,9 @@ class Trainer:
     def __init__(self, judge: Judge, features: Tensor, arm: Arm, training: Training, random_state: int = 0):
         self.judge, self.features, self.arm, self.training = judge, features, arm, training
         self.random_state = random_state
-        self.model = TwoTower(
-            features.shape[1], judge.examples.things.shape[1], training.dim, training.hidden,
-            arm.bottleneck(training.dim, random_state), random_state,
-        ).to(features.device)  # fmt: skip
+        axes = principal_axes(features, training.dim)
+        bottleneck = arm.bottleneck(training.dim, random_state)
+        self.model = TwoTower(axes, training.hidden, bottleneck, random_state).to(features.device)
         self.optimizer = self._optimizer()
         self.step, self.best_step, self.n_resets = 0, 0, 0
         self.curves: list[dict[str, float]] = []
@@ -186,19 +189,21 @@ class Trainer:
         bottleneck = self.model.bottleneck
         entries = [] if bottleneck is None else list(bottleneck.parameters())
         towers = [p for part in (self.model.user, self.model.encoder, self.model.decoder) for p in part.parameters()]
-        groups = [{"params": towers, "weight_decay": self.training.weight_decay}]
+        t = self.training
+        groups: list[dict[str, Any]] = [{"params": towers, "weight_decay": t.weight_decay, "lr": t.learning_rate}]
         if entries:
-            groups.append({"params": entries, "weight_decay": 0.0})
-        return torch.optim.AdamW(groups, lr=self.training.learning_rate)
+            groups.append({"params": entries, "weight_decay": 0.0, "lr": t.codebook_rate})
+        self._rates: list[float] = [group["lr"] for group in groups]
+        return torch.optim.AdamW(groups)
 
     @property
     def is_done(self) -> bool:
         return self.step >= self.training.n_steps
 
     @property
-    def squeezes(self) -> bool:
-        """Whether the bottleneck is in use by now."""
-        return self.arm.estimator is not None and self.step >= self.training.n_warmup
+    def squeezed(self) -> bool:
+        """Whether the last step went through the bottleneck."""
+        return self.arm.estimator is not None and self.step > self.training.n_warmup
 
     def run(
         self,
@@ -241,12 +246,13 @@ class Trainer:
 
     def _step(self) -> None:
         t = self.training
-        if self.squeezes:
+        squeeze = self.arm.estimator is not None and self.step >= t.n_warmup
+        if squeeze:
             self._prepare()
         which, candidates = self._draw()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state * 1_000_003 + self.step)
-            documents = self.model.documents(self.features[candidates], self.squeezes, self.temperature())
+            documents = self.model.documents(self.features[candidates], squeeze, self.temperature())
         logits = self.model.user(self.judge.bags(which)) @ documents.vectors.T  # (batch_size, n_candidates)
         logits = logits.masked_fill(self._no_rivals(which, candidates), -torch.inf)
         loss = functional.cross_entropy(logits, torch.arange(len(which), device=logits.device))
@@ -255,8 +261,8 @@ class Trainer:
             loss = loss + t.loss_weight * documents.quantised.losses.total
         self.optimizer.zero_grad()
         loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = schedules.cosine(t.learning_rate, LEAST_RATE * t.learning_rate, self.step / t.n_steps)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = schedules.cosine(rate, LEAST_RATE * rate, self.step / t.n_steps)
         self.optimizer.step()
         self.step += 1
 
@@ -301,7 +307,7 @@ class Trainer:
     def documents(self) -> Documents:
         """What the model makes of all items, as at evaluation."""
         self.model.eval()
-        made = self.model.documents(self.features, self.squeezes)
+        made = self.model.documents(self.features, self.squeezed)
         self.model.train()
         return made
 
@@ -317,7 +323,7 @@ class Trainer:
         if made.quantised is not None:
             for level, codes in enumerate(made.quantised.codes.T, 1):
                 row[f"use_{level}"] = len(torch.unique(codes)) / self.arm.codebook_size
-        chosen_among = self.squeezes or self.arm.estimator is None
+        chosen_among = self.squeezed or self.arm.estimator is None
         if chosen_among and scores.log_loss < self.best_loss:
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.best_step, self.best_loss = self.step, scores.log_loss
@@ -332,6 +338,8 @@ class Trainer:
         state["state"] = warmed.optimizer.state_dict()["state"]
         self.optimizer.load_state_dict(state)
         self.step, self.curves, self.losses = warmed.step, list(warmed.curves), list(warmed.losses)
+        if self.arm.estimator is None:
+            self.best, self.best_step, self.best_loss = dict(warmed.best), warmed.best_step, warmed.best_loss
 
     def use_best(self) -> None:
         """Make the model that was best in validation the one that is there."""
