@@ -116,8 +116,7 @@ class SemanticIDs:
         random_state : int
             Seed of k-means.
         """
-        from ..compress.rq import beam_codes
-        from .residual import residual_kmeans
+        from ..compress.rq import beam_codes, residual_kmeans
 
         if min(n_levels, codebook_size, beam) < 1:
             raise ValueError(f"expected at least 1, got {n_levels} levels of {codebook_size} entries, beam {beam}")
