@@ -1,6 +1,6 @@
 """`RQ`: residual quantisation; residual k-means and codes, which semantic IDs use too."""
 
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others f
 STARTING_POINTS = 16  # of them, those that the start is drawn from
 PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
 LEAST_GAIN = 1e-3  # a step that lowers the error by a smaller share is the last but one
-BLOCK = 16_384  # rows encoded at once
-SCORES = 2**20  # rows times centroids compared at once: 4 MB
+BLOCK = 16_384  # rows decoded at once to be encoded
+SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
 
 
 class RQ(ValueStep):
@@ -162,23 +162,34 @@ def _moved(entries: np.ndarray, rows: np.ndarray, codes: np.ndarray, distances: 
 
 
 def _nearest(rows: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,).
+    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,), see `_scores`."""
+    from .. import kernels
 
-    The score is the inner product less half the entry's square: half of what the row's square
-    exceeds its squared distance by.
-    """
-    half = np.einsum("kd,kd->k", entries, entries) / 2
-    across = np.ascontiguousarray(entries.T)
-    size = max(1, SCORES // len(entries))
-    scores = np.empty((min(size, len(rows)), len(entries)), np.float32)
+    across, half = _prepared(entries)
     codes, best = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), size):
-        block = rows[start : start + size]
-        found = np.matmul(block, across, out=scores[: len(block)])
-        found -= half
-        code = np.argmax(found, axis=1, out=codes[start : start + len(block)])
-        best[start : start + len(block)] = found[np.arange(len(block)), code]
+    size = max(1, SCORES // len(entries))
+
+    def work(blocks: Iterator[slice]) -> None:
+        memory = np.empty((min(size, len(rows)), len(entries)), np.float32)
+        for block in blocks:
+            found = _scores(rows[block], across, half, memory)
+            codes[block] = found.argmax(axis=1)
+            best[block] = found.max(axis=1)
+
+    kernels.in_threads(work, len(rows), size)
     return codes, best
+
+
+def _prepared(entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entries one dimension after another, (dim, n_entries), and half their squares, (n_entries,)."""
+    return np.ascontiguousarray(entries.T), np.einsum("kd,kd->k", entries, entries) / 2
+
+
+def _scores(rows: np.ndarray, across: np.ndarray, half: np.ndarray, memory: np.ndarray) -> np.ndarray:
+    """Half of what a row's square exceeds its squared distance to each entry by: (n, n_entries), in `memory`."""
+    found = np.matmul(rows, across, out=memory[: len(rows)])
+    found -= half
+    return found
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
@@ -196,22 +207,29 @@ def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.nda
     (n, n_levels) array
         uint8 for up to 256 entries, else as wide as needed.
     """
+    from .. import kernels
+
     n_levels, n_entries, _ = codebooks.shape
     codes = np.empty((len(rows), n_levels), np.min_scalar_type(n_entries - 1))
     size = max(1, SCORES // (n_entries * beam))
-    search = _greedy if beam == 1 else partial(_beam, beam=beam)
-    for start in range(0, len(rows), size):
-        codes[start : start + size] = search(rows[start : start + size], codebooks)
+    levels = [(entries, *_prepared(entries)) for entries in codebooks]
+
+    def work(blocks: Iterator[slice]) -> None:
+        memory = np.empty((min(size, len(rows)), n_entries), np.float32)
+        for block in blocks:
+            codes[block] = _beam(rows[block], codebooks, beam) if beam > 1 else _greedy(rows[block], levels, memory)
+
+    kernels.in_threads(work, len(rows), size)
     return codes
 
 
-def _greedy(rows: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """The nearest entry of each level in turn: (n, n_levels)."""
+def _greedy(rows: np.ndarray, levels: Sequence[tuple[np.ndarray, ...]], memory: np.ndarray) -> np.ndarray:
+    """The nearest entry of each level in turn: (n, n_levels). A level is its entries, also as `_prepared`."""
     left = np.array(rows, np.float32)
-    codes = np.empty((len(rows), len(codebooks)), np.intp)
-    for level, entries in enumerate(codebooks):
-        codes[:, level] = _nearest(left, entries)[0]
-        left -= entries[codes[:, level]]
+    codes = np.empty((len(rows), len(levels)), np.intp)
+    for level, (entries, across, half) in enumerate(levels):
+        codes[:, level] = _scores(left, across, half, memory).argmax(axis=1)
+        left -= entries.take(codes[:, level], axis=0)
     return codes
 
 

@@ -56,10 +56,10 @@ def id_card(
         ``prefix_neighbours``, ``prefix_random``: share of the `k` nearest, and of all other items, that share an
         item's first code, first two and first three; ``prefix_lift``: the former over the latter.
         ``prefix_nearness``: mean cosine of items that share a prefix, less that of all pairs.
-        ``churn``: of the pairs that share a prefix here or in the other ids, the share that does not in both; 0 if
-        there are none; averaged over `others`. Codes themselves are arbitrary numbers and are not compared.
-        What is not defined is left out: anything of neighbours or pairs where there are none, lift where no two
-        items share a prefix, `residual_energy` of vectors that are all the same, and it and `reconstruction`
+        ``churn``: of the pairs that share a prefix here or in the other ids, the share that does not in both;
+        averaged over `others`. Codes themselves are arbitrary numbers and are not compared.
+        What is not defined is left out: anything of neighbours or pairs where there are none, lift and churn where
+        no two items share a prefix, `residual_energy` of vectors that are all the same, and it and `reconstruction`
         where decoded vectors have other dimensions than the originals.
 
     Raises
@@ -234,7 +234,8 @@ def _of_churn(ids: "SemanticIDs", groups: list[np.ndarray], others: Sequence["Se
             there = _groups(codes[:, :depth])
             both = _pairs(_groups(np.stack([labels, there], axis=1)))
             either = _pairs(labels) + _pairs(there) - both
-            changed[depth - 1].append(1 - both / either if either else 0.0)
+            if either:
+                changed[depth - 1].append(1 - both / either)
     return [
         row("churn", _prefix(depth), float(np.mean(values)), f"exact, over {len(values)} others", len(ids.items))
         for depth, values in enumerate(changed, 1)
