@@ -12,8 +12,8 @@ from .values import ValueStep, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 STARTING_POINTS = 16  # of them, those that the start is drawn from
-PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
-LEAST_GAIN = 1e-3  # a step that lowers the error by a smaller share is the last but one
+PACE = 1.5  # of the steps of k-means but the last, see `kernels._move`; with more, five steps are too few
+LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
 BLOCK = 16_384  # rows decoded at once to be encoded
 SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
 
@@ -90,9 +90,10 @@ def residual_kmeans(
 ) -> np.ndarray:
     """Codebooks by k-means on the rows, then on what is left over of them, and so on.
 
-    Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, drawn at random for it alone.
-    It starts by k-means++ and ends when a step gains next to nothing. With fewer distinct rows than
-    entries, some entries are the same.
+    Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, those after the ones that the
+    level before saw, in a random order. It ends when a step gains next to nothing. The first starts
+    by k-means++; the others from the first rows of that order, for what is left over has few clusters.
+    With fewer distinct rows than entries, some entries are the same.
 
     Parameters
     ----------
@@ -112,27 +113,33 @@ def residual_kmeans(
     left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
+    order = rng.permutation(len(left))
     codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
     total = n_levels * n_iter
     with progress.bar(total=total, desc="residual k-means", unit="step", leave=False, delay=2) as bar:
         for level in range(n_levels):
-            sample = left[rng.permutation(len(left))[: POINTS_A_CENTROID * n_entries]]
-            codebooks[level] = _kmeans(sample, n_entries, n_iter, rng, bar)
+            sample = left[order[: POINTS_A_CENTROID * n_entries]]
+            order = np.roll(order, -len(sample))
+            start = sample[np.arange(n_entries) % len(sample)] if level else _spread_rows(sample, n_entries, rng)
+            codebooks[level] = _kmeans(sample, start, n_iter, bar)
             left -= codebooks[level][_nearest(left, codebooks[level])[0]]
     return codebooks
 
 
-def _kmeans(rows: np.ndarray, n_entries: int, n_iter: int, rng: np.random.Generator, bar: Any) -> np.ndarray:
-    """Centroids of rows in random order: (n_entries, dim) float32.
-
-    Lloyd's steps, but beyond the mean by nearly as much again, which gets there in about half as
-    many, see `kernels._move`; the last one ends at means.
-    """
+def _spread_rows(rows: np.ndarray, n_entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows far from each other, by k-means++ among the first few for each entry: (n_entries, dim)."""
     from .. import kernels
 
     sample = np.ascontiguousarray(rows[: STARTING_POINTS * n_entries].T)  # (dim, n)
     spans = np.array([[0, rows.shape[1]]], np.int32)
-    entries = kernels.start(sample, spans, rng.random((1, n_entries)))
+    return kernels.start(sample, spans, rng.random((1, n_entries)))
+
+
+def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, bar: Any) -> np.ndarray:
+    """Centroids of rows, from where `entries` stand: (n_entries, dim) float32.
+
+    Lloyd's steps, but beyond the mean, which gets there in fewer; the last one ends at means.
+    """
     squares = np.einsum("nd,nd->n", rows, rows)
     error = np.inf
     for step in range(1, n_iter + 1):
