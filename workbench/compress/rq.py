@@ -11,6 +11,7 @@ from .base import check_int
 from .values import ValueStep, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
+FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
 STARTING_POINTS = 16  # of them, those that the start is drawn from
 PACE = 1.5  # of the steps of k-means but the last, see `kernels._move`; with more, five steps are too few
 LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
@@ -91,8 +92,9 @@ def residual_kmeans(
     """Codebooks by k-means on the rows, then on what is left over of them, and so on.
 
     Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, those after the ones that the
-    level before saw, in a random order. It ends when a step gains next to nothing. The first starts
-    by k-means++; the others from the first rows of that order, for what is left over has few clusters.
+    level before saw, in a random order. It starts by k-means++ and ends when a step gains next to
+    nothing. With fewer than 128 rows an entry, later levels start from the same rows each time, which
+    fits few rows closer; of many, that would find groups again whose means were taken off before.
     With fewer distinct rows than entries, some entries are the same.
 
     Parameters
@@ -120,7 +122,10 @@ def residual_kmeans(
         for level in range(n_levels):
             sample = left[order[: POINTS_A_CENTROID * n_entries]]
             order = np.roll(order, -len(sample))
-            start = sample[np.arange(n_entries) % len(sample)] if level else _spread_rows(sample, n_entries, rng)
+            if level and len(sample) < FEW * n_entries:
+                start = sample[np.arange(n_entries) % len(sample)]
+            else:
+                start = _spread_rows(sample, n_entries, rng)
             codebooks[level] = _kmeans(sample, start, n_iter, bar)
             left -= codebooks[level][_nearest(left, codebooks[level])[0]]
     return codebooks
