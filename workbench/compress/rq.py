@@ -13,7 +13,9 @@ from .values import ValueStep, training_rows
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
 STARTING_POINTS = 16  # of them, those that the start is drawn from
-PACE = 1.5  # of the steps of k-means but the last, see `kernels._move`; with more, five steps are too few
+PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
+PACE_OF_FEW = 1.5  # with few rows for each centroid, for which five steps of the other are too few
+LEAST_STEPS = 10  # before k-means may end: the first ones may go over a plateau
 LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
 BLOCK = 16_384  # rows decoded at once to be encoded
 SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
@@ -91,8 +93,8 @@ def residual_kmeans(
 ) -> np.ndarray:
     """Codebooks by k-means on the rows, then on what is left over of them, and so on.
 
-    Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, those after the ones that the
-    level before saw, in a random order. It starts by k-means++ and ends when a step gains next to
+    Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, drawn at random for it alone.
+    It starts by k-means++ and ends when a step gains next to
     nothing. With fewer than 128 rows an entry, later levels start from the same rows each time, which
     fits few rows closer; of many, that would find groups again whose means were taken off before.
     With fewer distinct rows than entries, some entries are the same.
@@ -115,18 +117,19 @@ def residual_kmeans(
     left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
-    order = rng.permutation(len(left))
+    order, few = rng.permutation(len(left)), len(left) < FEW * n_entries
     codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
     total = n_levels * n_iter
     with progress.bar(total=total, desc="residual k-means", unit="step", leave=False, delay=2) as bar:
         for level in range(n_levels):
+            if level and not few:
+                order = rng.permutation(len(left))
             sample = left[order[: POINTS_A_CENTROID * n_entries]]
-            order = np.roll(order, -len(sample))
-            if level and len(sample) < FEW * n_entries:
+            if level and few:
                 start = sample[np.arange(n_entries) % len(sample)]
             else:
                 start = _spread_rows(sample, n_entries, rng)
-            codebooks[level] = _kmeans(sample, start, n_iter, bar)
+            codebooks[level] = _kmeans(sample, start, n_iter, PACE_OF_FEW if few else PACE, bar)
             left -= codebooks[level][_nearest(left, codebooks[level])[0]]
     return codebooks
 
@@ -140,7 +143,7 @@ def _spread_rows(rows: np.ndarray, n_entries: int, rng: np.random.Generator) -> 
     return kernels.start(sample, spans, rng.random((1, n_entries)))
 
 
-def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, bar: Any) -> np.ndarray:
+def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, pace: float, bar: Any) -> np.ndarray:
     """Centroids of rows, from where `entries` stand: (n_entries, dim) float32.
 
     Lloyd's steps, but beyond the mean, which gets there in fewer; the last one ends at means.
@@ -151,8 +154,8 @@ def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, bar: Any) -> np.
         codes, scores = _nearest(rows, entries)
         distances = np.maximum(squares - 2 * scores, 0)
         before, error = error, float(distances.mean(dtype=np.float64))
-        last = step == n_iter or error >= (1 - LEAST_GAIN) * before
-        entries = _moved(entries, rows, codes, distances, 1.0 if last else PACE)
+        last = step == n_iter or (step >= LEAST_STEPS and error >= (1 - LEAST_GAIN) * before)
+        entries = _moved(entries, rows, codes, distances, 1.0 if last else pace)
         bar.update(n_iter - step + 1 if last else 1)
         if last:
             break
