@@ -15,7 +15,6 @@ FEW = 128  # rows for each centroid; with fewer, the start of a level is that of
 STARTING_POINTS = 16  # of them, those that the start is drawn from
 PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
 PACE_OF_FEW = 1.5  # with few rows for each centroid, for which five steps of the other are too few
-LEAST_STEPS = 10  # before k-means may end: the first ones may go over a plateau
 LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
 BLOCK = 16_384  # rows decoded at once to be encoded
 SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
@@ -154,7 +153,7 @@ def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, pace: float, bar
         codes, scores = _nearest(rows, entries)
         distances = np.maximum(squares - 2 * scores, 0)
         before, error = error, float(distances.mean(dtype=np.float64))
-        last = step == n_iter or (step >= LEAST_STEPS and error >= (1 - LEAST_GAIN) * before)
+        last = step == n_iter or error >= (1 - LEAST_GAIN) * before
         entries = _moved(entries, rows, codes, distances, 1.0 if last else pace)
         bar.update(n_iter - step + 1 if last else 1)
         if last:
