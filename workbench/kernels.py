@@ -7,6 +7,7 @@ of threads: work is split by subvector and by row, and each part is summed in a 
 
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -28,6 +29,36 @@ def _locked(kernel):
             return kernel(*args)
 
     return call
+
+
+@functools.cache
+def _libraries():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def in_threads(work, n, size):
+    """Do work on blocks of rows on as many threads as numba has, with one thread of BLAS in each.
+
+    Threads of BLAS wait for each other at every product, which on a machine that others use too takes
+    longer than one thread alone. Blocks and what is made of them are the same for any number of threads.
+
+    Parameters
+    ----------
+    work : callable
+        Takes an iterator of slices, which all threads share, and does what it gets of them.
+    n, size : int
+        Rows, and rows of a block.
+    """
+    blocks = iter([slice(start, min(start + size, n)) for start in range(0, n, size)])
+    n_threads = min(numba.get_num_threads(), -(-n // size))
+    if n_threads < 2:
+        work(blocks)
+        return
+    with LOCK, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        for done in [pool.submit(work, blocks) for _ in range(n_threads)]:
+            done.result()
 
 
 # Defined beside its plain Python use; numba's cache goes by the file of the definition.

@@ -1,6 +1,6 @@
 """`RQ`: residual quantisation; residual k-means and codes, which semantic IDs use too."""
 
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from .base import check_int
 from .values import ValueStep, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
+FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
 STARTING_POINTS = 16  # of them, those that the start is drawn from
 PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
-LEAST_GAIN = 1e-3  # a step that lowers the error by a smaller share is the last but one
-BLOCK = 16_384  # rows encoded at once
-SCORES = 2**20  # rows times centroids compared at once: 4 MB
+PACE_OF_FEW = 1.5  # with few rows for each centroid, for which five steps of the other are too few
+LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
+BLOCK = 16_384  # rows decoded at once to be encoded
+SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
 
 
 class RQ(ValueStep):
@@ -91,8 +93,10 @@ def residual_kmeans(
     """Codebooks by k-means on the rows, then on what is left over of them, and so on.
 
     Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, drawn at random for it alone.
-    It starts by k-means++ and ends when a step gains next to nothing. With fewer distinct rows than
-    entries, some entries are the same.
+    It starts by k-means++ and ends when a step gains next to
+    nothing. With fewer than 128 rows an entry, later levels start from the same rows each time, which
+    fits few rows closer; of many, that would find groups again whose means were taken off before.
+    With fewer distinct rows than entries, some entries are the same.
 
     Parameters
     ----------
@@ -112,27 +116,37 @@ def residual_kmeans(
     left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
+    order, few = rng.permutation(len(left)), len(left) < FEW * n_entries
     codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
     total = n_levels * n_iter
     with progress.bar(total=total, desc="residual k-means", unit="step", leave=False, delay=2) as bar:
         for level in range(n_levels):
-            sample = left[rng.permutation(len(left))[: POINTS_A_CENTROID * n_entries]]
-            codebooks[level] = _kmeans(sample, n_entries, n_iter, rng, bar)
+            if level and not few:
+                order = rng.permutation(len(left))
+            sample = left[order[: POINTS_A_CENTROID * n_entries]]
+            if level and few:
+                start = sample[np.arange(n_entries) % len(sample)]
+            else:
+                start = _spread_rows(sample, n_entries, rng)
+            codebooks[level] = _kmeans(sample, start, n_iter, PACE_OF_FEW if few else PACE, bar)
             left -= codebooks[level][_nearest(left, codebooks[level])[0]]
     return codebooks
 
 
-def _kmeans(rows: np.ndarray, n_entries: int, n_iter: int, rng: np.random.Generator, bar: Any) -> np.ndarray:
-    """Centroids of rows in random order: (n_entries, dim) float32.
-
-    Lloyd's steps, but beyond the mean by nearly as much again, which gets there in about half as
-    many, see `kernels._move`; the last one ends at means.
-    """
+def _spread_rows(rows: np.ndarray, n_entries: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows far from each other, by k-means++ among the first few for each entry: (n_entries, dim)."""
     from .. import kernels
 
     sample = np.ascontiguousarray(rows[: STARTING_POINTS * n_entries].T)  # (dim, n)
     spans = np.array([[0, rows.shape[1]]], np.int32)
-    entries = kernels.start(sample, spans, rng.random((1, n_entries)))
+    return kernels.start(sample, spans, rng.random((1, n_entries)))
+
+
+def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, pace: float, bar: Any) -> np.ndarray:
+    """Centroids of rows, from where `entries` stand: (n_entries, dim) float32.
+
+    Lloyd's steps, but beyond the mean, which gets there in fewer; the last one ends at means.
+    """
     squares = np.einsum("nd,nd->n", rows, rows)
     error = np.inf
     for step in range(1, n_iter + 1):
@@ -140,7 +154,7 @@ def _kmeans(rows: np.ndarray, n_entries: int, n_iter: int, rng: np.random.Genera
         distances = np.maximum(squares - 2 * scores, 0)
         before, error = error, float(distances.mean(dtype=np.float64))
         last = step == n_iter or error >= (1 - LEAST_GAIN) * before
-        entries = _moved(entries, rows, codes, distances, 1.0 if last else PACE)
+        entries = _moved(entries, rows, codes, distances, 1.0 if last else pace)
         bar.update(n_iter - step + 1 if last else 1)
         if last:
             break
@@ -162,23 +176,34 @@ def _moved(entries: np.ndarray, rows: np.ndarray, codes: np.ndarray, distances: 
 
 
 def _nearest(rows: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,).
+    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,), see `_scores`."""
+    from .. import kernels
 
-    The score is the inner product less half the entry's square: half of what the row's square
-    exceeds its squared distance by.
-    """
-    half = np.einsum("kd,kd->k", entries, entries) / 2
-    across = np.ascontiguousarray(entries.T)
-    size = max(1, SCORES // len(entries))
-    scores = np.empty((min(size, len(rows)), len(entries)), np.float32)
+    across, half = _prepared(entries)
     codes, best = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), size):
-        block = rows[start : start + size]
-        found = np.matmul(block, across, out=scores[: len(block)])
-        found -= half
-        code = np.argmax(found, axis=1, out=codes[start : start + len(block)])
-        best[start : start + len(block)] = found[np.arange(len(block)), code]
+    size = max(1, SCORES // len(entries))
+
+    def work(blocks: Iterator[slice]) -> None:
+        memory = np.empty((min(size, len(rows)), len(entries)), np.float32)
+        for block in blocks:
+            found = _scores(rows[block], across, half, memory)
+            codes[block] = found.argmax(axis=1)
+            best[block] = found.max(axis=1)
+
+    kernels.in_threads(work, len(rows), size)
     return codes, best
+
+
+def _prepared(entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entries one dimension after another, (dim, n_entries), and half their squares, (n_entries,)."""
+    return np.ascontiguousarray(entries.T), np.einsum("kd,kd->k", entries, entries) / 2
+
+
+def _scores(rows: np.ndarray, across: np.ndarray, half: np.ndarray, memory: np.ndarray) -> np.ndarray:
+    """Half of what a row's square exceeds its squared distance to each entry by: (n, n_entries), in `memory`."""
+    found = np.matmul(rows, across, out=memory[: len(rows)])
+    found -= half
+    return found
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
@@ -196,22 +221,29 @@ def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.nda
     (n, n_levels) array
         uint8 for up to 256 entries, else as wide as needed.
     """
+    from .. import kernels
+
     n_levels, n_entries, _ = codebooks.shape
     codes = np.empty((len(rows), n_levels), np.min_scalar_type(n_entries - 1))
     size = max(1, SCORES // (n_entries * beam))
-    search = _greedy if beam == 1 else partial(_beam, beam=beam)
-    for start in range(0, len(rows), size):
-        codes[start : start + size] = search(rows[start : start + size], codebooks)
+    levels = [(entries, *_prepared(entries)) for entries in codebooks]
+
+    def work(blocks: Iterator[slice]) -> None:
+        memory = np.empty((min(size, len(rows)), n_entries), np.float32)
+        for block in blocks:
+            codes[block] = _beam(rows[block], codebooks, beam) if beam > 1 else _greedy(rows[block], levels, memory)
+
+    kernels.in_threads(work, len(rows), size)
     return codes
 
 
-def _greedy(rows: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """The nearest entry of each level in turn: (n, n_levels)."""
+def _greedy(rows: np.ndarray, levels: Sequence[tuple[np.ndarray, ...]], memory: np.ndarray) -> np.ndarray:
+    """The nearest entry of each level in turn: (n, n_levels). A level is its entries, also as `_prepared`."""
     left = np.array(rows, np.float32)
-    codes = np.empty((len(rows), len(codebooks)), np.intp)
-    for level, entries in enumerate(codebooks):
-        codes[:, level] = _nearest(left, entries)[0]
-        left -= entries[codes[:, level]]
+    codes = np.empty((len(rows), len(levels)), np.intp)
+    for level, (entries, across, half) in enumerate(levels):
+        codes[:, level] = _scores(left, across, half, memory).argmax(axis=1)
+        left -= entries.take(codes[:, level], axis=0)
     return codes
 
 
