@@ -116,11 +116,11 @@ class Training:
     hidden: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
-    codebook_rate: float = 1e-3
-    loss_weight: float = 1.0
+    codebook_rate: float = 2e-4
+    loss_weight: float = 0.25
     eval_every: int = 50
     n_valid: int = 2_000
-    reset_every: int = 0
+    reset_every: int = 50
 
     def __post_init__(self) -> None:
         """Refuse what could not be trained."""
