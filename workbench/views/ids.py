@@ -74,6 +74,7 @@ def id_map(
     n_items: int = 5_000,
     random_state: int = 0,
     layout: Layout | None = umap_layout,
+    keep: Collection[str] = (),
 ) -> pd.DataFrame:
     """Places of items on a plane by UMAP (McInnes, Healy and Melville, 2018), with their codes.
 
@@ -87,6 +88,8 @@ def id_map(
     random_state : int
     layout : callable or None
         Takes the arguments of `layout.umap_layout`. None, or too few items: principal components.
+    keep : collection of str
+        Items that the sample must not leave out.
 
     Returns
     -------
@@ -106,7 +109,8 @@ def id_map(
         raise ValueError("these ids have no codebooks, so there is nothing to map items by; give their vectors")
     if vectors.shape[1] < 2:
         raise ValueError(f"a map needs vectors of at least 2 dimensions, got {vectors.shape[1]}")
-    rows, sample = _sampled(len(ids), n_items, random_state)
+    kept = [row for row, item in enumerate(ids.items) if item in keep]
+    rows, sample = _sampled(len(ids), n_items, random_state, kept)
     places, method, trust = _placed(vectors[rows], random_state, layout)
     frame = pd.DataFrame(
         {
@@ -122,11 +126,13 @@ def id_map(
     return frame
 
 
-def _sampled(n: int, n_shown: int, seed: int) -> tuple[np.ndarray, str]:
+def _sampled(n: int, n_shown: int, seed: int, kept: list[int]) -> tuple[np.ndarray, str]:
     """Rows to show, ascending, and what they are in words."""
     if n_shown >= n:
         return np.arange(n), f"all {n:,} items"
-    rows = np.sort(np.random.default_rng(seed).choice(n, n_shown, replace=False))
+    order = np.random.default_rng(seed).permutation(n)
+    first = np.isin(order, kept)
+    rows = np.sort(np.concatenate([order[first], order[~first]])[:n_shown])
     return rows, f"{n_shown:,} of {n:,} items, sampled, seed {seed}"
 
 
@@ -221,7 +227,7 @@ def code_colours(
     legend = tuple(
         Entry(f"{text}: {count:,}", *look) for text, count, look in zip(texts, counts, looks, strict=True) if count
     )
-    title = f"Level {named.level} of {words_of(named.prefix)}"
+    title = f"Level {named.level} of {words_of(named.prefix)}, points"
     palette = tuple(colour for colour, _ in looks)
     return Colours("code", title, tuple(looks[i][1] for i in groups), legend, groups=groups, palette=palette)
 
@@ -364,7 +370,7 @@ def similar_tables(ids: SemanticIDs, vectors: Vectors | np.ndarray | None, item:
 
 
 def find_item(ids: SemanticIDs, text: str) -> str:
-    """The item that a person means: by itself, by its name, or by its name without regard to case.
+    """The item that a person means: by itself, by its name, or by a part of it that no other name has.
 
     Raises
     ------
@@ -379,6 +385,9 @@ def find_item(ids: SemanticIDs, text: str) -> str:
         if found:
             return found[0]
     alike = spelled_alike(ids, text)
+    holding = [item for item, name in zip(ids.items, ids.names, strict=True) if text.casefold() in name.casefold()]
+    if text and len(holding) == 1:
+        return holding[0]
     said = f"spelled most like it: {', '.join(map(repr, alike))}" if alike else "none is spelled like that"
     raise KeyError(f"there is no item {text!r}; {said}")
 

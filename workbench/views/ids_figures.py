@@ -175,7 +175,7 @@ def drawn_tree(tree: pd.DataFrame, named: Named) -> Picture:
     """The icicle of a frame of `tree_table`."""
     placed = tiles(tree, named)
     n_columns = max(tile.column for tile in placed) + 1
-    figure, (axis,) = new_figure(12, 6.4)
+    figure, (axis,) = new_figure(12, 6.4 if len(tree) > 1 else 1.6)
     widths = [0.6, *[1.0] * (n_columns - 1)]
     lefts = np.cumsum([0, *widths])
     for tile in placed:
@@ -204,7 +204,7 @@ def tree_words(tree: pd.DataFrame) -> str:
 def _fitting(tile: Tile, width: float, root: Prefix) -> str:
     """As many lines as the tile has room for, in a figure of 12 x 6.4 inches."""
     n_characters = int(width * 170)
-    n_lines = int(tile.height / 0.026)
+    n_lines = int(tile.height / 0.026) if tile.height < 1 else 4
     if not n_lines:
         return ""
     entry = tile.entry

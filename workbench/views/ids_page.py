@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from .page import STYLE, picture_html
 
 MOST_NAMED = 12  # items below a prefix that are named
 MOST_PREFIXES = 12  # of selected items
+LONGEST = 40  # characters of a name in a table
 MAP, TREE = "Map of the items, coloured by code", "Tree of the codes"
 
 
@@ -92,15 +94,20 @@ def similar_html(ids: SemanticIDs, similar: Similar | None) -> str:
 
 def _similar_table(frame: pd.DataFrame, codes: Iterable[int], n_levels: int) -> str:
     rows = "".join(
-        f"<tr><td><bdi>{escape(printable(entry.name))}</bdi></td>"
+        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(_short(entry.name))}</bdi></td>"
         f"<td class='number'>{code_html(entry.codes, codes)}</td>"
         f"<td class='number'>{entry.shared} of {n_levels}</td>"
         f"<td class='number'>{'' if np.isnan(entry.cosine) else f'{entry.cosine:.3f}'}</td>"
         f"<td class='number'>{f'{entry.rank:,}' if entry.rank else ''}</td></tr>"
         for entry in frame.itertuples(index=False)
     )
-    head = "".join(f"<th>{text}</th>" for text in ("item", "id", "shared", "cosine", "nearest no."))
+    head = "".join(f"<th>{text}</th>" for text in ("item", "id", "shared", "cosine", "rank"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for a second table."""
+    return shorten(printable(name), LONGEST, placeholder="\N{HORIZONTAL ELLIPSIS}")
 
 
 def code_html(codes: Iterable[int], wanted: Iterable[int]) -> str:

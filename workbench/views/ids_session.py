@@ -125,6 +125,7 @@ class IdsSession(Work[IdsState]):
             raise ValueError(f"expected n_items >= 1, got {n_items}")
         has_vectors = item_vectors(ids, vectors) is not None  # what cannot be used is said at once
         self.ids, self.vectors, self.random_state = ids, vectors, random_state
+        self._keep = _meant(ids, item)
         named = Named.among(ids.codes, 1)
         super().__init__(IdsState(ids=ids, asked=item, n_items=n_items, named=named), background)
         if background:
@@ -196,11 +197,22 @@ class IdsSession(Work[IdsState]):
         return {"similar": similar_tables(self.ids, self.vectors, find_item(self.ids, text))}
 
     def _preview(self, n_items: int) -> dict:
-        return {"map": id_map(self.ids, self.vectors, n_items, self.random_state, None), "is_preview": True}
+        return {"map": id_map(self.ids, self.vectors, n_items, self.random_state, None, self._keep), "is_preview": True}
 
     def _draw(self, n_items: int, generation: int) -> dict:
         self._put(only_if=lambda: self.state.generation == generation, drawing=True)
-        return {"map": id_map(self.ids, self.vectors, n_items, self.random_state, self._layout), "is_preview": False}
+        return {
+            "map": id_map(self.ids, self.vectors, n_items, self.random_state, self._layout, self._keep),
+            "is_preview": False,
+        }
 
     def _layout(self, *arguments: Any) -> Any:
         return mapper.shared.layout(self, *arguments) if self.background else umap_layout(*arguments)
+
+
+def _meant(ids: SemanticIDs, text: str) -> tuple[str, ...]:
+    """The item that a person means, where there is one."""
+    try:
+        return (find_item(ids, text),) if text else ()
+    except KeyError:
+        return ()

@@ -14,9 +14,10 @@ from ..ids import Named, Similar, code_colours, codes_of, is_below
 from ..ids_figures import map_words
 from .controls import WidthWatch
 from .maps import MOST_SVG, legend_html
+from .plot_events import PlotEvents
 from .twins import as_map, drop_outline, plain, point_numbers, said_anew
 
-FAINT = 0.15  # opacity of what is not looked at
+OPACITY, SIZE = (0.95, 0.45, 0.12), (8, 5, 5)  # of codes with colours, other codes, what is not looked at
 NEAR = {  # how the nearest of an item are marked: symbol, colour, and a character for the legend
     "by_vector": ("circle-open", BLUE, "\N{WHITE CIRCLE}", "nearest by vectors"),
     "by_id": ("triangle-up-open", GREEN, "\N{WHITE UP-POINTING TRIANGLE}", "nearest by id"),
@@ -68,8 +69,8 @@ class LiveIdMap:
         star = {"symbol": "star", "size": 16, "color": RED, "line": {"width": 1, "color": "white"}}
         kind = Scattergl if webgl else Scatter
         points = kind(
-            mode="markers", hoverinfo="text", marker={"size": 6, "coloraxis": "coloraxis"},
-            unselected={"marker": {"opacity": 0.1}}, selected={"marker": {"opacity": 1, "size": 8}},
+            mode="markers", hoverinfo="text", marker={"coloraxis": "coloraxis", "line": {"width": 0}},
+            unselected={"marker": {"opacity": 0.1}}, selected={"marker": {"opacity": 1}},
         )  # fmt: skip
         rings = [
             Scatter(
@@ -81,10 +82,9 @@ class LiveIdMap:
         self.figure.add_class("wb-id-map")
         self.figure.layout.margin.t = 30
         self.points, *self._rings, self._star = self.figure.data
-        self.points.on_click(self._guard(self._clicked))
-        self.points.on_selection(self._guard(self._lassoed))
-        self.points.on_deselect(self._guard(self._cleared))
-        self._place.children = [WidthWatch(), self.figure]
+        self.points.on_selection(self._guard(self._emptied))
+        self.events = PlotEvents(self._guard(self._clicked), self._guard(self._lassoed))
+        self._place.children = [WidthWatch(), self.events, self.figure]
 
     # -- what a program shows -------------------------------------------------------------
 
@@ -94,6 +94,8 @@ class LiveIdMap:
         self.frame, self._named = frame, named
         if new and (len(frame) > MOST_SVG) != (self.points.type == "scattergl"):
             self._make_figure(webgl=len(frame) > MOST_SVG)
+        if selected is not self._selected:
+            drop_outline(self.figure)
         with self.figure.batch_update():
             if new:
                 self._draw()
@@ -101,7 +103,8 @@ class LiveIdMap:
                 self._paint()
                 self._zoom()
             self._mark(similar)
-            self._select(selected)
+            if new or selected is not self._selected:
+                self._select(selected)
         # plotly sends changes to pages that are open; this is what a page reads that is loaded later.
         self.figure._repr_mimebundle_()
 
@@ -119,7 +122,11 @@ class LiveIdMap:
         numbers, axis = point_numbers(look)
         self.points.marker.color = numbers
         self.points.marker.symbol = [SHAPES[shape][1] for shape in look.shapes]
-        self.points.marker.opacity = np.where(self._inside(), 0.85, FAINT).astype(np.float32)
+        assert look.groups is not None
+        last = len(look.palette) - 1  # what is outside the prefix; before it the codes without colours
+        kind = np.clip(look.groups - (last - 2), 0, 2)  # (n,): 0 for codes with colours
+        self.points.marker.opacity = np.array(OPACITY, np.float32)[kind]
+        self.points.marker.size = np.array(SIZE, np.float32)[kind]
         self.figure.layout.coloraxis.update(axis)
         self.legend.value = legend_html(look)
 
@@ -151,7 +158,7 @@ class LiveIdMap:
     def _about(self, similar: Similar | None) -> str:
         if similar is None:
             return " Click a point to look at its item; select several with the lasso."
-        if not len(self._star.x):
+        if similar.item not in set(self.frame["item"]):
             return " The item looked at is not among those on the map."
         marks = ", ".join(
             f"<span style='color: {colour}'>{sign}</span> {text}" for _, colour, sign, text in NEAR.values()
@@ -159,24 +166,23 @@ class LiveIdMap:
         return f" <span style='color: {RED}'>\N{BLACK STAR}</span> the item looked at, {marks}."
 
     def _select(self, items: tuple[str, ...]) -> None:
-        if items is self._selected:
-            return
         self._selected, self._turn = items, 3 - self._turn
-        drop_outline(self.figure)
         index = np.flatnonzero(self.frame["item"].isin(items)) if items else None
         self.points.selectedpoints = said_anew(index, self._turn)
 
     # -- what a person does ---------------------------------------------------------------
 
-    def _clicked(self, _trace: Any, points: Any, _state: Any) -> None:
-        if points.point_inds:
-            self.picked(self.frame["item"].iloc[points.point_inds[0]])
+    def _clicked(self, point: int) -> None:
+        self.picked(self.frame["item"].iloc[point])
 
-    def _lassoed(self, _trace: Any, points: Any, _selector: Any) -> None:
-        self.selected(self.frame["item"].iloc[sorted(set(points.point_inds))].tolist())
+    def _lassoed(self, points: np.ndarray) -> None:
+        self.selected(self.frame["item"].iloc[points].tolist())
 
-    def _cleared(self, *_: Any) -> None:
-        self.selected([])
+    def _emptied(self, _trace: Any, points: Any, _selector: Any) -> None:
+        """A page selects nothing where an outline goes: select again what is selected."""
+        if not points.point_inds:
+            with self.figure.batch_update():
+                self._select(self._selected)
 
     def _zoomed(self, _: Any) -> None:
         if self.frame is not None:

@@ -89,6 +89,7 @@ class PrefixPart(Part):
             )
             for entry in found.itertuples()
         ]
+        self.code.index = 0
 
     def _back(self, n_codes: int) -> None:
         self.session.look_below(self.session.state.prefix[:n_codes])
@@ -114,7 +115,7 @@ class IdProgressPart(Part):
 
     def show(self, s: IdsState, old: IdsState) -> None:
         text = "" if s.is_current else "Computing\N{HORIZONTAL ELLIPSIS}"
-        if s.drawing:
+        if s.map is not None and s.is_preview and "map" not in s.errors:
             text = "A UMAP map is being drawn; until then principal components are shown."
         self.status.value = f"<span role='status'>{escape(text or 'Everything is up to date.')}</span>"
         self.cancel.disabled = not s.drawing
@@ -161,10 +162,11 @@ class TreePart(Part):
         self.tree = TileTree(self.view.guarded(self.session.look_below))
         self.text, self.items = widgets.HTML(), widgets.HTML()
         self.items.add_class("wb-below")
-        return [self.tree, self.text, self.items]
+        self.place = widgets.VBox([self.tree])
+        return [self.place, self.text, self.items]
 
     def show(self, s: IdsState, old: IdsState) -> None:
-        dim(self.tree, s.tree is not None)
+        dim(self.place, s.tree is not None)
         if s.tree is None or s.ids is None or s.named is None:
             return
         shown = ("tree", "named", "similar", "selected")
@@ -217,7 +219,7 @@ class SimilarPart(Part):
 
     def show(self, s: IdsState, old: IdsState) -> None:
         if s.asked != old.asked and s.asked != self.item.value.strip():
-            self.item.value = s.asked
+            self.item.value = self._called(s.asked)
         if s.errors.get("item") != old.errors.get("item"):  # what is offered may be what was meant
             alike = spelled_alike(self.session.ids, s.asked) if "item" in s.errors else []
             self.item.options = list(dict.fromkeys([*map(printable, alike), *self.names]))
@@ -227,8 +229,13 @@ class SimilarPart(Part):
         dim(self.tables, s.similar is not None)
 
     def _look(self, _: object) -> None:
-        if self.item.value.strip() != self.session.state.asked:
+        if self.item.value.strip() != self._called(self.session.state.asked):
             self.session.look_at(self.item.value)
+
+    def _called(self, text: str) -> str:
+        """The name of what was asked for, where it was a point on the map."""
+        ids: SemanticIDs = self.session.ids
+        return printable(ids.names[ids.items.index(text)]) if text in ids else text
 
     def _follow(self, _: object) -> None:
         similar = self.session.state.similar

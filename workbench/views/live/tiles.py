@@ -57,6 +57,7 @@ class TileTree(anywidget.AnyWidget):
       el.append(box);
       const show = () => {
         const had = box.contains(document.activeElement);
+        box.classList.toggle("wb-alone", model.get("tiles").length == 1);
         box.replaceChildren(...model.get("tiles").map((at) => tile(model, at, box)));
         if (had) box.querySelector("button")?.focus();
       };
@@ -69,7 +70,8 @@ class TileTree(anywidget.AnyWidget):
     export default { render };
     """
     _css = """
-    .wb-tiles {position: relative; height: 470px}
+    .wb-tiles {position: relative; height: 540px}
+    .wb-tiles.wb-alone {height: 90px}
     .wb-tile {position: absolute; box-sizing: border-box; overflow: hidden; margin: 0; padding: 0 5px;
       border: 1px solid var(--jp-layout-color0, white); border-radius: 0; font: 12px/15px system-ui, sans-serif;
       text-align: left; display: flex; flex-direction: column; justify-content: center}
@@ -125,7 +127,7 @@ def _sent(tile: Tile, root: Prefix, columns: int, item: Prefix, selected: Any) -
         "columns": columns,
         "top": tile.top,
         "height": tile.height,
-        "lines": [f"{tile.mark} {title}: {count}{marks}".strip(), *names],
+        "lines": [f"{tile.mark} {title}: {entry.count:,}{marks}".strip(), *names],
         "colour": tile.colour,
         "ink": tile.ink,
         "label": label,
