@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.autograd.functional import jacobian
 
+from workbench.compress.rq import residual_kmeans
 from workbench.semantic import estimators
 from workbench.semantic.bottleneck import RQBottleneck
-from workbench.semantic.residual import nearest, residual_kmeans
+from workbench.semantic.residual import nearest
 from workbench.semantic.schedules import SHAPES, temperature
 
 ESTIMATORS = ("ste", "rotation", "gumbel")

@@ -1,4 +1,7 @@
-"""`RQ`: residual quantisation."""
+"""`RQ`: residual quantisation; residual k-means and codes, which semantic IDs use too."""
+
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -7,8 +10,12 @@ from ..storage import Coded, Storage
 from .base import check_int
 from .values import ValueStep, training_rows
 
-POINTS_A_CENTROID = 128  # training rows for each centroid
-BLOCK = 2_048  # rows encoded at once
+POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
+STARTING_POINTS = 16  # of them, those that the start is drawn from
+PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
+LEAST_GAIN = 1e-3  # a step that lowers the error by a smaller share is the last but one
+BLOCK = 16_384  # rows encoded at once
+SCORES = 2**20  # rows times centroids compared at once: 4 MB
 
 
 class RQ(ValueStep):
@@ -60,20 +67,8 @@ class RQ(ValueStep):
 
     def _learn(self, part: Storage, which: str) -> np.ndarray:
         """Codebooks: (n_levels, 2**n_bits, dim) float32."""
-        from sklearn.cluster import KMeans
-
-        from ..kernels import LOCK
-
-        left = training_rows(self, part, which, POINTS_A_CENTROID)  # (n_sample, dim)
-        n_entries = 2 ** int(self.n_bits)
-        codebooks = np.empty((self.n_levels, n_entries, part.shape[1]), np.float32)
-        for level in progress.bar(range(self.n_levels), desc="RQ", unit="level", leave=False, delay=2):
-            means = KMeans(n_entries, init="random", n_init=1, max_iter=self.n_iter, random_state=self.random_state)
-            with LOCK:
-                codes = means.fit_predict(left)
-            codebooks[level] = means.cluster_centers_
-            left -= codebooks[level][codes]
-        return codebooks
+        sample = training_rows(self, part, which, POINTS_A_CENTROID)
+        return residual_kmeans(sample, self.n_levels, 2 ** int(self.n_bits), self.n_iter, self.random_state)
 
     def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
         n_levels, n_entries, dim = learned.shape
@@ -90,33 +85,152 @@ class RQ(ValueStep):
         return "the codebooks outweigh the rows; take fewer levels or bits, or use SQ"
 
 
-def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int) -> np.ndarray:
-    """Residual codes by beam search.
+def residual_kmeans(
+    rows: np.ndarray, n_levels: int, n_entries: int, n_iter: int = 25, random_state: int = 0
+) -> np.ndarray:
+    """Codebooks by k-means on the rows, then on what is left over of them, and so on.
+
+    Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, drawn at random for it alone.
+    It starts by k-means++ and ends when a step gains next to nothing. With fewer distinct rows than
+    entries, some entries are the same.
+
+    Parameters
+    ----------
+    rows : (n, dim) array
+    n_levels, n_entries : int
+    n_iter : int
+        Steps of k-means a level, at most.
+    random_state : int
+
+    Returns
+    -------
+    (n_levels, n_entries, dim) float32 array
+    """
+    if min(n_levels, n_entries, n_iter) < 1:
+        raise ValueError(f"expected at least 1 level, entry and step, got {n_levels}, {n_entries} and {n_iter}")
+    rng = np.random.default_rng(random_state)
+    left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
+    if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
+        raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
+    codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
+    total = n_levels * n_iter
+    with progress.bar(total=total, desc="residual k-means", unit="step", leave=False, delay=2) as bar:
+        for level in range(n_levels):
+            sample = left[rng.permutation(len(left))[: POINTS_A_CENTROID * n_entries]]
+            codebooks[level] = _kmeans(sample, n_entries, n_iter, rng, bar)
+            left -= codebooks[level][_nearest(left, codebooks[level])[0]]
+    return codebooks
+
+
+def _kmeans(rows: np.ndarray, n_entries: int, n_iter: int, rng: np.random.Generator, bar: Any) -> np.ndarray:
+    """Centroids of rows in random order: (n_entries, dim) float32.
+
+    Lloyd's steps, but beyond the mean by nearly as much again, which gets there in about half as
+    many, see `kernels._move`; the last one ends at means.
+    """
+    from .. import kernels
+
+    sample = np.ascontiguousarray(rows[: STARTING_POINTS * n_entries].T)  # (dim, n)
+    spans = np.array([[0, rows.shape[1]]], np.int32)
+    entries = kernels.start(sample, spans, rng.random((1, n_entries)))
+    squares = np.einsum("nd,nd->n", rows, rows)
+    error = np.inf
+    for step in range(1, n_iter + 1):
+        codes, scores = _nearest(rows, entries)
+        distances = np.maximum(squares - 2 * scores, 0)
+        before, error = error, float(distances.mean(dtype=np.float64))
+        last = step == n_iter or error >= (1 - LEAST_GAIN) * before
+        entries = _moved(entries, rows, codes, distances, 1.0 if last else PACE)
+        bar.update(n_iter - step + 1 if last else 1)
+        if last:
+            break
+    return entries
+
+
+def _moved(entries: np.ndarray, rows: np.ndarray, codes: np.ndarray, distances: np.ndarray, pace: float) -> np.ndarray:
+    """Centroids moved to, or beyond, the means of their rows; empty ones to the rows worst served."""
+    from .. import kernels
+
+    counts = np.bincount(codes, minlength=len(entries))
+    means = kernels.group_sums(rows, codes, len(entries)) / np.maximum(counts, 1)[:, None]
+    moved = entries + pace * (means - entries) if pace != 1 else means
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        far = np.argsort(-distances, kind="stable")[: len(empty)]
+        moved[empty] = rows[np.resize(far, len(empty))]
+    return moved.astype(np.float32)
+
+
+def _nearest(rows: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,).
+
+    The score is the inner product less half the entry's square: half of what the row's square
+    exceeds its squared distance by.
+    """
+    half = np.einsum("kd,kd->k", entries, entries) / 2
+    across = np.ascontiguousarray(entries.T)
+    size = max(1, SCORES // len(entries))
+    scores = np.empty((min(size, len(rows)), len(entries)), np.float32)
+    codes, best = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        found = np.matmul(block, across, out=scores[: len(block)])
+        found -= half
+        code = np.argmax(found, axis=1, out=codes[start : start + len(block)])
+        best[start : start + len(block)] = found[np.arange(len(block)), code]
+    return codes, best
+
+
+def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
+    """Residual codes: greedily, or by beam search.
 
     Parameters
     ----------
     rows : (n, dim) float32 array
     codebooks : (n_levels, n_entries, dim) float32 array
     beam : int
-        Sums kept from level to level; of equal ones the first.
+        Sums kept from level to level, of equal ones the first; 1 is greedy.
 
     Returns
     -------
-    (n, n_levels) uint8 array
+    (n, n_levels) array
+        uint8 for up to 256 entries, else as wide as needed.
     """
-    n, n_entries = len(rows), codebooks.shape[1]
+    n_levels, n_entries, _ = codebooks.shape
+    codes = np.empty((len(rows), n_levels), np.min_scalar_type(n_entries - 1))
+    size = max(1, SCORES // (n_entries * beam))
+    search = _greedy if beam == 1 else partial(_beam, beam=beam)
+    for start in range(0, len(rows), size):
+        codes[start : start + size] = search(rows[start : start + size], codebooks)
+    return codes
+
+
+def _greedy(rows: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
+    """The nearest entry of each level in turn: (n, n_levels)."""
+    left = np.array(rows, np.float32)
+    codes = np.empty((len(rows), len(codebooks)), np.intp)
+    for level, entries in enumerate(codebooks):
+        codes[:, level] = _nearest(left, entries)[0]
+        left -= entries[codes[:, level]]
+    return codes
+
+
+def _beam(rows: np.ndarray, codebooks: np.ndarray, beam: int) -> np.ndarray:
+    """The best of the sums kept: (n, n_levels)."""
+    n, dim = rows.shape
+    n_entries = codebooks.shape[1]
     left = rows[:, None, :]  # (n, kept, dim), what each kept sum leaves over
     errors = np.zeros((n, 1), np.float32)  # (n, kept), its squared length, less a part common to a row
-    codes = np.empty((n, 1, 0), np.uint8)  # (n, kept, levels so far)
-    for level, centroids in enumerate(codebooks):
-        squares = np.einsum("kd,kd->k", centroids, centroids)
-        costs = errors[:, :, None] + squares - 2 * (left @ centroids.T)  # (n, kept, n_entries)
-        kept = 1 if level == len(codebooks) - 1 else min(beam, costs.shape[1] * n_entries)
-        flat = costs.reshape(n, -1)
+    codes = np.empty((n, 1, 0), np.intp)  # (n, kept, levels so far)
+    for level, entries in enumerate(codebooks):
+        squares = np.einsum("kd,kd->k", entries, entries)
+        products = (left.reshape(-1, dim) @ entries.T).reshape(n, -1, n_entries)  # (n, kept, n_entries)
+        flat = (errors[:, :, None] + squares - 2 * products).reshape(n, -1)
+        kept = 1 if level == len(codebooks) - 1 else min(beam, flat.shape[1])
         best = np.argmin(flat, axis=1)[:, None] if kept == 1 else np.argpartition(flat, kept - 1, axis=1)[:, :kept]
-        parents, entries = np.divmod(best, n_entries)  # (n, kept)
+        parents, chosen = np.divmod(best, n_entries)  # (n, kept)
         errors = np.take_along_axis(flat, best, axis=1)
-        left = np.take_along_axis(left, parents[:, :, None], axis=1) - centroids[entries]
+        left = np.take_along_axis(left, parents[:, :, None], axis=1) - entries[chosen]
         codes = np.take_along_axis(codes, parents[:, :, None], axis=1)
-        codes = np.concatenate([codes, entries[:, :, None].astype(np.uint8)], axis=2)
+        codes = np.concatenate([codes, chosen[:, :, None]], axis=2)
     return codes[:, 0]

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -74,18 +73,22 @@ def cache_folder() -> Path:
 @cache
 def sentences() -> tuple[tuple[str, ...], ...]:
     """The texts: one tuple of lower-case tokens for each paragraph of four and more."""
-    return tuple(tuple(tokens) for tokens in map(_tokens, _paragraphs()) if len(tokens) > 3)
+    tokens = (_tokens(paragraph) for _, paragraph in paragraphs())
+    return tuple(tuple(sentence) for sentence in tokens if len(sentence) > 3)
 
 
-def _paragraphs() -> Iterator[str]:
+@cache
+def paragraphs() -> tuple[tuple[str, str], ...]:
+    """The texts as they are: the title of its article (of news, nothing) and the paragraph, one after the other."""
     from gensim.corpora.wikicorpus import extract_pages, filter_wiki
     from gensim.test.utils import datapath
 
+    found = []
     with bz2.open(datapath(WIKIPEDIA)) as file:
-        for _, text, _ in extract_pages(file, filter_namespaces=("0",)):
-            yield from filter_wiki(text).split("\n")
+        for title, text, _ in extract_pages(file, filter_namespaces=("0",)):
+            found += [(title, paragraph) for paragraph in filter_wiki(text).split("\n")]
     with open(datapath(NEWS), encoding="utf-8") as file:
-        yield from file
+        return tuple(found + [("", paragraph) for paragraph in file])
 
 
 def _tokens(text: str) -> list[str]:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..compress.rq import residual_kmeans
 from ..storage import Coded, pack_codes
 from .estimators import SCALES, gumbel, rotation, straight_through
-from .residual import Losses, add_up, greedy_codes, nearest, pick, residual_kmeans, residual_losses
+from .residual import Losses, add_up, greedy_codes, nearest, pick, residual_losses
 
 ESTIMATORS = ("ste", "rotation", "gumbel")
 CHUNK = 4_096  # rows encoded at once

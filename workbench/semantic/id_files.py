@@ -10,7 +10,7 @@ from .. import artefact
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
-from .tables import ENDINGS, read_table, table_bytes
+from .tables import ENDINGS, naming, read_table, table_bytes
 from .tokens import letters, token_strings
 
 if TYPE_CHECKING:
@@ -52,11 +52,11 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     if kind == ".safetensors":
-        return _of_vectors(artefact.load(path), path)
-    try:
+        v = artefact.load(path)  # which names the file itself
+        with naming(path):
+            return _of_vectors(v)
+    with naming(path):
         return _of_json(path, codebook_size) if kind == ".json" else _of_frame(read_table(path), codebook_size)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _json(ids: SemanticIDs) -> str:
@@ -154,12 +154,14 @@ def _whole(column: "pd.Series", items: list[str]) -> np.ndarray:
     return column.to_numpy(np.int64)
 
 
-def _of_vectors(v: Vectors, path: Path) -> SemanticIDs:
+def _of_vectors(v: Vectors) -> SemanticIDs:
     """Ids in an artefact: those that `save` wrote, or the residual codes of a compressed word model."""
     storage = v.storage
     if not isinstance(storage, Coded) or (storage.spans != [0, v.dim]).any() or v.vocab.row_of is not None:
-        raise ValueError(f"{path} holds no residual codes, one row for each word, but {storage!r}")
+        raise ValueError(f"holds no residual codes, a row for each word, but {storage!r}")
     about = v.meta.get("semantic_ids", {})
+    if not isinstance(about, dict):
+        raise TypeError(f"expected an object of what ids have beside codes, got {about!r}")
     size = about.get("codebook_size", 2**storage.n_bits)
     books = storage.codebooks.reshape(2**storage.n_bits, len(storage.spans), v.dim).transpose(1, 0, 2)
     codes = storage.codes

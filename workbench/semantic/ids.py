@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from html import escape
 from operator import index as whole
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,15 @@ import numpy as np
 from ..storage import BLOCK, Coded, pack_codes
 from ..vectors import Vectors
 from ..vocab import Vocab, printable
+from .checks import checked_codebooks, checked_codes, checked_items, checked_rows
+from .tables import summary_html
 from .tokens import parsed, token_strings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 N_EXEMPLARS = 3
+ENCODED = 2_048  # rows encoded at once
 MOST_ENTRIES = 256  # of a level, in a `Coded` storage
 
 
@@ -68,17 +70,17 @@ class SemanticIDs:
         n_extra: int = 0,
         meta: dict | None = None,
     ):
-        self.items = _checked_items(items)
+        self.items = checked_items(items)
         self.names = self.items if names is None else tuple(str(name) for name in names)
         if len(self.names) != len(self.items):
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
-        self.codes = _checked_codes(codes, self.items)
+        self.codes = checked_codes(codes, self.items)
         if not 0 <= n_extra < self.n_levels:
             raise ValueError(
                 f"n_extra goes from 0 to {self.n_levels - 1}, as one level must have a meaning; got {n_extra}"
             )
         self.n_extra = n_extra
-        self.codebooks = None if codebooks is None else _checked_codebooks(codebooks, self.n_levels - n_extra)
+        self.codebooks = None if codebooks is None else checked_codebooks(codebooks, self.n_levels - n_extra)
         if codebook_size is None:
             codebook_size = int(self._coding.max()) + 1 if self.codebooks is None else self.codebooks.shape[1]
         if self.codebooks is not None and self.codebooks.shape[1] != codebook_size:
@@ -120,22 +122,11 @@ class SemanticIDs:
         if min(n_levels, codebook_size, beam) < 1:
             raise ValueError(f"expected at least 1, got {n_levels} levels of {codebook_size} entries, beam {beam}")
         rows = vectors.matrix() if isinstance(vectors, Vectors) else np.asarray(vectors)
-        if rows.ndim != 2 or rows.dtype.kind not in "fiu" or 0 in rows.shape:
-            raise ValueError(f"expected an (n_items, dim) array of numbers, got {rows.dtype} of shape {rows.shape}")
         if items is None:
-            items = vectors.words if isinstance(vectors, Vectors) else [str(i) for i in range(len(rows))]
-        items = _checked_items(items)
-        if len(items) != len(rows):
-            raise ValueError(f"expected an item for each of {len(rows)} vectors, got {len(items)}")
-        with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(rows, np.float32)
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
-            raise ValueError(
-                f"row {bad[0]} (item {printable(items[bad[0]])!r}) holds NaN or infinity; mend or remove it"
-            )
+            items = vectors.words if isinstance(vectors, Vectors) else [str(row) for row in range(len(rows))]
+        rows = checked_rows(rows, checked_items(items))
         codebooks = residual_kmeans(rows, n_levels, codebook_size, random_state=random_state)
-        blocks = (rows[start : start + BLOCK // 8] for start in range(0, len(rows), BLOCK // 8))
+        blocks = (rows[start : start + ENCODED] for start in range(0, len(rows), ENCODED))
         codes = np.concatenate([beam_codes(block, codebooks, beam) for block in blocks])
         made = {"method": "residual k-means", "beam": beam, "random_state": random_state}
         return cls(items, codes, codebooks, names, meta=made)
@@ -165,7 +156,7 @@ class SemanticIDs:
         ValueError
             At the first that does not parse, or has another number of levels; its row and item are named.
         """
-        items = _checked_items(items)
+        items = checked_items(items)
         return cls(items, parsed(items, tokens), None, names, codebook_size, n_extra)
 
     @classmethod
@@ -404,15 +395,14 @@ class SemanticIDs:
 
     def _exemplars(self, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> list[tuple[str, ...]]:
         """Names of a few items of each group of rows, which lie one behind the other."""
+        group = np.repeat(np.arange(len(starts)), counts)  # (n,)
+        keys = [rows, group]
         if self.codebooks is not None:
             vectors = self._decoded(self._coding[rows])  # (n, dim)
-            means = np.add.reduceat(vectors, starts, axis=0, dtype=np.float32) / counts[:, None].astype(np.float32)
-            group = np.repeat(np.arange(len(starts)), counts)  # (n,)
+            means = np.add.reduceat(vectors, starts, axis=0) / counts[:, None].astype(np.float32)
             vectors -= means[group]
-            rows = rows[np.lexsort((rows, np.einsum("nd,nd->n", vectors, vectors), group))]
-        else:
-            group = np.repeat(np.arange(len(starts)), counts)
-            rows = rows[np.lexsort((rows, group))]
+            keys.insert(1, np.einsum("nd,nd->n", vectors, vectors))
+        rows = rows[np.lexsort(keys)]
         return [
             tuple(self.names[row] for row in rows[start : start + min(count, N_EXEMPLARS)])
             for start, count in zip(starts, counts, strict=True)
@@ -558,11 +548,7 @@ class SemanticIDs:
     def _repr_html_(self) -> str:
         few = token_strings(self.codes[:3])
         rows = self.describe() + [(printable(name), id_) for name, id_ in zip(self.names, few, strict=False)]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in rows
-        )
-        return f"<table><caption>Semantic IDs</caption><tbody>{cells}</tbody></table>"
+        return summary_html("Semantic IDs", rows)
 
 
 def coded(codes: np.ndarray, codebooks: np.ndarray) -> Coded:
@@ -594,51 +580,3 @@ def _starts(codes: np.ndarray) -> np.ndarray:
     """Where groups of equal columns of sorted codes, (n_levels, n), begin: (n_groups,) int64."""
     changed = (codes[:, 1:] != codes[:, :-1]).any(axis=0)
     return np.concatenate([[0], np.flatnonzero(changed) + 1])
-
-
-def _checked_items(items: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(items, str):
-        raise TypeError(f"expected several items, got the string {items!r}")
-    items = tuple(items)
-    if not items:
-        raise ValueError("expected at least one item, got none")
-    seen: dict[str, int] = {}
-    for row, item in enumerate(items):
-        if not isinstance(item, str) or "\0" in item:
-            raise TypeError(f"items must be strings without NUL; row {row} is {type(item).__name__} {item!r}")
-        if seen.setdefault(item, row) != row:
-            raise ValueError(
-                f"item {printable(item)!r} is there twice, in rows {seen[item]} and {row}; keep one of them"
-            )
-    return items
-
-
-def _checked_codes(codes: np.ndarray, items: tuple[str, ...]) -> np.ndarray:
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or len(codes) != len(items) or not codes.shape[1]:
-        raise ValueError(f"expected codes of shape ({len(items)}, n_levels), a row for each item, got {codes.shape}")
-    if codes.dtype.kind not in "iuf":
-        raise TypeError(f"expected codes that are whole numbers, got dtype {codes.dtype}")
-    limit = np.iinfo(np.int32).max
-    with np.errstate(invalid="ignore"):
-        good = (codes >= 0) & (codes <= limit) & (codes == np.floor(codes))
-    if not good.all():
-        row, level = np.argwhere(~good)[0]
-        raise ValueError(
-            f"codes must be whole numbers from 0; item {printable(items[row])!r} (row {row}) "
-            f"has {codes[row, level]} at level {level + 1}"
-        )
-    codes = codes.astype(np.int32)
-    codes.setflags(write=False)
-    return codes
-
-
-def _checked_codebooks(codebooks: np.ndarray, n_levels: int) -> np.ndarray:
-    codebooks = np.array(codebooks, np.float32)
-    if codebooks.ndim != 3 or len(codebooks) != n_levels or 0 in codebooks.shape:
-        raise ValueError(f"expected codebooks of shape ({n_levels}, codebook_size, dim), got {codebooks.shape}")
-    if not np.isfinite(codebooks).all():
-        level, entry = np.argwhere(~np.isfinite(codebooks).all(axis=2))[0]
-        raise ValueError(f"entry {entry} of level {level + 1} holds NaN or infinity")
-    codebooks.setflags(write=False)
-    return codebooks

@@ -1,9 +1,8 @@
-"""Residual codes: the nearest entry of each level to what the levels before left over; k-means; losses."""
+"""Residual codes: the nearest entry of each level to what the levels before left over; losses."""
 
 from functools import reduce
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -102,39 +101,3 @@ def residual_losses(rows: Tensor, picked: Tensor, beta: float, codebook: bool = 
         left = left - entries.detach()
     total = beta * torch.stack(by_commitment).sum() + codebook * torch.stack(by_codebook).sum()
     return Losses(torch.stack(by_codebook), torch.stack(by_commitment), total)
-
-
-def residual_kmeans(
-    rows: np.ndarray, n_levels: int, n_entries: int, n_iter: int = 25, random_state: int = 0
-) -> np.ndarray:
-    """Codebooks by k-means on the rows, then on what is left over of them, and so on.
-
-    Chen, Guan and Wang (2010). Each level starts by k-means++ and is cut off after `n_iter` steps.
-    With fewer distinct rows than entries, some entries are the same.
-
-    Parameters
-    ----------
-    rows : (n, dim) array
-    n_levels, n_entries, n_iter : int
-    random_state : int
-
-    Returns
-    -------
-    (n_levels, n_entries, dim) float32 array
-    """
-    from .. import kernels
-
-    left = np.array(rows, np.float32)
-    if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
-        raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
-    rng = np.random.default_rng(random_state)
-    left = rng.permutation(left)  # early steps of k-means see the first rows alone
-    spans = np.array([[0, left.shape[1]]], np.int32)
-    codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
-    for level in range(n_levels):
-        points = np.ascontiguousarray(left.T)
-        codebooks[level] = kernels.start(points, spans, rng.random((1, n_entries)))
-        kernels.train(points, codebooks[level], spans, n_iter)
-        entries = torch.from_numpy(codebooks[level])
-        left -= codebooks[level][nearest(torch.from_numpy(left).double(), entries.double()).numpy()]
-    return codebooks

@@ -2,6 +2,9 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,15 @@ if TYPE_CHECKING:
 
 ENDINGS = (".csv", ".parquet")
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors about what is in a file name it."""
+    try:
+        yield
+    except (ValueError, TypeError, EOFError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -64,10 +76,19 @@ def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
         If it is Parquet and pyarrow is not installed.
     """
     if ending == ".csv":
-        return frame.to_csv(index=False, lineterminator="\n").encode("utf-8", "surrogateescape")
+        return frame.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
     data = io.BytesIO()
     try:
         frame.to_parquet(data, index=False)
     except ImportError as error:
         raise ImportError(NO_PARQUET) from error
     return data.getvalue()
+
+
+def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
+    """A small table of labels and values, for a notebook."""
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
+        for label, value in rows
+    )
+    return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"

@@ -1,0 +1,111 @@
+"""Residual k-means beside faiss's residual quantiser: fitting, encoding, error.
+
+    python tests/benchmark_rq.py [--repeats N] [--rows N]
+
+Both sides are greedy (faiss with ``max_beam_size = 1``) and get the same rows, all of them; how many of
+these k-means looks at, and for how long, is each side's own default. They take turns in one process.
+The output is Markdown; ratios are what to read, see `benchmark`.
+"""
+
+import argparse
+from typing import Any
+
+from benchmark import answer, by_side, compared, print_table, run_job, squared_error, take_turns
+
+N_ROWS, DIM, N_LEVELS, N_ENTRIES = 100_000, 128, 8, 256
+DATA = {
+    "mixture": "5,000 clusters of very unequal sizes in 300 regions, columns correlated, as embeddings are",
+    "normal": "independent normal numbers, with nothing to find",
+}
+
+
+def main() -> None:
+    """Read the command line; measure with one thread and with two, and print."""
+    parser = argparse.ArgumentParser(description="Residual quantisation beside faiss.")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=N_ROWS)
+    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        answer(args.job, JOBS)
+        return
+    for data, what in DATA.items():
+        for threads in (1, 2):
+            runs = run_job("fit", threads, __file__, data=data, n_rows=args.rows, threads=threads, repeats=args.repeats)
+            print_table(
+                f"G. Residual quantisation of {args.rows:,} x {DIM}, {N_LEVELS} x {N_ENTRIES}, {data}, "
+                f"{threads} thread{'s' * (threads > 1)}",
+                ("", "workbench", "faiss", "faiss / workbench"),
+                [
+                    compared("fit, s", by_side(runs, "fit")),
+                    compared("encode, s", by_side(runs, "encode")),
+                    compared("squared error / variance", by_side(runs, "error"), "{:.4f}"),
+                ],
+                [f"Rows: {what}."],
+            )
+
+
+def rows_of(data: str, n: int) -> Any:
+    """Rows to code: (n, DIM) float32."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    if data == "normal":
+        return rng.standard_normal((n, DIM), dtype=np.float32)
+    regions = rng.standard_normal((300, DIM))
+    centres = regions[rng.integers(300, size=5_000)] + 0.6 * rng.standard_normal((5_000, DIM))
+    shares = rng.pareto(1.2, 5_000) + 0.1
+    rows = centres[rng.choice(5_000, size=n, p=shares / shares.sum())] + 0.5 * rng.standard_normal((n, DIM))
+    mixing = rng.standard_normal((DIM, DIM)) / np.sqrt(np.arange(1, DIM + 1))
+    return (rows @ mixing.T).astype(np.float32)
+
+
+def fit(data: str, n_rows: int, threads: int, repeats: int) -> list[dict]:
+    """Job: both sides in turns; each repeat has another seed where there is one."""
+    import faiss
+    import numpy as np
+
+    from workbench.compress.rq import beam_codes, residual_kmeans
+
+    faiss.omp_set_num_threads(threads)
+    rows = rows_of(data, n_rows)
+    variance = squared_error(rows, rows.mean(0))
+    residual_kmeans(rows[:1_000], 1, 8)  # compiles
+
+    def theirs() -> Any:
+        quantiser = faiss.ResidualQuantizer(DIM, N_LEVELS, N_ENTRIES.bit_length() - 1)
+        quantiser.max_beam_size = 1
+        quantiser.train(rows)
+        return quantiser
+
+    runs = []
+    for turn in range(repeats):
+        calls = {"workbench": lambda turn=turn: residual_kmeans(rows, N_LEVELS, N_ENTRIES, random_state=turn)}
+        fitted, found = take_turns(calls | {"peer": theirs}, turn)
+        books, quantiser = found["workbench"], found["peer"]
+        calls = {
+            "workbench": lambda books=books: beam_codes(rows, books),
+            "peer": lambda quantiser=quantiser: quantiser.compute_codes(rows),
+        }
+        encoded, codes = take_turns(calls, turn)
+        ours = np.zeros_like(rows)
+        for entries, level in zip(books, codes["workbench"].T, strict=True):
+            ours += entries[level]
+        decoded = {"workbench": ours, "peer": quantiser.decode(codes["peer"])}
+        runs.append(
+            {
+                side: {
+                    "fit": fitted[side],
+                    "encode": encoded[side],
+                    "error": squared_error(rows, decoded[side]) / variance,
+                }
+                for side in decoded
+            }
+        )
+    return runs
+
+
+JOBS = {"fit": fit}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,574 @@
+"""Semantic ids: what codes mean, how they are searched, and that files give back what went in."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench import artefact
+from workbench.semantic import SemanticIDs, id_files
+from workbench.semantic.ids import coded
+from workbench.semantic.tokens import letters
+
+ODD = ["007", "NA", "nan", "1.0", " a ", 'b,"c"', "d\ne", "ж", "caf\udce9", "", "f\tg", "'h", "i\r\nj"]
+
+
+def made(n: int = 200, n_levels: int = 3, size: int = 6, dim: int = 4, seed: int = 0, **options) -> SemanticIDs:
+    """Ids at random, many of them equal, of items whose order is not that of their codes."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, size, (n, n_levels))
+    books = rng.normal(size=(n_levels, size, dim)).astype(np.float32)
+    return SemanticIDs([f"i{row}" for row in range(n)], codes, books, [f"name {row}" for row in range(n)], **options)
+
+
+@pytest.fixture(scope="module")
+def ids() -> SemanticIDs:
+    return made()
+
+
+def equal(a: SemanticIDs, b: SemanticIDs) -> bool:
+    """In all that codes, names and levels are; codebooks aside."""
+    same = [getattr(a, name) == getattr(b, name) for name in ("items", "names", "n_extra")]
+    return all(same) and np.array_equal(a.codes, b.codes)
+
+
+# -- what they are ------------------------------------------------------------------------
+
+
+def test_an_item_has_its_codes_and_an_unknown_one_is_named_with_what_to_do(ids):
+    assert ids["i7"] == tuple(ids.codes[7].tolist())
+    assert all(type(code) is int for code in ids["i7"])
+    assert "i7" in ids
+    assert "name 7" not in ids
+    assert list(ids) == list(ids.items)
+    with pytest.raises(KeyError, match="no item 'x'; there are 200, such as 'i0'"):
+        ids["x"]
+    with pytest.raises(KeyError, match="'name 7' is the name of item 'i7', ask for that"):
+        ids.decode(["i1", "name 7"])
+    with pytest.raises(TypeError, match="several items, got 'i7'"):
+        ids.decode("i7")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint64, np.float32])
+def test_codes_may_be_of_any_type_and_nobody_can_change_them(dtype):
+    codes = np.array([[0, 250], [3, 4]], dtype)
+    ids = SemanticIDs(["a", "b"], codes)
+    codes[:] = 0
+    assert ids.codes.dtype == np.int32
+    assert (ids["a"], ids.codebook_size, ids.dim, ids.codebooks) == ((0, 250), 251, None, None)
+    with pytest.raises(ValueError, match="read-only"):
+        ids.codes[0, 0] = 1
+
+
+BOOKS = np.zeros((2, 4, 3), np.float32)
+WRONG = [
+    ({"codes": [[0, 0.5], [1, 1]]}, r"item 'a' \(row 0\) has 0.5 at level 2"),
+    ({"codes": [[0, 0], [1, -1]]}, r"item 'b' \(row 1\) has -1 at level 2"),
+    ({"codes": [[0, np.nan], [1, 1]]}, "has nan at level 2"),
+    ({"codes": [[0, 2**40], [1, 1]]}, "at level 2"),
+    ({"codes": [["0", "1"], ["1", "1"]]}, "whole numbers, got dtype"),
+    ({"codes": [[0, 1]]}, r"shape \(2, n_levels\)"),
+    ({"codes": [0, 1]}, r"shape \(2, n_levels\)"),
+    ({"codes": [[], []]}, r"shape \(2, n_levels\)"),
+    ({"codebook_size": 4, "codes": [[0, 0], [4, 0]]}, r"go from 0 to 3; item 'b' \(row 1\) has 4 at level 1"),
+    ({"codebooks": BOOKS, "codes": [[0, 0], [0, 4]]}, r"go from 0 to 3; item 'b' \(row 1\) has 4 at level 2"),
+    ({"codebooks": BOOKS[:1]}, r"codebooks of shape \(2, codebook_size, dim\)"),
+    ({"codebooks": BOOKS[0]}, r"codebooks of shape \(2, codebook_size, dim\)"),
+    ({"codebooks": BOOKS, "codebook_size": 5}, "codebook_size is 5, the codebooks have 4"),
+    ({"codebooks": BOOKS * np.nan}, "entry 0 of level 1 holds NaN"),
+    ({"items": ["a", "a"]}, "'a' is there twice, in rows 0 and 1"),
+    ({"items": ["a", 7]}, "row 1 is int 7"),
+    ({"items": ["a", "b\0"]}, "without NUL"),
+    ({"items": [], "codes": np.zeros((0, 2))}, "at least one item"),
+    ({"items": "ab"}, "got the string 'ab'"),
+    ({"names": ["A"]}, "a name for each of 2 items, got 1"),
+    ({"n_extra": 2}, "n_extra goes from 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG, ids=[message for _, message in WRONG])
+def test_what_is_no_id_is_refused_and_named(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        SemanticIDs(**{"items": ["a", "b"], "codes": [[0, 1], [1, 1]], **options})
+
+
+# -- vectors ------------------------------------------------------------------------------
+
+
+def test_a_decoded_vector_is_the_sum_of_its_entries_whatever_is_asked_for(ids):
+    by_hand = np.array([sum(ids.codebooks[level, code] for level, code in enumerate(row)) for row in ids.codes])
+    np.testing.assert_array_equal(ids.decode(), by_hand)
+    np.testing.assert_array_equal(ids.decode(["i9", "i3", "i9"]), by_hand[[9, 3, 9]])
+    assert ids.decode([]).shape == (0, 4)
+
+
+def test_the_word_engine_has_the_same_vectors_and_searches_them(ids):
+    extra = ids.disambiguated()
+    for one in (ids, extra, made(size=1), made(size=256)):
+        v = one.to_vectors()
+        np.testing.assert_array_equal(v.matrix(), one.decode())
+        assert v.words == list(one.items)
+    near = [word for word, _ in v.most_similar("i5", topn=3)]
+    assert "i5" not in near
+    with pytest.raises(ValueError, match="at most 256 entries a level, got 257"):
+        made(size=257).to_vectors()
+    with pytest.raises(ValueError, match="no codebooks"):
+        SemanticIDs(["a"], [[1]]).to_vectors()
+
+
+def test_a_storage_of_codes_adds_up_their_entries():
+    books = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
+    np.testing.assert_array_equal(coded(np.array([[2, 1]]), books).rows(slice(None)), [books[0, 2] + books[1, 1]])
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_more_levels_come_nearer_and_ids_of_vectors_name_their_entries(plain, beam):
+    errors = []
+    for n_levels in (1, 2, 3):
+        ids = SemanticIDs.from_vectors(plain, n_levels, 16, beam=beam)
+        errors.append(np.square(ids.decode() - plain.matrix()).sum())
+    assert errors[0] > 1.1 * errors[1] > 1.1 * 1.1 * errors[2]
+    assert (list(ids.items), ids.n_levels, ids.codebook_size, ids.dim) == (plain.words, 3, 16, plain.dim)
+    again = SemanticIDs.from_vectors(plain.matrix(), 3, 16, items=plain.words, beam=beam)
+    np.testing.assert_array_equal(again.codes, ids.codes)
+    if beam == 1:
+        first = np.square(plain.matrix()[:, None] - ids.codebooks[0]).sum(axis=2).argmin(axis=1)
+        np.testing.assert_array_equal(ids.codes[:, 0], first)
+
+
+def test_codes_of_more_than_256_entries(plain):
+    ids = SemanticIDs.from_vectors(plain, 1, 400)
+    assert ids.codes.max() > 255
+    first = np.square(plain.matrix()[:, None] - ids.codebooks[0]).sum(axis=2).argmin(axis=1)
+    np.testing.assert_array_equal(ids.codes[:, 0], first)
+
+
+def test_one_item_equal_items_and_fewer_items_than_codes_have_ids_too():
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    for some in (rows[:1], rows, np.ones((5, 3)), np.zeros((5, 3))):
+        ids = SemanticIDs.from_vectors(some, 2, 8)
+        np.testing.assert_allclose(ids.decode(), some, atol=1e-6)
+        assert ids.n_unique == len(np.unique(some, axis=0))
+        assert ids.items == tuple("01234"[: len(some)])
+
+
+def test_vectors_that_are_none_are_refused_by_row_and_item():
+    rows = np.ones((3, 2))
+    rows[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"row 1 \(item 'b'\) holds NaN"):
+        SemanticIDs.from_vectors(rows, items=["a", "b", "c"])
+    with pytest.raises(ValueError, match="holds NaN or infinity"):
+        SemanticIDs.from_vectors(np.full((1, 2), 1e300))
+    with pytest.raises(ValueError, match="a vector for each of 2 items, got 3"):
+        SemanticIDs.from_vectors(np.ones((3, 2)), items=["a", "b"])
+    for wrong in (np.ones(3), np.ones((2, 0)), np.array([["a"]])):
+        with pytest.raises(ValueError, match="expected numbers of shape"):
+            SemanticIDs.from_vectors(wrong)
+    with pytest.raises(ValueError, match="at least one item"):
+        SemanticIDs.from_vectors(np.ones((0, 2)))
+    with pytest.raises(ValueError, match="at least 1, got 0 levels"):
+        SemanticIDs.from_vectors(np.ones((3, 2)), n_levels=0)
+
+
+# -- search -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefix", [(), (3,), (3, 0), (3, 0, 5), (99,), (-1,), (5, 2**40)])
+def test_a_prefix_finds_the_items_that_begin_so_in_order(ids, prefix):
+    assert ids.with_prefix(prefix) == [item for item in ids.items if ids[item][: len(prefix)] == prefix]
+
+
+def test_a_prefix_must_be_codes_and_no_longer_than_an_id(ids):
+    with pytest.raises(ValueError, match="there are 3 levels, got 4 codes"):
+        ids.with_prefix((1, 2, 3, 4))
+    for wrong in ("12", 3, (1.5,), ("a",)):
+        with pytest.raises(TypeError):
+            ids.with_prefix(wrong)
+
+
+@pytest.mark.parametrize(("level", "prefix"), [(1, ()), (2, ()), (3, ()), (2, (3,)), (3, (3,)), (1, (3,))])
+def test_groups_hold_every_item_once_and_the_most_populous_is_first(ids, level, prefix):
+    groups = ids.prefixes(level, prefix)
+    under = ids.with_prefix(prefix)
+    assert groups["count"].sum() == len(under)
+    assert groups["share"].sum() == pytest.approx(1)
+    assert groups["count"].is_monotonic_decreasing
+    for group in groups.itertuples():
+        inside = ids.with_prefix(group.prefix)
+        assert group.prefix[: len(prefix)] == prefix
+        assert (len(group.prefix), group.count) == (level, len(inside))
+        assert len(group.exemplars) == min(3, len(inside))
+        vectors = ids.decode(inside)
+        far = np.linalg.norm(vectors - vectors.mean(axis=0), axis=1)
+        nearest = [f"name {inside[place][1:]}" for place in np.argsort(far, kind="stable")]
+        shown = far[[nearest.index(name) for name in group.exemplars]]
+        assert sorted(far)[: len(shown)] == pytest.approx(sorted(np.sort(far)[: len(shown)]))
+        assert set(group.exemplars) <= set(nearest)
+
+
+def test_exemplars_are_the_nearest_to_the_middle_or_without_codebooks_the_first():
+    books = np.array([[[0.0]], [[0.0]]]).repeat(5, axis=1).astype(np.float32)
+    books[1, :, 0] = [-9, 1, 0, 8, -1]  # the mean is -0.2
+    items, codes = list("abcde"), [[0, code] for code in range(5)]
+    assert SemanticIDs(items, codes, books).prefixes(1)["exemplars"][0] == ("c", "e", "b")
+    assert SemanticIDs(items, codes).prefixes(1)["exemplars"][0] == ("a", "b", "c")
+
+
+def test_groups_that_cannot_be_are_refused_and_of_no_items_there_are_none(ids):
+    assert ids.prefixes(2, (99,)).empty
+    assert list(ids.prefixes(2, (99,)).columns) == list(ids.prefixes(2).columns)
+    for level in (0, 4):
+        with pytest.raises(ValueError, match="level goes from 1 to 3"):
+            ids.prefixes(level)
+    with pytest.raises(ValueError, match="level goes from 2 to 3"):
+        ids.prefixes(1, (0, 1))
+
+
+def n_shared(a: tuple, b: tuple) -> int:
+    return next((level for level, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+@pytest.mark.parametrize("by", ["prefix", "distance"])
+@pytest.mark.parametrize("topn", [1, 7, 500])
+def test_nearest_is_what_comparing_with_every_item_gives(ids, by, topn):
+    own, vectors = ids["i4"], ids.decode()
+    far = np.linalg.norm(vectors - vectors[4], axis=1)
+    others = [row for row in range(len(ids)) if row != 4]
+    shared = {row: n_shared(own, tuple(ids.codes[row])) for row in others}
+    key = (lambda row: (-shared[row], far[row], row)) if by == "prefix" else (lambda row: (far[row], row))
+    best = sorted(others, key=key)[:topn]
+    found = ids.nearest("i4", topn, by)
+    assert found["item"].tolist() == [ids.items[row] for row in best]
+    assert found["name"].tolist() == [ids.names[row] for row in best]
+    assert found["codes"].tolist() == [ids[item] for item in found["item"]]
+    assert found["shared"].tolist() == [shared[row] for row in best]
+    np.testing.assert_allclose(found["distance"], far[best], rtol=1e-6)
+
+
+def test_codes_can_be_searched_for_and_the_beginning_of_codes(ids):
+    found = ids.nearest(ids["i4"], 1)
+    assert ids[found["item"][0]] == ids["i4"]
+    assert (found["shared"][0], found["distance"][0]) == (3, 0)
+    begun = ids.nearest((3, 2), 20)
+    middle = ids.codebooks[0, 3] + ids.codebooks[1, 2]
+    np.testing.assert_allclose(begun["distance"], np.linalg.norm(ids.decode(begun["item"]) - middle, axis=1), rtol=1e-5)
+    n = len(ids.with_prefix((3, 2)))
+    assert begun["shared"].tolist()[:n] == [2] * n
+    assert begun["shared"][n] < 2
+    for wrong, by in [((), "prefix"), ((3, 2), "distance"), ((9, 9, 9), "prefix"), ((-1,), "prefix")]:
+        with pytest.raises(ValueError, match=r"expected an item or at least|codes go from 0 to 5"):
+            ids.nearest(wrong, by=by)
+    with pytest.raises(ValueError, match="'prefix' or 'distance', got 'cosine'"):
+        ids.nearest("i4", by="cosine")
+    with pytest.raises(ValueError, match="topn >= 1"):
+        ids.nearest("i4", 0)
+
+
+def test_without_codebooks_ids_are_searched_by_prefix_alone():
+    ids = SemanticIDs(list("abcd"), [[0, 1], [1, 1], [0, 2], [0, 1]])
+    found = ids.nearest("a")
+    assert found["item"].tolist() == ["d", "c", "b"]
+    assert found["distance"].isna().all()
+    with pytest.raises(ValueError, match="nothing is known of distances"):
+        ids.nearest("a", by="distance")
+    assert SemanticIDs(["a"], [[0]]).nearest("a").empty
+
+
+# -- equal ids ----------------------------------------------------------------------------
+
+
+def test_collisions_are_the_items_of_one_id_and_one_more_level_tells_them_apart(ids):
+    groups = ids.collisions()
+    assert groups["count"].is_monotonic_decreasing
+    assert groups["count"].min() >= 2
+    for group in groups.itertuples():
+        assert list(group.items) == ids.with_prefix(group.codes)
+        assert [f"name {item[1:]}" for item in group.items] == list(group.names)
+    assert len(ids) - groups["count"].sum() + len(groups) == ids.n_unique == len(np.unique(ids.codes, axis=0))
+    apart = ids.disambiguated()
+    assert apart.collisions().empty
+    assert (apart.n_levels, apart.n_extra, apart.n_unique) == (4, 1, 200)
+    np.testing.assert_array_equal(apart.codes[:, :3], ids.codes)
+    for group in groups.itertuples():
+        assert [apart[item][3] for item in group.items] == list(range(group.count))
+    np.testing.assert_array_equal(apart.decode(), ids.decode())
+    assert apart.disambiguated() is apart
+
+
+def test_more_equal_ids_than_entries_are_told_apart_too():
+    ids = SemanticIDs([str(row) for row in range(9)], np.zeros((9, 1)), codebook_size=2).disambiguated()
+    assert ids.codes[:, 1].tolist() == list(range(9))
+    assert ids.codebook_size == 2
+    assert ids.nearest((0, 8), 1)["item"].tolist() == ["8"]
+
+
+# -- files --------------------------------------------------------------------------------
+
+
+def odd() -> SemanticIDs:
+    """Items and names that careless readers of tables change, and ids of which many are equal."""
+    rng = np.random.default_rng(1)
+    books = rng.normal(size=(2, 5, 3)).astype(np.float32)
+    names = [f"{item}!" for item in ODD]
+    return SemanticIDs(ODD, rng.integers(0, 2, (len(ODD), 2)), books, names, meta={"by": "hand"}).disambiguated()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json", ".safetensors", ".CSV", ".parquet"])
+def test_what_is_saved_is_what_is_loaded(tmp_path, ending):
+    ids = odd()
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow")
+        kept = [item for item in ODD if item.isprintable()]
+        ids = SemanticIDs(kept, [ids[item] for item in kept], n_extra=1)
+    path = ids.save(tmp_path / "new" / f"ids{ending}")
+    again = SemanticIDs.load(path)
+    assert equal(again, ids)
+    if ending in (".json", ".safetensors"):
+        assert again.codebooks.tobytes() == ids.codebooks.tobytes()
+        assert (again.codebook_size, again.meta) == (5, {"by": "hand"})
+    else:
+        assert SemanticIDs.load(path, codebook_size=256).codebook_size == 256
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, unique=True))
+def test_any_text_may_be_an_item(tmp_path_factory, items):
+    folder = tmp_path_factory.mktemp("any")
+    ids = SemanticIDs(items, np.zeros((len(items), 2)))
+    for name in ("a.csv", "a.json", "a.index.json"):
+        assert SemanticIDs.load(ids.save(folder / name)).items == tuple(items)
+
+
+def test_the_word_engine_opens_the_file_and_ids_open_the_word_engines_codes(tmp_path, ids, plain):
+    v = wb.load(ids.save(tmp_path / "ids.safetensors"))
+    np.testing.assert_array_equal(v["i3"], ids.decode(["i3"])[0])
+    small = wb.RQ(n_levels=2, n_bits=4).fit_transform(plain)
+    found = SemanticIDs.load(small.save(tmp_path / "small.safetensors"))
+    np.testing.assert_array_equal(found.decode(), small.matrix())
+    path = wb.PQ(n_subvectors=3, n_bits=2).fit_transform(plain).save(tmp_path / "pq.safetensors")
+    for other in (path, plain.save(tmp_path / "plain.safetensors")):
+        with pytest.raises(ValueError, match="holds no residual codes"):
+            SemanticIDs.load(other)
+
+
+@pytest.mark.parametrize(
+    "about", [5, {"codebook_size": "x"}, {"codebook_size": 999}, {"extra": [[1]]}, {"extra": "x"}, {"names": ["a"]}]
+)
+def test_an_artefact_with_something_else_in_its_header_is_refused(tmp_path, ids, about):
+    v = ids.to_vectors()
+    path = wb.Vectors(v.vocab, v.storage, {"semantic_ids": about}).save(tmp_path / "ids.safetensors")
+    with pytest.raises(ValueError, match=r"ids\.safetensors"):
+        SemanticIDs.load(path)
+
+
+def test_ids_published_by_others_are_read_and_written(tmp_path):
+    path = tmp_path / "Office.index.json"
+    path.write_text('{"0": ["<a_60>", "<b_159>", "<c_203>"], "1": ["<a_204>", "<b_229>", "<c_36>"]}')
+    ids = SemanticIDs.load(path, codebook_size=256)
+    assert (ids["0"], ids["1"], ids.codebook_size) == ((60, 159, 203), (204, 229, 36), 256)
+    saved = ids.save(tmp_path / "again.index.json")
+    assert json.loads(saved.read_text()) == json.loads(path.read_text())
+
+
+def test_ids_published_with_a_real_data_set(real):
+    ids = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
+    assert (len(ids), ids.n_levels, ids.codebook_size) == (3459, 3, 256)
+    assert ids.tokens()[0] == "<a_60><b_159><c_203>"
+    assert len(ids) - ids.n_unique == 15
+
+
+def test_tokens_come_back_whatever_the_number_of_levels():
+    codes = np.random.default_rng(0).integers(0, 1000, (5, 30))
+    ids = SemanticIDs(list("abcde"), codes)
+    assert ids.tokens()[0].startswith(f"<a_{codes[0, 0]}><b_{codes[0, 1]}>")
+    assert [letters(level) for level in (0, 25, 26, 27, 52, 701, 702)] == ["a", "z", "aa", "ab", "ba", "zz", "aaa"]
+    np.testing.assert_array_equal(SemanticIDs.from_tokens(ids.items, ids.tokens()).codes, codes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<a_1><c_2>", "expected levels a, b, in this order"),
+        ("<b_1><a_2>", "expected levels a, b, in this order"),
+        ("<a_1>", "has 1 levels, row 0 has 2"),
+        ("<a_1><b_2><c_3>", "has 3 levels, row 0 has 2"),
+        ("<a_1><b_-2>", "expected tokens such as"),
+        ("<a_1><b_>", "expected tokens such as"),
+        ("<a_1><b_2>!", "expected tokens such as"),
+        ("", "expected tokens such as"),
+        (None, "expected tokens such as"),
+        (["<a_1>", 5], "expected tokens such as"),
+        ("<a_1><b_99999999999999999999>", "expected tokens such as"),
+    ],
+)
+def test_tokens_that_do_not_parse_are_named_by_row_and_item(text, message):
+    with pytest.raises(ValueError, match=rf"row 1 \(item 'y'\).*{message}"):
+        SemanticIDs.from_tokens(["x", "y"], ["<a_1><b_2>", text])
+
+
+CSVS = [
+    ("", "empty"),
+    ("id,code_1\n", "no rows, only a header"),
+    ("item,code_1\na,1\n", "expected a column 'id', got the columns item, code_1"),
+    ("id,name\na,b\n", "expected columns code_1, code_2... or tokens"),
+    ("id,code_1,code_3\na,1,2\n", "expected columns code_1, code_2, got code_1, code_3"),
+    ("id,code_1\na,1\nb,1.5\n", r"row 1 \(item 'b'\): code_1 should be a whole number, got '1.5'"),
+    ("id,code_1\na,1\nb,\n", r"row 1 \(item 'b'\): code_1 should be a whole number, got ''"),
+    ("id,code_1\na,1\nb,nan\n", "got 'nan'"),
+    ("id,code_1\na,1\nb,-1\n", "got '-1'"),
+    ("id,code_1\na,1\nb,١\n", "whole number"),
+    ("id,code_1,code_2\na,1,2\nb,1\n", r"row 1 \(item 'b'\): code_2 should be a whole number, got ''"),
+    ("id,code_1\na,1,2\nb,1,2\n", "rows are longer than the header"),
+    ("id,code_1\na,1\nb,1,2\n", "Expected 2 fields in line 3, saw 3"),
+    ("id,code_1\na,1\na,2\n", "'a' is there twice, in rows 0 and 1"),
+    ("id,tokens\na,<a_1>\nb,<a_1\n", r"row 1 \(item 'b'\): expected tokens"),
+    ("id,code_1,tokens\na,1,<a_1>\nb,1,<a_2>\n", r"row 1 \(item 'b'\): codes \[1\] and tokens '<a_2>' disagree"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), CSVS, ids=[message for _, message in CSVS])
+def test_a_table_that_is_damaged_is_refused_by_file_and_row(tmp_path, text, message):
+    path = tmp_path / "ids.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"ids.csv: .*{message}"):
+        SemanticIDs.load(path)
+
+
+def test_a_table_from_a_spreadsheet_is_read(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_bytes("\ufeffid,tokens\r\n7,<a_1> <b_2>\r\n".encode())
+    assert SemanticIDs.load(path)["7"] == (1, 2)
+
+
+JSONS = [
+    ("", "Expecting value"),
+    ("[1, 2]", "expected a JSON object, got a list"),
+    ('{"0": ["<a_1>"], "0": ["<a_2>"]}', "'0' is there twice"),
+    ('{"0": ["<a_1>"], "1": 5}', r"row 1 \(item '1'\): expected tokens"),
+    ("{}", "at least one item"),
+    ("[" * 100_000, "nested too deep"),
+    ('{"form": "workbench semantic ids", "form_version": 9}', "form version 9, this workbench reads 1; update it"),
+    ('{"form": "workbench semantic ids", "form_version": 1}', "damaged: .*codes.* is missing"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), JSONS, ids=[message for _, message in JSONS])
+def test_json_that_is_none_of_ours_is_refused(tmp_path, text, message):
+    path = tmp_path / "ids.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"ids.json: .*{message}"):
+        SemanticIDs.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("codes", [[1, 2], [1]]),
+        ("codes", 5),
+        ("codes", []),
+        ("codes", ["12", "34"]),
+        ("items", ["a"]),
+        ("items", 5),
+        ("codebooks", [[1.0]]),
+        ("codebooks", "x"),
+        ("codebook_size", "x"),
+        ("codebook_size", 1),
+        ("n_extra", -1),
+        ("n_extra", None),
+        ("names", ["a"]),
+        ("meta", 5),
+    ],
+)
+def test_our_own_json_with_something_else_in_it_is_refused(tmp_path, key, value):
+    path = made(2).save(tmp_path / "ids.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ValueError, match=r"ids\.json"):
+        SemanticIDs.load(path)
+
+
+def test_a_save_that_fails_leaves_the_older_file_whole(tmp_path, ids, monkeypatch):
+    paths = [ids.save(tmp_path / f"ids{ending}") for ending in (".csv", ".json", ".index.json", ".safetensors")]
+    before = [path.read_bytes() for path in paths]
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(artefact.os, "replace", full)
+    for path in paths:
+        with pytest.raises(OSError, match="no space"):
+            made(seed=1).save(path)
+    assert [path.read_bytes() for path in paths] == before
+    assert len(list(tmp_path.iterdir())) == len(paths)
+
+
+def test_files_that_cannot_be_are_refused_with_what_can(tmp_path, ids):
+    with pytest.raises(ValueError, match=r"ends in one of \.csv, .*, got 'ids.pkl'"):
+        ids.save(tmp_path / "ids.pkl")
+    with pytest.raises(ValueError, match="ends in one of"):
+        SemanticIDs.load(tmp_path / "ids.pkl")
+    with pytest.raises(FileNotFoundError, match=r"no file .*ids\.csv"):
+        SemanticIDs.load(tmp_path / "ids.csv")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        ids.save(tmp_path)
+    with pytest.raises(ValueError, match=r"no codebooks.*save them as \.json"):
+        SemanticIDs(["a"], [[1]]).save(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="at most 256 entries"):
+        made(size=300).save(tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").write_bytes(b"\1" * 99)
+    with pytest.raises(ValueError, match=r"not a whole \.safetensors"):
+        SemanticIDs.load(tmp_path / "b.safetensors")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, ids, monkeypatch):
+    for engine in ("pyarrow", "fastparquet"):
+        monkeypatch.setitem(sys.modules, engine, None)
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    for task in (lambda: ids.save(tmp_path / "a.parquet"), lambda: SemanticIDs.load(tmp_path / "b.parquet")):
+        with pytest.raises(ImportError, match="pip install pyarrow"):
+            task()
+
+
+# -- how they show, and what they load ----------------------------------------------------
+
+
+def test_what_is_shown_says_the_sizes_and_escapes_names():
+    ids = SemanticIDs(["a", "b"], [[1], [1]], names=["<b>", "x"], codebook_size=4)
+    assert repr(ids) == "SemanticIDs(items: 2, levels: 1 x 4, codebooks: none, different ids: 1 (50.0% of the items))"
+    html = ids._repr_html_()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    assert "&lt;a_1&gt;" in html
+    assert ids.to_frame().columns.tolist() == ["id", "name", "code_1", "tokens"]
+    assert isinstance(ids.disambiguated().to_frame(), pd.DataFrame)
+    assert ids.disambiguated().to_frame().columns.tolist() == ["id", "name", "code_1", "extra_1", "tokens"]
+
+
+def python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_ids_need_no_torch_and_the_bottleneck_says_what_to_install():
+    code = (
+        "import sys; sys.modules['torch'] = None; from workbench import semantic; import numpy as np;"
+        "print(semantic.SemanticIDs.from_vectors(np.eye(9), 2, 4).nearest('0').shape, semantic.load_items.__name__);"
+    )
+    done = python(code + "semantic.RQBottleneck")
+    assert done.stdout == "(8, 5) load_items\n"
+    assert "ImportError: RQBottleneck needs torch: pip install 'embedding-workbench[semantic]'" in done.stderr
+
+
+def test_the_parts_that_are_public_are_there():
+    from workbench import semantic
+
+    for name in semantic.__all__:
+        assert getattr(semantic, name) is not None
+    assert set(dir(semantic)) == set(semantic.__all__) == set(semantic._HOMES)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        semantic.nothing  # noqa: B018
+    assert id_files.KINDS[0] == ".csv"

@@ -1,0 +1,467 @@
+"""Items: what folders, matrices and the built-in texts become, and what is said of those that are damaged."""
+
+import sys
+import types
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+import workbench as wb
+from workbench.semantic import features as features_module
+from workbench.semantic import load_items, texts
+from workbench.semantic.examples import TEST, TRAIN, VALID, of_interactions, of_pairs
+
+TEXTS = [
+    "a robin is a small bird that sings",
+    "the blackbird is a bird that sings at dawn",
+    "a bird that sings at dusk is the nightingale",
+    "the locomotive pulls a train of wagons",
+    "a train of freight wagons on rails",
+    "steel rails carry the locomotive and its wagons",
+]
+NUMBERS = range(len(TEXTS))
+
+
+@pytest.fixture(scope="module")
+def paragraphs():
+    return load_items("builtin:texts")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Writes a folder of items and interactions, changed as asked for."""
+
+    def write(interactions: str | None = None, **columns):
+        given = {"id": [f"i{n}" for n in NUMBERS], "text": TEXTS, **columns}
+        frame = pd.DataFrame({name: values for name, values in given.items() if values is not None})
+        frame.to_csv(tmp_path / "items.csv", index=False)
+        if interactions is not None:
+            (tmp_path / "interactions.csv").write_text(interactions)
+        return tmp_path
+
+    return write
+
+
+def unit_rows(rows: np.ndarray) -> bool:
+    return np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+
+
+# -- the built-in texts -------------------------------------------------------------------
+
+
+def test_the_built_in_texts_are_continuations_and_their_beginnings_ask_for_them(paragraphs):
+    n = len(paragraphs)
+    assert n > 4_000
+    assert (paragraphs.ids[0], paragraphs.ids[-1]) == ("paragraph-0001", f"paragraph-{n}")
+    assert paragraphs.columns.columns.tolist() == ["article", "source", "beginning"]
+    assert (paragraphs.columns["source"] == "news").sum() == 300
+    assert paragraphs.features.shape == paragraphs.examples.things.shape == (n, 128)
+    assert paragraphs.features.dtype == np.float32
+    assert unit_rows(paragraphs.features)
+    examples = paragraphs.examples
+    np.testing.assert_array_equal(examples.targets, np.arange(n))
+    np.testing.assert_array_equal(examples.bags.indices, np.arange(n))
+    np.testing.assert_array_equal(np.bincount(examples.split), [n - 2 * (n // 10), n // 10, n // 10])
+
+
+def test_a_beginning_is_nearer_to_its_own_continuation_than_to_nearly_all(paragraphs):
+    """Else there would be nothing to learn; were it the first always, there would be nothing either."""
+    scores = paragraphs.examples.things @ paragraphs.features.T
+    places = (scores > scores.diagonal()[:, None]).sum(axis=1)
+    assert 0.2 < (places < 10).mean() < 0.9
+
+
+def test_a_paragraph_is_cut_once_and_reads_as_text(paragraphs):
+    for piece in texts.pieces():
+        beginning, continuation = piece.beginning.split(), piece.continuation.split()
+        assert 10 <= len(beginning) <= 40
+        assert len(beginning) <= len(continuation) + 1
+        assert "''" not in piece.continuation
+        assert "  " not in piece.beginning
+    assert all(0 < len(name) <= 60 for name in paragraphs.names)
+    assert paragraphs.names[0].startswith("Anarchism: ")
+    ends_a_sentence = [piece.beginning[-1] in ".!?\"')" for piece in texts.pieces()]
+    assert np.mean(ends_a_sentence) > 0.7
+
+
+def test_words_of_beginnings_alone_are_no_part_of_the_features(monkeypatch):
+    pieces = [texts.Piece("", f"onlyhere{n} bird", text) for n, text in zip(NUMBERS, TEXTS, strict=True)]
+    monkeypatch.setattr(texts, "pieces", lambda: tuple(pieces))
+    items = load_items("builtin:texts")
+    monkeypatch.setattr(texts, "pieces", lambda: tuple(piece._replace(beginning="bird") for piece in pieces))
+    np.testing.assert_array_equal(items.examples.things, load_items("builtin:texts").examples.things)
+    np.testing.assert_array_equal(items.features, load_items("builtin:texts").features)
+
+
+def test_the_seed_decides_the_split_of_the_pairs():
+    things = np.eye(50, dtype=np.float32)
+    splits = [of_pairs(things, seed).split for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(splits[0], splits[1])
+    assert (splits[0] != splits[2]).any()
+
+
+def test_readable_takes_out_marks_and_the_holes_that_templates_left():
+    assert texts.readable("* '''Apollo''' ( ; , ''Alexikakos'') is ( ) a god .") == "Apollo (Alexikakos) is a god."
+
+
+def test_other_built_in_items_there_are_none(paragraphs, tmp_path):
+    with pytest.raises(ValueError, match="no built-in items 'builtin:en'; there are 'builtin:texts'"):
+        load_items("builtin:en")
+    np.save(tmp_path / "rows.npy", paragraphs.features)
+    for given in (paragraphs.features, tmp_path / "rows.npy"):
+        with pytest.raises(ValueError, match="features of their beginnings too"):
+            load_items("builtin:texts", features=given)
+
+
+# -- folders ------------------------------------------------------------------------------
+
+
+def test_a_folder_gives_ids_names_other_columns_and_features_by_what_texts_say(folder):
+    path = folder(year=[2001, 2002, "", 2004, 2005, 2006], title=["Robin", *["x" * 90] * 2, *["many words " * 9] * 3])
+    items = load_items(path)
+    assert items.ids == ("i0", "i1", "i2", "i3", "i4", "i5")
+    assert items.texts == tuple(TEXTS)
+    assert items.names[0] == "Robin"
+    assert items.names[1] == "x" * 59 + "…"
+    assert items.names[3].endswith("many words …")
+    assert all(len(name) <= 60 for name in items.names)
+    assert items.columns.columns.tolist() == ["year", "title"]
+    assert items.columns["year"].sum() == 2001 + 2002 + 2004 + 2005 + 2006
+    assert items.examples is None
+    assert unit_rows(items.features)
+    near = items.features @ items.features.T
+    assert near[:3, :3].min() > near[:3, 3:].max()
+    assert near[3:, 3:].min() > near[:3, 3:].max()
+
+
+def test_ids_are_texts_also_where_they_look_like_numbers(folder):
+    items = load_items(folder(id=["007", "7", "NA", "nan", "1.0", "None"], title=["NA", "1e3", "nan", "", "5", "x"]))
+    assert items.ids == ("007", "7", "NA", "nan", "1.0", "None")
+    assert items.names[:4] == ("NA", "1e3", "nan", "nan")  # without a title, the id
+
+
+def test_fewer_features_on_request_and_never_more_than_items(folder):
+    many = [f"{text} {' '.join(f'word{n}x{i}' for i in range(40))}" for n, text in enumerate(TEXTS)]
+    assert load_items(folder(text=many)).features.shape == (6, 6)
+    assert load_items(folder(text=many), n_features=3).features.shape == (6, 3)
+    again = [load_items(folder(text=many), n_features=3, random_state=seed).features for seed in (1, 1)]
+    np.testing.assert_array_equal(again[0], again[1])
+    with pytest.raises(ValueError, match="n_features >= 1, got 0"):
+        load_items(folder(), n_features=0)
+
+
+def test_one_item_and_items_that_are_all_the_same_have_features(folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for some in (["a bird"], ["a bird"] * 5, ["bird"] * 3, [" ".join(f"word{n}" for n in range(300))] * 4):
+            items = load_items(folder(id=[str(n) for n in range(len(some))], text=some))
+            assert unit_rows(items.features)
+            assert (items.features == items.features[0]).all()
+
+
+def test_parquet_is_read_as_csv_is(tmp_path, folder):
+    pytest.importorskip("pyarrow")
+    from_csv = load_items(folder("user,item,time\n1,i0,2024-01-02\n1,i1,2024-01-01\n"))
+    for name in ("items", "interactions"):
+        frame = pd.read_csv(tmp_path / f"{name}.csv")
+        if "time" in frame:
+            frame["time"] = pd.to_datetime(frame["time"])
+        frame.to_parquet(tmp_path / f"{name}.parquet")
+        (tmp_path / f"{name}.csv").unlink()
+    items = load_items(tmp_path)
+    assert items.ids == from_csv.ids
+    assert items.examples.targets.tolist() == from_csv.examples.targets.tolist() == [0]
+
+
+BAD_ITEMS = [
+    ({"text": ["a b", "", " ", "d e", "f g", ""]}, "3 of 6 items have no text, such as 'i1', 'i2', 'i5'; write some"),
+    ({"id": ["i0", "i1", "i0", "i3", "i4", "i5"]}, "item 'i0' is there twice, in rows 0 and 2"),
+    ({"id": ["i0", "", "i2", "i3", "i4", "i5"]}, "row 1 has no id"),
+    ({"id": None}, "expected a column 'id', got text"),
+    ({"text": None}, "expected a column 'text', got id"),
+]
+
+
+@pytest.mark.parametrize(("columns", "message"), BAD_ITEMS, ids=[message for _, message in BAD_ITEMS])
+def test_a_table_of_items_that_is_damaged_is_refused_by_file_and_item(folder, columns, message):
+    with pytest.raises(ValueError, match=f"items.csv: {message}"):
+        load_items(folder(**columns))
+
+
+def test_empty_and_missing_files_are_named(tmp_path, folder):
+    with pytest.raises(FileNotFoundError, match=r"no items\.csv or items\.parquet in"):
+        load_items(tmp_path)
+    for text, message in (("", "empty"), ("id,text\n", "no rows, only a header")):
+        (tmp_path / "items.csv").write_text(text)
+        with pytest.raises(ValueError, match=f"items.csv: {message}"):
+            load_items(tmp_path)
+    with pytest.raises(ValueError, match="no words of two letters and more"):
+        load_items(folder(text=["!", "?", ".", "a", "b", "c"]))
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        load_items(tmp_path / "nothing")
+    with pytest.raises(ValueError, match=r"no matrix \(\.npy or \.safetensors\) and no folder"):
+        load_items(tmp_path / "items.csv")
+    with pytest.raises(TypeError, match="expected 'builtin:texts', a path or Vectors, got int"):
+        load_items(5)
+
+
+# -- interactions -------------------------------------------------------------------------
+
+
+def by_hand(users, rows, times, n_history):
+    """Examples one by one: (set of what was seen, and how much of it each is), target, split."""
+    found = []
+    for user in dict.fromkeys(users):
+        own = sorted(
+            (t, place, row) for place, (u, row, t) in enumerate(zip(users, rows, times, strict=True)) if u == user
+        )
+        taken = [row for _, _, row in own]
+        n = len(taken) - 1
+        tenth = max(1, n // 10) if n >= 3 else 0
+        for i in range(1, len(taken)):
+            bag = taken[max(0, i - n_history) : i]
+            split = TEST if i > n - tenth else VALID if i > n - 2 * tenth else TRAIN
+            found.append(({row: bag.count(row) / len(bag) for row in bag}, taken[i], split))
+    return found
+
+
+@pytest.mark.parametrize("n_history", [1, 4, 50])
+def test_an_example_is_what_a_user_saw_before_and_what_came_next(n_history):
+    rng = np.random.default_rng(0)
+    users = np.sort(rng.integers(0, 30, 600) * (rng.random(600) < 0.9))  # one has many, some have few
+    rows, times = rng.integers(0, 40, 600), rng.integers(0, 50, 600)  # repeated items, equal times
+    features = rng.normal(size=(40, 3)).astype(np.float32)
+    examples = of_interactions(users, rows, times, features, n_history)
+    expected = by_hand(users.tolist(), rows.tolist(), times.tolist(), n_history)
+    assert len(examples) == len(expected)
+    for place, (bag, target, split) in enumerate(expected):
+        row = examples.bags[place]
+        assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(bag)
+        assert (examples.targets[place], examples.split[place]) == (target, split)
+    assert (examples.bags.dtype, examples.targets.dtype, examples.split.dtype) == (np.float32, np.int32, np.int8)
+    np.testing.assert_allclose(examples.bags.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(2, [1, 0, 0]), (3, [2, 0, 0]), (4, [1, 1, 1]), (11, [8, 1, 1]), (41, [32, 4, 4])],
+)
+def test_the_last_of_a_user_are_for_testing_those_before_for_validation(n, expected):
+    split = of_interactions(np.zeros(n, int), np.arange(n), np.arange(n), np.eye(n, dtype=np.float32), 50).split
+    np.testing.assert_array_equal(np.bincount(split, minlength=3), expected)
+    assert (np.diff(split) >= 0).all()
+
+
+def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
+    text = (
+        "user,item,time\nu,i3,2024-05-01\nw,i5,2024-01-01\nu,i1,2023-12-31T23:59:59\nw,i4,2024-01-01\nx,i0,2020-01-01\n"
+    )
+    items = load_items(folder(text))
+    assert items.examples.targets.tolist() == [3, 4]
+    assert items.examples.bags.indices.tolist() == [1, 5]
+    assert items.examples.things is items.features
+    later = load_items(folder("user,item,time\nu,i1,1e3\nu,i2,999.5\nu,i3,-3\n"), n_history=1)
+    assert later.examples.targets.tolist() == [2, 1]
+    assert later.examples.bags.indices.tolist() == [3, 2]
+
+
+BAD_INTERACTIONS = [
+    ("", "empty"),
+    ("user,item,time\n", "no rows"),
+    ("user,thing,when\n1,i0,1\n", "expected columns user, item and time; item, time is not among user, thing, when"),
+    (
+        "user,item,time\n1,i0,1\n1,x,2\n1,y,3\n1,x,4\n",
+        r"3 interactions are with 2 items that are not among the items, such as 'x', 'y' \(row 1\)",
+    ),
+    ("user,item,time\n1,i0,1\n2,i1,2\n", "no user has two interactions, so nothing came next; 2 interactions"),
+    ("user,item,time\n1,i0,1\n1,i1,soon\n", "row 1: time should be a number or a date like 2024-05-31, got 'soon'"),
+    ("user,item,time\n1,i0,1\n1,i1,\n", "row 1: time should be"),
+    ("user,item,time\n1,i0,2024-01-01\n1,i1,2024-13-01\n1,i1,2024-01-01", "row 1: time should be"),
+    ("user,item,time\n1,i0,1\n,i1,2\n", "row 1 has no user"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_INTERACTIONS, ids=[message for _, message in BAD_INTERACTIONS])
+def test_interactions_that_cannot_be_are_refused_by_file_and_row(folder, text, message):
+    with pytest.raises(ValueError, match=f"interactions.csv: {message}"):
+        load_items(folder(text))
+
+
+def test_a_bag_holds_at_least_one_item(folder):
+    with pytest.raises(ValueError, match="n_history >= 1, got 0"):
+        load_items(folder(), n_history=0)
+
+
+# -- features -----------------------------------------------------------------------------
+
+
+def words(**vectors) -> wb.Vectors:
+    return wb.Vectors.from_arrays(list(vectors), np.array(list(vectors.values()), np.float32))
+
+
+def test_means_of_word_vectors_weigh_rare_words_more_and_know_capitals(folder):
+    v = words(bird=[1, 0, 0], train=[0, 1, 0], Rome=[0, 0, 1], rome=[1, 1, 0])
+    with pytest.warns(UserWarning, match=r"2 of 6 items \(such as 'i4'\) have no feature but zeros"):
+        items = load_items(folder(text=["Bird", "train, bird", "Rome", "ROME", "42", "unknown"]), features=v)
+    assert unit_rows(items.features[:4])
+    np.testing.assert_allclose(items.features[[0, 2]], [[1, 0, 0], [0, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(items.features[3], np.array([1, 1, 0]) / 2**0.5, atol=1e-6)
+    assert not items.features[4:].any()
+    often = load_items(folder(text=["bird train", *["bird"] * 5]), features=v).features[0]
+    assert often[1] > 2 * often[0]
+
+
+def test_unseen_words_are_put_together_from_their_n_grams_also_compressed_ones(fasttext, folder):
+    text = [f"{a} {b}" for a, b in zip(fasttext.words[:6], fasttext.words[6:12], strict=True)]
+    assert "bagegizuda" not in fasttext
+    text[0] = "bagegizuda"
+    items = load_items(folder(text=text), features=fasttext)
+    one = fasttext["bagegizuda"]
+    np.testing.assert_allclose(items.features[0], one / np.linalg.norm(one), rtol=1e-4)
+    small = wb.SQ().fit_transform(fasttext)
+    assert ((load_items(folder(text=text), features=small).features * items.features).sum(axis=1) > 0.99).all()
+
+
+def test_a_ready_matrix_serves_a_folder_also_one_without_texts(folder, tmp_path):
+    rows = np.arange(12, dtype=np.float64).reshape(6, 2)
+    np.save(tmp_path / "rows.npy", rows)
+    for given in (rows, tmp_path / "rows.npy", str(tmp_path / "rows.npy")):
+        items = load_items(folder(text=None), features=given)
+        np.testing.assert_array_equal(items.features, rows)
+        assert (items.texts, items.names[1]) == (None, "i1")
+    with pytest.raises(ValueError, match="a vector for each of 6 items, got 5"):
+        load_items(folder(), features=rows[:5])
+
+
+def test_a_sentence_model_is_a_folder_of_this_machine_and_never_downloaded(folder, tmp_path, monkeypatch):
+    path = folder()
+    for wrong in ("bert-base", str(tmp_path / "absent"), None, 5):
+        with pytest.raises(ValueError, match="unknown features"):
+            load_items(path, features=wrong)
+    (tmp_path / "model").mkdir()
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ImportError, match="pip install sentence-transformers"):
+        load_items(path, features=tmp_path / "model")
+    asked = []
+
+    class Model:
+        def __init__(self, folder, **options):
+            asked.append((folder, options))
+
+        def encode(self, given):
+            return np.array([[len(text), 1.0] for text in given])
+
+    fake = types.SimpleNamespace(SentenceTransformer=Model)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", fake)
+    assert unit_rows(load_items(path, features=str(tmp_path / "model")).features)
+    assert asked == [(str(tmp_path / "model"), {"local_files_only": True})]
+
+
+def test_rare_words_of_many_texts_are_left_out(monkeypatch, folder):
+    monkeypatch.setattr(features_module, "MANY", 3)
+    items = load_items(folder(text=["one bird", "two bird", "three bird", "train four", "five train", "six train"]))
+    assert items.features.shape == (6, 2)
+
+
+# -- matrices -----------------------------------------------------------------------------
+
+
+def test_a_matrix_is_taken_as_it_is(tmp_path, plain):
+    rows = np.random.default_rng(0).normal(3, 2, (5, 4))
+    np.save(tmp_path / "a.npy", rows)
+    save_file({"rows": rows.astype(np.float16), "counts": np.arange(5)}, tmp_path / "a.safetensors")
+    for name, tolerance in (("a.npy", 1e-6), ("a.safetensors", 1e-2)):
+        items = load_items(tmp_path / name)
+        np.testing.assert_allclose(items.features, rows, atol=tolerance)
+        assert items.features.dtype == np.float32
+        assert (items.ids, items.texts, items.examples) == (("0", "1", "2", "3", "4"), None, None)
+        assert items.columns.shape == (5, 0)
+    for source in (plain, plain.save(tmp_path / "v.safetensors")):
+        items = load_items(source)
+        assert items.ids == tuple(plain.words)
+        np.testing.assert_array_equal(items.features, plain.matrix())
+
+
+def test_rows_of_zeros_are_warned_of_with_their_count():
+    v = words(a=[0, 0], b=[1, 0], c=[0, 0])
+    with pytest.warns(UserWarning, match=r"2 of 3 items \(such as 'a'\) have no feature but zeros"):
+        load_items(v)
+
+
+class Runs:
+    """What a pickle could do when it is opened."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a pickle was opened",))
+
+
+BAD_MATRICES = [
+    (np.array([Runs(), 1], object), "allow_pickle"),
+    (np.ones(3), r"a row for each item, got an array of shape \(3,\)"),
+    (np.ones((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
+    (np.array([["a", "b"]]), "expected numbers of shape"),
+    (np.ones((2, 3), complex), "expected numbers of shape"),
+    (np.ones((0, 3)), "at least one item"),
+    (np.ones((3, 0)), "expected numbers of shape"),
+    (np.array([[1, 2], [3, np.nan]]), r"row 1 \(item '1'\) holds NaN or infinity"),
+    (np.array([[1, 2], [np.inf, 3]]), r"row 1 \(item '1'\) holds NaN or infinity"),
+]
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD_MATRICES, ids=[message for _, message in BAD_MATRICES])
+def test_a_matrix_that_is_none_is_refused_and_never_unpickled(tmp_path, rows, message):
+    np.save(tmp_path / "a.npy", rows, allow_pickle=True)
+    with pytest.raises(ValueError, match=message):
+        load_items(tmp_path / "a.npy")
+
+
+def test_files_that_hold_something_else_are_named(tmp_path, folder):
+    rows = np.ones((6, 2))
+    rows[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"row 4 \(item 'i4'\) holds NaN"):
+        load_items(folder(), features=rows)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with open(tmp_path / "zip.npy", "wb") as file:
+        np.savez(file, a=np.ones((2, 2)))
+    save_file({"a": np.ones((2, 2)), "b": np.ones((2, 2))}, tmp_path / "two.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "two.safetensors").read_bytes()[:-1])
+    for name, message in [
+        ("empty.npy", "empty.npy"),
+        ("zip.npy", "is an archive of arrays"),
+        ("two.safetensors", "expected one matrix, got 2 among the arrays a, b"),
+        ("cut.safetensors", r"not a whole \.safetensors file"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load_items(tmp_path / name)
+
+
+# -- how they show ------------------------------------------------------------------------
+
+
+def test_what_is_shown_counts_and_escapes(folder):
+    items = load_items(folder("user,item,time\n" + "".join(f"1,i{n},{n}\n" for n in NUMBERS), title=["<b>"] * 6))
+    assert repr(items).endswith("columns: title, examples: 3 to train, 1 to validate, 1 to test)")
+    assert len(items) == 6
+    assert "&lt;b&gt;" in items._repr_html_()
+    assert "<b>" not in items._repr_html_()
+
+
+def test_a_real_catalogue_with_ratings(real, tmp_path):
+    """MovieLens-small: movies somebody rated, from title and genres."""
+    source = real("data/items/movielens_small")
+    movies, ratings = (pd.read_csv(source / f"{name}.csv") for name in ("movies", "ratings"))
+    movies = movies[movies["movieId"].isin(ratings["movieId"])].rename(columns={"movieId": "id"})
+    movies.assign(text=movies["title"] + " " + movies["genres"].str.replace("|", " ")).to_csv(
+        tmp_path / "items.csv", index=False
+    )
+    names = {"userId": "user", "movieId": "item", "timestamp": "time"}
+    ratings.rename(columns=names).to_csv(tmp_path / "interactions.csv", index=False)
+    items = load_items(tmp_path)
+    assert (len(items), len(items.examples)) == (9_724, len(ratings) - ratings["userId"].nunique())
+    assert items.names[0] == "Toy Story (1995)"
+    assert unit_rows(items.features)
+    share = np.bincount(items.examples.split) / len(items.examples)
+    assert share == pytest.approx([0.8, 0.1, 0.1], abs=0.02)

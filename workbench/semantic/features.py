@@ -1,0 +1,99 @@
+"""Content features of texts: each `Embed` is fitted on the items' texts and serves other texts too."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..vectors import Vectors, unit
+
+Embed = Callable[[Sequence[str]], np.ndarray]  # texts to (n, dim) float32, rows of length 1 or, of no known word, 0
+MANY = 1_000  # texts, of which a word that only one of them has says nothing
+RARE = 1e-3  # share of the text at which a word counts half as much as a rare one
+
+
+def fitted(texts: Sequence[str], features: str | Path | Vectors, n_features: int, random_state: int) -> Embed:
+    """What turns texts into features.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The items'.
+    features : "tfidf", Vectors, or path
+        See `items.load_items`.
+    n_features, random_state : int
+        Of "tfidf".
+
+    Raises
+    ------
+    ValueError
+        If `features` is none of these, or no text has a word.
+    ImportError
+        If sentence-transformers is needed and not installed.
+    """
+    if isinstance(features, Vectors):
+        return _word_means(texts, features)
+    if features == "tfidf":
+        return _tfidf(texts, n_features, random_state)
+    if isinstance(features, str | Path) and Path(features).is_dir():
+        return _sentence_transformer(Path(features))
+    raise ValueError(
+        f"unknown features {features!r}; expected 'tfidf', Vectors, the folder of a sentence-transformers model "
+        "on this machine, or a matrix (an array, .npy or .safetensors)"
+    )
+
+
+def _tfidf(texts: Sequence[str], n_features: int, random_state: int) -> Embed:
+    """TF-IDF of words, and truncated SVD of it (latent semantic analysis)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.utils.extmath import randomized_svd
+
+    if n_features < 1:
+        raise ValueError(f"expected n_features >= 1, got {n_features}")
+    count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY else 1, dtype=np.float32)
+    try:
+        counts = count.fit_transform(texts)  # (n_texts, n_words)
+    except ValueError as error:
+        raise ValueError(f"the {len(texts)} texts have no words of two letters and more to tell them by") from error
+    if counts.shape[1] <= n_features:
+        return lambda more: unit(count.transform(more).toarray())
+    rank = min(n_features, len(texts))
+    axes = randomized_svd(counts, rank, random_state=random_state)[2].T.astype(np.float32)  # (n_words, rank)
+    return lambda more: unit(count.transform(more) @ axes)
+
+
+def _word_means(texts: Sequence[str], v: Vectors) -> Embed:
+    """Means of word vectors, in which frequent words weigh less (Arora, Liang and Ma, 2017, without its last step)."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts = CountVectorizer(tokenizer=_words, token_pattern=None, lowercase=False)
+    try:
+        n_seen = np.asarray(counts.fit_transform(texts).sum(axis=0), np.float64)[0]
+    except ValueError as error:
+        raise ValueError(f"none of the {len(texts)} texts has a word") from error
+    share = dict(zip(counts.get_feature_names_out(), n_seen / n_seen.sum(), strict=True))
+
+    def embed(more: Sequence[str]) -> np.ndarray:
+        count = CountVectorizer(tokenizer=_words, token_pattern=None, lowercase=False)
+        n = count.fit_transform([*more, "a"])[: len(more)]  # (n_texts, n_words); the "a", so that there is a word
+        words = count.get_feature_names_out().tolist()
+        rows = v.get_vectors([word if word in v else word.lower() for word in words], missing="nan")
+        weights = np.array([RARE / (RARE + share.get(word, 0)) for word in words], np.float32)
+        return unit(n.astype(np.float32) @ (np.nan_to_num(rows) * weights[:, None]))
+
+    return embed
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
+
+
+def _sentence_transformer(folder: Path) -> Embed:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ImportError(f"{folder} needs sentence-transformers: pip install sentence-transformers") from error
+    model: Any = SentenceTransformer(str(folder), local_files_only=True)
+    return lambda texts: unit(np.asarray(model.encode(list(texts)), np.float32))

@@ -1,0 +1,293 @@
+"""`Items`: what semantic ids are made for, with content features and, where known, who took what after what."""
+
+import textwrap
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import artefact
+from ..vectors import Vectors
+from ..vocab import printable
+from . import texts as built_in
+from .checks import checked_items, checked_rows
+from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
+from .features import fitted
+from .tables import ENDINGS, naming, read_table, summary_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_NAME = 60  # characters
+Features = str | Path | Vectors | np.ndarray
+MATRICES = (".npy", ".safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Items of a collection; all in one order.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Without repeats.
+    names : tuple of str
+        Short, for showing.
+    texts : tuple of str, or None
+    columns : DataFrame
+        What else is known; a row for each item.
+    features : (n_items, dim) float32 array
+        Content features.
+    examples : Examples or None
+        What to learn from, where there are interactions or pairs of texts.
+    source : str
+        Where they are from.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    texts: tuple[str, ...] | None
+    columns: "pd.DataFrame"
+    features: np.ndarray
+    examples: Examples | None
+    source: str
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.ids)
+
+    def describe(self) -> list[tuple[str, str]]:
+        """What there is to know at a glance: pairs of label and value."""
+        rows = [("source", self.source), ("items", f"{len(self):,}"), ("features", f"{self.features.shape[1]}")]
+        if len(self.columns.columns):
+            rows.append(("columns", ", ".join(map(str, self.columns.columns))))
+        if self.examples is None:
+            return [*rows, ("examples", "none")]
+        n = np.bincount(self.examples.split, minlength=3)
+        parts = f"{n[TRAIN]:,} to train, {n[VALID]:,} to validate, {n[TEST]:,} to test"
+        return [*rows, ("examples", parts)]
+
+    def __repr__(self) -> str:
+        return f"Items({', '.join(f'{label}: {value}' for label, value in self.describe())})"
+
+    def _repr_html_(self) -> str:
+        rows = self.describe() + [("such as", printable(name)) for name in self.names[:3]]
+        return summary_html("Items", rows)
+
+
+def load_items(
+    source: str | Path | Vectors,
+    *,
+    features: Features = "tfidf",
+    n_features: int = 128,
+    n_history: int = 50,
+    random_state: int = 0,
+) -> Items:
+    """Items, their content features, and examples to learn from.
+
+    Parameters
+    ----------
+    source : str, path or Vectors
+        ``"builtin:texts"``: paragraphs of the texts inside gensim's package. The items are how they go on; an
+        example is the beginning of one, and asks for its continuation.
+
+        A folder with ``items.csv`` or ``items.parquet``: a column ``id``, a column ``text``, and any others, of
+        which ``title`` or ``name`` is what is shown. There may be ``interactions.csv`` or ``.parquet`` beside it:
+        ``user``, ``item`` and ``time`` (numbers or dates).
+
+        A matrix, one row for each item: ``.npy``, ``.safetensors`` (with one matrix in it, or one of ours), or
+        `Vectors`, whose words are the items. It is taken as it is.
+    features : "tfidf", Vectors, path or array
+        How texts become features. TF-IDF and truncated SVD; means of word vectors, which may be compressed; the
+        folder of a sentence-transformers model on this machine (nothing is downloaded); or a ready matrix with
+        a row for each item of the folder. Those made from texts have length 1.
+    n_features : int
+        Dimensions of "tfidf", at most: no more than there are items or words.
+    n_history : int
+        How many of the items that a user saw before are in an example.
+    random_state : int
+        Seed of the SVD and, for the built-in texts, of the split.
+
+    Returns
+    -------
+    Items
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, ImportError
+        Of files that are missing, or hold what they should not: the row and the item are named.
+
+    Warns
+    -----
+    UserWarning
+        If items have no feature but zeros, with their count.
+    """
+    if n_history < 1:
+        raise ValueError(f"expected n_history >= 1, got {n_history}")
+    if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
+        features = _read_matrix(Path(features))[1]
+    if isinstance(source, Vectors):
+        items = _of_matrix(source.words, source.matrix(), source.origin or "Vectors")
+    elif not isinstance(source, str | Path):
+        raise TypeError(f"expected 'builtin:texts', a path or Vectors, got {type(source).__name__}")
+    elif str(source).startswith("builtin:"):
+        items = _built_in(str(source), features, n_features, random_state)
+    elif Path(source).is_dir():
+        items = _of_folder(Path(source), features, n_features, n_history, random_state)
+    else:
+        items = _of_matrix(*_read_matrix(Path(source)), str(source))
+    n_zero = int((~items.features.any(axis=1)).sum())
+    if n_zero:
+        first = printable(items.ids[int((~items.features.any(axis=1)).argmax())])
+        warnings.warn(f"{n_zero} of {len(items)} items (such as {first!r}) have no feature but zeros", stacklevel=2)
+    return items
+
+
+def _built_in(name: str, features: Features, n_features: int, random_state: int) -> Items:
+    import pandas as pd
+
+    if name != built_in.NAME:
+        raise ValueError(f"there are no built-in items {name!r}; there are {built_in.NAME!r}")
+    if isinstance(features, np.ndarray):
+        raise ValueError("the built-in texts need features of their beginnings too, not a matrix; give Vectors")
+    pieces = built_in.pieces()
+    texts = tuple(piece.continuation for piece in pieces)
+    embed = fitted(texts, features, n_features, random_state)
+    beginnings = [piece.beginning for piece in pieces]
+    columns = pd.DataFrame(
+        {
+            "article": [piece.article for piece in pieces],
+            "source": ["Wikipedia" if piece.article else "news" for piece in pieces],
+            "beginning": beginnings,
+        }
+    )
+    examples = of_pairs(embed(beginnings), random_state)
+    names = tuple(_short(f"{piece.article}: {piece.continuation}".removeprefix(": ")) for piece in pieces)
+    ids = tuple(f"paragraph-{i:04}" for i in range(1, len(pieces) + 1))
+    return Items(ids, names, texts, columns, embed(texts), examples, name)
+
+
+def _of_folder(folder: Path, features: Features, n_features: int, n_history: int, random_state: int) -> Items:
+    path = _table_in(folder, "items")
+    if path is None:
+        raise FileNotFoundError(f"there is no items.csv or items.parquet in {folder}")
+    with naming(path):
+        frame = read_table(path)
+        ids = _ids(frame)
+    texts: tuple[str, ...] | None
+    if isinstance(features, np.ndarray):
+        texts, made = tuple(frame["text"]) if "text" in frame else None, checked_rows(features, ids)
+    else:
+        with naming(path):
+            texts = _texts(frame, ids)
+        made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
+    shown = next(column for column in ("title", "name", "text", "id") if column in frame)
+    names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
+    columns = _typed(frame.drop(columns=["id", "text"], errors="ignore"))
+    return Items(ids, names, texts, columns, made, _examples_in(folder, ids, made, n_history), str(folder))
+
+
+def _table_in(folder: Path, name: str) -> Path | None:
+    return next((path for ending in ENDINGS if (path := folder / (name + ending)).is_file()), None)
+
+
+def _ids(frame: "pd.DataFrame") -> tuple[str, ...]:
+    if "id" not in frame:
+        raise ValueError(f"expected a column 'id', got {', '.join(map(str, frame.columns))}")
+    empty = np.flatnonzero(frame["id"] == "")
+    if len(empty):
+        raise ValueError(f"row {empty[0]} has no id")
+    return checked_items(frame["id"])
+
+
+def _texts(frame: "pd.DataFrame", ids: tuple[str, ...]) -> tuple[str, ...]:
+    if "text" not in frame:
+        raise ValueError(
+            f"expected a column 'text', got {', '.join(map(str, frame.columns))}; or give a matrix, features="
+        )
+    without = [ids[row] for row in np.flatnonzero(frame["text"].str.strip() == "")]
+    if without:
+        some = ", ".join(map(repr, without[:5]))
+        raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {some}; write some, or remove them")
+    return tuple(frame["text"])
+
+
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Columns as numbers where all that is in them is a number or empty."""
+    import pandas as pd
+
+    for column in frame.columns:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        if (numbers.notna() | (frame[column] == "")).all() and numbers.notna().any():
+            frame[column] = numbers
+    return frame
+
+
+def _examples_in(folder: Path, ids: tuple[str, ...], features: np.ndarray, n_history: int) -> Examples | None:
+    path = _table_in(folder, "interactions")
+    if path is None:
+        return None
+    with naming(path):
+        users, rows, times = read_interactions(read_table(path), {item: row for row, item in enumerate(ids)})
+        return of_interactions(users, rows, times, features, n_history)
+
+
+def _short(text: str) -> str:
+    """The first words, on one line."""
+    line = " ".join(text.split())
+    if " " not in line[:LONGEST_NAME]:  # of one long word, `shorten` would leave nothing
+        return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+    return textwrap.shorten(line, LONGEST_NAME, placeholder=" …")
+
+
+def _of_matrix(ids: Sequence[str], rows: np.ndarray, source: str) -> Items:
+    import pandas as pd
+
+    ids = checked_items(ids)
+    rows = checked_rows(rows, ids)
+    names = tuple(_short(printable(item)) for item in ids)
+    return Items(ids, names, None, pd.DataFrame(index=range(len(ids))), rows, None, source)
+
+
+def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
+    """Items of a file with one matrix, and the matrix; the items are "0", "1"... where the file names none."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist; expected a folder with items.csv, a matrix, or {built_in.NAME!r}"
+        )
+    ending = path.suffix.lower()
+    if ending not in MATRICES:
+        raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
+    with naming(path):
+        found = _npy(path) if ending == ".npy" else _safetensors(path)
+    if isinstance(found, Vectors):
+        return found.words, found.matrix()
+    if found.ndim != 2:
+        raise ValueError(f"{path}: expected a matrix, a row for each item, got an array of shape {found.shape}")
+    return [str(row) for row in range(len(found))], found
+
+
+def _npy(path: Path) -> np.ndarray:
+    found = np.load(path, allow_pickle=False)
+    if not isinstance(found, np.ndarray):
+        raise ValueError("is an archive of arrays; save one of them with numpy.save")
+    return found
+
+
+def _safetensors(path: Path) -> np.ndarray | Vectors:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            if artefact.KEY in (file.metadata() or {}):
+                return artefact.load(path)
+            names = list(file.keys())
+            matrices = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
+            if len(matrices) != 1:
+                raise ValueError(f"expected one matrix, got {len(matrices)} among the arrays {', '.join(names)}")
+            return file.get_tensor(matrices[0])
+    except SafetensorError as error:
+        raise ValueError(f"not a whole .safetensors file: {error}") from error
