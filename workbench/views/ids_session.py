@@ -138,15 +138,15 @@ class IdsSession(Work[IdsState]):
         """Look at the items whose id begins with these codes, by their next code."""
         prefix = tuple(prefix)
         if not self.ids.with_prefix(prefix):
-            return self._put(errors={"tree": f"no item has an id that begins with {words_of(prefix)}"})
+            return self._put(errors={"prefix": f"no item has an id that begins with {words_of(prefix)}"})
         level = min(len(prefix) + 1, self.ids.n_levels)
         return self._put(
-            ["tree"], prefix=prefix, level=level, named=Named.among(self.ids.codes, level, prefix), tree=None
+            ["prefix", "tree"], prefix=prefix, level=level, named=Named.among(self.ids.codes, level, prefix), tree=None
         )
 
     def colour_by(self, level: int) -> IdsState:
         """Colour what is looked at by the codes of a deeper level."""
-        return self._put(["tree"], level=level, named=Named.among(self.ids.codes, level, self.state.prefix))
+        return self._put(["prefix"], level=level, named=Named.among(self.ids.codes, level, self.state.prefix))
 
     def look_at(self, text: str) -> IdsState:
         """Look at an item, by itself or by its name; an empty text at none."""

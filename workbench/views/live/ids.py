@@ -40,7 +40,7 @@ class OverviewPart(Part):
 class PrefixPart(Part):
     """Whose items are looked at: the way down, code by code, and the way back."""
 
-    about = ("tree",)
+    about = ("prefix",)
 
     def build(self) -> Sequence[widgets.Widget]:
         ids: SemanticIDs = self.session.ids
@@ -54,7 +54,7 @@ class PrefixPart(Part):
         self.go = widgets.Button(description="Show this code", tooltip="Look at the items with this next code")
         self.go.on_click(self.view.guarded(self._down))
         path = row(widgets.HTML("<span>Shown:</span>"), *self.crumbs)
-        return [path, row(self.code, self.go, self.level), self.messages["tree"]]
+        return [path, row(self.code, self.go, self.level), self.messages["prefix"]]
 
     def show(self, s: IdsState, old: IdsState) -> None:
         if s.ids is None or (s.prefix, s.level, s.ids) == (old.prefix, old.level, old.ids):
@@ -156,6 +156,7 @@ class IdMapPart(Part):
 class TreePart(Part):
     """The tree below what is looked at; a tile that is pressed is looked at next."""
 
+    about = ("tree",)
     title = "Tree of codes"
 
     def build(self) -> Sequence[widgets.Widget]:
@@ -163,7 +164,7 @@ class TreePart(Part):
         self.text, self.items = widgets.HTML(), widgets.HTML()
         self.items.add_class("wb-below")
         self.place = widgets.VBox([self.tree])
-        return [self.place, self.text, self.items]
+        return [self.messages["tree"], self.place, self.text, self.items]
 
     def show(self, s: IdsState, old: IdsState) -> None:
         dim(self.place, s.tree is not None)
