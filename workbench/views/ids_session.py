@@ -137,6 +137,8 @@ class IdsSession(Work[IdsState]):
     def look_below(self, prefix: Iterable[int]) -> IdsState:
         """Look at the items whose id begins with these codes, by their next code."""
         prefix = tuple(prefix)
+        if prefix == self.state.prefix and "tree" not in self.state.errors:
+            return self._put(["prefix"])
         if not self.ids.with_prefix(prefix):
             return self._put(errors={"prefix": f"no item has an id that begins with {words_of(prefix)}"})
         level = min(len(prefix) + 1, self.ids.n_levels)

@@ -59,15 +59,14 @@ class PrefixPart(Part):
     def show(self, s: IdsState, old: IdsState) -> None:
         if s.ids is None or (s.prefix, s.level, s.ids) == (old.prefix, old.level, old.ids):
             return
+        for n_codes, crumb in enumerate(self.crumbs[: len(s.prefix) + 1]):
+            sign = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+            crumb.description = f"{sign} {s.prefix[n_codes - 1]}" if n_codes else words_of(())
+            crumb.tooltip = f"Show {words_of(s.prefix[:n_codes])}"
+            # None is disabled, or keys would lose their place.
+            crumb.style.font_weight = "bold" if n_codes == len(s.prefix) else "normal"
         for n_codes, crumb in enumerate(self.crumbs):
             crumb.layout.display = None if n_codes <= len(s.prefix) else "none"
-            crumb.disabled = n_codes == len(s.prefix)
-            crumb.description = (
-                f"\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} {s.prefix[n_codes - 1]}"
-                if 0 < n_codes <= len(s.prefix)
-                else "all items"
-            )
-            crumb.tooltip = f"Show {words_of(s.prefix[:n_codes])}"
         last = s.ids.n_levels
         self.level.options = list(range(min(len(s.prefix) + 1, last), last + 1))
         self.level.value = s.level
