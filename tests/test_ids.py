@@ -440,6 +440,18 @@ def test_a_table_that_is_damaged_is_refused_by_file_and_row(tmp_path, text, mess
         SemanticIDs.load(path)
 
 
+def test_what_is_missing_in_parquet_is_named_as_in_csv(tmp_path):
+    pytest.importorskip("pyarrow")
+    pd.DataFrame({"id": [1, 2], "name": [None, "x"], "code_1": pd.array([3, None], "Int64")}).to_parquet(
+        tmp_path / "ids.parquet"
+    )
+    with pytest.raises(ValueError, match=r"row 1 \(item '2'\): code_1 should be a whole number, got ''"):
+        SemanticIDs.load(tmp_path / "ids.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "ids.parquet").read_bytes()[:99])
+    with pytest.raises(ValueError, match=r"cut\.parquet: "):
+        SemanticIDs.load(tmp_path / "cut.parquet")
+
+
 def test_a_table_from_a_spreadsheet_is_read(tmp_path):
     path = tmp_path / "ids.csv"
     path.write_bytes("\ufeffid,tokens\r\n7,<a_1> <b_2>\r\n".encode())

@@ -169,10 +169,13 @@ def test_parquet_is_read_as_csv_is(tmp_path, folder):
         frame = pd.read_csv(tmp_path / f"{name}.csv")
         if "time" in frame:
             frame["time"] = pd.to_datetime(frame["time"])
+        else:
+            frame["year"] = pd.array([2001, None, 2003, 2004, 2005, 2006], "Int64")
         frame.to_parquet(tmp_path / f"{name}.parquet")
         (tmp_path / f"{name}.csv").unlink()
     items = load_items(tmp_path)
     assert items.ids == from_csv.ids
+    assert items.columns["year"].sum() == 2001 + 2003 + 2004 + 2005 + 2006
     assert items.examples.targets.tolist() == from_csv.examples.targets.tolist() == [0]
 
 

@@ -12,7 +12,7 @@ from ..storage import BLOCK, Coded, pack_codes
 from ..vectors import Vectors
 from ..vocab import Vocab, printable
 from .checks import checked_codebooks, checked_codes, checked_items, checked_rows
-from .tables import summary_html
+from .tables import as_objects, summary_html
 from .tokens import parsed, token_strings
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ class SemanticIDs:
         random_state : int
             Seed of k-means.
         """
-        from ..compress.rq import beam_codes
-        from .residual import residual_kmeans
+        from ..compress.rq import beam_codes, residual_kmeans
 
         if min(n_levels, codebook_size, beam) < 1:
             raise ValueError(f"expected at least 1, got {n_levels} levels of {codebook_size} entries, beam {beam}")
@@ -446,8 +445,8 @@ class SemanticIDs:
         rows = rows[best]
         return pd.DataFrame(
             {
-                "item": [self.items[row] for row in rows],
-                "name": [self.names[row] for row in rows],
+                "item": as_objects([self.items[row] for row in rows]),
+                "name": as_objects([self.names[row] for row in rows]),
                 "codes": list(map(tuple, self.codes[rows].tolist())),
                 "shared": shared[rows],
                 "distance": distances[best],
@@ -526,8 +525,9 @@ class SemanticIDs:
 
         n_coding = self.n_levels - self.n_extra
         labels = [f"code_{i + 1}" for i in range(n_coding)] + [f"extra_{i + 1}" for i in range(self.n_extra)]
-        columns = dict(zip(labels, self.codes.T, strict=True))
-        return pd.DataFrame({"id": self.items, "name": self.names, **columns, "tokens": self.tokens()})
+        codes = dict(zip(labels, self.codes.T, strict=True))
+        shown = {"id": as_objects(self.items), "name": as_objects(self.names)}
+        return pd.DataFrame({**shown, **codes, "tokens": as_objects(self.tokens())})
 
     def describe(self) -> list[tuple[str, str]]:
         """What there is to know at a glance: pairs of label and value."""

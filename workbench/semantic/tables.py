@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -25,46 +25,59 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """A table whose cells are all strings, as they stand in the file.
+    """A table whose cells are all strings, as they stand in the file; what is missing is "".
 
     Raises
     ------
     ValueError
-        If the file is empty or damaged, or a cell is missing (its row is named, the first being 0).
+        If the file is empty or damaged.
     ImportError
         If it is Parquet and pyarrow is not installed.
     """
-    import pandas as pd
-
-    if path.suffix.lower() == ".parquet":
-        try:
-            frame = pd.read_parquet(path)
-        except ImportError as error:
-            raise ImportError(NO_PARQUET) from error
-        except OSError as error:  # so pyarrow calls what is damaged
-            raise ValueError(f"damaged: {error}") from error
-    else:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
-            try:
-                frame = pd.read_csv(
-                    path,
-                    dtype=str,
-                    keep_default_na=False,
-                    index_col=False,
-                    encoding="utf-8-sig",
-                    encoding_errors="surrogateescape",
-                )
-            except pd.errors.EmptyDataError as error:
-                raise ValueError("empty") from error
-            except pd.errors.ParserWarning as error:
-                raise ValueError(f"rows are longer than the header: {error}") from error
+    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     if not len(frame):
         raise ValueError("no rows, only a header")
-    missing = frame.isna()
-    for column in frame.columns[missing.any()]:
-        raise ValueError(f"row {missing[column].to_numpy().argmax()} has no {column!r}")
-    return frame.astype(str).astype(object)
+    return frame
+
+
+def _read_csv(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
+        try:
+            return pd.read_csv(
+                path,
+                dtype=object,
+                keep_default_na=False,
+                index_col=False,
+                encoding="utf-8-sig",
+                encoding_errors="surrogateescape",
+            )
+        except pd.errors.EmptyDataError as error:
+            raise ValueError("empty") from error
+        except pd.errors.ParserWarning as error:
+            raise ValueError(f"rows are longer than the header: {error}") from error
+
+
+def _read_parquet(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
+    except ImportError as error:
+        raise ImportError(NO_PARQUET) from error
+    except OSError as error:  # so pyarrow calls what is damaged
+        raise ValueError(f"damaged: {error}") from error
+    texts = {column: frame[column].astype(object).where(frame[column].notna(), "").map(str) for column in frame}
+    return pd.DataFrame(texts).astype(object)
+
+
+def as_objects(strings: Sequence[str]) -> "pd.Series":
+    """A column of strings that may hold bytes that are not UTF-8, for which pandas' own type has no place."""
+    import pandas as pd
+
+    return pd.Series(list(strings), dtype=object)
 
 
 def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
