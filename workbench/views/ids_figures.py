@@ -204,7 +204,7 @@ def tree_words(tree: pd.DataFrame) -> str:
 def _fitting(tile: Tile, width: float, root: Prefix) -> str:
     """As many lines as the tile has room for, in a figure of 12 x 6.4 inches."""
     n_characters = int(width * 170)
-    n_lines = int(tile.height / 0.026) if tile.height < 1 else 4
+    n_lines = int(tile.height / 0.0285) if tile.height < 1 else 4
     if not n_lines:
         return ""
     entry = tile.entry
