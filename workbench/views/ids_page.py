@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from html import escape
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from ..evaluate.table import Scorecard
 from ..semantic.ids import SemanticIDs
 from ..vocab import printable
-from .ids import Prefix, Similar, headline, words_of
+from .ids import Prefix, Similar, headline, shortened, words_of
 from .ids_figures import drawn_tree, id_map_figure
 from .ids_session import IdsState
 from .page import STYLE, picture_html
@@ -155,7 +154,7 @@ def similar_html(ids: SemanticIDs, similar: Similar | None) -> str:
 
 def _similar_table(frame: pd.DataFrame, codes: Iterable[int], n_levels: int) -> str:
     rows = "".join(
-        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(_short(entry.name))}</bdi></td>"
+        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(shortened(entry.name, LONGEST))}</bdi></td>"
         f"<td class='number'>{code_html(entry.codes, codes)}</td>"
         f"<td class='number'>{entry.shared} of {n_levels}</td>"
         f"<td class='number'>{'' if np.isnan(entry.cosine) else f'{entry.cosine:.3f}'}</td>"
@@ -163,11 +162,6 @@ def _similar_table(frame: pd.DataFrame, codes: Iterable[int], n_levels: int) -> 
         for entry in frame.itertuples(index=False)
     )
     return table(["item"], ["id", "shared", "cosine", "rank"], [], rows)
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for a second table."""
-    return shorten(printable(name), LONGEST, placeholder="\N{HORIZONTAL ELLIPSIS}")
 
 
 def code_html(codes: Iterable[int], wanted: Iterable[int]) -> str:
