@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -335,7 +336,8 @@ class Trainer:
         for part in ("user", "encoder", "decoder"):
             getattr(self.model, part).load_state_dict(getattr(warmed.model, part).state_dict())
         state = self.optimizer.state_dict()
-        state["state"] = warmed.optimizer.state_dict()["state"]
+        # A copy, or the next arm would begin with what this one leaves in it.
+        state["state"] = deepcopy(warmed.optimizer.state_dict()["state"])
         self.optimizer.load_state_dict(state)
         self.step, self.curves, self.losses = warmed.step, list(warmed.curves), list(warmed.losses)
         if self.arm.estimator is None:
