@@ -53,10 +53,6 @@ class RQBottleneck(nn.Module):
         Entries are ``C @ W``, so that each step moves all of them (Zhu et al., SimVQ, 2024).
     train_codebooks : bool
         Whether ``C`` gets a gradient; sources of SimVQ disagree on that.
-    sync : float
-        Weight of the task's gradient on the entries that a row picked; without it, "ste" and "rotation" let them
-        hear of the task only through the rows that they follow (Huh et al., "Straightening out the straight-through
-        estimator", 2023, synchronised update). "gumbel" has such a gradient anyway.
     ema_decay : float, optional
         Codebooks are moving averages of what they stand for, instead of being trained by the codebook
         loss (van den Oord, Vinyals and Kavukcuoglu, 2017, appendix). Without Gumbel and `simvq`.
@@ -92,7 +88,6 @@ class RQBottleneck(nn.Module):
         *,
         simvq: bool = False,
         train_codebooks: bool = True,
-        sync: float = 0.0,
         ema_decay: float | None = None,
         beta: float = 0.25,
         temperature: float = 1.0,
@@ -110,7 +105,6 @@ class RQBottleneck(nn.Module):
         if ema_decay is not None and (simvq or estimator.startswith("gumbel") or not train_codebooks):
             raise ValueError("ema_decay is for codebooks that nothing else moves: leave out simvq, gumbel and freezing")
         self.estimator, self.ema_decay, self.beta = estimator, ema_decay, beta
-        self.sync = sync
         self.temperature, self.hard, self.scale = temperature, hard, scale
         self.random_state = random_state
         drawn = torch.randn(n_levels, codebook_size, dim, generator=torch.Generator().manual_seed(random_state))
@@ -148,10 +142,7 @@ class RQBottleneck(nn.Module):
                 vectors = gumbel(rows, books, tau, self.hard, self.scale, self.estimator == "gumbel_detached")
         else:
             estimate = rotation if self.estimator == "rotation" else straight_through
-            total = add_up(picked)
-            vectors = estimate(rows, total)
-            if self.sync:
-                vectors = vectors + self.sync * (total - total.detach())
+            vectors = estimate(rows, add_up(picked))
         losses = residual_losses(rows, picked, self.beta, codebook=self.ema_decay is None)
         if self.ema_decay is not None and self.training:
             self._average(rows, codes, picked, self.ema_decay)

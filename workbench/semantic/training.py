@@ -38,7 +38,7 @@ class Arm:
     estimator : {"ste", "rotation", "gumbel", "gumbel_detached"} or None
         See `RQBottleneck`, as for most of the following. None: a model without a bottleneck, the *upper* one.
     n_levels, codebook_size : int
-    simvq, train_codebooks, sync, ema_decay, beta, hard, scale
+    simvq, train_codebooks, ema_decay, beta, hard, scale
     start, end : float
         Temperatures of the Gumbel estimators, from the end of the warm-up to the last step.
     shape, reading : str
@@ -52,7 +52,6 @@ class Arm:
     codebook_size: int = 256
     simvq: bool = False
     train_codebooks: bool = True
-    sync: float = 0.0
     ema_decay: float | None = None
     beta: float = 0.25
     hard: bool = False
@@ -71,7 +70,7 @@ class Arm:
         if self.estimator is None:
             return None
         return RQBottleneck(
-            self.n_levels, self.codebook_size, dim, self.estimator, simvq=self.simvq, sync=self.sync,
+            self.n_levels, self.codebook_size, dim, self.estimator, simvq=self.simvq,
             train_codebooks=self.train_codebooks, ema_decay=self.ema_decay, beta=self.beta, hard=self.hard,
             scale=self.scale, random_state=random_state,
         )  # fmt: skip
