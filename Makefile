@@ -30,6 +30,7 @@ benchmark: $(READY)
 	$(BIN)/python tests/benchmark_bytes.py
 	$(BIN)/python tests/benchmark_search.py
 	$(BIN)/python tests/benchmark_rq.py
+	$(BIN)/python tests/benchmark_semantic.py
 	$(BIN)/python tests/benchmark_maps.py
 	$(BIN)/python tests/benchmark_panel.py
 

@@ -33,9 +33,12 @@ def test_cells_are_short_and_prose_is_as_long_as_code(path):
     assert sum(map(len, prose)) >= sum(map(len, code))
 
 
+SLOW = {"05_rq_survival_guide", "90_benchmarks"}  # run by `make test-all`; what they show has tests of its own
+
+
 def named(path: Path):
-    """A notebook as a parameter; the one on speed, whose numbers have scripts of their own, in `make test-all`."""
-    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem == "90_benchmarks" else ())
+    """A notebook as a parameter."""
+    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in SLOW else ())
 
 
 @pytest.mark.parametrize("path", list(map(named, NOTEBOOKS)))
@@ -62,3 +65,12 @@ def test_a_quarter_of_the_subvectors_fails_the_lesson_on_neighbourhoods(tmp_path
     failed = {v.name for v in verdicts if v.failed}
     assert {"usual.kept_among_10", "usual.nearest_kept", "map.far_usual", "damage.all"} <= failed
     assert "harmless.kept_among_10" not in failed
+
+
+@pytest.mark.slow
+def test_an_eighth_of_the_codes_fails_the_lesson_on_semantic_ids(tmp_path):
+    run = run_notebook(FOLDER / "04_semantic_ids.ipynb", tmp_path, {"CODEBOOK_SIZE": 32, "SEEDS": [0]})
+    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "04_semantic_ids.json"))
+    failed = {v.name for v in verdicts if v.failed}
+    assert {"content.overlap", "content.collisions", "best.retained", "short.retained"} <= failed
+    assert "upper.log_loss" not in failed
