@@ -154,11 +154,11 @@ def test_a_warm_up_that_is_shared_ends_as_one_that_is_not(items):
     """For each of those that share it: what one does must not reach the next."""
     upper = Trainer(Judge(items), torch.from_numpy(items.features), UPPER, QUICK)
     upper.run(until=QUICK.n_warmup)
-    for name in ARMS:
-        arm = Trainer(Judge(items), torch.from_numpy(items.features), ARMS[name], QUICK)
+    for way in (*ARMS.values(), replace(ARMS["Gumbel"], start=2.0)):
+        arm = Trainer(Judge(items), torch.from_numpy(items.features), way, QUICK)
         arm.adopt(upper)
         arm.run()
-        alone = trained(items, ARMS[name])
+        alone = trained(items, way)
         assert same(arm, alone)
         assert arm.curves == alone.curves
 
@@ -334,6 +334,15 @@ def test_items_that_are_all_the_same_and_more_entries_than_items(n_entries):
     results = Experiment(alike, arms, QUICK, seeds=(0,)).run()
     assert len(np.unique(results.ids("STE").codes, axis=0)) == 1
     assert np.isfinite(results.table().query("metric == 'log_loss'")["value"]).all()
+
+
+def test_of_one_item_there_is_nothing_to_retain():
+    features = np.ones((1, 8), np.float32)
+    examples = of_interactions(np.zeros(12, int), np.zeros(12, int), np.arange(12), features, 50)
+    alone = Items(("a",), ("a",), None, None, features, examples, "one item")
+    table = Experiment(alone, ARMS, QUICK, seeds=(0,)).run().table()
+    assert (table.query("metric == 'log_loss'")["value"] == 0).all()
+    assert table["retained"].isna().all()
 
 
 def test_axes_are_the_longest_directions():

@@ -338,7 +338,9 @@ class Trainer:
         # A copy, or the next arm would begin with what this one leaves in it.
         state["state"] = deepcopy(warmed.optimizer.state_dict()["state"])
         self.optimizer.load_state_dict(state)
-        self.step, self.curves, self.losses = warmed.step, list(warmed.curves), list(warmed.losses)
+        tau = self.temperature()  # the start of this arm's own schedule
+        self.step, self.losses = warmed.step, list(warmed.losses)
+        self.curves = [{**row, "tau": tau} for row in warmed.curves]
         if self.arm.estimator is None:
             self.best, self.best_step, self.best_loss = dict(warmed.best), warmed.best_step, warmed.best_loss
 
