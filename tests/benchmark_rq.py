@@ -31,7 +31,9 @@ def main() -> None:
         return
     for data, what in DATA.items():
         for threads in (1, 2):
-            runs = run_job("fit", threads, __file__, data=data, n_rows=args.rows, threads=threads, repeats=args.repeats)
+            runs = run_job(
+                "fit", threads, __file__, data=data, n_rows=args.rows, n_threads=threads, repeats=args.repeats
+            )
             print_table(
                 f"G. Residual quantisation of {args.rows:,} x {DIM}, {N_LEVELS} x {N_ENTRIES}, {data}, "
                 f"{threads} thread{'s' * (threads > 1)}",
@@ -60,14 +62,14 @@ def rows_of(data: str, n: int) -> Any:
     return (rows @ mixing.T).astype(np.float32)
 
 
-def fit(data: str, n_rows: int, threads: int, repeats: int) -> list[dict]:
+def fit(data: str, n_rows: int, n_threads: int, repeats: int) -> list[dict]:
     """Job: both sides in turns; each repeat has another seed where there is one."""
     import faiss
     import numpy as np
 
     from workbench.compress.rq import beam_codes, residual_kmeans
 
-    faiss.omp_set_num_threads(threads)
+    faiss.omp_set_num_threads(n_threads)
     rows = rows_of(data, n_rows)
     variance = squared_error(rows, rows.mean(0))
     residual_kmeans(rows[:1_000], 1, 8)  # compiles

@@ -25,7 +25,7 @@ from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.similarity import similarity
 from workbench.progress import Stopped
 from workbench.subwords import Subwords
-from workbench.views import mapper
+from workbench.views import mapper, work
 from workbench.views import session as module
 from workbench.views.maps import OriginalMap
 from workbench.views.session import Session
@@ -232,7 +232,7 @@ def test_waiting_has_an_end(session, gate):
 def test_of_many_quick_changes_from_many_threads_the_last_is_computed_and_work_never_overlaps(
     begin, fasttext, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(module, "QUIET", 0.0)  # so that work begins in the midst of it
+    monkeypatch.setattr(work, "QUIET", 0.0)  # so that work begins in the midst of it
     inside, builds, umaps = Room(), Room(), Room()
     for kernel in vars(kernels).values():
         if isinstance(kernel, FunctionType) and hasattr(kernel, "__wrapped__"):
@@ -267,7 +267,7 @@ def test_of_many_quick_changes_from_many_threads_the_last_is_computed_and_work_n
 
 def test_a_row_of_quick_changes_is_built_once(session, monkeypatch):
     builds = Room()
-    monkeypatch.setattr(module, "QUIET", 1.0)  # however slow this machine is
+    monkeypatch.setattr(work, "QUIET", 1.0)  # however slow this machine is
     monkeypatch.setattr(Builder, "build", builds.watch(Builder.build))
     for n_words in range(300, 320):
         session.try_recipe(recipe(n_words=n_words))

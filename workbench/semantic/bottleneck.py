@@ -11,7 +11,7 @@ from ..storage import Coded, pack_codes
 from .estimators import SCALES, gumbel, rotation, straight_through
 from .residual import Losses, add_up, greedy_codes, nearest, pick, residual_losses
 
-ESTIMATORS = ("ste", "rotation", "gumbel")
+ESTIMATORS = ("ste", "rotation", "gumbel", "gumbel_detached")
 CHUNK = 4_096  # rows encoded at once
 SMOOTHING = 1e-5  # of moving counts, as in the source
 
@@ -46,8 +46,9 @@ class RQBottleneck(nn.Module):
     Parameters
     ----------
     n_levels, codebook_size, dim : int
-    estimator : {"ste", "rotation", "gumbel"}
-        How the gradient passes, see `estimators`. At evaluation all three pick the nearest entry.
+    estimator : {"ste", "rotation", "gumbel", "gumbel_detached"}
+        How the gradient passes, see `estimators`. At evaluation all pick the nearest entry. The last
+        is a published bug, kept for lessons: the task's gradient does not reach the encoder.
     simvq : bool
         Entries are ``C @ W``, so that each step moves all of them (Zhu et al., SimVQ, 2024).
     train_codebooks : bool
@@ -58,7 +59,7 @@ class RQBottleneck(nn.Module):
         estimator", 2023, synchronised update). "gumbel" has such a gradient anyway.
     ema_decay : float, optional
         Codebooks are moving averages of what they stand for, instead of being trained by the codebook
-        loss (van den Oord, Vinyals and Kavukcuoglu, 2017, appendix). Without "gumbel" and `simvq`.
+        loss (van den Oord, Vinyals and Kavukcuoglu, 2017, appendix). Without Gumbel and `simvq`.
     beta : float
         Weight of the commitment loss.
     temperature, hard, scale
@@ -106,7 +107,7 @@ class RQBottleneck(nn.Module):
             raise ValueError(f"expected one of {ESTIMATORS} and of {SCALES}, got {estimator!r} and {scale!r}")
         if ema_decay is not None and not 0 < ema_decay < 1:
             raise ValueError(f"ema_decay goes from 0 to 1, got {ema_decay}")
-        if ema_decay is not None and (simvq or estimator == "gumbel" or not train_codebooks):
+        if ema_decay is not None and (simvq or estimator.startswith("gumbel") or not train_codebooks):
             raise ValueError("ema_decay is for codebooks that nothing else moves: leave out simvq, gumbel and freezing")
         self.estimator, self.ema_decay, self.beta = estimator, ema_decay, beta
         self.sync = sync
@@ -141,10 +142,10 @@ class RQBottleneck(nn.Module):
         with torch.no_grad():
             codes = greedy_codes(rows, books)
         picked = pick(books, codes)
-        if self.estimator == "gumbel" and self.training:
+        if self.estimator.startswith("gumbel") and self.training:
             tau = self.temperature if temperature is None else temperature
             with torch.autocast(z.device.type, enabled=False):
-                vectors = gumbel(rows, books, tau, self.hard, self.scale)
+                vectors = gumbel(rows, books, tau, self.hard, self.scale, self.estimator == "gumbel_detached")
         else:
             estimate = rotation if self.estimator == "rotation" else straight_through
             total = add_up(picked)

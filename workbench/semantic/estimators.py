@@ -56,12 +56,18 @@ def rotation(z: Tensor, q: Tensor) -> Tensor:
     return q.detach() + (moved - moved.detach())
 
 
-def gumbel(z: Tensor, codebooks: Tensor, temperature: float, hard: bool = False, scale: str = "nearest") -> Tensor:
+def gumbel(
+    z: Tensor,
+    codebooks: Tensor,
+    temperature: float,
+    hard: bool = False,
+    scale: str = "nearest",
+    detached: bool = False,
+) -> Tensor:
     """A sum of mixtures of entries, drawn level by level (Jang, Gu and Poole, 2016; Maddison, Mnih and Teh, 2016).
 
     ``p = softmax((-D / s + g) / temperature)`` with `D` the squared distances of what is left over
-    to the entries and `g` Gumbel noise. Distances and what is left over stay in the graph: cut off
-    there, codebooks still learn, but the encoder does not.
+    to the entries and `g` Gumbel noise. Distances and what is left over stay in the graph.
 
     Parameters
     ----------
@@ -84,7 +90,9 @@ def gumbel(z: Tensor, codebooks: Tensor, temperature: float, hard: bool = False,
         raise ValueError(f"expected a temperature above 0, got {temperature}")
     left, total = z, torch.zeros_like(z)
     for entries in codebooks:
-        drawn = mixture(squared_distances(left, entries), temperature, hard, scale) @ entries  # (n, dim)
+        distances = squared_distances(left, entries)  # (n, n_entries)
+        distances = distances.detach() if detached else distances
+        drawn = mixture(distances, temperature, hard, scale) @ entries  # (n, dim)
         left, total = left - drawn, total + drawn
     return total
 

@@ -4,26 +4,35 @@ from importlib import import_module
 
 from .damage import damage_figure
 from .figures import neighbours_figure, scorecard_figure
+from .ids import id_map, similar_tables, tree_table
+from .ids_figures import id_map_figure, tree_figure
 from .maps import OriginalMap, layout_noise, map_figure, pca_maps, umap_maps
 
 LIVE = {  # widgets take a while to import, and the map's process needs none
     "CompressionPanel": "panel",
     "DamageView": "pair",
+    "IdsView": "ids",
     "MapView": "pair",
     "NeighbourView": "pair",
 }
 __all__ = [
     "CompressionPanel",
     "DamageView",
+    "IdsView",
     "MapView",
     "NeighbourView",
     "OriginalMap",
     "damage_figure",
+    "id_map",
+    "id_map_figure",
     "layout_noise",
     "map_figure",
     "neighbours_figure",
     "pca_maps",
     "scorecard_figure",
+    "similar_tables",
+    "tree_figure",
+    "tree_table",
     "umap_maps",
 ]
 

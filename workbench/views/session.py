@@ -6,10 +6,7 @@ three threads: for numbers, for maps, and for a report. What was begun for an ea
 """
 
 import json
-import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +15,6 @@ from typing import Any
 
 import pandas as pd
 
-from .. import progress
 from ..compress import Chain
 from ..evaluate.carriers import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
@@ -36,14 +32,8 @@ from . import mapper
 from .layout import umap_layout
 from .maps import OriginalMap
 from .state import ABOUT, SHOWN, Damage, Model, Reporting, Result, Search, State
+from .work import Task, Work, in_words
 
-QUIET = 0.1  # seconds without a change before work begins, so that a row of key presses is one change
-LANES: Mapping[str, Mapping[str, Any]] = {  # and what the state says of each while it does nothing
-    "numbers": {"doing": None},
-    "maps": {"drawing": False},
-    "report": {"writing": None},
-}
-GIVEN_UP: Mapping[str, Any] = {"model": {"opening": None}, "report": {"reporting": None}, "limit": {"search": None}}
 UNKNOWN: Mapping[str, Any] = {  # what belongs to a result, until it is computed
     "changes": None, "carriers": MappingProxyType({}), "maps": None, "agreement": None, "damage": None, "saved": None,
 }  # fmt: skip
@@ -55,7 +45,7 @@ MOST_RECENT = 10**9  # bytes of their numbers
 N_TRIALS = 12  # of a search for the best recipe within a limit
 
 
-class Session:
+class Session(Work[State]):
     """An exploration of a model.
 
     Parameters
@@ -87,6 +77,8 @@ class Session:
     random_state : int
     """
 
+    lanes = MappingProxyType({"numbers": {"doing": None}, "maps": {"drawing": False}, "report": {"writing": None}})
+
     def __init__(
         self,
         source: Vectors | str | Path,
@@ -106,14 +98,9 @@ class Session:
     ):
         self.suggest, self.small, self.show = suggest, small, show
         self.unseen, self.pairs, self.labels = unseen, pairs, labels
-        self.background = background
         self.n_words, self.n_queries = n_words, n_queries
         self.random_state = random_state
-        self.state = State(words=tuple(words), n_mapped=n_mapped)
-        self._condition = threading.Condition()  # guards all that follows, and `state`
-        self._alive: set[str] = set()  # lanes whose thread runs
-        self._rest_until = 0.0  # when numbers may be worked on
-        self._listeners: list[Callable[[], None]] = []
+        super().__init__(State(words=tuple(words), n_mapped=n_mapped), background)
         if background and "maps" in show:
             mapper.shared.warm()
         self.open(source)
@@ -186,7 +173,7 @@ class Session:
 
     def end(self) -> None:
         """Give up everything; nobody listens or looks any more."""
-        self._listeners.clear()
+        super().end()
         self.show = ()
         self.cancel_report()
         self.cancel()
@@ -203,166 +190,48 @@ class Session:
         """Give up the report that is under way."""
         return self._put(["report"], reporting=None)
 
-    def wait(self, timeout: float | None = None) -> State:
-        """Return the state once nothing is left to compute.
-
-        Raises
-        ------
-        TimeoutError
-            After so many seconds.
-        """
-        if not self.background:
-            for lane in LANES:
-                self._run(lane)
-            return self.state
-        with self._condition:
-            if not self._condition.wait_for(lambda: not self._alive, timeout):
-                raise TimeoutError(f"not done after {timeout} seconds: {self.state.doing or 'maps'}")
-            return self.state
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether anything is being computed."""
-        return bool(self._alive)
-
-    def listen(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after every change of the state, from whichever thread made it."""
-        self._listeners.append(listener)
-
     def _want(self, settled: Sequence[str], **wishes: Any) -> State:
         """Change the model or the recipe that is wanted."""
-        self._rest(QUIET)
-        state = self._put(settled, drawing=False, next_generation=True, **wishes)
+        state = super()._want(settled, drawing=False, **wishes)
         mapper.shared.stop(self)
         return state
 
-    def _rest(self, seconds: float) -> None:
-        """Have the lane of numbers wait so long from now."""
-        with self._condition:
-            self._rest_until = time.monotonic() + seconds
-            self._condition.notify_all()
-
-    def _put(
-        self,
-        settled: Sequence[str] = (),
-        errors: Mapping[str, str] = MappingProxyType({}),
-        only_if: Callable[[], bool] = lambda: True,
-        next_generation: bool = False,
-        **changes: Any,
-    ) -> State:
-        """Change the state, start threads where work is due now, and tell who listens.
-
-        Errors about what is `settled` go, `errors` come in addition.
-        """
-        with self._condition:
-            if not only_if():
-                return self.state
-            left = {about: text for about, text in self.state.errors.items() if about not in settled}
-            self.state = state = replace(
-                self.state,
-                generation=self.state.generation + next_generation,
-                errors={**left, **errors},
-                **changes,
-            )
-            for lane in LANES if self.background else ():
-                if lane not in self._alive and self._due(lane):
-                    self._alive.add(lane)
-                    threading.Thread(target=self._run, args=[lane], name=f"workbench-{lane}", daemon=True).start()
-        self._tell()
-        return state
-
-    def _tell(self) -> None:
-        for listener in self._listeners:  # not under our lock: they have locks of their own
-            listener()
-
     # -- the work -------------------------------------------------------------------------
 
-    def _due(self, lane: str) -> tuple[str, Callable[[], dict]] | None:
-        """What to do next in a lane: what it concerns, and the work, which returns changes of the state."""
+    def due(self, lane: str) -> Task | None:
         s = self.state
         model, recipe, result = s.model, s.recipe, s.result
         if lane == "report":
-            return ("report", partial(self._report, s.reporting)) if s.reporting else None
+            work = partial(self._report, s.reporting) if s.reporting else None
+            return Task("report", work, ("reporting",), "writing", {"reporting": None}) if work else None
         if lane == "numbers" and s.opening is not None:
-            return "model", partial(self._open, s.opening)
+            return Task("model", partial(self._open, s.opening), ("opening",), given_up={"opening": None})
         if model is None or "numbers" in s.errors:
             return None
         if not s.is_current or result is None:
             if lane == "numbers" and s.search is not None:
-                return "limit", partial(self._search, model, s.search, result, s.generation)
+                search = partial(self._search, model, s.search, result, s.generation)
+                return Task("limit", search, given_up={"search": None}, rest=PAUSE)
             if lane == "numbers" and recipe is not None:
-                return "numbers", partial(self._build, model, recipe, result)
+                return Task("numbers", partial(self._build, model, recipe, result), rest=PAUSE)
             return None
-        due = self._after_numbers if lane == "numbers" else self._after_preview
-        return next(
-            ((about, work) for about, is_due, work in due(s, model, result) if is_due and about not in s.errors), None
-        )
+        tasks = (self._after_numbers if lane == "numbers" else self._after_preview)(s, model, result)
+        return next((task for is_due, task in tasks if is_due and task.about not in s.errors), None)
 
-    def _after_numbers(self, s: State, model: Model, result: Result) -> list[tuple[str, bool, Callable[[], dict]]]:
-        """What a result calls for besides its numbers: what it concerns, whether it is due, and the work."""
-        works = [
-            ("maps", s.maps is None, partial(self._preview, model, result)),
-            ("words", bool(s.words) and s.changes is None, partial(self._compare, model, result, s.words)),
-            ("agreement", s.agreement is None, partial(self._agree, model, result)),
-            ("damage", s.damage is None, partial(self._assess, model, result)),
+    def _after_numbers(self, s: State, model: Model, result: Result) -> list[tuple[bool, Task]]:
+        """What a result calls for besides its numbers, and whether it is due."""
+        compare = partial(self._compare, model, result, s.words)
+        tasks = [
+            (s.maps is None, Task("maps", partial(self._preview, model, result), ("generation", "n_mapped"))),
+            (bool(s.words) and s.changes is None, Task("words", compare, ("generation", "words"))),
+            (s.agreement is None, Task("agreement", partial(self._agree, model, result))),
+            (s.damage is None, Task("damage", partial(self._assess, model, result))),
         ]
-        return [work for work in works if work[0] in self.show]
+        return [(is_due, task) for is_due, task in tasks if task.about in self.show]
 
-    def _after_preview(self, s: State, model: Model, result: Result) -> list[tuple[str, bool, Callable[[], dict]]]:
+    def _after_preview(self, s: State, model: Model, result: Result) -> list[tuple[bool, Task]]:
         is_due = "maps" in self.show and s.maps is not None and s.maps.attrs["method"] == "PCA"
-        return [("maps", is_due, partial(self._draw, model, result))]
-
-    def _run(self, lane: str) -> None:
-        """Do what is due in a lane, until nothing is."""
-        while True:
-            with self._condition:
-                if self.background and lane == "numbers":
-                    while (rest := self._rest_until - time.monotonic()) > 0:
-                        self._condition.wait(rest)
-                due, before = self._due(lane), self.state
-                if due is None:
-                    self._alive.discard(lane)
-                    self.state = replace(before, **LANES[lane])
-                    self._condition.notify_all()
-                    break
-            self._do(*due, before)
-        self._tell()
-
-    def _do(self, about: str, work: Callable[[], dict], before: State) -> None:
-        """One piece of work, whose result is dropped where something else is wanted by now."""
-        told = 0.0
-
-        def wanted() -> bool:
-            now = self.state
-            if about in ("model", "report"):
-                wish = {"model": "opening", "report": "reporting"}[about]
-                return getattr(now, wish) is getattr(before, wish)
-            return now.generation == before.generation and {
-                "words": now.words is before.words, "maps": now.n_mapped == before.n_mapped
-            }.get(about, True)  # fmt: skip
-
-        def hear(what: str, share: float) -> None:
-            nonlocal told
-            if not wanted():
-                raise Stopped
-            if time.monotonic() - told > 0.1:
-                told = time.monotonic()
-                heard: dict[str, Any] = {"writing" if about == "report" else "doing": (what, share)}
-                self._put(only_if=wanted, **heard)
-
-        try:
-            with progress.told_to(hear) if self.background else nullcontext():
-                changes = work()
-        except Stopped:
-            return
-        except Exception as error:
-            if not self.background:
-                raise
-            # Whatever it is, it is shown in words, and the next wish is heard.
-            changes = {"errors": {about: in_words(error)}, **GIVEN_UP.get(about, {})}
-        if about in ("numbers", "limit") and wanted():
-            self._rest(PAUSE)
-        self._put(only_if=wanted, **changes)
+        return [(is_due, Task("maps", partial(self._draw, model, result), ("generation", "n_mapped")))]
 
     def _open(self, opening: Vectors | str | Path) -> dict:
         original = opening if isinstance(opening, Vectors) else load(opening)
@@ -497,11 +366,3 @@ class Session:
 def _n_bytes(results: Iterable[Result]) -> int:
     """What the numbers of small models take, in memory or in a file that is mapped."""
     return sum(result.small.storage.nbytes for result in results)
-
-
-def in_words(error: Exception) -> str:
-    """An error's message for a person; of an unexpected kind, with the kind."""
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    if isinstance(error, OSError | KeyError | ValueError | TypeError):
-        return text
-    return f"{type(error).__name__}: {text}"

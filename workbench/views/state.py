@@ -16,6 +16,7 @@ from ..reports.setting import Report
 from ..storage import Coded
 from ..vectors import Vectors
 from .maps import OriginalMap
+from .work import BaseState
 
 SHOWN = ("numbers", "maps", "words", "agreement", "damage")  # what a view may be of, in the order of work
 ABOUT = ("model", "limit", *SHOWN, "save", "report")  # what an error may concern
@@ -94,13 +95,11 @@ class Reporting:
 
 
 @dataclass(frozen=True)
-class State:
-    """Everything there is to show at one moment. It never changes; a session replaces it.
+class State(BaseState):
+    """Everything there is to show of a model. `generation` counts changes of the model and of the recipe.
 
     Attributes
     ----------
-    generation : int
-        Counts changes of the model and of the recipe.
     opening : Vectors, str, Path or None
         What is wanted in place of `model` and not open yet.
     model : Model or None
@@ -128,12 +127,8 @@ class State:
         Codes of the words on the maps, from `word_codes`.
     damage : Damage or None
         None until computed.
-    doing : tuple of str and float, or None
-        What is being done for the numbers, and which share of it is.
     drawing : bool
         Whether a UMAP map is being drawn.
-    errors : dict
-        What went wrong, in words, by what it concerns, one of `ABOUT`.
     saved : Path or None
         Where `result` was saved.
     reporting : Reporting or None
@@ -146,7 +141,6 @@ class State:
         What was tried on this model, the newest last, as rows of the table of `sweep`.
     """
 
-    generation: int = 0
     opening: Vectors | str | Path | None = None
     model: Model | None = None
     recipe: Chain | None = None
@@ -162,9 +156,7 @@ class State:
     maps: pd.DataFrame | None = None
     codes: tuple[np.ndarray, Coded] | None = None
     damage: Damage | None = None
-    doing: tuple[str, float] | None = None
     drawing: bool = False
-    errors: dict[str, str] = field(default_factory=dict)
     saved: Path | None = None
     reporting: Reporting | None = None
     writing: tuple[str, float] | None = None

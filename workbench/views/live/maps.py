@@ -177,7 +177,7 @@ class LiveMaps:
         else:
             look = colours(frame, by)
         self.twins.paint(look)
-        self.legend.value = _legend(look)
+        self.legend.value = legend_html(look)
 
     def _mark(self) -> None:
         words, changes = self._marked
@@ -281,7 +281,7 @@ def _book(coded: "Coded", level: int) -> np.ndarray:
     return coded.codebooks[:, start : ends[level]]
 
 
-def _legend(look: Colours) -> str:
+def legend_html(look: Colours) -> str:
     """Lines of a legend, beside each other."""
     entries = " ".join(
         "<span style='margin-right: 1em; display: inline-block'>"

@@ -33,7 +33,7 @@ class TwinMaps:
     """
 
     def __init__(self, webgl: bool):
-        from plotly.graph_objects import FigureWidget, Scatter, Scattergl
+        from plotly.graph_objects import Scatter, Scattergl
         from plotly.subplots import make_subplots
 
         base = make_subplots(1, 2, horizontal_spacing=0.03, subplot_titles=("original", "compressed"))
@@ -51,28 +51,9 @@ class TwinMaps:
             Scatter(mode="markers", **{**over, "marker": ring}),
         ):  # fmt: skip
             base.add_traces([trace, trace], rows=[1, 1], cols=[1, 2])
-        base.update_layout(
-            height=470,
-            autosize=True,
-            margin={"l": 30, "r": 10, "t": 60, "b": 30},
-            showlegend=False,
-            paper_bgcolor="rgba(0,0,0,0)",
-            plot_bgcolor="rgba(128,128,128,.07)",
-            font={"color": GREY},
-            dragmode="pan",
-            modebar={
-                "add": ["select2d", "lasso2d"],
-                "remove": ["autoScale2d"],
-                "bgcolor": "rgba(0,0,0,0)",
-                "color": GREY,
-                "activecolor": RED,
-            },
-            newselection={"line": {"color": RED}},
-        )
-        base.update_xaxes(showticklabels=False, showgrid=False, zeroline=False, matches="x")
-        base.update_yaxes(showticklabels=False, showgrid=False, zeroline=False, matches="y")
-        self.figure = FigureWidget(base)
-        self.figure._config = {**self.figure._config, "responsive": True, "displaylogo": False, "scrollZoom": True}
+        base.update_xaxes(matches="x")
+        base.update_yaxes(matches="y")
+        self.figure = as_map(base)
         self.figure.add_class("wb-maps")
         self._turn = 1
         self.points, self._marks, self._rings = (list(self.figure.data[i : i + 2]) for i in (0, 2, 4))
@@ -96,7 +77,7 @@ class TwinMaps:
 
     def paint(self, look: Colours) -> None:
         """Give points their colours and shapes."""
-        numbers, axis = _numbers(look)
+        numbers, axis = point_numbers(look)
         symbols = [SHAPES[shape][1] for shape in look.shapes]
         for trace in self.points:
             trace.marker.color = numbers
@@ -118,26 +99,64 @@ class TwinMaps:
             ring.x, ring.y = ([], []) if index is None else (points.x[index : index + 1], points.y[index : index + 1])
 
     def select(self, index: np.ndarray | None) -> None:
-        """Select words on both maps; None selects nothing and shows all points as they are.
-
-        One word is named once or twice more, in turn: what Python believes a page to know it would
-        not send again, and the page has changed its mind where a lasso came or went.
-        """
+        """Select words on both maps; None selects nothing and shows all points as they are."""
         self._turn = 3 - self._turn
         for trace in self.points:
-            again = None if index is None else np.append(index, np.repeat(index[:1], self._turn))
-            trace.selectedpoints = None if again is None else again.astype(np.int32)
+            trace.selectedpoints = said_anew(index, self._turn)
 
     def drop_outline(self) -> None:
-        """Take a lasso's outline away, with which a page selects the points inside again at the next change.
-
-        Python hears of an outline only after the selection, hence the message that it would not send.
-        """
-        self.figure.layout.selections = ()
-        self.figure._send_relayout_msg({"selections": []})
+        """Take a lasso's outline away, with which a page selects the points inside again at the next change."""
+        drop_outline(self.figure)
 
 
-def _numbers(look: Colours) -> tuple[np.ndarray, dict[str, Any]]:
+def said_anew(index: np.ndarray | None, turn: int) -> np.ndarray | None:
+    """Positions to select, one of them named once or twice more by turns.
+
+    What Python believes a page to know it would not send again, and the page has changed its mind
+    where a lasso came or went.
+    """
+    return None if index is None else np.append(index, np.repeat(index[:1], turn)).astype(np.int32)
+
+
+def drop_outline(figure: Any) -> None:
+    """Take a lasso's outline away.
+
+    Python hears of an outline only after the selection, hence the message that it would not send.
+    """
+    figure.layout.selections = ()
+    figure._send_relayout_msg({"selections": []})
+
+
+def as_map(base: Any) -> Any:
+    """A figure of plotly as a live one that looks and is used as a map: no grid, and one drags to move it."""
+    from plotly.graph_objects import FigureWidget
+
+    base.update_layout(
+        height=470,
+        autosize=True,
+        margin={"l": 30, "r": 10, "t": 60, "b": 30},
+        showlegend=False,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(128,128,128,.07)",
+        font={"color": GREY},
+        dragmode="pan",
+        modebar={
+            "add": ["select2d", "lasso2d"],
+            "remove": ["autoScale2d"],
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": GREY,
+            "activecolor": RED,
+        },
+        newselection={"line": {"color": RED}},
+    )
+    base.update_xaxes(showticklabels=False, showgrid=False, zeroline=False)
+    base.update_yaxes(showticklabels=False, showgrid=False, zeroline=False)
+    figure = FigureWidget(base)
+    figure._config = {**figure._config, "responsive": True, "displaylogo": False, "scrollZoom": True}
+    return figure
+
+
+def point_numbers(look: Colours) -> tuple[np.ndarray, dict[str, Any]]:
     """What to send for each point, (n,) float32 or int32, and the colour axis that it is for.
 
     Points without a value lie below the scale's low end, where it has a step of their colour.

@@ -1,4 +1,4 @@
-"""What all live views share: parts that show a session, and the page that they leave in a notebook."""
+"""What all live views share: parts that show an exploration, and the page that they leave in a notebook."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from ..page import STYLE, page
-from ..session import Session, in_words
-from ..state import SHOWN, State
+from ..state import SHOWN
+from ..work import BaseState, Work, in_words
 from .controls import OwnKeys
 
 # Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
@@ -68,11 +68,12 @@ class Part:
         Knows the session; `view.guarded` makes a callback of a method.
     """
 
-    about: tuple[str, ...] = ()  # errors that this part shows, of `session.ABOUT`
+    about: tuple[str, ...] = ()  # errors that this part shows, such as those of `state.ABOUT`
     title = ""
 
     def __init__(self, view: "View"):
-        self.view, self.session = view, view.session
+        self.view = view
+        self.session: Any = view.session  # each part knows of which kind
         self.messages = {about: widgets.HTML() for about in self.about}
         for about, box in self.messages.items():
             box.add_class(f"wb-error-{about}")
@@ -84,11 +85,11 @@ class Part:
         """Make the widgets, top to bottom."""
         raise NotImplementedError
 
-    def show(self, s: State, old: State) -> None:
+    def show(self, s: Any, old: Any) -> None:
         """Show a state; `old` is the one shown until now."""
         raise NotImplementedError
 
-    def show_errors(self, s: State) -> None:
+    def show_errors(self, s: BaseState) -> None:
         """Show what went wrong."""
         for about, box in self.messages.items():
             box.value = message(s.errors.get(about, ""))
@@ -124,30 +125,30 @@ places = Places()
 
 
 class View:
-    """Parts that show one session: live, or as a page where nobody could move anything.
+    """Parts that show one exploration: live, or as a page where nobody could move anything.
 
     Parameters
     ----------
-    session : Session
-        Works in the background exactly where the view is live.
+    session : Work
+        Such as `Session`. Works in the background exactly where the view is live.
     """
 
     kinds: Sequence[type[Part]] = ()
     show: Sequence[str] = SHOWN
     printed: Sequence[str] = ()  # what of it is on the page, if not all
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Work[Any]):
         self.session = session
         self.interactive = session.background
         self._lock = threading.RLock()
         self._rendering = False
         self._twin_lock = threading.Lock()
         self._twin: Any = None  # the page's place in the notebook
-        self._twin_state: State | None = None
+        self._twin_state: BaseState | None = None
         if not self.interactive:
             session.wait()
             return
-        self._shown = State()
+        self._shown = type(session.state)()
         self._trouble, self.trouble = "", widgets.HTML()  # what went wrong in the view itself
         self.trouble.add_class("wb-error-view")
         self._twin_class = f"wb-twin-{uuid4().hex}"
@@ -163,8 +164,12 @@ class View:
         """The parts' boxes, top to bottom."""
         return [part.box for part in self.parts.values()]
 
-    def wait(self, timeout: float | None = None) -> State:
-        """The state of the exploration once everything is computed; see `session.State`."""
+    def page(self, s: Any) -> str:
+        """A state as HTML that needs nothing else."""
+        return page(s, self.printed or self.show)
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """The state of the exploration once everything is computed; see `state.State`."""
         return self.session.wait(timeout)
 
     def close(self) -> None:
@@ -207,7 +212,7 @@ class View:
         if not self.session.is_busy:
             self._update_twin(s)
 
-    def _show(self, s: State, old: State) -> None:
+    def _show(self, s: BaseState, old: BaseState) -> None:
         for part in self.parts.values():
             try:
                 part.show(s, old)
@@ -222,7 +227,7 @@ class View:
 
     def _ipython_display_(self) -> None:
         if not self.interactive:
-            display(HTML(page(self.session.state, self.printed or self.show)))
+            display(HTML(self.page(self.session.state)))
             return
         places.put(self)
         s = self.session.state
@@ -233,10 +238,10 @@ class View:
         if not self.session.is_busy:
             self._update_twin(self.session.state)
 
-    def _twin_html(self, s: State) -> str:
-        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{page(s, self.printed or self.show)}</div>"
+    def _twin_html(self, s: BaseState) -> str:
+        return f"<div class='wb-twin {self._twin_class}'>{TWIN_STYLE}{self.page(s)}</div>"
 
-    def _update_twin(self, s: State) -> None:
+    def _update_twin(self, s: BaseState) -> None:
         """Bring the page up to date that stays in the notebook when nothing runs any more."""
         with self._twin_lock:
             if self._twin is None or not s.is_current or s is self._twin_state or s is not self.session.state:

@@ -1,0 +1,147 @@
+"""Residual k-means and the codes it gives: as good as others', whatever the rows, the same each time."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+from workbench import kernels, progress
+from workbench.compress import rq
+from workbench.compress.rq import beam_codes, residual_kmeans
+
+RNG = np.random.default_rng(3)
+CENTRES = 3 * RNG.normal(size=(40, 12))
+CLUSTERED = (CENTRES[RNG.integers(40, size=3_000)] + RNG.normal(size=(3_000, 12))).astype(np.float32)
+NORMAL = RNG.normal(size=(3_000, 12)).astype(np.float32)
+
+
+def decoded(codes: np.ndarray, books: np.ndarray) -> np.ndarray:
+    return sum(entries[codes[:, level]] for level, entries in enumerate(books))
+
+
+def error(rows: np.ndarray, books: np.ndarray) -> float:
+    return float(np.square(rows - decoded(beam_codes(rows, books), books)).sum(1).mean())
+
+
+def by_sklearn(rows: np.ndarray, n_levels: int, n_entries: int) -> np.ndarray:
+    left, books = rows.copy(), []
+    for _ in range(n_levels):
+        means = KMeans(n_entries, init="random", n_init=1, max_iter=25, random_state=0).fit(left)
+        books.append(means.cluster_centers_)
+        left -= means.cluster_centers_[means.labels_]
+    return np.stack(books)
+
+
+@pytest.mark.parametrize("rows", [CLUSTERED, NORMAL], ids=["clustered", "normal"])
+def test_the_error_is_no_greater_than_sklearns_and_falls_from_level_to_level(rows):
+    ours, theirs = residual_kmeans(rows, 4, 32), by_sklearn(rows, 4, 32)
+    assert error(rows, ours) < 1.01 * error(rows, theirs)
+    errors = [error(rows, ours[:n]) for n in (1, 2, 3, 4)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_each_level_sees_rows_of_its_own(monkeypatch):
+    """With one sample for all levels, each fits these rows' own noise and the others fall ever further behind."""
+    rows, seen = RNG.normal(size=(4_000, 16)).astype(np.float32), []
+    monkeypatch.setattr(rq, "POINTS_A_CENTROID", 40)
+    monkeypatch.setattr(rq, "_kmeans", lambda sample, n, *_: seen.append(sample[:, 0].copy()) or sample[:n] * 0)
+    residual_kmeans(rows, 2, 16)
+    assert [len(sample) for sample in seen] == [640, 640]
+    assert len(np.intersect1d(*seen)) < 200
+
+
+def test_the_same_seed_gives_the_same_codebooks_to_the_bit_and_another_seed_others():
+    one, again, other = (residual_kmeans(CLUSTERED, 2, 16, random_state=seed) for seed in (0, 0, 1))
+    assert one.tobytes() == again.tobytes()
+    assert not np.array_equal(one, other)
+    assert np.array_equal(residual_kmeans(CLUSTERED.astype(np.float64), 2, 16), one)
+
+
+@pytest.mark.parametrize("n_entries", [1, 8, 300])
+def test_few_rows_repeated_ones_and_identical_ones_are_coded_without_error(n_entries):
+    for rows in (NORMAL[:3], NORMAL[:1], np.repeat(NORMAL[:3], 50, axis=0), np.full((40, 12), 0.1), np.zeros((9, 12))):
+        books = residual_kmeans(rows, 2, n_entries)
+        assert books.shape == (2, n_entries, 12)
+        assert np.isfinite(books).all()
+        if n_entries >= 3 or len(np.unique(rows, axis=0)) == 1:
+            np.testing.assert_allclose(decoded(beam_codes(rows, books), books), rows, atol=1e-6)
+
+
+def test_an_empty_centroid_goes_to_a_row_far_from_all():
+    rows = np.concatenate([np.zeros((50, 2)), [[9, 0], [0, 5]]]).astype(np.float32)
+    entries = np.array([[0, 0], [50, 50], [60, 60]], np.float32)
+    moved = rq._moved(entries, rows, np.zeros(52, np.intp), np.square(rows).sum(1), 1.9)
+    assert moved[1:].tolist() == [[9, 0], [0, 5]]
+
+
+def test_every_entry_is_used_where_rows_are_many():
+    rows = RNG.normal(size=(900, 4)).astype(np.float32)
+    assert len(np.unique(beam_codes(rows, residual_kmeans(rows, 1, 300, n_iter=5)))) > 290
+
+
+@pytest.mark.parametrize("bad", [np.zeros((0, 3)), np.zeros(3), np.full((2, 2), np.nan), np.full((2, 2), np.inf)])
+def test_what_is_no_matrix_of_finite_numbers_is_refused(bad):
+    with pytest.raises(ValueError, match="finite"):
+        residual_kmeans(bad, 1, 2)
+
+
+@pytest.mark.parametrize("sizes", [(0, 2, 5), (1, 0, 5), (1, 2, 0)])
+def test_sizes_are_at_least_one(sizes):
+    with pytest.raises(ValueError, match="at least 1"):
+        residual_kmeans(NORMAL, *sizes)
+
+
+def test_greedy_codes_are_the_nearest_entries_across_blocks(monkeypatch):
+    books = residual_kmeans(CLUSTERED, 3, 20, n_iter=3)
+    monkeypatch.setattr(rq, "SCORES", 20 * 7)  # blocks of seven rows, and one of four
+    rows = CLUSTERED[:704]
+    codes, left = beam_codes(rows, books), rows.astype(np.float64)
+    for level, entries in enumerate(books):
+        distances = np.square(left[:, None] - entries).sum(2)
+        chosen = distances[np.arange(704), codes[:, level]]
+        np.testing.assert_allclose(chosen, distances.min(1), rtol=1e-4)
+        left -= entries[codes[:, level]]
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_codes_are_as_wide_as_the_entries_need(beam):
+    rows = RNG.normal(size=(400, 3)).astype(np.float32)
+    for n_entries, dtype in ((1, np.uint8), (256, np.uint8), (257, np.uint16), (400, np.uint16)):
+        books = np.stack([rows[:n_entries], np.zeros((n_entries, 3), np.float32)])
+        codes = beam_codes(rows[:n_entries], books, beam)
+        assert codes.dtype == dtype
+        assert codes[:, 0].tolist() == list(range(n_entries))
+    assert beam_codes(rows[:0], books, beam).shape == (0, 2)
+
+
+def test_a_beam_comes_closer_also_across_blocks(monkeypatch):
+    books = residual_kmeans(NORMAL, 4, 16)
+    errors = [np.square(NORMAL - decoded(beam_codes(NORMAL, books, b), books)).sum(1).mean() for b in (1, 2, 8)]
+    assert errors == sorted(errors, reverse=True)
+    whole = beam_codes(NORMAL, books, 8)
+    monkeypatch.setattr(rq, "SCORES", 16 * 8 * 100)
+    assert (beam_codes(NORMAL, books, 8) == whole).mean() > 0.999
+
+
+def test_work_tells_of_itself_and_can_be_stopped_at_any_step():
+    heard = []
+
+    def listener(what, share):
+        heard.append((what, share))
+        if share > 0.5:
+            raise progress.Stopped
+
+    with progress.told_to(listener), pytest.raises(progress.Stopped):
+        residual_kmeans(NORMAL, 4, 16)
+    assert len(heard) > 10
+    assert 0.5 < heard[-1][1] < 0.8
+    shares = [share for _, share in heard]
+    assert shares == sorted(shares)
+
+
+def test_group_sums_are_those_of_numpy_whatever_the_width():
+    for dim in (1, 63, 64, 65, 130):
+        rows, codes = RNG.normal(size=(50, dim)).astype(np.float32), RNG.integers(5, size=50)
+        codes[codes == 3] = 0  # a group without rows
+        sums = kernels.group_sums(rows, codes, 6)
+        expected = [rows[codes == k].astype(np.float64).sum(0) for k in range(6)]
+        np.testing.assert_allclose(sums, expected, atol=1e-12)

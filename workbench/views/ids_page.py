@@ -1,0 +1,119 @@
+"""Semantic IDs on paper: the same headline, map, tree and similar items that a live view shows."""
+
+from collections.abc import Iterable
+from html import escape
+from textwrap import shorten
+
+import numpy as np
+import pandas as pd
+
+from ..semantic.ids import SemanticIDs
+from ..vocab import printable
+from .ids import Prefix, Similar, headline, words_of
+from .ids_figures import drawn_tree, id_map_figure
+from .ids_session import IdsState
+from .page import STYLE, picture_html
+
+MOST_NAMED = 12  # items below a prefix that are named
+MOST_PREFIXES = 12  # of selected items
+LONGEST = 40  # characters of a name in a table
+MAP, TREE = "Map of the items, coloured by code", "Tree of the codes"
+
+
+def ids_page(s: IdsState) -> str:
+    """An exploration of semantic IDs as HTML that needs nothing else: no network, no kernel, no scripts."""
+    if s.ids is None or s.named is None or s.tree is None:
+        return STYLE + "<div class='wb'><p>Nothing has been computed yet.</p></div>"
+    figure = "" if s.map is None else picture_html(id_map_figure(s.map, marked=s.marked, named=s.named), MAP)
+    problem = f"<p>{escape(s.errors['map'])}</p>" if "map" in s.errors else ""
+    parts = [
+        ("Numbers", headline_html(s.ids)),
+        ("Map", figure + problem),
+        ("Tree of codes", picture_html(drawn_tree(s.tree, s.named), TREE) + below_html(s.ids, s.prefix)),
+        ("Selected items", selected_html(s)),
+        ("Similar items, similar ids", similar_html(s.ids, s.similar)),
+    ]
+    body = "".join(f"<h4>{heading}</h4>{part}" for heading, part in parts if part)
+    where = f", below {words_of(s.prefix)}" if s.prefix else ""
+    return f"{STYLE}<div class='wb'><h3>Semantic IDs of {len(s.ids):,} items{where}</h3>{body}</div>"
+
+
+def headline_html(ids: SemanticIDs) -> str:
+    """`headline` as a line."""
+    return "<div>" + "; ".join(f"{label}: <b>{value}</b>" for label, value in headline(ids)) + "</div>"
+
+
+def below_html(ids: SemanticIDs, prefix: Prefix) -> str:
+    """The items below a prefix, as many as fit a line or two."""
+    if not prefix:
+        return ""
+    items = ids.with_prefix(prefix)
+    names = dict(zip(ids.items, ids.names, strict=True)) if ids.names is not ids.items else {}
+    shown = [f"<bdi>{escape(printable(names.get(item, item)))}</bdi>" for item in items[:MOST_NAMED]]
+    more = f"; and {len(items) - MOST_NAMED:,} more" if len(items) > MOST_NAMED else ""
+    count = f"{len(items):,} item{'s' * (len(items) != 1)}"
+    return f"<div>Below <b>{words_of(prefix)}</b>, {count}: {'; '.join(shown)}{more}</div>"
+
+
+def selected_html(s: IdsState) -> str:
+    """Where selected items are in the tree."""
+    if not s.selected:
+        return ""
+    frame = s.prefixes_of_selected()
+    rows = "".join(
+        f"<tr><th>{words_of(entry.prefix)}</th><td class='number'>{entry.selected:,}</td>"
+        f"<td class='number'>{entry.count:,}</td></tr>"
+        for entry in frame.head(MOST_PREFIXES).itertuples()
+    )
+    n, rest = len(s.selected), len(frame) - MOST_PREFIXES
+    more = f" The {rest} other prefixes have fewer." if rest > 0 else ""
+    return (
+        f"<div>{n:,} item{'s' * (n != 1)} selected, with {len(frame)} prefix{'es' * (len(frame) != 1)}.{more}</div>"
+        f"<table><thead><tr><th>prefix</th><th>selected</th><th>of all items with it</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def similar_html(ids: SemanticIDs, similar: Similar | None) -> str:
+    """An item's nearest by vectors and by id, side by side."""
+    if similar is None:
+        return ""
+    name = escape(printable(ids.names[ids.items.index(similar.item)]))
+    codes = ids[similar.item]
+    n_meant = ids.n_levels
+    tables = [
+        ("Nearest by vectors: are their ids similar?", similar.by_vector, "no vectors are known"),
+        ("Nearest by id: are their vectors similar?", similar.by_id, "no other item shares its first code"),
+    ]
+    shown = "".join(
+        f"<div><b>{heading}</b>{_similar_table(frame, codes, n_meant) if len(frame) else f'<p>{empty}</p>'}</div>"
+        for heading, frame, empty in tables
+    )
+    return f"<div><b><bdi>{name}</bdi></b>: id {code_html(codes, codes)}</div><div class='side'>{shown}</div>"
+
+
+def _similar_table(frame: pd.DataFrame, codes: Iterable[int], n_levels: int) -> str:
+    rows = "".join(
+        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(_short(entry.name))}</bdi></td>"
+        f"<td class='number'>{code_html(entry.codes, codes)}</td>"
+        f"<td class='number'>{entry.shared} of {n_levels}</td>"
+        f"<td class='number'>{'' if np.isnan(entry.cosine) else f'{entry.cosine:.3f}'}</td>"
+        f"<td class='number'>{f'{entry.rank:,}' if entry.rank else ''}</td></tr>"
+        for entry in frame.itertuples(index=False)
+    )
+    head = "".join(f"<th>{text}</th>" for text in ("item", "id", "shared", "cosine", "rank"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for a second table."""
+    return shorten(printable(name), LONGEST, placeholder="\N{HORIZONTAL ELLIPSIS}")
+
+
+def code_html(codes: Iterable[int], wanted: Iterable[int]) -> str:
+    """An id whose codes are bold and underlined as far as they agree with another's."""
+    parts, agree = [], True
+    for code, other in zip(codes, wanted, strict=True):
+        agree = agree and code == other
+        parts.append(f"<b><u>{code}</u></b>" if agree else str(code))
+    return "-".join(parts)
