@@ -137,7 +137,7 @@ def test_the_page_stays_when_nothing_runs(notebook):
     notebook.reload()
     twin = notebook.page.locator(".wb-twin")
     expect(twin).to_be_visible()
-    for heading in ("Numbers", "Map", "Tree of codes", "Similar items, similar ids"):
+    for heading in ("Numbers", "Map", "Tree of codes", "Similar items, similar ids", "What the ids are worth"):
         expect(twin.get_by_role("heading", name=heading, exact=True)).to_be_visible()
     assert twin.locator("img").count() == 2
     assert violations(notebook.page, ".wb-twin") == []

@@ -10,13 +10,14 @@ from matplotlib.colors import to_rgb
 from test_session import PATIENCE, until
 
 import workbench as wb
+from workbench.evaluate.ids import id_card
 from workbench.semantic.ids import SemanticIDs
 from workbench.views import IdsView, id_map, id_map_figure, similar_tables, tree_figure, tree_table
 from workbench.views import ids as module
 from workbench.views.colours import LABELS
 from workbench.views.ids import Named, code_colours, find_item, headline, item_vectors, selected_prefixes
 from workbench.views.ids_figures import tiles
-from workbench.views.ids_page import ids_page, similar_html
+from workbench.views.ids_page import CARD, card_html, ids_page, similar_html
 from workbench.views.ids_session import IdsSession, mapper
 from workbench.views.live import view as view_module
 from workbench.views.live.ids import IdMapPart, PrefixPart, SelectedPart, SimilarPart, TreePart
@@ -307,6 +308,17 @@ def test_the_headline_counts(ids):
     assert lines["entries in use, level by level"].split(", ")[0] == f"{used[0]} ({used[0] / 12:.0%})"
 
 
+def test_every_number_of_the_card_is_on_the_page(ids, vectors):
+    card = id_card(ids, vectors)
+    html = card_html(card)
+    assert html.count("<b>") == len(card)
+    for entry in card.itertuples():
+        assert any(
+            f"<b>{entry.value:{form}}</b>" in html for form in (".1%", ".2%", ".4%", ",.1f", ".3f", ",.0f", ".4f")
+        )
+    assert card_html(id_card(ids, None)).count("<b>") == 9
+
+
 # -- an exploration -----------------------------------------------------------------------
 
 
@@ -434,7 +446,7 @@ def test_few_items_are_no_trouble(n, without_umap):
 
 def holds(html: str, state) -> dict[str, bool]:
     """Which of the parts a page has."""
-    headings = ("Numbers", "Map", "Tree of codes", "Selected items", "Similar items, similar ids")
+    headings = ("Numbers", "Map", "Tree of codes", "Selected items", "Similar items, similar ids", CARD)
     return {heading: f"<h4>{heading}</h4>" in html for heading in headings} | {
         "pictures": html.count("<img") == 2,
         "tables": similar_html(state.ids, state.similar) in html,

@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from html import escape
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..evaluate.table import Scorecard
 from ..semantic.ids import SemanticIDs
 from ..vocab import printable
 from .ids import Prefix, Similar, headline, words_of
@@ -17,6 +19,23 @@ from .page import STYLE, picture_html
 MOST_NAMED = 12  # items below a prefix that are named
 MOST_PREFIXES = 12  # of selected items
 LONGEST = 40  # characters of a name in a table
+CARD = "What the ids are worth"
+BY_LEVEL = {  # metrics of `id_card`, by level or by so many first codes, and how their values are written
+    "use": ("entries in use", ".1%"),
+    "perplexity": ("perplexity: so many entries, used evenly, would say as much", ",.1f"),
+    "residual_energy": ("squared length that is left over", ".1%"),
+    "prefix_neighbours": ("10 nearest that share all codes up to here", ".2%"),
+    "prefix_random": ("any two items that do", ".4%"),
+    "prefix_lift": ("the nearest, in multiples of any two", ",.1f"),
+    "prefix_nearness": ("cosine of items that share them, less that of any two", ".3f"),
+}
+WHOLE = {
+    "unique": ("items whose id nobody else has", ".1%"),
+    "collisions": ("items that have the id of an earlier one", ".1%"),
+    "largest_collision": ("items that share the most frequent id", ",.0f"),
+    "reconstruction": ("cosine of decoded and original vectors, mean", ".4f"),
+    "overlap@10": ("10 nearest that are so among decoded vectors", ".1%"),
+}
 MAP, TREE = "Map of the items, coloured by code", "Tree of the codes"
 
 
@@ -32,6 +51,7 @@ def ids_page(s: IdsState) -> str:
         ("Tree of codes", picture_html(drawn_tree(s.tree, s.named), TREE) + below_html(s.ids, s.prefix)),
         ("Selected items", selected_html(s)),
         ("Similar items, similar ids", similar_html(s.ids, s.similar)),
+        (CARD, card_html(s.card)),
     ]
     body = "".join(f"<h4>{heading}</h4>{part}" for heading, part in parts if part)
     where = f", below {words_of(s.prefix)}" if s.prefix else ""
@@ -71,6 +91,45 @@ def selected_html(s: IdsState) -> str:
         f"<div>{n:,} item{'s' * (n != 1)} selected, with {len(frame)} prefix{'es' * (len(frame) != 1)}.{more}</div>"
         f"<table><thead><tr><th>prefix</th><th>selected</th><th>of all items with it</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>"
+    )
+
+
+def card_html(card: Scorecard | None) -> str:
+    """`id_card` as a table: a column for each level, and below it what has none."""
+    if card is None:
+        return ""
+    found = {
+        (entry.metric, str(entry.split).split("-")[-1].removeprefix("level ")): entry for entry in card.itertuples()
+    }
+    levels = sorted({level for metric, level in found if metric in BY_LEVEL}, key=int)
+    rows = [
+        (name, [_value(found.get((metric, level)), form) for level in levels], found.get((metric, levels[0])))
+        for metric, (name, form) in BY_LEVEL.items()
+    ]
+    rows += [
+        (name, [_value(entry, form)] + [""] * (len(levels) - 1), entry)
+        for metric, (name, form) in WHOLE.items()
+        for entry in [found.get((metric, "all"))]
+    ]
+    head = "".join(f"<th>{text}</th>" for text in ("what", *(f"level {level}" for level in levels), "how"))
+    body = "".join(
+        f"<tr><th>{name}</th>{''.join(f'<td class=number>{value}</td>' for value in values)}"
+        f"<td class='quiet'>{escape(entry.how)}, {entry.n:,} items</td></tr>"
+        for name, values, entry in rows
+        if entry is not None
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _value(entry: Any, form: str) -> str:
+    """A number of the card, with its interval where it has one."""
+    if entry is None:
+        return ""
+    value = f"<b>{entry.value:{form}}</b>"
+    return (
+        value
+        if np.isnan(entry.low)
+        else f"{value} <span class='quiet'>({entry.low:{form}} to {entry.high:{form}})</span>"
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..evaluate.ids import id_card
+from ..evaluate.table import Scorecard
 from ..semantic.ids import SemanticIDs
 from ..vectors import Vectors
 from . import mapper
@@ -61,6 +63,10 @@ class IdsState(BaseState):
         Of the item that was meant; None until computed.
     selected : tuple of str
         Items selected on the map.
+    card : Scorecard or None
+        From `id_card`; None until computed.
+    judging : tuple of str and float, or None
+        What is being done for it, and which share of it is.
     """
 
     ids: SemanticIDs | None = None
@@ -75,6 +81,8 @@ class IdsState(BaseState):
     asked: str = ""
     similar: Similar | None = None
     selected: tuple[str, ...] = ()
+    card: Scorecard | None = None
+    judging: tuple[str, float] | None = None
 
     @property
     def is_current(self) -> bool:
@@ -109,7 +117,7 @@ class IdsSession(Work[IdsState]):
     random_state : int
     """
 
-    lanes = MappingProxyType({"tables": {"doing": None}, "maps": {"drawing": False}})
+    lanes = MappingProxyType({"tables": {"doing": None}, "maps": {"drawing": False}, "card": {"judging": None}})
 
     def __init__(
         self,
@@ -179,7 +187,7 @@ class IdsSession(Work[IdsState]):
 
     def due(self, lane: str) -> Task | None:
         s = self.state
-        tasks = self._tables(s) if lane == "tables" else self._maps(s)
+        tasks = {"tables": self._tables, "maps": self._maps, "card": self._card}[lane](s)
         return next((task for is_due, task in tasks if is_due and task.about not in s.errors), None)
 
     def _tables(self, s: IdsState) -> Collection[tuple[bool, Task]]:
@@ -191,6 +199,12 @@ class IdsSession(Work[IdsState]):
 
     def _maps(self, s: IdsState) -> Collection[tuple[bool, Task]]:
         return ((s.map is not None and s.is_preview, Task("map", partial(self._draw, s.n_items, s.generation))),)
+
+    def _card(self, s: IdsState) -> Collection[tuple[bool, Task]]:
+        return ((s.card is None, Task("card", self._judge, ("ids",), "judging")),)
+
+    def _judge(self) -> dict:
+        return {"card": id_card(self.ids, self.vectors, random_state=self.random_state)}
 
     def _grow(self, prefix: Prefix) -> dict:
         return {"tree": tree_table(self.ids, prefix=prefix)}

@@ -13,7 +13,7 @@ from ...vectors import Vectors
 from ...vocab import printable
 from ..ids import Prefix, spelled_alike, words_of
 from ..ids_figures import tree_words
-from ..ids_page import below_html, headline_html, ids_page, selected_html, similar_html
+from ..ids_page import CARD, below_html, card_html, headline_html, ids_page, selected_html, similar_html
 from ..ids_session import IdsSession, IdsState
 from .id_map import LiveIdMap
 from .mapping import NUMBERS
@@ -243,6 +243,22 @@ class SimilarPart(Part):
             self.session.look_below(self.session.ids[similar.item][:-1])
 
 
+class CardPart(Part):
+    """What the ids are worth."""
+
+    about = ("card",)
+    title = CARD
+
+    def build(self) -> Sequence[widgets.Widget]:
+        self.card = widgets.HTML("Being computed\N{HORIZONTAL ELLIPSIS}")
+        self.card.add_class("wb-card")
+        return [self.messages["card"], self.card]
+
+    def show(self, s: IdsState, old: IdsState) -> None:
+        if s.card is not None and s.card is not old.card:
+            self.card.value = card_html(s.card)
+
+
 class IdsView(View):
     """Semantic IDs seen: what their codes mean, and whether similar items have similar ids.
 
@@ -263,7 +279,7 @@ class IdsView(View):
     random_state : int
     """
 
-    kinds = (OverviewPart, PrefixPart, IdProgressPart, IdMapPart, TreePart, SelectedPart, SimilarPart)
+    kinds = (OverviewPart, PrefixPart, IdProgressPart, IdMapPart, TreePart, SelectedPart, SimilarPart, CardPart)
 
     def __init__(
         self,
