@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
@@ -24,6 +25,7 @@ PANELS = {  # from top to bottom, with the share of the height
     "resets": ("codes reset so far", 1.3),
 }
 WARM = "warm-up"  # what an `Experiment` calls the steps that all arms of a seed share
+LEAST_SHOWN = -20.0  # % retained; less would leave no room for what matters
 NO_USE, NO_TAU = "no bottleneck is in use yet", "no arm here has a temperature"
 
 
@@ -64,8 +66,8 @@ def arm_lines(arms: Iterable[str]) -> dict[str, Line]:
 
 
 def level_lines(n_levels: int) -> list[Line]:
-    """A line for each level, dark to light."""
-    shades = matplotlib.colormaps["viridis"](np.linspace(0.15, 0.85, n_levels))
+    """A line for each level, dark to light; all of them can be seen on white and on black."""
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.35, 0.75, n_levels))
     return [Line(to_hex(shade), DASHES[i % len(DASHES)]) for i, shade in enumerate(shades)]
 
 
@@ -242,8 +244,8 @@ def _dress(axes: "dict[str, Axes]", n_warmup: int | None, has_tau: bool) -> None
     axes["resets"].set_xlabel("step of the optimiser")
     if n_warmup:
         axes["log_loss"].annotate(
-            "end of the warm-up", (n_warmup, 1), (-4, -2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", ha="right", va="top", color=GREY, fontsize=9,
+            "end of the warm-up", (n_warmup, 1), (0, 2), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", va="bottom", color=GREY, fontsize=9,
         )  # fmt: skip
     if not has_tau:
         axes["tau"].text(0.5, 0.5, NO_TAU, ha="center", va="center", color=GREY, transform=axes["tau"].transAxes)
@@ -259,12 +261,14 @@ def retained_figure(table: pd.DataFrame) -> Picture:
         From `Results.table`.
     """
     names = ranked(table)[::-1]
-    figure = Picture(figsize=(11, 1.6 + 0.33 * max(len(names), 2)), layout="constrained")
+    figure = Picture(figsize=(11, 1.6 + 0.33 * max(len(names), 2)), layout=ConstrainedLayoutEngine(w_pad=0.12))
     axes = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, METRICS, strict=True):
         rows = table[table["metric"] == metric].set_index("arm")
         for place, name in enumerate(names):
             _draw_kept(axis, place, rows.loc[name])
+        low, high = axis.get_xlim()
+        axis.set_xlim(max(min(low, -3), LEAST_SHOWN - 3), max(high, 108))
         for share, text in ((0, "lower"), (100, "upper")):
             axis.axvline(share, color=GREY, linewidth=1, linestyle=":" if share == 0 else "-")
             axis.annotate(text, (share, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
@@ -285,11 +289,16 @@ def retained_figure(table: pd.DataFrame) -> Picture:
 
 
 def _draw_kept(axis: "Axes", place: int, row: pd.Series) -> None:
-    """A dot with its interval over seeds; hollow for what was not trained."""
+    """A dot with its interval over seeds; hollow for what was not trained. One far off is drawn at the edge."""
     trained = not np.isnan(row["valid"])
     marker, colour = ("o", BLUE) if trained else ("D", GREY)
+    fill = colour if trained else "white"
+    share = 100 * row["retained"]
     axis.hlines(place, 100 * row["low"], 100 * row["high"], color=colour, linewidth=1.5)
-    axis.plot(100 * row["retained"], place, marker=marker, color=colour, markerfacecolor=colour if trained else "white")
+    axis.plot(max(share, LEAST_SHOWN), place, marker=marker, color=colour, markerfacecolor=fill)
+    if share < LEAST_SHOWN:
+        text = f"\N{LEFTWARDS ARROW} {share:.0f}%"
+        axis.annotate(text, (LEAST_SHOWN, place), (7, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def ranked(table: pd.DataFrame) -> list[str]:
@@ -307,7 +316,7 @@ def retained_html(table: pd.DataFrame, chosen: str = "") -> str:
     measures = "".join(
         f"<th>{NAMES[metric]}{' (nats)' * (metric == 'log_loss')}</th><th>kept</th>" for metric in METRICS
     )
-    head = f"<tr><th>model</th>{measures}<th>least use of a level</th><th>seeds</th></tr>"
+    head = f"<tr><th>model</th>{measures}<th>least use of a level</th></tr>"
     return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -316,11 +325,13 @@ def _retained_row(table: pd.DataFrame, name: str, is_chosen: bool) -> str:
     cells = ""
     for metric in METRICS:
         row = rows.loc[metric]
-        cells += f"<td class='number'>{row['value']:.4f}</td><td class='number'>{kept_words(row)}</td>"
+        share, _, interval = kept_words(row).partition(" ")
+        below = f"<br><span class='quiet'>{interval}</span>" if interval else ""
+        cells += f"<td class='number'>{row['value']:.4f}</td><td class='number'>{share}{below}</td>"
     first = rows.iloc[0]
     use = "" if np.isnan(first["use"]) else f"{first['use']:.0%}"
     text = f"<b>{escape(name)}</b>, chosen" if is_chosen else escape(name)
-    return f"<tr><th>{text}</th>{cells}<td class='number'>{use}</td><td class='number'>{first['n_seeds']}</td></tr>"
+    return f"<tr><th>{text}</th>{cells}<td class='number'>{use}</td></tr>"
 
 
 def kept_words(row: pd.Series) -> str:

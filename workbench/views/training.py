@@ -287,7 +287,8 @@ def plan_code(plan: Plan) -> str:
     return (
         "from workbench.semantic import Arm, Experiment, Training\n\n"
         f"arms = {{\n{arms}}}\n"
-        f"experiment = Experiment(items, arms, {_brief(plan.training)}, seeds=({seeds}))\n"
+        f"training = {_brief(plan.training)}\n"
+        f"experiment = Experiment(items, arms, training, seeds=({seeds}))\n"
         "results = experiment.run()\n"
     )
 

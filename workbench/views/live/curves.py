@@ -36,7 +36,8 @@ class LiveCurves:
         self.levels = widgets.HTML()
         for legend in (self.legend, self.levels):
             legend.add_class("wb-curves-legend")
-        self.widget = widgets.VBox([self.legend, self.levels, WidthWatch(), self.figure])
+        parts = [self.legend, self.levels, WidthWatch(), self.figure]
+        self.widget = widgets.VBox(parts, layout={"overflow": "hidden"})  # until a figure is drawn anew in a new width
 
     def _figure(self) -> Any:
         from plotly.graph_objects import FigureWidget
@@ -46,7 +47,7 @@ class LiveCurves:
         base = make_subplots(len(PANELS), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
         keys = list(self._add_traces(base))
         base.update_layout(
-            height=680, autosize=True, margin={"l": 75, "r": 10, "t": 10, "b": 45}, showlegend=False,
+            height=680, autosize=True, margin={"l": 75, "r": 10, "t": 22, "b": 45}, showlegend=False,
             font={"color": "#808080"}, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(128,128,128,.07)",
             dragmode=False, hovermode="closest",
         )  # fmt: skip
@@ -92,8 +93,8 @@ class LiveCurves:
             return
         base.add_vline(n_warmup, line={"color": "#808080", "width": 1})
         base.add_annotation(
-            x=n_warmup, y=1, xref="x", yref="y domain", text="end of the warm-up", showarrow=False, yanchor="top",
-            xanchor="right" if n_warmup > self.plan.training.n_steps / 2 else "left", font={"size": 11},
+            x=n_warmup, y=1, xref="x", yref="y domain", text="end of the warm-up", showarrow=False,
+            yanchor="bottom", font={"size": 11},
         )  # fmt: skip
 
     def show(self, curves: pd.DataFrame | None, lower: float | None, arm: str) -> None:

@@ -18,6 +18,7 @@ from .ids import IdsView
 from .view import Part, View, row, run_by_a_person
 
 PLAIN = {"description_width": "initial"}
+NEWEST = "the arm that is in training, or was last"
 MOST_LEVELS, MOST_ENTRIES, MOST_STEPS = 32, 65_536, 1_000_000
 
 
@@ -51,9 +52,7 @@ class SettingPart(Part):
             ("Training", self.of_training | {"seeds": self.seeds}),
             ("Gumbel", self.of_gumbel),
         ]
-        rows = [row(widgets.HTML(f"<b>{name}</b>"), *controls.values()) for name, controls in groups if controls]
-        for line in rows:
-            line.add_class("wb-setting")
+        rows = [row(_head(name), *controls.values()) for name, controls in groups if controls]
         return [*rows, self.messages["setting"]]
 
     def _for_all(self, name: str, control: widgets.Widget) -> None:
@@ -95,6 +94,10 @@ class SettingPart(Part):
         }
         training = replace(offered.training, **{name: c.value for name, c in self.of_training.items()})
         return Plan(arms, training, _seeds(self.seeds.value))
+
+
+def _head(name: str) -> widgets.HTML:
+    return widgets.HTML(f"<b style='display: inline-block; min-width: 6em'>{name}</b>")
 
 
 def _narrow(width: float) -> dict[str, Any]:
@@ -151,12 +154,15 @@ class CurvesPart(Part):
     title = "Curves"
 
     def build(self) -> Sequence[widgets.Widget]:
-        self.arm = widgets.Dropdown(description="Show the use of the codes of", style=PLAIN, layout={"width": "auto"})
+        self.arm = widgets.Dropdown(
+            description="Show the use of the codes of", style=PLAIN, layout={"width": "auto"},
+            options=[(NEWEST, ""), *((name, name) for name in self.session.offered.arms)],
+        )  # fmt: skip
         self.arm.observe(self.view.guarded(lambda _: self._draw(self.session.state)), "value")
         self.curves: LiveCurves | None = None
         self.place, self.latest = widgets.VBox(), widgets.HTML()
         self.latest.add_class("wb-latest")
-        return [self.arm, self.place, self.latest]
+        return [row(self.arm), self.place, self.latest]
 
     def show(self, s: TrainingState, old: TrainingState) -> None:
         self.box.layout.display = None if s.plan is not None else "none"
@@ -164,7 +170,6 @@ class CurvesPart(Part):
             return
         if self.curves is None or self.curves.plan != s.plan:
             self.curves = LiveCurves(s.plan)
-            self.arm.options = [("the arm in training", ""), *((name, name) for name in s.plan.arms)]
             self.place.children = [self.curves.widget]
             self._draw(s)
         elif s.curves is not old.curves or s.lower != old.lower:
@@ -173,7 +178,8 @@ class CurvesPart(Part):
     def _draw(self, s: TrainingState) -> None:
         if self.curves is None:
             return
-        self.curves.show(s.curves, s.lower, self.arm.value or _newest(s))
+        arm = self.arm.value if self.arm.value in self.curves.plan.arms else _newest(s)
+        self.curves.show(s.curves, s.lower, arm)
         self.latest.value = "" if s.curves is None or s.curves.empty else latest_html(s.curves)
 
 
