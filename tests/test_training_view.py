@@ -165,8 +165,13 @@ def test_an_arm_that_is_added_is_trained_and_no_other_again(items, monkeypatch):
     steps = []
     step = module.Trainer._step
     monkeypatch.setattr(module.Trainer, "_step", lambda trainer: (steps.append(trainer.arm), step(trainer)))
+    states = []
+    session.listen(lambda: states.append(session.state))
     session.train(session.offered)
     state = session.wait(PATIENCE)
+    at_work = [s for s in states if s.run is not None and looks(s.curves)]
+    assert all(set(looks(first.curves)) <= set(looks(s.curves)) for s in at_work)  # though nobody told of them again
+    assert at_work
     assert set(steps) == {ARMS["Gumbel"]}
     assert len(steps) == 12
     assert set(looks(first.curves)) <= set(looks(state.curves))

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from ..progress import Stopped
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
 from ..semantic.results import UPPER_NAME, Results
@@ -232,8 +231,6 @@ class TrainingSession(Work[TrainingState]):
         def told(name: str, seed: int, row: dict) -> None:
             course.hear(name, seed, row)
             self._put(only_if=is_wanted, **course.so_far())
-            if not is_wanted():
-                raise Stopped
 
         self._put(only_if=is_wanted, lower=course.lower())
         results = course.experiment.run(told)
