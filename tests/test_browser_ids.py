@@ -111,6 +111,7 @@ def test_a_point_that_is_clicked_and_points_in_a_lasso(page, plot):
     plot.drag(*(plot.inside(*at) for at in ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.2))))
     expect(page.locator(".wb-selected").first).to_contain_text(re.compile(r"\d+ items selected"))
     expect(tile(page, "0")).to_contain_text("selected)")
+    plot.wait_until("(figure.layout.selections ?? []).length === 0")  # no outline that would select again
     plot.mode("Pan")
     page.get_by_role("button", name="Clear selection").click()
     expect(page.locator(".wb-selected").first).to_be_hidden()

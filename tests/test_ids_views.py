@@ -332,14 +332,15 @@ def session(ids, vectors, without_umap):
 
 
 def test_principal_components_come_first_then_umap(ids, vectors, without_umap):
-    session, heard = IdsSession(ids, vectors, item="item5"), []
+    item = next(item for item in ids.items if item not in set(id_map(ids, n_items=50, layout=None)["item"]))
+    session, heard = IdsSession(ids, vectors, item=item), []
     session.listen(lambda: heard.append(session.state))
     session.map_items(50)
     state = session.wait(PATIENCE)
     methods = [s.map.attrs["method"] for s in heard if s.map is not None and len(s.map) == 50]
     assert list(dict.fromkeys(methods)) == ["PCA", "UMAP"]
-    assert "item5" in set(state.map["item"])
-    assert state.similar.item == "item5"
+    assert item in set(state.map["item"])
+    assert state.similar.item == item
     assert (state.errors, state.drawing, state.is_preview) == ({}, False, False)
 
 
@@ -410,6 +411,14 @@ def test_a_map_that_is_cancelled_stays_at_principal_components(ids, vectors, mon
     session.map_items(60)
     state = session.wait(PATIENCE)
     assert (state.map.attrs["method"], state.errors) == ("UMAP", {})
+
+
+def test_an_exploration_that_is_over_computes_nothing_more(session):
+    session.end()
+    session.look_below((0,))
+    session.look_at("item3")
+    state = session.wait(PATIENCE)
+    assert (state.tree, state.similar) == (None, None)
 
 
 def test_ids_without_codebooks_and_vectors_are_shown_without_a_map(ids):
@@ -515,6 +524,8 @@ def test_a_tile_that_is_pressed_is_looked_at_and_the_path_leads_back(view, ids):
     assert len(state.prefix) == 3
     assert prefix.go.disabled
     assert ids.names[ids.items.index(ids.with_prefix(state.prefix)[0])] in tree.items.value
+    prefix.crumbs[1].click()
+    assert settled(view).prefix == (0,)
     prefix.crumbs[0].click()
     assert settled(view).prefix == ()
     assert not (np.asarray(map_.map.points.marker.opacity) < 0.2).any()
@@ -560,7 +571,8 @@ def test_points_in_a_lasso_are_counted_by_prefix_and_in_the_tiles(view, ids):
     n = sum(ids[item][0] == 0 for item in ids.items[:30])
     assert any(f"({n} selected)" in tile["lines"][0] for tile in tree.tree.tiles if tile["prefix"] == [0])
     assert set(map_.map.points.selectedpoints) == set(range(30))
-    map_.map._emptied(None, SimpleNamespace(point_inds=[]), None)  # as a page does when the outline goes
+    map_.map.points.selectedpoints = []  # as a page does when the outline goes
+    map_.map._emptied(None, SimpleNamespace(point_inds=[]), None)
     assert set(map_.map.points.selectedpoints) == set(range(30))
     selected.clear.click()
     assert settled(view).selected == ()

@@ -237,6 +237,12 @@ def words_of(prefix: Prefix) -> str:
     return "-".join(map(str, prefix)) if prefix else "all items"
 
 
+def shortened(name: str, n: int) -> str:
+    """A name that can be shown, in at most so many characters."""
+    name = printable(name)
+    return name if len(name) <= n else name[: n - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 # -- the tree -----------------------------------------------------------------------------
 
 

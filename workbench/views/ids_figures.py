@@ -1,7 +1,7 @@
 """Static figures of semantic IDs: the map coloured by code, and the tree of codes as an icicle."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from textwrap import fill, shorten
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,10 +12,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from ..semantic.ids import SemanticIDs
-from ..vocab import printable
 from .colours import GREY, SHAPES
 from .figures import RED, Picture, as_text, new_figure
-from .ids import MOST_TILES, Named, Prefix, code_colours, tree_table, words_of
+from .ids import MOST_TILES, Named, Prefix, code_colours, shortened, tree_table, words_of
 
 DARK = {"#0072B2"}  # on which white is read better than black
 LONGEST = 34  # characters of a name beside a point
@@ -128,7 +127,7 @@ def id_map_figure(
             )  # fmt: skip
     for entry in frame[frame["item"].isin(marked)].itertuples():
         axis.plot(entry.x, entry.y, marker="*", color=RED, markersize=14, markeredgecolor="white")
-        name = as_text(shorten(entry.name, LONGEST, placeholder="\N{HORIZONTAL ELLIPSIS}"))
+        name = as_text(shortened(entry.name, LONGEST))
         outline = [withStroke(linewidth=3, foreground="white")]
         axis.annotate(name, (entry.x, entry.y), (7, 5), textcoords="offset points", weight=700, path_effects=outline)
     method = frame.attrs["method"]
@@ -180,9 +179,10 @@ def drawn_tree(tree: pd.DataFrame, named: Named) -> Picture:
     lefts = np.cumsum([0, *widths])
     for tile in placed:
         left, width = lefts[tile.column], widths[tile.column]
-        axis.add_patch(Rectangle((left, tile.top), width, tile.height, fc=tile.colour, ec="white", lw=1.2))
+        patch = axis.add_patch(Rectangle((left, tile.top), width, tile.height, fc=tile.colour, ec="white", lw=1.2))
         text = _fitting(tile, width / lefts[-1], tree["prefix"][0])
-        axis.text(left + 0.015, tile.top + tile.height / 2, text, va="center", color=tile.ink, fontsize=9)
+        middle = tile.top + tile.height / 2
+        axis.text(left + 0.015, middle, text, va="center", color=tile.ink, fontsize=9).set_clip_path(patch)
     axis.set(xlim=(0, lefts[-1]), ylim=(1, 0), xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     first = tree["level"][0]
@@ -204,17 +204,12 @@ def tree_words(tree: pd.DataFrame) -> str:
 def _fitting(tile: Tile, width: float, root: Prefix) -> str:
     """As many lines as the tile has room for, in a figure of 12 x 6.4 inches."""
     n_characters = int(width * 170)
-    n_lines = int(tile.height / 0.026) if tile.height < 1 else 4
+    n_lines = int(tile.height / 0.0285) if tile.height < 1 else 4
     if not n_lines:
         return ""
     entry = tile.entry
     head = f"{tile.mark} {tile_title(entry, root)}: {entry.count:,}".strip()
-    names = [
-        as_text(shorten(printable(name), n_characters, placeholder="\N{HORIZONTAL ELLIPSIS}"))
-        for name in entry.exemplars
-    ]
-    if n_lines == 1 and names:
-        return as_text(
-            shorten(f"{head}  {printable(entry.exemplars[0])}", n_characters, placeholder="\N{HORIZONTAL ELLIPSIS}")
-        )
-    return "\n".join([head, *names][:n_lines])
+    names = list(entry.exemplars)
+    if n_lines == 1:
+        return as_text(shortened("  ".join([head, *names[:1]]), n_characters))
+    return "\n".join(as_text(shortened(line, n_characters)) for line in [head, *names][:n_lines])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from html import escape
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 from ..evaluate.table import Scorecard
 from ..semantic.ids import SemanticIDs
 from ..vocab import printable
-from .ids import Prefix, Similar, headline, words_of
+from .ids import Prefix, Similar, headline, shortened, words_of
 from .ids_figures import drawn_tree, id_map_figure
 from .ids_session import IdsState
 from .page import STYLE, picture_html
@@ -22,7 +21,7 @@ LONGEST = 40  # characters of a name in a table
 CARD = "What the ids are worth"
 BY_LEVEL = {  # metrics of `id_card`, by level or by so many first codes, and how their values are written
     "use": ("entries in use", ".1%"),
-    "perplexity": ("perplexity: so many entries, used evenly, would say as much", ",.1f"),
+    "perplexity": ("perplexity: entries, if all were used evenly", ",.1f"),
     "residual_energy": ("squared length that is left over", ".1%"),
     "prefix_neighbours": ("10 nearest that share all codes up to here", ".2%"),
     "prefix_random": ("any two items that do", ".4%"),
@@ -89,48 +88,50 @@ def selected_html(s: IdsState) -> str:
     more = f" The {rest} other prefixes have fewer." if rest > 0 else ""
     return (
         f"<div>{n:,} item{'s' * (n != 1)} selected, with {len(frame)} prefix{'es' * (len(frame) != 1)}.{more}</div>"
-        f"<table><thead><tr><th>prefix</th><th>selected</th><th>of all items with it</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        f"{table(['prefix'], ['selected', 'of all items with it'], [], rows)}"
     )
 
 
 def card_html(card: Scorecard | None) -> str:
-    """`id_card` as a table: a column for each level, and below it what has none."""
+    """`id_card` as two tables: what goes by level, and what does not."""
     if card is None:
         return ""
     found = {
         (entry.metric, str(entry.split).split("-")[-1].removeprefix("level ")): entry for entry in card.itertuples()
     }
     levels = sorted({level for metric, level in found if metric in BY_LEVEL}, key=int)
-    rows = [
-        (name, [_value(found.get((metric, level)), form) for level in levels], found.get((metric, levels[0])))
-        for metric, (name, form) in BY_LEVEL.items()
-    ]
-    rows += [
-        (name, [_value(entry, form)] + [""] * (len(levels) - 1), entry)
-        for metric, (name, form) in WHOLE.items()
-        for entry in [found.get((metric, "all"))]
-    ]
-    head = "".join(f"<th>{text}</th>" for text in ("what", *(f"level {level}" for level in levels), "how"))
-    body = "".join(
-        f"<tr><th>{name}</th>{''.join(f'<td class=number>{value}</td>' for value in values)}"
-        f"<td class='quiet'>{escape(entry.how)}, {entry.n:,} items</td></tr>"
-        for name, values, entry in rows
-        if entry is not None
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    whole = _card_table(found, WHOLE, ["all"], ["value"])
+    return whole + _card_table(found, BY_LEVEL, levels, [f"level {level}" for level in levels])
+
+
+def _card_table(found: dict, metrics: dict[str, tuple[str, str]], splits: list[str], heads: list[str]) -> str:
+    """Metrics of the card as rows, their splits as columns."""
+    rows = ""
+    for metric, (name, form) in metrics.items():
+        entries = [found.get((metric, split)) for split in splits]
+        if any(entries):
+            first = next(filter(None, entries))
+            values = "".join(f"<td class='number'>{_value(entry, form)}</td>" for entry in entries)
+            rows += f"<tr><th>{name}</th>{values}<td class='quiet'>{escape(first.how)}, {first.n:,} items</td></tr>"
+    return table(["what"], heads, ["how"], rows)
 
 
 def _value(entry: Any, form: str) -> str:
-    """A number of the card, with its interval where it has one."""
+    """A number of the card, with its interval below where it has one."""
     if entry is None:
         return ""
     value = f"<b>{entry.value:{form}}</b>"
-    return (
-        value
-        if np.isnan(entry.low)
-        else f"{value} <span class='quiet'>({entry.low:{form}} to {entry.high:{form}})</span>"
-    )
+    spread = f"<br><span class='quiet'>{entry.low:{form}} to {entry.high:{form}}</span>"
+    return value if np.isnan(entry.low) else value + spread
+
+
+def table(names: list[str], numbers: list[str], notes: list[str], rows: str) -> str:
+    """A table that scrolls, by keys too, where the page is narrower; headings of numbers stand to the right."""
+    head = "".join(f"<th>{text}</th>" for text in names)
+    head += "".join(f"<th style='text-align: right'>{text}</th>" for text in numbers)
+    head += "".join(f"<th>{text}</th>" for text in notes)
+    inside = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<div tabindex='0' role='group' aria-label='Table' style='overflow-x: auto'>{inside}</div>"
 
 
 def similar_html(ids: SemanticIDs, similar: Similar | None) -> str:
@@ -153,20 +154,14 @@ def similar_html(ids: SemanticIDs, similar: Similar | None) -> str:
 
 def _similar_table(frame: pd.DataFrame, codes: Iterable[int], n_levels: int) -> str:
     rows = "".join(
-        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(_short(entry.name))}</bdi></td>"
+        f"<tr><td title='{escape(printable(entry.name))}'><bdi>{escape(shortened(entry.name, LONGEST))}</bdi></td>"
         f"<td class='number'>{code_html(entry.codes, codes)}</td>"
         f"<td class='number'>{entry.shared} of {n_levels}</td>"
         f"<td class='number'>{'' if np.isnan(entry.cosine) else f'{entry.cosine:.3f}'}</td>"
         f"<td class='number'>{f'{entry.rank:,}' if entry.rank else ''}</td></tr>"
         for entry in frame.itertuples(index=False)
     )
-    head = "".join(f"<th>{text}</th>" for text in ("item", "id", "shared", "cosine", "rank"))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for a second table."""
-    return shorten(printable(name), LONGEST, placeholder="\N{HORIZONTAL ELLIPSIS}")
+    return table(["item"], ["id", "shared", "cosine", "rank"], [], rows)
 
 
 def code_html(codes: Iterable[int], wanted: Iterable[int]) -> str:

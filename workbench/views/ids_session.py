@@ -134,6 +134,7 @@ class IdsSession(Work[IdsState]):
         has_vectors = item_vectors(ids, vectors) is not None  # what cannot be used is said at once
         self.ids, self.vectors, self.random_state = ids, vectors, random_state
         self._keep = _meant(ids, item)
+        self._is_over = False
         named = Named.among(ids.codes, 1)
         super().__init__(IdsState(ids=ids, asked=item, n_items=n_items, named=named), background)
         if background:
@@ -181,12 +182,15 @@ class IdsSession(Work[IdsState]):
 
     def end(self) -> None:
         super().end()
+        self._is_over = True
         self.cancel()
 
     # -- the work -------------------------------------------------------------------------
 
     def due(self, lane: str) -> Task | None:
         s = self.state
+        if self._is_over:
+            return None
         tasks = {"tables": self._tables, "maps": self._maps, "card": self._card}[lane](s)
         return next((task for is_due, task in tasks if is_due and task.about not in s.errors), None)
 

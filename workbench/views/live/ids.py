@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-from textwrap import shorten
 from typing import Any
 
 import ipywidgets as widgets
@@ -11,7 +10,7 @@ import numpy as np
 from ...semantic.ids import SemanticIDs
 from ...vectors import Vectors
 from ...vocab import printable
-from ..ids import Prefix, spelled_alike, words_of
+from ..ids import Prefix, shortened, spelled_alike, words_of
 from ..ids_figures import tree_words
 from ..ids_page import CARD, below_html, card_html, headline_html, ids_page, selected_html, similar_html
 from ..ids_session import IdsSession, IdsState
@@ -83,7 +82,7 @@ class PrefixPart(Part):
         found = ids.prefixes(len(prefix) + 1, prefix)
         self.code.options = [
             (
-                shorten(f"{entry.prefix[-1]}: {entry.count:,}, {printable(entry.exemplars[0])}", 60, placeholder="..."),
+                shortened(f"{entry.prefix[-1]}: {entry.count:,}, {entry.exemplars[0]}", 60),
                 entry.prefix,
             )
             for entry in found.itertuples()
