@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from .curves import curves_figure, retained_figure
 from .damage import damage_figure
 from .figures import neighbours_figure, scorecard_figure
 from .ids import id_map, similar_tables, tree_table
@@ -14,6 +15,7 @@ LIVE = {  # widgets take a while to import, and the map's process needs none
     "IdsView": "ids",
     "MapView": "pair",
     "NeighbourView": "pair",
+    "TrainingView": "training",
 }
 __all__ = [
     "CompressionPanel",
@@ -22,6 +24,8 @@ __all__ = [
     "MapView",
     "NeighbourView",
     "OriginalMap",
+    "TrainingView",
+    "curves_figure",
     "damage_figure",
     "id_map",
     "id_map_figure",
@@ -29,6 +33,7 @@ __all__ = [
     "map_figure",
     "neighbours_figure",
     "pca_maps",
+    "retained_figure",
     "scorecard_figure",
     "similar_tables",
     "tree_figure",
