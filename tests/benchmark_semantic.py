@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.evaluate.ids import id_card
-from workbench.semantic import Arm, Experiment, Items, SemanticIDs, Training, load_items
+from workbench.semantic import Arm, Experiment, Items, Results, SemanticIDs, Training, load_items
 
 ESTIMATORS = {"STE": Arm("ste"), "rotation": Arm("rotation"), "Gumbel": Arm("gumbel")}
 METRICS = ["log_loss", "recall", "ndcg"]
@@ -68,19 +68,19 @@ def way_and_levels(arm: str) -> tuple[str, str]:
     return way, size.split(" ")[0]
 
 
-def measure(name: str, items: Items, levels: list[int], seeds: list[int], keep: Path | None) -> None:
-    """Train all arms, and print what they keep."""
+def trained(items: Items, levels: list[int], seeds: list[int], keep: Path | None) -> Results:
+    """All ways at all lengths."""
     arms = {
         f"{way}, {n} x 256": replace(arm, n_levels=n, codebook_size=256)
         for n in levels
         for way, arm in ESTIMATORS.items()
     }
-    experiment = Experiment(items, arms, Training(), seeds, keep)
-    began = time.perf_counter()
-    results = experiment.run()
-    seconds = time.perf_counter() - began
+    return Experiment(items, arms, Training(), seeds, keep).run()
+
+
+def report(results: Results, levels: list[int]) -> None:
+    """Print what each way keeps."""
     table = results.table()
-    print(f"\n## {name}: {items!r}\n{len(seeds)} seeds, {seconds:.0f} s for {len(seeds)} x {1 + len(arms)} models")
     for metric in METRICS:
         rows = table[(table["metric"] == metric) & table["arm"].str.contains(",")]
         cells = {
@@ -88,7 +88,7 @@ def measure(name: str, items: Items, levels: list[int], seeds: list[int], keep: 
             for r in rows.itertuples()
         }
         wide = pd.Series(cells).unstack()[[str(n) for n in levels]]
-        ends = [table.query("metric == @metric")["value"].iloc[i] for i in (0, 1)]
+        ends = table[table["metric"] == metric]["value"].to_list()
         print(f"\n% retained by {metric} (lower {ends[0]:.4f}, upper {ends[1]:.4f}), by number of levels")
         print(wide.to_string())
     for n in levels:
@@ -120,7 +120,11 @@ def main() -> None:
     for name in asked.names:
         with tempfile.TemporaryDirectory() as folder:
             items = collection(name, Path(folder))
-        measure(name, items, asked.levels, asked.seeds, asked.keep)
+        print(f"\n## {name}: {items!r}", flush=True)
+        began = time.perf_counter()
+        results = trained(items, asked.levels, asked.seeds, asked.keep)
+        print(f"{time.perf_counter() - began:.0f} s for all models and their evaluation")
+        report(results, asked.levels)
         if name == "office":
             published(items)
 

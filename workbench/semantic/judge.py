@@ -95,13 +95,12 @@ class Judge:
         """Mean features of what these examples met: (b, d)."""
         return torch.from_numpy(self.examples.bags[which] @ self.examples.things).to(self.device)
 
-    def out_of_bags(self, which: np.ndarray, candidates: np.ndarray | None = None) -> Tensor | None:
-        """Where a candidate, by default each item, is in a bag: (b, n) bool; None if nothing is left out."""
+    def left_out(self, which: np.ndarray) -> tuple[Tensor, Tensor] | None:
+        """Places of what is in these examples' bags, in a table of examples and items; None if nothing is left out."""
         if not self.leaves_out:
             return None
-        bags = self.examples.bags[which]
-        there = bags if candidates is None else bags[:, candidates]
-        return torch.from_numpy(there.toarray() > 0).to(self.device)
+        rows, columns = self.examples.bags[which].nonzero()
+        return torch.from_numpy(rows).long().to(self.device), torch.from_numpy(columns).long().to(self.device)
 
     @torch.no_grad()
     def scores(self, user: torch.nn.Module | None, vectors: Tensor | None, which: np.ndarray) -> Scores:
@@ -124,9 +123,10 @@ class Judge:
                 logits.addmm_(user(self.bags(block)), vectors.T)
             wanted = torch.from_numpy(self.examples.targets[block]).long().to(self.device)[:, None]
             own = logits.gather(1, wanted)  # (b, 1)
-            met = self.out_of_bags(block)
+            met = self.left_out(block)
             if met is not None:
-                logits.masked_fill_(met, -torch.inf).scatter_(1, wanted, own)
+                logits[met] = -torch.inf
+                logits.scatter_(1, wanted, own)
             totals[0] += functional.cross_entropy(logits, wanted[:, 0], reduction="sum").item()
             ranks = (logits > own).sum(1) + ((logits == own).sum(1) - 1) / 2  # (b,), from 0; ties in the middle
             found = ranks[ranks < N_FOUND]

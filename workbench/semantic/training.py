@@ -159,6 +159,8 @@ class Trainer:
     best : dict
         The tensors of the model that was best in validation so far.
     best_step : int
+    valid : (n,) int array
+        The examples that a look measures.
     """
 
     def __init__(self, judge: Judge, features: Tensor, arm: Arm, training: Training, random_state: int = 0):
@@ -177,11 +179,11 @@ class Trainer:
         self._train = np.flatnonzero(examples.split == TRAIN)
         valid = np.flatnonzero(examples.split == VALID)
         drawn = np.random.default_rng(0).permutation(valid)[: training.n_valid]
-        self._valid = np.sort(drawn)
+        self.valid = np.sort(drawn)
         self._cumulative = np.cumsum(judge.popularity)
-        if not len(self._train) or not len(self._valid):
+        if not len(self._train) or not len(self.valid):
             raise ValueError(
-                f"there are {len(self._train)} examples to train on and {len(self._valid)} to validate on; "
+                f"there are {len(self._train)} examples to train on and {len(self.valid)} to validate on; "
                 "give interactions of more users, or longer ones"
             )
 
@@ -297,9 +299,9 @@ class Trainer:
         numbers = torch.from_numpy(candidates).to(self.features.device)
         wanted = numbers[: len(which), None]
         rivals = numbers[None] == wanted  # (batch_size, n_candidates)
-        met = self.judge.out_of_bags(which, candidates)
-        if met is not None:
-            rivals |= met
+        if self.judge.leaves_out:
+            bags = self.judge.examples.bags[which][:, candidates].toarray()
+            rivals |= torch.from_numpy(bags > 0).to(rivals.device)
         rivals[:, : len(which)].fill_diagonal_(False)
         return rivals
 
@@ -317,7 +319,7 @@ class Trainer:
         A model that does not use its bottleneck yet is measured, but is not what is looked for.
         """
         made = self.documents()
-        scores = self.judge.scores(self.model.user, made.vectors, self._valid)
+        scores = self.judge.scores(self.model.user, made.vectors, self.valid)
         row = {"step": self.step, "loss": float(np.mean(self.losses)), "log_loss": scores.log_loss}
         row |= {"recall": scores.recall, "ndcg": scores.ndcg, "tau": self.temperature(), "resets": self.n_resets}
         if made.quantised is not None:

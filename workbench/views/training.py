@@ -122,7 +122,7 @@ class Course:
         self.experiment = Experiment(items, plan.arms, plan.training, plan.seeds, folder)
         self.looks: dict[tuple[str, int, int], dict] = {}
         # Refuses items without examples to train or to validate on; and whose sample is it that curves are of?
-        self._valid = Trainer(self.experiment.judge, self.experiment.features, UPPER, plan.training)._valid
+        self._valid = Trainer(self.experiment.judge, self.experiment.features, UPPER, plan.training).valid
 
     def lower(self) -> float:
         """Validation log-loss without content, on the sample that the curves are of."""
