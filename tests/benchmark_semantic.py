@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.evaluate.ids import id_card
-from workbench.semantic import Arm, Experiment, Items, Results, SemanticIDs, Training, load_items
+from workbench.semantic import Arm, Experiment, Items, Results, SemanticIDs, load_items
 
 ESTIMATORS = {"STE": Arm("ste"), "rotation": Arm("rotation"), "Gumbel": Arm("gumbel")}
 METRICS = ["log_loss", "recall", "ndcg"]
@@ -75,7 +75,7 @@ def trained(items: Items, levels: list[int], seeds: list[int], keep: Path | None
         for n in levels
         for way, arm in ESTIMATORS.items()
     }
-    return Experiment(items, arms, Training(), seeds, keep).run()
+    return Experiment(items, arms, None, seeds, keep).run()
 
 
 def report(results: Results, levels: list[int]) -> None:

@@ -34,6 +34,7 @@ class Experiment:
         With examples.
     arms : mapping of name to Arm
     training : Training, optional
+        By default `Training.suited`.
     seeds : sequence of int
     folder : path, optional
         For checkpoints: a training that was stopped or killed goes on from there, and one that is done is not
@@ -62,15 +63,15 @@ class Experiment:
         baselines: bool = True,
     ):
         self.items, self.arms, self.seeds = items, dict(arms), tuple(seeds)
-        self.training = Training() if training is None else training
         self.folder = None if folder is None else Path(folder)
         self.baselines = baselines
+        self.judge = Judge(items)
+        self.training = Training.suited(self.judge.examples) if training is None else training
         if not self.seeds or {LOWER_NAME, UPPER_NAME} & set(arms):
             raise ValueError(f"expected a seed or more, and no arm named {LOWER_NAME!r} or {UPPER_NAME!r}")
         for name, arm in self.arms.items():
             if arm.bottleneck(self.training.dim, 0) is None:
                 raise ValueError(f"arm {name!r} has no estimator; the model without a bottleneck is there anyway")
-        self.judge = Judge(items)
         self.features = torch.from_numpy(items.features).to(self.judge.device)  # (n_items, d)
         self._test = np.flatnonzero(self.judge.examples.split == TEST)
         self.results = Results(items)

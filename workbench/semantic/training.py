@@ -19,11 +19,12 @@ from ..artefact import replacing
 from ..progress import Stopped
 from . import schedules
 from .bottleneck import RQBottleneck
-from .examples import TRAIN, VALID
+from .examples import TRAIN, VALID, Examples
 from .judge import Judge
 from .towers import Documents, TwoTower, principal_axes
 
 LEAST_RATE = 0.02  # of the learning rate, at the end of its cosine
+STEPS = 200, 800  # at least and at most, where nobody says how many
 KEY = "workbench-training"  # of a checkpoint's metadata
 PARTS = ("model", "best", "optimizer")
 PROGRESSED = ("step", "curves", "best_step", "best_loss", "n_resets", "losses")
@@ -121,6 +122,12 @@ class Training:
     eval_every: int = 50
     n_valid: int = 2_000
     reset_every: int = 50
+
+    @classmethod
+    def suited(cls, examples: Examples) -> "Training":
+        """As long as so many examples bear: few are soon learnt by heart."""
+        n_steps = int(np.clip((examples.split == TRAIN).sum() // 50, *STEPS))
+        return cls(n_steps=n_steps, n_warmup=n_steps // 2, eval_every=n_steps // 16, reset_every=n_steps // 16)
 
     def __post_init__(self) -> None:
         """Refuse what could not be trained."""

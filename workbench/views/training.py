@@ -173,7 +173,9 @@ class TrainingSession(Work[TrainingState]):
     ):
         self.items = items
         arms = usual_arms(len(items)) if arms is None else dict(arms)
-        self.offered = Plan(arms, Training() if training is None else training, tuple(seeds))
+        if training is None:
+            training = Training() if items.examples is None else Training.suited(items.examples)
+        self.offered = Plan(arms, training, tuple(seeds))
         if folder is None:
             self._own = tempfile.TemporaryDirectory(prefix="workbench-training-")  # goes with this session
             folder = self._own.name
