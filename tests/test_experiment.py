@@ -13,8 +13,9 @@ from workbench.semantic import Arm, Experiment, Items, Results, Training
 from workbench.semantic.examples import TEST, TRAIN, VALID, Examples, of_interactions
 from workbench.semantic.judge import Judge
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME, retained, seed_interval
+from workbench.semantic.settings import UPPER
 from workbench.semantic.towers import principal_axes
-from workbench.semantic.training import UPPER, Trainer
+from workbench.semantic.training import Trainer
 
 QUICK = Training(
     n_steps=40, n_warmup=20, batch_size=64, n_negatives=32, dim=8, hidden=16, eval_every=10, n_valid=200,

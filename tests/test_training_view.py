@@ -16,7 +16,7 @@ from workbench.semantic.items import Items
 torch = pytest.importorskip("torch")
 
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME  # noqa: E402
-from workbench.semantic.training import Arm, Training  # noqa: E402
+from workbench.semantic.settings import Arm, Training  # noqa: E402
 from workbench.views import TrainingView, curves_figure, retained_figure  # noqa: E402
 from workbench.views import training as module  # noqa: E402
 from workbench.views.curves import (  # noqa: E402

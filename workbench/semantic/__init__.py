@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from .ids import SemanticIDs
     from .items import Items, load_items
     from .results import Results
-    from .training import Arm, Training
+    from .settings import Arm, Training
 
 _HOMES = {
     "SemanticIDs": "ids",
     "Items": "items",
     "load_items": "items",
     "RQBottleneck": "bottleneck",
-    "Arm": "training",
-    "Training": "training",
+    "Arm": "settings",
+    "Training": "settings",
     "Experiment": "experiment",
     "Results": "results",
 }

@@ -13,7 +13,8 @@ from .examples import TEST
 from .items import Items
 from .judge import Judge
 from .results import LOWER_NAME, UPPER_NAME, Outcome, Results
-from .training import UPPER, Arm, Trainer, Training, one_thread
+from .settings import UPPER, Arm, Training
+from .training import Trainer, one_thread
 
 BEAM = 8  # of the k-means baseline that is not greedy
 Told = Callable[[str, int, dict], None]

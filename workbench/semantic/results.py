@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .judge import Scores
-    from .training import Arm
+    from .settings import Arm
 
 LOWER_NAME, UPPER_NAME = "lower: no content", "upper: no bottleneck"
 METRICS = ("log_loss", "recall", "ndcg")

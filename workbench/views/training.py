@@ -14,7 +14,8 @@ import pandas as pd
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
 from ..semantic.results import UPPER_NAME, Results
-from ..semantic.training import UPPER, Arm, Trainer, Training
+from ..semantic.settings import UPPER, Arm, Training
+from ..semantic.training import Trainer
 from .curves import chosen_words, curves_figure, joined, retained_figure, retained_html
 from .page import STYLE, picture_html
 from .work import BaseState, Task, Work, in_words

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ...semantic.items import Items
-from ...semantic.training import Arm, Training
+from ...semantic.settings import Arm, Training
 from ..curves import latest_html
 from ..training import Plan, TrainingSession, TrainingState, kept_html, status_words, training_page
 from ..work import in_words
