@@ -33,7 +33,8 @@ def test_cells_are_short_and_prose_is_as_long_as_code(path):
     assert sum(map(len, prose)) >= sum(map(len, code))
 
 
-SLOW = {"05_rq_survival_guide", "90_benchmarks"}  # run by `make test-all`; what they show has tests of its own
+# Run by `make report` and `make test-all`; what they show has tests of its own.
+SLOW = {"02_budget", "04_semantic_ids", "05_rq_survival_guide", "90_benchmarks"}
 
 
 def named(path: Path):
