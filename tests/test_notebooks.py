@@ -33,13 +33,13 @@ def test_cells_are_short_and_prose_is_as_long_as_code(path):
     assert sum(map(len, prose)) >= sum(map(len, code))
 
 
-# Run by `make report` and `make test-all`; what they show has tests of its own.
-SLOW = {"02_budget", "04_semantic_ids", "05_rq_survival_guide", "90_benchmarks"}
+# All run in `make report` and `make test-all`; `make test` runs this one, and has tests of its own of what they show.
+QUICK = "00_quickstart"
 
 
 def named(path: Path):
     """A notebook as a parameter."""
-    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem in SLOW else ())
+    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem != QUICK else ())
 
 
 @pytest.mark.parametrize("path", list(map(named, NOTEBOOKS)))
