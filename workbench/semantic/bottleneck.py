@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..compress.rq import residual_kmeans
-from ..storage import Coded, pack_codes
+from ..storage import Coded
 from .estimators import SCALES, gumbel, rotation, straight_through
+from .ids import coded
 from .residual import Losses, add_up, greedy_codes, nearest, pick, residual_losses
 
 ESTIMATORS = ("ste", "rotation", "gumbel", "gumbel_detached")
@@ -173,16 +173,7 @@ class RQBottleneck(nn.Module):
         ----------
         codes : (n, n_levels) int64 tensor
         """
-        n_levels, n_entries, dim = self.codebooks.shape
-        if n_entries > 256:
-            raise ValueError(
-                f"a Coded storage has at most 256 entries a level, got {n_entries}: use more levels instead"
-            )
-        n_bits = max(1, (n_entries - 1).bit_length())
-        side_by_side = np.zeros((2**n_bits, n_levels * dim), np.float32)
-        side_by_side[:n_entries] = self.effective_codebooks().transpose(0, 1).reshape(n_entries, -1).cpu().numpy()
-        spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
-        return Coded(pack_codes(codes.cpu().numpy().astype(np.uint8), n_bits), side_by_side, spans, dim, n_bits)
+        return coded(codes.cpu().numpy(), self.effective_codebooks().cpu().numpy())
 
     @torch.no_grad()
     def init_codebooks(self, z: Tensor, n_iter: int = 25, again: bool = False) -> bool:
