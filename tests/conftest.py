@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import browser as harness
 import numpy as np
@@ -71,6 +72,19 @@ def plain() -> wb.Vectors:
 @pytest.fixture(scope="session")
 def builtin() -> wb.Vectors:
     return wb.load("builtin:en")
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list:
+    """What is displayed, and what is put in its place later, in this order."""
+    things: list = []
+
+    def display(thing, display_id=False):
+        things.append(thing)
+        return SimpleNamespace(update=things.append) if display_id else None
+
+    monkeypatch.setattr("workbench.views.live.view.display", display)
+    return things
 
 
 @pytest.fixture(scope="module")

@@ -200,7 +200,7 @@ def test_every_setting_of_an_arm_reaches_its_bottleneck():
 
 def test_few_examples_are_trained_on_for_fewer_steps(items):
     few, many = replace(items.examples, split=np.zeros(500, np.int8)), replace(items.examples, split=np.zeros(50_000))
-    assert (Training.suited(few).n_steps, Training.suited(many)) == (200, Training())
+    assert (Training.suited(few).n_steps, Training.suited(many)) == (200, Training(dim=16))
     assert Experiment(items, ARMS).training == Training.suited(items.examples)
 
 
@@ -218,6 +218,37 @@ def test_resets_are_counted_and_random_codebooks_stay_random(items):
     without = trained(items, start)
     assert not bool(without.model.bottleneck.initialised)
     assert with_resets.curves[-1]["use_1"] > without.curves[-1]["use_1"]
+
+
+def test_the_temperature_reaches_the_estimator(items):
+    colder = replace(ARMS["Gumbel"], start=0.1, end=0.1)
+    assert not same(trained(items, ARMS["Gumbel"]), trained(items, colder))
+
+
+def test_without_their_loss_straight_through_codebooks_stay_where_they_start(items):
+    """And with it they move: the task has no say in them."""
+    training = replace(QUICK, reset_every=0)
+    started = Trainer(Judge(items), torch.from_numpy(items.features), ARMS["STE"], training)
+    started.run(until=QUICK.n_warmup)
+    rows = started.model.encoder(started.features).detach()
+    started.model.bottleneck.init_codebooks(rows)
+    start = started.model.bottleneck.codebooks.detach()
+    still = trained(items, ARMS["STE"], replace(training, loss_weight=0.0)).model.bottleneck.codebooks.detach()
+    moved = trained(items, ARMS["STE"], training).model.bottleneck.codebooks.detach()
+    assert torch.equal(still, start)
+    assert not torch.allclose(moved, start, atol=1e-4)
+
+
+def test_only_a_wrong_item_that_was_not_met_counts_against_an_example(items):
+    """Another's wish and a drawn negative do, unless they are the item itself, or in the bag."""
+    trainer = Trainer(Judge(items), torch.from_numpy(items.features), UPPER, QUICK)
+    which = np.flatnonzero(items.examples.split == TRAIN)[[5, 6]]
+    own, others = items.examples.targets[which]
+    met = items.examples.bags[which[0]].indices[0]
+    fresh = next(i for i in range(len(items)) if not items.examples.bags[which][:, [i]].nnz and i not in (own, others))
+    left_out = trainer._no_rivals(which, np.array([own, others, met, own, fresh]))
+    assert left_out[0, [0, 2, 3, 4]].tolist() == [False, True, True, False]
+    assert left_out[1, 1] == 0
 
 
 # -- stopping -----------------------------------------------------------------------------
@@ -289,6 +320,16 @@ def test_ids_are_those_of_the_chosen_model(results, items):
     assert near < 0.7 * by_chance
 
 
+def test_shares_are_of_the_same_seeds_ends_and_use_is_the_least(results):
+    by_seed = results.by_seed().query("metric == 'log_loss'").set_index(["arm", "seed"])
+    for seed in (0, 1):
+        model, lower, upper = (by_seed.loc[(arm, seed), "value"] for arm in ("STE", LOWER_NAME, UPPER_NAME))
+        assert by_seed.loc[("STE", seed), "retained"] == retained(model, lower, upper)
+    assert by_seed.loc[(UPPER_NAME, 0), "value"] != by_seed.loc[(UPPER_NAME, 1), "value"]
+    used = [len(np.unique(level)) for seed in (0, 1) for level in results.outcome("STE", seed).codes.T]
+    assert results.table().set_index(["arm", "metric"]).loc[("STE", "recall"), "use"] == min(used) / 8
+
+
 def test_the_chosen_arm_has_the_least_validation_loss(results):
     valid = results.table().query("metric == 'log_loss' and arm in ['STE', 'Gumbel']").set_index("arm")["valid"]
     assert results.chosen() == valid.idxmin()
@@ -316,7 +357,7 @@ def test_bad_settings_are_refused_before_any_work(items):
     with pytest.raises(ValueError, match="a seed or more"):
         Experiment(items, ARMS, QUICK, seeds=())
     with pytest.raises(ValueError, match="dim is 17"):
-        Experiment(items, ARMS, replace(QUICK, dim=17)).run()
+        Experiment(items, ARMS, replace(QUICK, dim=17))
     for name, wrong in {"n_steps": 0, "n_warmup": -1, "batch_size": 1.5, "n_valid": 0}.items():
         with pytest.raises(ValueError, match=f"expected {name} to be a whole number"):
             replace(QUICK, **{name: wrong})
@@ -332,7 +373,7 @@ def test_items_without_interactions_are_refused(items):
 def test_without_validation_examples_there_is_nothing_to_choose_by(items):
     few = replace(items, examples=replace(items.examples, split=np.full(len(items.examples), TRAIN, np.int8)))
     with pytest.raises(ValueError, match="0 to validate on"):
-        Experiment(few, ARMS, QUICK).run()
+        Experiment(few, ARMS, QUICK)
 
 
 @pytest.mark.parametrize("n_entries", [8, 512])

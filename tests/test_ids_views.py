@@ -19,7 +19,6 @@ from workbench.views.ids import Named, code_colours, find_item, headline, item_v
 from workbench.views.ids_figures import tiles
 from workbench.views.ids_page import CARD, card_html, ids_page, similar_html
 from workbench.views.ids_session import IdsSession, mapper
-from workbench.views.live import view as view_module
 from workbench.views.live.ids import IdMapPart, PrefixPart, SelectedPart, SimilarPart, TreePart
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -460,19 +459,6 @@ def holds(html: str, state) -> dict[str, bool]:
         "pictures": html.count("<img") == 2,
         "tables": similar_html(state.ids, state.similar) in html,
     }
-
-
-@pytest.fixture
-def shown(monkeypatch) -> list:
-    """What is displayed, and what is put in its place later, in this order."""
-    things: list = []
-
-    def display(thing, display_id=False):
-        things.append(thing)
-        return SimpleNamespace(update=things.append) if display_id else None
-
-    monkeypatch.setattr(view_module, "display", display)
-    return things
 
 
 @pytest.fixture

@@ -883,19 +883,6 @@ def test_a_saved_file_may_go_away(path, fasttext, tmp_path):
 # -- what stays in a notebook -------------------------------------------------------------
 
 
-@pytest.fixture
-def shown(monkeypatch) -> list:
-    """What is displayed, and what is put in its place later, in this order."""
-    things: list = []
-
-    def display(thing, display_id=False):
-        things.append(thing)
-        return SimpleNamespace(update=things.append) if display_id else None
-
-    monkeypatch.setattr(view_module, "display", display)
-    return things
-
-
 def holds_everything(html: str, state: State) -> bool:
     """Whether a page shows this state whole."""
     parts = [

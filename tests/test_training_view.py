@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME  # noqa: E402
 from workbench.semantic.settings import Arm, Training  # noqa: E402
+from workbench.semantic.training import Trainer  # noqa: E402
 from workbench.views import TrainingView, curves_figure, retained_figure  # noqa: E402
 from workbench.views import training as module  # noqa: E402
 from workbench.views.curves import (  # noqa: E402
@@ -28,7 +28,6 @@ from workbench.views.curves import (  # noqa: E402
     ranked,
     retained_html,
 )
-from workbench.views.live import view as view_module  # noqa: E402
 from workbench.views.live.training import (  # noqa: E402
     CurvesPart,
     KeptPart,
@@ -147,8 +146,8 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(items, tmp_path
 
 def test_a_stop_ends_it_between_two_steps_and_a_checkpoint_is_there(items, tmp_path, monkeypatch):
     steps = []
-    step = module.Trainer._step
-    monkeypatch.setattr(module.Trainer, "_step", lambda trainer: (steps.append(trainer.step), step(trainer)))
+    step = Trainer._step
+    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer.step), step(trainer)))
     session, _ = begun(items, folder=tmp_path)
     until(lambda: len(steps) > 14)
     session.stop()
@@ -163,8 +162,8 @@ def test_an_arm_that_is_added_is_trained_and_no_other_again(items, monkeypatch):
     session.train(replace(session.offered, arms={"STE": ARMS["STE"]}))
     first = session.wait(PATIENCE)
     steps = []
-    step = module.Trainer._step
-    monkeypatch.setattr(module.Trainer, "_step", lambda trainer: (steps.append(trainer.arm), step(trainer)))
+    step = Trainer._step
+    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer.arm), step(trainer)))
     states = []
     session.listen(lambda: states.append(session.state))
     session.train(session.offered)
@@ -212,7 +211,7 @@ def test_items_that_nothing_can_be_learnt_from_are_said_at_once():
 def test_what_goes_wrong_on_the_way_is_said_and_the_next_training_works(items, monkeypatch):
     session = TrainingSession(items, ARMS, SMALL)
     with monkeypatch.context() as broken:
-        broken.setattr(module.Trainer, "_step", lambda _: (_ for _ in ()).throw(OSError("no space left")))
+        broken.setattr(Trainer, "_step", lambda _: (_ for _ in ()).throw(OSError("no space left")))
         session.train(session.offered)
         state = session.wait(PATIENCE)
     assert (state.errors, state.run) == ({"training": "no space left"}, None)
@@ -304,19 +303,6 @@ def test_the_sentence_names_the_chosen_arm_and_warns_where_shares_say_nothing(do
 # -- the view -----------------------------------------------------------------------------
 
 HEADINGS = ("Setting", "Curves", "What is kept")
-
-
-@pytest.fixture
-def shown(monkeypatch) -> list:
-    """What is displayed, and what is put in its place later, in this order."""
-    things: list = []
-
-    def display(thing, display_id=False):
-        things.append(thing)
-        return SimpleNamespace(update=things.append) if display_id else None
-
-    monkeypatch.setattr(view_module, "display", display)
-    return things
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ import torch
 from ..compress.rq import beam_codes, residual_kmeans
 from .baselines import random_codes
 from .examples import TEST
+from .ids import SemanticIDs
 from .items import Items
 from .judge import Judge
 from .results import LOWER_NAME, UPPER_NAME, Outcome, Results
 from .settings import UPPER, Arm, Training
+from .towers import principal_axes
 from .training import Trainer, one_thread
 
 BEAM = 8  # of the k-means baseline that is not greedy
@@ -74,6 +76,7 @@ class Experiment:
             if arm.bottleneck(self.training.dim, 0) is None:
                 raise ValueError(f"arm {name!r} has no estimator; the model without a bottleneck is there anyway")
         self.features = torch.from_numpy(items.features).to(self.judge.device)  # (n_items, d)
+        principal_axes(self.features, self.training.dim)  # refuses a dim that is too large, before any work
         self._test = np.flatnonzero(self.judge.examples.split == TEST)
         self.results = Results(items)
 
@@ -152,16 +155,8 @@ class Experiment:
                 ("random codes", encoded, *random_codes(encoded, n_levels, n_entries, seed)),
             ]
             for way, rows, codes, entries in ways:
-                decoded = torch.from_numpy(added_up(codes, entries)).to(self.judge.device)
+                decoded = torch.from_numpy(SemanticIDs(self.items.ids, codes, entries).decode()).to(self.judge.device)
                 vectors = upper.model.documents(decoded).vectors if rows is content else decoder(decoded)
                 test = self.judge.scores(upper.model.user, vectors, self._test)
                 name = f"{way}, {n_levels} x {n_entries}"
                 yield Outcome(name, seed, None, test, codes=codes, codebooks=entries, encoded=rows)
-
-
-def added_up(codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """The vectors that codes, (n, n_levels), stand for: (n, dim) float32."""
-    total = np.zeros((len(codes), codebooks.shape[2]), np.float32)
-    for level, entries in enumerate(codebooks):
-        total += entries[codes[:, level]]
-    return total

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_EXEMPLARS = 3
-ENCODED = 2_048  # rows encoded at once
 MOST_ENTRIES = 256  # of a level, in a `Coded` storage
 
 
@@ -125,8 +124,7 @@ class SemanticIDs:
             items = vectors.words if isinstance(vectors, Vectors) else [str(row) for row in range(len(rows))]
         rows = checked_rows(rows, checked_items(items))
         codebooks = residual_kmeans(rows, n_levels, codebook_size, random_state=random_state)
-        blocks = (rows[start : start + ENCODED] for start in range(0, len(rows), ENCODED))
-        codes = np.concatenate([beam_codes(block, codebooks, beam) for block in blocks])
+        codes = beam_codes(rows, codebooks, beam)
         made = {"method": "residual k-means", "beam": beam, "random_state": random_state}
         return cls(items, codes, codebooks, names, meta=made)
 

@@ -48,6 +48,11 @@ class Judge:
     items : Items
         With examples.
 
+    Raises
+    ------
+    ValueError
+        If there are no examples, or none to train on or to validate on.
+
     Attributes
     ----------
     popularity : (n_items,) float64 array
@@ -64,6 +69,12 @@ class Judge:
                 f"{items.source} has no interactions, so there is nothing to learn from: add interactions.csv"
             )
         self.examples = items.examples
+        n_train, n_valid = (int((self.examples.split == part).sum()) for part in (TRAIN, VALID))
+        if not n_train or not n_valid:
+            raise ValueError(
+                f"there are {n_train} examples to train on and {n_valid} to validate on; "
+                "give interactions of more users, or longer ones"
+            )
         self.n_items = len(items.ids)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.leaves_out = (self.examples.things is items.features) and not self._repeats()
@@ -81,7 +92,7 @@ class Judge:
         for more in PSEUDO_COUNTS:
             shares = (counts + more) / (counts + more).sum()
             left = 1.0 if met is None else 1 - met @ shares
-            loss = float(np.mean(np.log(left) - np.log(shares[wanted]))) if len(valid) else 0.0
+            loss = float(np.mean(np.log(left) - np.log(shares[wanted])))
             if loss < least:
                 best, least = shares, loss
         return best
@@ -90,6 +101,11 @@ class Judge:
         """Whether in training an example's item may be one that is in its bag."""
         some = np.flatnonzero(self.examples.split == TRAIN)[:10_000]
         return self.examples.bags[some, self.examples.targets[some]].sum() > 0
+
+    def validation(self, most: int) -> np.ndarray:
+        """Numbers of validation examples, ascending; of more than `most` a sample, always the same."""
+        drawn = np.random.default_rng(0).permutation(np.flatnonzero(self.examples.split == VALID))
+        return np.sort(drawn[:most])
 
     def bags(self, which: np.ndarray) -> Tensor:
         """Mean features of what these examples met: (b, d)."""

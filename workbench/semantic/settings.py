@@ -106,9 +106,10 @@ class Training:
 
     @classmethod
     def suited(cls, examples: Examples) -> "Training":
-        """As long as so many examples bear: few are soon learnt by heart."""
+        """As long as so many examples bear, since few are soon learnt by heart; no wider than their features."""
         n_steps = int(np.clip((examples.split == TRAIN).sum() // 50, *STEPS))
-        return cls(n_steps=n_steps, n_warmup=n_steps // 2, eval_every=n_steps // 16, reset_every=n_steps // 16)
+        look, dim = n_steps // 16, min(cls.dim, examples.things.shape[1])
+        return cls(n_steps=n_steps, n_warmup=n_steps // 2, dim=dim, eval_every=look, reset_every=look)
 
     def __post_init__(self) -> None:
         """Refuse what could not be trained."""

@@ -18,7 +18,7 @@ from .. import progress
 from ..artefact import replacing
 from ..progress import Stopped
 from . import schedules
-from .examples import TRAIN, VALID
+from .examples import TRAIN
 from .judge import Judge
 from .settings import Arm, Training
 from .towers import Documents, TwoTower, principal_axes
@@ -55,8 +55,6 @@ class Trainer:
     best : dict
         The tensors of the model that was best in validation so far.
     best_step : int
-    valid : (n,) int array
-        The examples that a look measures.
     """
 
     def __init__(self, judge: Judge, features: Tensor, arm: Arm, training: Training, random_state: int = 0):
@@ -71,17 +69,9 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
         self.best_loss = float("inf")
         self.losses: list[float] = []  # since the last look
-        examples = judge.examples
-        self._train = np.flatnonzero(examples.split == TRAIN)
-        valid = np.flatnonzero(examples.split == VALID)
-        drawn = np.random.default_rng(0).permutation(valid)[: training.n_valid]
-        self.valid = np.sort(drawn)
+        self._train = np.flatnonzero(judge.examples.split == TRAIN)
+        self._valid = judge.validation(training.n_valid)
         self._cumulative = np.cumsum(judge.popularity)
-        if not len(self._train) or not len(self.valid):
-            raise ValueError(
-                f"there are {len(self._train)} examples to train on and {len(self.valid)} to validate on; "
-                "give interactions of more users, or longer ones"
-            )
 
     def _optimizer(self) -> torch.optim.Optimizer:
         bottleneck = self.model.bottleneck
@@ -215,7 +205,7 @@ class Trainer:
         A model that does not use its bottleneck yet is measured, but is not what is looked for.
         """
         made = self.documents()
-        scores = self.judge.scores(self.model.user, made.vectors, self.valid)
+        scores = self.judge.scores(self.model.user, made.vectors, self._valid)
         row = {"step": self.step, "loss": float(np.mean(self.losses)), "log_loss": scores.log_loss}
         row |= {"recall": scores.recall, "ndcg": scores.ndcg, "tau": self.temperature(), "resets": self.n_resets}
         if made.quantised is not None:

@@ -14,8 +14,7 @@ import pandas as pd
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
 from ..semantic.results import UPPER_NAME, Results
-from ..semantic.settings import UPPER, Arm, Training
-from ..semantic.training import Trainer
+from ..semantic.settings import Arm, Training
 from .curves import chosen_words, curves_figure, joined, retained_figure, retained_html
 from .page import STYLE, picture_html
 from .work import BaseState, Task, Work, in_words
@@ -122,12 +121,11 @@ class Course:
         self.plan = plan
         self.experiment = Experiment(items, plan.arms, plan.training, plan.seeds, folder)
         self.looks: dict[tuple[str, int, int], dict] = {}
-        # Refuses items without examples to train or to validate on; and whose sample is it that curves are of?
-        self._valid = Trainer(self.experiment.judge, self.experiment.features, UPPER, plan.training).valid
 
     def lower(self) -> float:
         """Validation log-loss without content, on the sample that the curves are of."""
-        return self.experiment.judge.scores(None, None, self._valid).log_loss
+        judge = self.experiment.judge
+        return judge.scores(None, None, judge.validation(self.plan.training.n_valid)).log_loss
 
     def hear(self, name: str, seed: int, row: dict) -> None:
         """Take note of a look, and of whole curves of what is done: from a checkpoint they come without a word."""
