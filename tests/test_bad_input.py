@@ -72,7 +72,6 @@ def zipped(name, data):
     [
         (b"", "is empty"),
         (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
-        (b"FiFu" + bytes(100), "is a finalfusion file, which is not read yet"),
         (fasttext_bytes(WORDS, MATRIX, quantised=True), r"quantised \(\.ftz\); the original \.bin is needed"),
         (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
         (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),

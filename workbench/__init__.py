@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
-    from .formats import load
+    from .formats import export, load
     from .reports import record
     from .search.budget import fit_budget
     from .search.sweep import sweep
@@ -31,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Vectors": "vectors",
     "load": "formats",
+    "export": "formats",
     "Chain": "compress",
     "Prune": "compress",
     "Refit": "compress",
@@ -65,6 +66,7 @@ __all__ = [
     "Rehash",
     "Residual",
     "Vectors",
+    "export",
     "fit_budget",
     "from_json",
     "load",

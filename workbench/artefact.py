@@ -12,6 +12,7 @@ Version 1 is still read.
 import json
 import math
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Iterator
@@ -159,3 +160,25 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """An empty folder to write into that takes the place of `path` only once it is whole."""
+    beside, old = (
+        path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{end}") for end in ("part", "old")
+    )
+    beside.mkdir()
+    try:
+        yield beside
+        if path.exists():
+            path.rename(old)
+        try:
+            beside.rename(path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -1,28 +1,41 @@
-"""Foreign formats, one file each; `load` finds out which one a file is in by its content."""
+"""Foreign formats, one file each: `load` finds out which one a file is in by its content, `export` writes one.
+
+To add a format, write a file with a `Format` in it, as `glove.py` is one, and name it in `FORMATS`.
+"""
 
 import gzip
+import warnings
 import zlib
 from pathlib import Path
 
 from .. import artefact
 from ..vectors import Vectors
-from . import builtin, fasttext, glove, word2vec
+from . import builtin, fasttext, glove, keyedvectors, word2vec
+from .base import Format
 from .text import GZIP, opened
 
-READERS = (word2vec, glove)  # those that may come gzipped
-KNOWN = ".safetensors of the workbench, fastText .bin, word2vec text or binary, GloVe text"
+FORMATS: tuple[Format, ...] = (
+    keyedvectors.GENSIM,
+    fasttext.FASTTEXT,
+    word2vec.TEXT,
+    word2vec.BINARY,
+    glove.GLOVE,
+)
+OWN = "safetensors"  # the artefact, which `Vectors.save` writes
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
-def load(source: str | Path) -> Vectors:
+def load(source: str | Path, allow_pickle: bool = False) -> Vectors:
     """Open an embedding model.
 
     Parameters
     ----------
     source : path or str
-        ``"builtin:en"``, or a file: one that `Vectors.save` wrote, fastText ``.bin``, word2vec
-        text or binary, GloVe text; the last three plain or gzipped. The content decides, not
-        the name.
+        ``"builtin:en"``, or a file or folder: one that `Vectors.save` wrote, or one in a format
+        of `FORMATS`. The content decides, not the name. Text may be gzipped.
+    allow_pickle : bool
+        Read files that run code when they are opened (Python's pickles, which gensim saves). Say
+        so only of files that come from somebody whom you trust.
 
     Returns
     -------
@@ -32,22 +45,80 @@ def load(source: str | Path) -> Vectors:
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no such file.
+        If there is no such file, or a folder that is no model.
     ValueError
-        If the file is empty, damaged, in an unknown format, or one that can run code when
-        opened (a pickle).
+        If the file is empty, damaged, in an unknown format, or a pickle that was not allowed.
     """
     if not isinstance(source, str | Path):
         raise TypeError(
             f"expected a path or 'builtin:en', got {type(source).__name__}; for vectors in memory there is "
             "Vectors.from_arrays(words, matrix, counts)"
         )
-    v = _loaded(source)
+    v = _loaded(source, allow_pickle)
     v.origin = str(source)
     return v
 
 
-def _loaded(source: str | Path) -> Vectors:
+def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
+    """Write `v` in a format of other tools, or in our own; what that cannot hold is warned of first.
+
+    The file (or folder) is written beside its place and moved there once it is whole, so that
+    a failed or killed export leaves an older one as it was.
+
+    Parameters
+    ----------
+    v : Vectors
+    path : path or str
+        Where to write; missing folders are made.
+    format : str, optional
+        A name in `formats.names()`. By default the ending of the file's name decides.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown, cannot be written, or is not clear from the name.
+    """
+    path = Path(path)
+    if format is None and path.suffix == f".{OWN}":
+        format = OWN
+    if format == OWN:
+        return v.save(path)
+    chosen = _chosen(path, format)
+    _check_kind(path, chosen)
+    for lost in chosen.losses(v):
+        warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
+    assert chosen.save is not None, "only formats that can be written are chosen"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if chosen.is_folder:
+        with artefact.replacing_folder(path) as folder:
+            chosen.save(v, folder)
+        return path
+    with artefact.replacing(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+                chosen.save(v, packed)
+        else:
+            chosen.save(v, file)
+    return path
+
+
+def losses(v: Vectors, path: str | Path, format: str | None = None) -> list[str]:
+    """What `export` with these arguments would lose of `v`, a sentence each."""
+    path = Path(path)
+    return [] if OWN in (format, path.suffix[1:]) else _chosen(path, format).losses(v)
+
+
+def names() -> list[str]:
+    """The formats that `export` writes."""
+    return [OWN, *(known.name for known in FORMATS if known.save is not None)]
+
+
+def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
     if str(source).startswith("builtin:"):
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
@@ -55,41 +126,76 @@ def _loaded(source: str | Path) -> Vectors:
     path = Path(source).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; expected a model file in it")
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
+    head = b"" if path.is_dir() else _head(path)
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
         return artefact.load(path)
-    _refuse(path, head)
-    if fasttext.looks_like(head):
-        return fasttext.load(path)
+    is_gzip = head.startswith(GZIP)
     try:
-        if head.startswith(GZIP):
+        if is_gzip:
             with opened(path) as file:
                 head = file.read(HEAD)
-            _refuse(path, head)
-            if fasttext.looks_like(head):
-                raise ValueError(f"{path} is a gzipped fastText model; gunzip it, for the .bin is mapped, not read")
-        for reader in READERS:
-            if reader.looks_like(head):
-                return reader.load(path)
+        found = _recognised(path, head)
+        if found.is_pickle and not allow_pickle:
+            raise ValueError(
+                f"{path} is a Python pickle, which can run code when opened, so it is not opened. If it comes from "
+                "somebody whom you trust, say load(path, allow_pickle=True); better, save it in gensim with "
+                "gensim.models.fasttext.save_facebook_model(model, path), which keeps n-grams, or with "
+                "model.wv.save_word2vec_format(path, binary=True), and load that"
+            )
+        if is_gzip and not found.gzips:
+            raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
+        assert found.load is not None, "only formats that can be read are recognised"
+        return found.load(path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is a damaged gzip file: {error}") from error
-    raise ValueError(f"{path} is in no format that is known ({KNOWN}); it begins with {head[:16]!r}")
 
 
-def _refuse(path: Path, head: bytes) -> None:
-    """What cannot or must not be opened, by its first bytes, and what to do instead."""
-    if not head:
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(HEAD)
+
+
+def _recognised(path: Path, head: bytes) -> Format:
+    """The format that a file with these first bytes, or a folder, is in; gzip's bytes are unpacked already."""
+    if not head and not path.is_dir():
         raise ValueError(f"{path} is empty")
-    if head[0] == 0x80 and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        raise ValueError(
-            f"{path} is a Python pickle, which can run code when opened, so it is not opened; in gensim, save a "
-            "FastText model with gensim.models.fasttext.save_facebook_model(model, path), which keeps its n-grams, "
-            "others with model.wv.save_word2vec_format(path, binary=True), and load that"
-        )
     if head.startswith(b"PK\x03\x04"):
         raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")
-    if head.startswith(b"FiFu"):
-        raise ValueError(f"{path} is a finalfusion file, which is not read yet; export it as word2vec text")
+    for known in FORMATS:
+        if known.looks_like is not None and known.looks_like(path, head):
+            return known
+    readable = ", ".join(known.title for known in FORMATS)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and no model is known to look like that; give a file in it")
+    raise ValueError(
+        f"{path} is in no format that is known (.safetensors of the workbench, {readable}); "
+        f"it begins with {head[:16]!r}"
+    )
+
+
+def _chosen(path: Path, format: str | None) -> Format:
+    """The format to write: the one named, or the only one whose files are named like this."""
+    writable = {known.name: known for known in FORMATS if known.save is not None}
+    if format is not None:
+        if format not in writable:
+            raise ValueError(f"format {format!r} cannot be written; there are {', '.join(names())}")
+        if path.suffix == ".gz" and not writable[format].gzips:
+            raise ValueError(f"{writable[format].title} is not read when gzipped; leave out .gz in {path}")
+        return writable[format]
+    fitting = [
+        known
+        for known in writable.values()
+        if path.name.endswith(known.suffixes)
+        or (known.gzips and path.name.removesuffix(".gz").endswith(known.suffixes))
+    ]
+    if len(fitting) != 1:
+        possible = ", ".join(known.name for known in fitting) or ", ".join(names())
+        raise ValueError(f"the name of {path} does not tell the format; say format=, one of {possible}")
+    return fitting[0]
+
+
+def _check_kind(path: Path, chosen: Format) -> None:
+    """Refuse to put a folder in the place of a file, or the other way round."""
+    if path.exists() and path.is_dir() != chosen.is_folder:
+        wanted, there = ("folder", "file") if chosen.is_folder else ("file", "folder")
+        raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")

@@ -14,6 +14,7 @@ from ..storage import Dense, Stacked
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab, first_places
+from .base import Format
 
 MAGIC = 793712314
 SUPERVISED = 3
@@ -23,7 +24,7 @@ SETTINGS = struct.Struct("<12id")
 SENSIBLE = ((1, 10**5), (1, 10**4), (1, 10**5), (0, 10**9), (0, 10**6), (1, 1000), (1, 4), (1, 3))
 
 
-def looks_like(head: bytes) -> bool:
+def looks_like(path: Path, head: bytes) -> bool:
     """Whether a file that begins with these bytes (64 are enough) is a fastText model.
 
     Files from before July 2017 carry no magic number; they are known by eight settings in a row
@@ -123,3 +124,13 @@ def _read_words(data: mmap.mmap, at: int, n_entries: int, n_words: int) -> tuple
             counts[i] = int.from_bytes(data[end + 1 : end + 9], "little", signed=True)
         at = end + 10
     return words, counts, at
+
+
+FASTTEXT = Format(
+    name="fasttext",
+    title="fastText .bin",
+    looks_like=looks_like,
+    load=load,
+    suffixes=(".bin",),
+    keeps=frozenset({"n-grams", "counts"}),
+)

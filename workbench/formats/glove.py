@@ -1,12 +1,14 @@
 """GloVe text: one word a line with its numbers, and no header. Plain or gzip."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from ..vectors import Vectors
-from .text import opened, parse_row, read_rows, vectors_from_rows
+from .base import Format, word_blocks
+from .text import fits_a_line, opened, parse_row, read_rows, vectors_from_rows, write_rows
 
 
-def looks_like(head: bytes) -> bool:
+def looks_like(path: Path, head: bytes) -> bool:
     """Whether the first line is a word and two numbers at least. `head` must hold that line."""
     line = head.split(b"\n", 1)[0]
     dim = dimensions(line)
@@ -30,3 +32,21 @@ def load(path: Path) -> Vectors:
         dim = dimensions(file.readline())
         file.seek(0)
         return vectors_from_rows(read_rows(file, path, dim), path, dim)
+
+
+def save(v: Vectors, file: BinaryIO) -> None:
+    """Write a word and its numbers a line; float32 comes back to the bit."""
+    for words, block in word_blocks(v, fits_a_line):
+        write_rows(file, words, block)
+
+
+GLOVE = Format(
+    name="glove",
+    title="GloVe text",
+    looks_like=looks_like,
+    load=load,
+    save=save,
+    suffixes=(".glove", ".txt"),
+    holds=fits_a_line,
+    gzips=True,
+)

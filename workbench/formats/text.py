@@ -1,14 +1,15 @@
-"""What the formats with one word a row share: opening, rows of numbers, the result."""
+"""What the formats with one word a row share: opening, rows of numbers read and written, the result."""
 
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from .. import progress
+from ..subwords import utf8
 from ..vectors import Vectors
 
 GZIP = b"\x1f\x8b"
@@ -68,3 +69,16 @@ def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = N
         raise ValueError(f"{path}: {error}") from error
     v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
     return v
+
+
+def fits_a_line(word: str) -> bool:
+    """Whether a line that begins with this word, then a space, is read as it was meant, by any tool."""
+    return bool(word) and not any(character.isspace() for character in word)
+
+
+def write_rows(file: BinaryIO, words: list[str], block: np.ndarray) -> None:
+    """A line for each word: the word and its numbers, in nine digits, which give float32 back to the bit."""
+    numbers = " ".join(["%.9g"] * block.shape[1]).encode()
+    file.writelines(
+        utf8(word) + b" " + numbers % tuple(row) + b"\n" for word, row in zip(words, block.tolist(), strict=True)
+    )

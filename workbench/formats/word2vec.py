@@ -2,19 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 
+from ..subwords import utf8
 from ..vectors import Vectors
-from .text import GZIP, Rows, opened, parse_row, read_rows, vectors_from_rows
+from .base import Format, word_blocks
+from .text import GZIP, Rows, fits_a_line, opened, parse_row, read_rows, vectors_from_rows, write_rows
 
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
 
 
-def looks_like(head: bytes) -> bool:
+def looks_like(path: Path, head: bytes) -> bool:
     """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
     return HEADER.match(head) is not None
 
@@ -67,3 +69,42 @@ def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
         vector = np.frombuffer(data, "<f4", count=dim, offset=space + 1)
         yield data[at:space].lstrip(b"\n"), vector
         at = space + 1 + 4 * dim
+
+
+def save_text(v: Vectors, file: BinaryIO) -> None:
+    """Write the number of words and dimensions, then a word and its numbers a line."""
+    _write_header(v, file)
+    for words, block in word_blocks(v, fits_a_line):
+        write_rows(file, words, block)
+
+
+def save_binary(v: Vectors, file: BinaryIO) -> None:
+    """Write the number of words and dimensions, then each word, a space, its floats and a newline."""
+    _write_header(v, file)
+    for words, block in word_blocks(v, fits_a_line):
+        rows = zip(words, block.astype("<f4"), strict=True)
+        file.writelines(utf8(word) + b" " + row.tobytes() + b"\n" for word, row in rows)
+
+
+def _write_header(v: Vectors, file: BinaryIO) -> None:
+    file.write(b"%d %d\n" % (sum(map(fits_a_line, v.words)), v.dim))
+
+
+TEXT = Format(
+    name="word2vec",
+    title="word2vec text",
+    looks_like=looks_like,  # the binary kind, too
+    load=load,
+    save=save_text,
+    suffixes=(".vec", ".txt"),
+    holds=fits_a_line,
+    gzips=True,
+)
+BINARY = Format(
+    name="word2vec-binary",
+    title="word2vec binary",
+    save=save_binary,
+    suffixes=(".bin",),
+    holds=fits_a_line,
+    gzips=True,
+)
