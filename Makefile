@@ -18,10 +18,10 @@ lab: $(READY)
 	$(BIN)/workbench lab
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-all: lint
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m ""
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
