@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from workbench import formats
 
-NAMES = [name for name in formats.names() if name != formats.OWN]
+NAMES = [name for name in formats.writable() if name != formats.OWN.name]
 
 
 def exported(v, path, format):

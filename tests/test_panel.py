@@ -56,7 +56,10 @@ class Panel(CompressionPanel):
         WordsPart: {"word", "neighbours", "carriers"},
         MapsPart: {"maps", "place"},
         DamagePart: {"table", "group", "worst"},
-        LeavePart: {"recipe", "copy", "path", "save", "saved", "make", "stop", "limits", "folder", "doing", "link"},
+        LeavePart: {
+            *("recipe", "copy", "path", "format", "lost", "save", "saved"),
+            *("make", "stop", "limits", "folder", "doing", "link"),
+        },
     }
 
     def __getattr__(self, name: str):
@@ -465,6 +468,20 @@ def test_saving_says_where_and_how_large_and_what_is_wrong(panel, tmp_path):
     panel.save.click()
     assert "must end in .safetensors" in message(panel, "save")
     assert panel.saved.value == ""
+
+
+def test_another_format_says_what_it_cannot_hold_before_it_is_written(panel, tmp_path):
+    panel.path.value = str(tmp_path / "small.safetensors")
+    assert panel.lost.value == ""
+    panel.format.label = "word2vec text"
+    assert panel.path.value == str(tmp_path / "small.vec")
+    assert "n-grams: words outside the vocabulary will have no vector" in panel.lost.value
+    assert not list(tmp_path.iterdir())
+    panel.save.click()
+    small = settled(panel).result.small
+    assert np.array_equal(wb.load(tmp_path / "small.vec").matrix(), small.matrix())
+    panel.format.label = "workbench .safetensors"
+    assert (panel.path.value, panel.lost.value) == (str(tmp_path / "small.safetensors"), "")
 
 
 def test_browsing_shows_files_and_opens_the_one_picked(panel, plain, tmp_path):

@@ -49,13 +49,18 @@ def save(v: Vectors, path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
-    arrays = _arrays(v)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        file.write(_header(v, arrays))
-        for array in arrays.values():
-            file.write(np.ascontiguousarray(array).data)
+        write(v, file)
     return path
+
+
+def write(v: Vectors, file: BinaryIO) -> None:
+    """Write header and arrays into an open file."""
+    arrays = _arrays(v)
+    file.write(_header(v, arrays))
+    for array in arrays.values():
+        file.write(np.ascontiguousarray(array).data)
 
 
 def file_bytes(v: Vectors) -> int:

@@ -14,14 +14,23 @@ from . import builtin, fasttext, glove, keyedvectors, word2vec
 from .base import Format
 from .text import GZIP, opened
 
+OWN = Format(
+    name="safetensors",
+    title="workbench .safetensors",
+    looks_like=lambda path, head: head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size,
+    load=artefact.load,
+    save=artefact.write,
+    suffixes=(".safetensors",),
+    keeps=frozenset({"n-grams", "counts", "codes", "recipe"}),
+)
 FORMATS: tuple[Format, ...] = (
+    OWN,
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,
 )
-OWN = "safetensors"  # the artefact, which `Vectors.save` writes
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
@@ -59,7 +68,7 @@ def load(source: str | Path, allow_pickle: bool = False) -> Vectors:
     return v
 
 
-def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
+def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool = True) -> Path:
     """Write `v` in a format of other tools, or in our own; what that cannot hold is warned of first.
 
     The file (or folder) is written beside its place and moved there once it is whole, so that
@@ -71,7 +80,9 @@ def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
     path : path or str
         Where to write; missing folders are made.
     format : str, optional
-        A name in `formats.names()`. By default the ending of the file's name decides.
+        A name in `formats.writable()`. By default the ending of the file's name decides.
+    warn : bool
+        False where the caller has told of `losses` already.
 
     Returns
     -------
@@ -84,13 +95,9 @@ def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
         If the format is unknown, cannot be written, or is not clear from the name.
     """
     path = Path(path)
-    if format is None and path.suffix == f".{OWN}":
-        format = OWN
-    if format == OWN:
-        return v.save(path)
     chosen = _chosen(path, format)
     _check_kind(path, chosen)
-    for lost in chosen.losses(v):
+    for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
     assert chosen.save is not None, "only formats that can be written are chosen"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,13 +116,12 @@ def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
 
 def losses(v: Vectors, path: str | Path, format: str | None = None) -> list[str]:
     """What `export` with these arguments would lose of `v`, a sentence each."""
-    path = Path(path)
-    return [] if OWN in (format, path.suffix[1:]) else _chosen(path, format).losses(v)
+    return _chosen(Path(path), format).losses(v)
 
 
-def names() -> list[str]:
-    """The formats that `export` writes."""
-    return [OWN, *(known.name for known in FORMATS if known.save is not None)]
+def writable() -> dict[str, Format]:
+    """The formats that `export` writes, by name."""
+    return {known.name: known for known in FORMATS if known.save is not None}
 
 
 def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
@@ -127,8 +133,6 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
     head = b"" if path.is_dir() else _head(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
-        return artefact.load(path)
     is_gzip = head.startswith(GZIP)
     try:
         if is_gzip:
@@ -167,29 +171,26 @@ def _recognised(path: Path, head: bytes) -> Format:
     readable = ", ".join(known.title for known in FORMATS)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, and no model is known to look like that; give a file in it")
-    raise ValueError(
-        f"{path} is in no format that is known (.safetensors of the workbench, {readable}); "
-        f"it begins with {head[:16]!r}"
-    )
+    raise ValueError(f"{path} is in no format that is known ({readable}); it begins with {head[:16]!r}")
 
 
 def _chosen(path: Path, format: str | None) -> Format:
     """The format to write: the one named, or the only one whose files are named like this."""
-    writable = {known.name: known for known in FORMATS if known.save is not None}
+    there = writable()
     if format is not None:
-        if format not in writable:
-            raise ValueError(f"format {format!r} cannot be written; there are {', '.join(names())}")
-        if path.suffix == ".gz" and not writable[format].gzips:
-            raise ValueError(f"{writable[format].title} is not read when gzipped; leave out .gz in {path}")
-        return writable[format]
+        if format not in there:
+            raise ValueError(f"format {format!r} cannot be written; there are {', '.join(there)}")
+        if path.suffix == ".gz" and not there[format].gzips:
+            raise ValueError(f"{there[format].title} is not read when gzipped; leave out .gz in {path}")
+        return there[format]
     fitting = [
         known
-        for known in writable.values()
+        for known in there.values()
         if path.name.endswith(known.suffixes)
         or (known.gzips and path.name.removesuffix(".gz").endswith(known.suffixes))
     ]
     if len(fitting) != 1:
-        possible = ", ".join(known.name for known in fitting) or ", ".join(names())
+        possible = ", ".join(known.name for known in fitting) or ", ".join(there)
         raise ValueError(f"the name of {path} does not tell the format; say format=, one of {possible}")
     return fitting[0]
 

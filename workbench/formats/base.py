@@ -42,7 +42,7 @@ class Format:
         None where the format is only read.
     suffixes : tuple of str
         Names of files that end so are written in this format, if nobody says another.
-    keeps : frozenset of {"n-grams", "counts", "codes"}
+    keeps : frozenset of {"n-grams", "counts", "codes", "recipe"}
         What it holds beside words and rows of float32.
     holds : function of a word
         Whether the format can hold this word; words that it cannot hold are left out.
@@ -82,7 +82,7 @@ class Format:
         if unfit:
             named = ", ".join(repr(printable(word)) for word in unfit[:3])
             lost.append(f"{len(unfit):,} words that the format cannot hold, such as {named}: they are left out")
-        if v.meta.get("recipe"):
+        if v.meta.get("recipe") and "recipe" not in self.keeps:
             lost.append("the recipe that made it")
         return lost + self.also_lost(v)
 

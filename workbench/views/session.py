@@ -22,7 +22,7 @@ from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.scorecard import quick_card
 from ..evaluate.similarity import Pairs, similarity
 from ..evaluate.table import Scorecard
-from ..formats import load
+from ..formats import OWN, export, load
 from ..progress import Stopped
 from ..reports.setting import run_report, write_report
 from ..search.budget import GOALS, fit_budget, parse_bytes
@@ -154,22 +154,22 @@ class Session(Work[State]):
             mapper.shared.stop(owner)
         return state
 
-    def save(self, path: str | Path) -> State:
-        """Save the newest result; refused while another recipe is wanted, or over the model itself."""
+    def save(self, path: str | Path, format: str = OWN.name) -> State:
+        """Save the newest result in a format of `export`; refused while another recipe is wanted, or over the model."""
         try:
-            return self._put(["save"], saved=self._save(Path(path).expanduser()))
+            return self._put(["save"], saved=self._save(Path(path).expanduser(), format))
         except (OSError, ValueError) as error:
             return self._put(saved=None, errors={"save": in_words(error)})
 
-    def _save(self, path: Path) -> Path:
+    def _save(self, path: Path, format: str) -> Path:
         s = self.state
         if s.model is None or s.result is None or not s.is_current:
             raise ValueError("the numbers for this setting are not there yet; save once they are")
-        if path.suffix != ".safetensors":
-            raise ValueError(f"the file's name must end in .safetensors, got {str(path)!r}")
+        if format == OWN.name and not path.name.endswith(OWN.suffixes):
+            raise ValueError(f"the file's name must end in {OWN.suffixes[0]}, got {str(path)!r}")
         if s.model.source and Path(s.model.source).expanduser().resolve() == path.resolve():
             raise ValueError(f"{path} is the model itself; save under another name")
-        return s.result.small.save(path)
+        return export(s.result.small, path, format, warn=False)
 
     def end(self) -> None:
         """Give up everything; nobody listens or looks any more."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import ipywidgets as widgets
 from IPython.display import FileLink
 
+from ...formats import OWN, writable
 from ...reports.metrics import WORDS
 from ...reports.setting import LIMITS, suggest_limits
 from ..page import recipe_code
@@ -26,13 +27,19 @@ class LeavePart(Part):
         self.recipe = widgets.HTML()
         self.recipe.add_class("wb-recipe")
         self.copy = CopyButton(description="Copy recipe")
-        self.path = widgets.Text(description="File", value="out/small.safetensors", layout={"width": "32em"})
+        self.path = widgets.Text(description="File", value=f"out/small{OWN.suffixes[0]}", layout={"width": "32em"})
+        self.format = widgets.Dropdown(
+            description="Format", options=[(known.title, known) for known in writable().values()]
+        )
+        self.format.observe(self.view.guarded(lambda _: self._choose()), "value")
+        self.lost = widgets.HTML()
         self.save = widgets.Button(description="Save file", tooltip="Save the compressed model", icon="download")
         self.save.on_click(self.view.guarded(self._save))
         self.saved = widgets.HTML()
         self.saved.add_class("wb-saved")
         recipe = [widgets.HTML("<h4>Recipe</h4>"), self.recipe, self.copy]
-        return [*recipe, row(self.path, self.save), self.messages["save"], self.saved, *self._report_widgets()]
+        saving = [row(self.path, self.format, self.save), self.lost, self.messages["save"], self.saved]
+        return [*recipe, *saving, *self._report_widgets()]
 
     def _report_widgets(self) -> list[widgets.Widget]:
         heading = widgets.HTML(
@@ -60,6 +67,7 @@ class LeavePart(Part):
             self.copy.text = code = recipe_code(s.model, s.result.recipe)
             self.recipe.value = f"<pre>{escape(code)}</pre>"
             self._offer_limits(suggest_limits(s.result.card))
+            self._show_losses()
         dim(self.recipe, s.is_current)
         if s.saved is not old.saved:
             self.saved.value = _saved(s)
@@ -82,6 +90,21 @@ class LeavePart(Part):
         box.observe(self.view.guarded(lambda _: self._own.add(name)), "value")
         return tick, box
 
+    def _choose(self) -> None:
+        """The file's name follows the format."""
+        path = Path(self.path.value.strip())
+        endings = [ending for known in writable().values() for ending in known.suffixes]
+        if path.suffix in ("", *endings):
+            self.path.value = str(path.with_suffix((self.format.value.suffixes or ("",))[0]))
+        self._show_losses()
+
+    def _show_losses(self) -> None:
+        """What the chosen format cannot hold of the newest result, before it is written."""
+        s = self.session.state
+        lost = [] if s.result is None else self.format.value.losses(s.result.small)
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in lost)
+        self.lost.value = f"<div role='status'>This format cannot hold:<ul>{items}</ul></div>" if lost else ""
+
     def _show_report(self, s: State, old: State) -> None:
         working = s.reporting is not None
         self.make.disabled, self.stop.disabled = working, not working
@@ -100,7 +123,7 @@ class LeavePart(Part):
                 self.link.append_display_data(FileLink(os.path.relpath(s.report.html), result_html_prefix="Read "))
 
     def _save(self, _: object) -> None:
-        self.session.save(self.path.value.strip())
+        self.session.save(self.path.value.strip(), self.format.value.name)
 
     def _make(self, _: object) -> None:
         limits = {name: box.value for name, (tick, box) in self._limits.items() if tick.value}
@@ -129,5 +152,7 @@ def _verdicts(s: State) -> str:
 def _saved(s: State) -> str:
     if s.saved is None:
         return ""
-    about = f"Saved {s.saved}, {s.saved.stat().st_size:,} bytes. Open it with load({str(s.saved)!r})."
+    files = s.saved.rglob("*") if s.saved.is_dir() else [s.saved]
+    n_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    about = f"Saved {s.saved}, {n_bytes:,} bytes. Open it with load({str(s.saved)!r})."
     return f"<div role='status'>{escape(about)}</div>"
