@@ -89,7 +89,7 @@ def decoder(arrays, at, kind, **about):
         "coded": lambda index: decoded(own["packed"][index], own["codebooks"], own["spans"], **about),
         "projected": lambda index: inner["inner"](index) @ own["axes"].astype(np.float32),
         "normed": lambda index: inner["inner"](index) * inner["lengths"](index),
-        "stacked": lambda index, part="words": inner[part](index),
+        "stacked": lambda index, of="words": inner[of](index),
     }
     if kind not in kinds:
         raise ValueError(f"this reader does not know the kind of storage {kind!r}")
