@@ -83,7 +83,7 @@ def decoder(arrays, at, kind, **about):
     """A function from row numbers to these rows, (n, dim) float32, of the arrays whose names begin with `at`."""
     own = {name.removeprefix(f"{at}."): array for name, array in arrays.items()}
     inner = {name: decoder(arrays, f"{at}.{name}", **of) for name, of in about.items() if isinstance(of, dict)}
-    kinds = {
+    kinds: dict = {
         "dense": lambda index: own["matrix"][index],
         "scaled": lambda index: own["matrix"][index].astype(np.float32) * own["scales"],
         "coded": lambda index: decoded(own["packed"][index], own["codebooks"], own["spans"], **about),
