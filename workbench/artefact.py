@@ -87,16 +87,21 @@ def load(path: str | Path) -> Vectors:
         about = dict(json.loads(metadata[KEY]))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its {KEY!r} metadata is no JSON object") from error
-    if about.get("format_version") not in range(1, FORMAT_VERSION + 1):
+    version = about.get("format_version")
+    if version not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
-            f"{path} has format version {about.get('format_version')}, this workbench reads 1 to {FORMAT_VERSION}; "
+            f"{path} has format version {_line(version)}, this workbench reads 1 to {FORMAT_VERSION}; "
             "open it with the version that wrote it, or update"
         )
     try:
         return _build(_mapped(path), about)
     except DAMAGE as error:
-        why = " ".join(str(error).split())[:500]  # one line, whatever of the file it quotes
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {why}") from error
+        raise ValueError(f"{path} is damaged: {type(error).__name__}: {_line(error)}") from error
+
+
+def _line(quoted: object) -> str:
+    """One line of text, not too long, whatever of a file it quotes."""
+    return " ".join(str(quoted).split())[:400]
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:

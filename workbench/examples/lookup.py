@@ -2,6 +2,7 @@
 
 Copy this file beside your own code: it needs numpy and safetensors, and nothing else. Vectors are the
 workbench's to the bit, those of unseen words included. The workbench's `format.md` describes the files.
+It is for files that you trust: `workbench.load` checks more of them.
 
     model = Lookup("small.safetensors")
     model["word"]  # (dim,) float32, or KeyError where a word has no vector
