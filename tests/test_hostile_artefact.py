@@ -86,7 +86,7 @@ def test_a_file_taken_apart_and_written_again_opens(saved, tmp_path):
 
 # -- numbers that lie ----------------------------------------------------------------------
 
-NUMBERS = [None, "8", [8], {}, True, 8.0, float("nan"), -1, 0, 10**12, 2**63, 10**30, 1e308]
+NUMBERS = [None, "8", [8], {}, True, 5.0, 8.0, float("nan"), -1, 0, 10**12, 2**63, 10**30, 1e308]
 
 
 @pytest.mark.parametrize("value", NUMBERS, ids=repr)
