@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from workbench import lab
-from workbench.__main__ import _value, main
+from workbench.__main__ import main
+from workbench.cli.notebooks import _value
 
 
 def test_info_says_what_is_in_a_file(fasttext, tmp_path, capsys):
