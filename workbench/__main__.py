@@ -17,12 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a word may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     known = parser()
-    args, args.rest = known.parse_known_args(arguments)
+    args, rest = known.parse_known_args(arguments)
+    args.rest = rest
     if args.command is None:
         known.print_help(sys.stderr)
         return 2
-    if args.rest and not args.passes_on:
-        known.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    if rest and not args.passes_on:
+        known.error(f"unrecognized arguments: {' '.join(rest)}")
     status = _run(args)
     return flushed() or status
 

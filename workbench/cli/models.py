@@ -272,14 +272,14 @@ def _say_compressed(
         ("ratio", f"{before / n_bytes:.1f}"),
         ("recipe", repr(recipe)),
     ]
-    print_pairs(about + ([] if card is None else _closeness(card)))
+    print_pairs(about + ([] if card is None else _closeness(card, args.seed)))
 
 
-def _closeness(card: "DataFrame") -> list[tuple[str, str]]:
+def _closeness(card: "DataFrame", seed: int) -> list[tuple[str, str]]:
     """A few numbers of a scorecard, as lines."""
     found = {(r["metric"], r["split"]): r for r in rows(card)}
     near = [f"{split} {found[metric, split]['value']:.4f}" for metric, split in SHOWN if (metric, split) in found]
-    lines = [("closeness", f"{', '.join(near)} (mean cosine)")] if near else []
+    lines = [("closeness", f"{', '.join(near)} (mean cosine, sampled, seed {seed})")] if near else []
     if OVERLAP in found:
         lines.append(("overlap@10", f"{found[OVERLAP]['value']:.3f} ({found[OVERLAP]['how']})"))
     return lines

@@ -8,12 +8,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from types import FrameType
 from typing import Any
 
 CLOSED = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1  # whoever read the output has gone
 ENDED = 128 + signal.SIGTERM
+HERE = {"say format=": "say --format", "say load(path, allow_pickle=True)": "say --allow-pickle"}
 
 
 def clean(text: object) -> str:
@@ -22,13 +23,31 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+class Lines:
+    """stderr that knows whether something stands in its last line, such as a progress bar that was left there."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+        self.is_open = False
+
+    def write(self, text: str) -> int:
+        if text:
+            self.is_open = text[-1] not in "\r\n"
+        return self.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 def trouble(text: object) -> None:
     """One line on stderr."""
+    if isinstance(sys.stderr, Lines) and sys.stderr.is_open:
+        print(file=sys.stderr)
     print(f"workbench: {clean(text)}", file=sys.stderr)
 
 
 def explained(error: Exception) -> str:
-    """What an error says, without Python's own dress."""
+    """What an error says, without Python's own dress, and with the options that can be said here."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, KeyError) and error.args:
@@ -36,14 +55,17 @@ def explained(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}" if str(error) else "not enough memory"
     if isinstance(error, OSError | ValueError | ImportError):
-        return str(error)
+        text = str(error)
+        for in_python, here in HERE.items():
+            text = text.replace(in_python, here)
+        return text
     return f"{type(error).__name__}: {error} (WORKBENCH_TRACEBACK=1 shows where)"
 
 
 @contextmanager
 def warned() -> Iterator[None]:
-    """Show warnings as lines of ours."""
-    with warnings.catch_warnings():
+    """Show warnings as lines of ours, each on a line of its own."""
+    with warnings.catch_warnings(), redirect_stderr(Lines(sys.stderr)):
         warnings.showwarning = lambda message, *_, **__: trouble(f"warning: {message}")
         yield
 
@@ -79,7 +101,8 @@ def ending_tidily() -> Iterator[Callable[[], bool]]:
 def flushed() -> int:
     """Send what was printed; the exit status where nobody reads it or it cannot be written, else 0."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:  # else the shell has closed it
+            sys.stdout.flush()
     except OSError as error:
         return unheard(error)
     return 0
