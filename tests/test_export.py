@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stnp
 
@@ -159,6 +159,7 @@ def test_gensim_reads_numbers_to_the_bit(plain, tmp_path, name):
     ),
     name=st.sampled_from(LINES),
 )
+@example(matrix=np.frombuffer(b"bpYXabcd", np.float32)[None], name="word2vec-binary")
 @settings(max_examples=50, deadline=None)
 def test_any_numbers_come_back_to_the_bit(matrix, name, tmp_path_factory):
     """Also in a file so small that hardly anything tells text from floats."""
