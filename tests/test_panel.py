@@ -480,7 +480,7 @@ def test_another_format_says_what_it_cannot_hold_before_it_is_written(panel, tmp
     panel.save.click()
     small = settled(panel).result.small
     assert np.array_equal(wb.load(tmp_path / "small.vec").matrix(), small.matrix())
-    panel.format.label = "workbench .safetensors"
+    panel.format.label = "the workbench's .safetensors"
     assert (panel.path.value, panel.lost.value) == (str(tmp_path / "small.safetensors"), "")
 
 

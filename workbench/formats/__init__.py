@@ -16,7 +16,7 @@ from .text import GZIP, opened
 
 OWN = Format(
     name="safetensors",
-    title="workbench .safetensors",
+    title="the workbench's .safetensors",
     looks_like=lambda path, head: head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size,
     load=artefact.load,
     save=artefact.write,
@@ -33,6 +33,7 @@ FORMATS: tuple[Format, ...] = (
     spacy_vocab.SPACY,
     static_embedding.STATIC,
 )
+DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
@@ -97,8 +98,7 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
         If the format is unknown, cannot be written, or is not clear from the name.
     """
     path = Path(path)
-    chosen = _chosen(path, format)
-    _check_kind(path, chosen)
+    chosen = target(path, format)
     for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
     assert chosen.save is not None, "only formats that can be written are chosen"
@@ -118,7 +118,27 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
 
 def losses(v: Vectors, path: str | Path, format: str | None = None) -> list[str]:
     """What `export` with these arguments would lose of `v`, a sentence each."""
-    return _chosen(Path(path), format).losses(v)
+    return target(Path(path), format).losses(v)
+
+
+def target(path: Path, format: str | None = None) -> Format:
+    """The format that `export` with these arguments writes; refuses what that refuses."""
+    chosen = _chosen(path, format)
+    _check_place(path, chosen)
+    return chosen
+
+
+def format_of(source: str | Path) -> str:
+    """Name of the format that `load` would read this in.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        As `load` does.
+    """
+    if str(source).startswith("builtin:"):
+        return fasttext.FASTTEXT.name
+    return _seen(_existing(source))[0].name
 
 
 def writable() -> dict[str, Format]:
@@ -131,16 +151,9 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
         return v
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
-    head = b"" if path.is_dir() else _head(path)
-    is_gzip = head.startswith(GZIP)
+    path = _existing(source)
     try:
-        if is_gzip:
-            with opened(path) as file:
-                head = file.read(HEAD)
-        found = _recognised(path, head)
+        found, is_gzip = _seen(path)
         if found.is_pickle and not allow_pickle:
             raise ValueError(
                 f"{path} is a Python pickle, which can run code when opened, so it is not opened. If it comes from "
@@ -152,8 +165,30 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
             raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
         assert found.load is not None, "only formats that can be read are recognised"
         return found.load(path)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED_GZIP as error:
         raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
+    return path
+
+
+def _seen(path: Path) -> tuple[Format, bool]:
+    """The format that a file or folder is in, and whether it is gzipped."""
+    head = b"" if path.is_dir() else _head(path)
+    is_gzip = head.startswith(GZIP)
+    if is_gzip:
+        try:
+            with opened(path) as file:
+                head = file.read(HEAD)
+        except DAMAGED_GZIP as error:
+            raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+    return _recognised(path, head), is_gzip
 
 
 def _head(path: Path) -> bytes:
@@ -197,8 +232,15 @@ def _chosen(path: Path, format: str | None) -> Format:
     return fitting[0]
 
 
-def _check_kind(path: Path, chosen: Format) -> None:
-    """Refuse to put a folder in the place of a file, or the other way round."""
-    if path.exists() and path.is_dir() != chosen.is_folder:
+def _check_place(path: Path, chosen: Format) -> None:
+    """Refuse to put a model in the place of what is none: a folder for a file, a device, a folder of other things."""
+    if not path.exists():
+        return
+    if path.is_dir() != chosen.is_folder:
         wanted, there = ("folder", "file") if chosen.is_folder else ("file", "folder")
         raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")
+    if not path.is_dir() and not path.is_file():
+        raise ValueError(f"{path} is no ordinary file; give another name")
+    is_known = chosen.looks_like is not None and chosen.looks_like(path, b"")
+    if chosen.is_folder and any(path.iterdir()) and not is_known:
+        raise ValueError(f"{path} holds other things than {chosen.title}, which would be lost; give another name")
