@@ -72,7 +72,6 @@ def zipped(name, data):
     [
         (b"", "is empty"),
         (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
-        (fasttext_bytes(WORDS, MATRIX, quantised=True), r"quantised \(\.ftz\); the original \.bin is needed"),
         (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
         (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),
         (b"word,1,2,3\none,4,5,6\n", "no format that is known"),
@@ -96,7 +95,6 @@ def assert_tells(message, telling):
 @pytest.mark.parametrize(
     ("path", "telling"),
     [
-        ("fasttext_lid176/lid.176.ftz", "quantised"),
         ("finalfusion_rust_testdata/quantized.fifu", "finalfusion"),
         ("finalfusion_rust_testdata/quantized_storage.bin", "no format that is known"),
         ("fasttext_cooking/invalid.model.bin", "no format that is known"),

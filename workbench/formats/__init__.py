@@ -17,6 +17,7 @@ from .text import GZIP, opened
 FORMATS: tuple[Format, ...] = (
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
+    fasttext.FTZ,
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,
