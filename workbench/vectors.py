@@ -295,8 +295,12 @@ class Vectors:
 
     def matrix(self) -> np.ndarray:
         """Vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
-        out = np.empty((len(self), self.dim), np.float32)
-        for start, block in self.blocks():
+        return self._filled(self.blocks(), len(self))
+
+    def _filled(self, blocks: Iterator[tuple[int, np.ndarray]], n: int) -> np.ndarray:
+        """The `n` rows that come block by block: (n, dim) float32."""
+        out = np.empty((n, self.dim), np.float32)
+        for start, block in blocks:
             out[start : start + len(block)] = block
         return out
 
@@ -434,7 +438,7 @@ class Vectors:
             At the first NaN or infinity, naming its row and word.
         """
         subwords, _ = self.ngrams
-        if subwords.raw and subwords.bucket_to_row is None:
+        if subwords.raw and (subwords.bucket_to_row is None or subwords.bucket_to_row.min() >= 0):
             for start in range(0, len(self), size):
                 block = self.storage.words.rows(self.vocab.rows(slice(start, start + size)))
                 check_finite(block, self.words, start)
@@ -470,15 +474,43 @@ class Vectors:
 
         return artefact.save(self, path)
 
-    def to_gensim(self) -> "KeyedVectors":
-        """The known words as gensim's `KeyedVectors`, decoded, with counts; n-grams stay behind."""
-        from gensim.models import KeyedVectors
+    def to_gensim(self, ngrams: bool = False) -> "KeyedVectors":
+        """The same vectors as gensim's `KeyedVectors`, decoded, with counts.
 
-        out = KeyedVectors(self.dim, dtype=np.float32)
-        out.add_vectors(self.words, self.matrix())
+        Parameters
+        ----------
+        ngrams : bool
+            False for the known words alone. True for `FastTextKeyedVectors`, which have vectors
+            for unseen words, too: every bucket gets a row of float32, and those of pruned ones
+            are zeros, so that unseen words keep their direction and lose length.
+
+        Raises
+        ------
+        ValueError
+            With ``ngrams=True``, if the model has none, or others than fastText's.
+        """
+        from gensim.models import KeyedVectors
+        from gensim.models.fasttext import FastTextKeyedVectors
+
+        if not ngrams:
+            out = KeyedVectors(self.dim)
+        elif not self.has_fasttext_ngrams:
+            raise ValueError("this model has no n-grams of fastText's; leave ngrams=False for its known words")
+        else:
+            subwords = self.ngrams[0]
+            n_buckets = (*subwords.folded, subwords.n_buckets)[0]
+            out = FastTextKeyedVectors(self.dim, subwords.min_n, subwords.max_n, n_buckets)
+            out.vectors_vocab = self._filled(self.raw_blocks(), len(self))
+            out.vectors_ngrams = self._filled(self.bucket_blocks(), n_buckets)
+        out.vectors = self.matrix()
+        # Words of its own: a pickle tells strings that are the same from those that are equal.
+        out.index_to_key = "\0".join(self.words).split("\0")
+        out.key_to_index = {word: i for i, word in enumerate(out.index_to_key)}
+        out.next_index = len(self)
         if self.vocab.counts is not None:
-            for word, count in zip(self.words, self.vocab.counts.tolist(), strict=True):
-                out.set_vecattr(word, "count", count)
+            out.expandos["count"] = self.vocab.counts.astype(np.int64)
+        if ngrams:
+            out.recalc_char_ngram_buckets()
         return out
 
     def describe(self) -> list[tuple[str, str]]:

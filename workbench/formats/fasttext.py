@@ -182,7 +182,7 @@ def _subwords(head: Head) -> Subwords | None:
             f"the table of these is made for up to {LARGEST_TABLE // 4:,}"
         )
     buckets, rows = head.pruned.T
-    if not (0 <= buckets.min() and buckets.max() < n_buckets and rows.min() >= 0):
+    if not (buckets.min() >= 0 and buckets.max() < n_buckets and rows.min() >= 0):
         raise ValueError(f"the rows of its buckets do not fit its header, which speaks of {n_buckets:,} buckets")
     table = np.full(n_buckets, -1, np.int32)
     table[buckets] = rows
@@ -263,17 +263,15 @@ def lost_buckets(v: Vectors) -> list[str]:
         return [f"its {len(ngrams):,} n-grams, which are not fastText's: words outside the vocabulary have no vector"]
     lost = []
     n_buckets = (*subwords.folded, subwords.n_buckets)[0]
-    size = f"rows of all {n_buckets:,} buckets take {4 * n_buckets * v.dim / 1e6:.1f} MB of float32"
-    if n_buckets > subwords.n_buckets:
-        lost.append(f"the folding of its buckets into {subwords.n_buckets:,}: {size}")
-    if subwords.bucket_to_row is not None:
-        n_pruned = int((subwords.bucket_to_row < 0).sum())
+    n_pruned = 0 if subwords.bucket_to_row is None else int((subwords.bucket_to_row < 0).sum())
+    if n_pruned:
         lost.append(
-            f"which {n_pruned:,} of {subwords.n_buckets:,} buckets were pruned: these become zeros, so vectors of "
-            f"unseen words keep their direction and lose length; {size}"
+            f"the pruning of {n_pruned:,} of {subwords.n_buckets:,} buckets: their rows become zeros, so vectors of "
+            "unseen words keep their direction and lose length"
         )
-    if not isinstance(ngrams, Dense):
-        lost.append(f"the compression of its buckets: {size}")
+    if len(ngrams) < n_buckets or not isinstance(ngrams, Dense):
+        n_bytes = 4 * n_buckets * v.dim
+        lost.append(f"the size of its buckets: all {n_buckets:,} will have a row, {n_bytes / 1e6:.1f} MB of float32")
     return lost
 
 
