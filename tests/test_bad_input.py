@@ -176,6 +176,13 @@ def test_a_gzip_file_with_a_flipped_bit_is_refused(refusal):
 BILLION = 10**9
 
 
+@pytest.mark.parametrize(("entry", "kind"), [(0, 1), (2, 2), (3, 255)])
+def test_a_fasttext_word_that_says_it_is_a_label_is_found_out(entry, kind, refusal):
+    data = bytearray(fasttext_bytes(WORDS, NGRAM_ROWS, 20))
+    data[data.index(WORDS[entry] + b"\0") + len(WORDS[entry]) + 9] = kind
+    assert f"entry {entry} of its vocabulary has type {kind}, which does not fit its header" in refusal(bytes(data))
+
+
 LIES = [
     ({"n_entries": BILLION}, "claims 1,000,000,000 words"),
     ({"n_entries": -4}, "claims -4 words"),

@@ -64,7 +64,7 @@ def from_gensim(thing: Any) -> Vectors:
 
 def _with_ngrams(keyed: Any, words: list[str], counts: np.ndarray | None) -> Vectors:
     raw = keyed.min_n > 1
-    rows, ngrams = (np.asanyarray(a) for a in (keyed.vectors_vocab if raw else keyed.vectors, keyed.vectors_ngrams))
+    rows, ngrams = (np.asarray(a) for a in (keyed.vectors_vocab if raw else keyed.vectors, keyed.vectors_ngrams))
     if rows.shape != (len(words), keyed.vector_size) or ngrams.shape != (keyed.bucket, keyed.vector_size):
         raise ValueError(
             f"expected {len(words):,} rows of words and {keyed.bucket:,} of n-grams with {keyed.vector_size} columns, "
