@@ -218,7 +218,8 @@ class Vectors:
         """Vectors of the words at these positions, (n, dim) float32; `words` are these, where they are at hand."""
         own = self.storage.words.rows(self.vocab.rows(index))
         if self.is_composed:
-            words = words or [self.words[i] for i in np.arange(len(self))[index]]
+            if words is None:
+                words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
             if self.ngrams[0].residual:
                 own += self.ngram_means(words)[0]
             else:
@@ -457,10 +458,9 @@ class Vectors:
         Folded buckets are unfolded, pruned ones are zeros.
         """
         subwords, ngrams = self.ngrams
-        first, *others = *subwords.folded, subwords.n_buckets
-        for start in range(0, first, size):
-            buckets = np.arange(start, min(start + size, first))
-            for modulus in others:
+        for start in range(0, subwords.n_hashed, size):
+            buckets = np.arange(start, min(start + size, subwords.n_hashed))
+            for modulus in (*subwords.folded[1:], subwords.n_buckets):
                 buckets %= modulus
             rows = subwords.rows_of(buckets)
             block = np.zeros((len(rows), self.dim), np.float32)
@@ -498,7 +498,7 @@ class Vectors:
             raise ValueError("this model has no n-grams of fastText's; leave ngrams=False for its known words")
         else:
             subwords = self.ngrams[0]
-            n_buckets = (*subwords.folded, subwords.n_buckets)[0]
+            n_buckets = subwords.n_hashed
             out = FastTextKeyedVectors(self.dim, subwords.min_n, subwords.max_n, n_buckets)
             out.vectors_vocab = self._filled(self.raw_blocks(), len(self))
             out.vectors_ngrams = self._filled(self.bucket_blocks(), n_buckets)

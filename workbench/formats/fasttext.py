@@ -224,7 +224,7 @@ def save(v: Vectors, file: BinaryIO) -> None:
     fastText's defaults, counts are 1 where they are not known, and the output matrix is empty.
     """
     subwords = v.vocab.subwords if v.has_fasttext_ngrams else None
-    n_buckets = 0 if subwords is None else (*subwords.folded, subwords.n_buckets)[0]
+    n_buckets = 0 if subwords is None else subwords.n_hashed
     min_n, max_n = (0, 0) if subwords is None else (subwords.min_n, subwords.max_n)
     held = np.array([holds(word) for word in v.words])
     n_words = int(held.sum())
@@ -261,8 +261,7 @@ def lost_buckets(v: Vectors) -> list[str]:
     subwords, ngrams = v.ngrams
     if not v.has_fasttext_ngrams:
         return [f"its {len(ngrams):,} n-grams, which are not fastText's: words outside the vocabulary have no vector"]
-    lost = []
-    n_buckets = (*subwords.folded, subwords.n_buckets)[0]
+    lost, n_buckets = [], subwords.n_hashed
     n_pruned = 0 if subwords.bucket_to_row is None else int((subwords.bucket_to_row < 0).sum())
     if n_pruned:
         lost.append(
