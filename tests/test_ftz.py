@@ -4,6 +4,7 @@ The models in ``golden/ftz`` are the official tool's own, as are the vectors bes
 """
 
 import json
+import mmap
 import struct
 from pathlib import Path
 
@@ -48,12 +49,19 @@ def test_a_real_model_opens(real):
     assert np.isfinite(v[["und", "unseenword"]]).all()
 
 
+def is_mapped(array):
+    """Whether the numbers are in a mapped file."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, mmap.mmap)
+
+
 def test_codes_stay_codes(tmp_path):
     v = wb.load(GOLDEN / "lengths.ftz")
     for part in (v.storage.words, v.storage.ngrams):
         assert isinstance(part, Normed)
         assert isinstance(part.inner, Coded)
-        assert part.inner.packed.base is not None  # a view of the file
+        assert is_mapped(part.inner.packed)
     again = wb.load(v.save(tmp_path / "again"))
     assert np.array_equal(again.matrix(), v.matrix())
     assert np.array_equal(again["unseen"], v["unseen"])
