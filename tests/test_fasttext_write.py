@@ -12,6 +12,7 @@ from gensim.models.fasttext import load_facebook_model, load_facebook_vectors
 import workbench as wb
 from workbench import formats
 from workbench.storage import Dense, Stacked
+from workbench.subwords import Subwords
 from workbench.vocab import Vocab
 
 UNSEEN = ["unseen", "баба", "zzzz", "x", "baba-dudu", "мамамыла"]
@@ -181,6 +182,36 @@ def test_nan_is_refused_before_it_is_in_a_file(fasttext, written, tmp_path):
         with pytest.raises(ValueError, match=telling):
             written(broken)
     assert not list(tmp_path.iterdir())
+
+
+class Other(Subwords):
+    """Stands for n-grams that are not fastText's."""
+
+
+def test_ngrams_that_are_not_fasttexts_are_left_out_and_that_is_said(fasttext, written):
+    other = Other(3, 5, 3_000, raw=True)
+    v = fasttext.with_storage(fasttext.storage, fasttext.vocab.with_subwords(other))
+    for name in ("fasttext", "gensim"):
+        said = formats.losses(v, "model", name)
+        assert said == ["its 3,000 n-grams, which are not fastText's: words outside the vocabulary have no vector"]
+    back = wb.load(written(v))
+    assert back.vocab.subwords is None
+    np.testing.assert_array_equal(back.matrix(), v.matrix())
+    with pytest.raises(ValueError, match="no n-grams of fastText's"):
+        v.to_gensim(ngrams=True)
+
+
+def test_a_model_of_words_that_all_have_blanks_is_refused(written, tmp_path):
+    with pytest.raises(ValueError, match="at least one word that is not empty and has no blank"):
+        written(wb.Vectors.from_arrays(["a b", ""], np.eye(2, dtype=np.float32)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_quantised_files_are_not_written(plain, tmp_path):
+    with pytest.raises(ValueError, match="format 'ftz' cannot be written"):
+        wb.export(plain, tmp_path / "model.ftz", "ftz")
+    with pytest.raises(ValueError, match="does not tell the format"):
+        wb.export(plain, tmp_path / "model.ftz")
 
 
 def test_a_name_alone_does_not_tell_the_two_kinds_of_bin(fasttext, tmp_path):

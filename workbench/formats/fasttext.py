@@ -222,12 +222,21 @@ def save(v: Vectors, file: BinaryIO) -> None:
     they are; of any other model, what a word's row must be for its vector to come out right
     with the n-grams in the file. What only training needs is not known: its settings are
     fastText's defaults, counts are 1 where they are not known, and the output matrix is empty.
+
+    Raises
+    ------
+    ValueError
+        If no word is one that the format can hold.
     """
     subwords = v.vocab.subwords if v.has_fasttext_ngrams else None
     n_buckets = 0 if subwords is None else subwords.n_hashed
     min_n, max_n = (0, 0) if subwords is None else (subwords.min_n, subwords.max_n)
     held = np.array([holds(word) for word in v.words])
     n_words = int(held.sum())
+    if n_words == 0:
+        raise ValueError(
+            "a fastText model has at least one word that is not empty and has no blank in it; here is none"
+        )
     counts = np.ones(len(v), np.int64) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
     file.write(struct.pack("<2i", MAGIC, VERSIONS[-1]))
     file.write(SETTINGS.pack(v.dim, 5, 5, 1, 5, 1, 2, SKIPGRAM, n_buckets, min_n, max_n, 100, 1e-4))
