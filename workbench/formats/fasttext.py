@@ -228,23 +228,13 @@ def save(v: Vectors, file: BinaryIO) -> None:
     ValueError
         If no word is one that the format can hold.
     """
+    held = np.array([holds(word) for word in v.words])
+    if not held.any():
+        raise ValueError("a fastText model has at least one word that is not empty and holds no blank; here is none")
     subwords = v.vocab.subwords if v.has_fasttext_ngrams else None
     n_buckets = 0 if subwords is None else subwords.n_hashed
-    min_n, max_n = (0, 0) if subwords is None else (subwords.min_n, subwords.max_n)
-    held = np.array([holds(word) for word in v.words])
-    n_words = int(held.sum())
-    if n_words == 0:
-        raise ValueError(
-            "a fastText model has at least one word that is not empty and has no blank in it; here is none"
-        )
-    counts = np.ones(len(v), np.int64) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
-    file.write(struct.pack("<2i", MAGIC, VERSIONS[-1]))
-    file.write(SETTINGS.pack(v.dim, 5, 5, 1, 5, 1, 2, SKIPGRAM, n_buckets, min_n, max_n, 100, 1e-4))
-    file.write(struct.pack("<3i2q", n_words, n_words, 0, int(counts[held].sum()), -1))
-    for word, count, is_held in zip(v.words, counts.tolist(), held.tolist(), strict=True):
-        if is_held:
-            file.write(utf8(word) + struct.pack("<bqb", 0, count, 0))
-    file.write(struct.pack("<?2q", False, n_words + n_buckets, v.dim))
+    _write_head(v, file, held, subwords)
+    file.write(struct.pack("<?2q", False, int(held.sum()) + n_buckets, v.dim))
     with progress.bar(total=len(v) + n_buckets, unit=" rows", desc="writing", delay=2) as bar:
         for start, block in v.blocks() if subwords is None else v.raw_blocks():
             file.write(block[held[start : start + len(block)]].astype("<f4", copy=False).data)
@@ -253,6 +243,19 @@ def save(v: Vectors, file: BinaryIO) -> None:
             file.write(block.astype("<f4", copy=False).data)
             bar.update(len(block))
     file.write(struct.pack("<?2q", False, 0, v.dim))
+
+
+def _write_head(v: Vectors, file: BinaryIO, held: np.ndarray, subwords: Subwords | None) -> None:
+    """Write the settings and the words that are held, with their counts."""
+    ngrams = (0, 0, 0) if subwords is None else (subwords.n_hashed, subwords.min_n, subwords.max_n)
+    counts = np.ones(len(v), np.int64) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
+    n_words, n_tokens = int(held.sum()), int(counts[held].sum())
+    file.write(struct.pack("<2i", MAGIC, VERSIONS[-1]))
+    file.write(SETTINGS.pack(v.dim, 5, 5, 1, 5, 1, 2, SKIPGRAM, *ngrams, 100, 1e-4))
+    file.write(struct.pack("<3i2q", n_words, n_words, 0, n_tokens, -1))
+    for word, count, is_held in zip(v.words, counts.tolist(), held.tolist(), strict=True):
+        if is_held:
+            file.write(utf8(word) + struct.pack("<bqb", 0, count, 0))
 
 
 def also_lost(v: Vectors) -> list[str]:
