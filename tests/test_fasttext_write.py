@@ -202,7 +202,7 @@ def test_ngrams_that_are_not_fasttexts_are_left_out_and_that_is_said(fasttext, w
 
 
 def test_a_model_of_words_that_all_have_blanks_is_refused(written, tmp_path):
-    with pytest.raises(ValueError, match="at least one word that is not empty and has no blank"):
+    with pytest.raises(ValueError, match="at least one word that is not empty and holds no blank"):
         written(wb.Vectors.from_arrays(["a b", ""], np.eye(2, dtype=np.float32)))
     assert not list(tmp_path.iterdir())
 
