@@ -21,7 +21,8 @@ NAMES = [name for name in formats.writable() if name != formats.OWN.name]
 
 def exported(v, path, format):
     """Written and read again, with what was warned of."""
-    with pytest.warns() as warned:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         wb.export(v, path, format)
     return wb.load(path, allow_pickle=True), [str(w.message) for w in warned]
 

@@ -201,6 +201,11 @@ class Subwords:
         return survivors[indptr], rows[alive]
 
     @property
+    def n_hashed(self) -> int:
+        """How many buckets the hash itself is taken modulo, before they are folded."""
+        return (*self.folded, self.n_buckets)[0]
+
+    @property
     def hashing(self) -> tuple[int, ...]:
         """All that decides which buckets a string has."""
         return self.min_n, self.max_n, *self.folded, self.n_buckets
