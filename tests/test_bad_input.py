@@ -302,10 +302,10 @@ def test_an_artefact_with_bytes_to_spare_is_refused(artefact, refusal):
     assert "is not a whole .safetensors file" in refusal(artefact + b"\0")
 
 
-@pytest.mark.parametrize("version", [0, 3, 999, "1", None])
+@pytest.mark.parametrize("version", [0, 4, 999, "1", None])
 def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
     message = refusal(rewritten(artefact, lambda about, _: about.update(format_version=version)))
-    assert f"has format version {version}, this workbench reads 1 to 2" in message
+    assert f"has format version {version}, this workbench reads 1 to 3" in message
 
 
 @pytest.mark.parametrize(

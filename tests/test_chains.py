@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain
+from conftest import made_fasttext, made_of_kind, made_plain
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
 
-MODELS = {"plain": made_plain(), "n-grams": made_fasttext()}
+MODELS = {"plain": made_plain(), "n-grams": made_fasttext(), "listed n-grams": made_of_kind("explicit")}
 UNSEEN = ["zzzzz", "bakeliteness", "ласт", "ba"]
 
 ON = st.sampled_from(["all", "words", "ngrams"])
@@ -42,7 +42,7 @@ def outcome(chain: wb.Chain, original: wb.Vectors) -> tuple[wb.Vectors | None, s
         return None, str(refusal)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(STEPS, min_size=1, max_size=5))
 def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(name, steps, tmp_path_factory):
     original = MODELS[name]

@@ -4,14 +4,13 @@ import warnings
 import weakref
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
-from .subwords import FEW, Subwords, utf8
+from .subwords import FEW, Subwords, deflate, utf8
 
 MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
-MOST_COMPRESSED = 1 << 20  # bytes that are kept beside their deflated form
 
 
 def printable(word: str) -> str:
@@ -203,13 +202,13 @@ class Vocab:
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for saving, all deflated: they rule a very small file."""
         text = "\0".join(self.words).encode("utf-8", "surrogateescape")
-        arrays = {"text": _deflate(text)}
+        arrays = {"text": deflate(text)}
         if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
-            arrays["counts"] = _deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
+            arrays["counts"] = deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
         if self.row_of is not None:
-            arrays["row_of"] = _deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
+            arrays["row_of"] = deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
         if self.scales is not None:
-            arrays["scales"] = _deflate(self.scales.astype("<f2").tobytes())
+            arrays["scales"] = deflate(self.scales.astype("<f2").tobytes())
         return arrays
 
     @classmethod
@@ -242,16 +241,8 @@ def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwo
         raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
 
 
-_compressed = lru_cache(maxsize=8)(zlib.compress)
-
-
-def _deflate(data: bytes) -> np.ndarray:
-    """The bytes, deflated: once, while a person changes a setting that leaves the words as they are."""
-    return np.frombuffer((_compressed if len(data) <= MOST_COMPRESSED else zlib.compress)(data, 9), np.uint8)
-
-
 def _inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:
-    """The `n` numbers that `_deflate` packed, of the type whose width fits; never unpacks more than those."""
+    """The `n` numbers that `deflate` packed, of the type whose width fits; never unpacks more than those."""
     stream = zlib.decompressobj()
     found = stream.decompress(data.tobytes(), n * np.dtype(types[-1]).itemsize + 1)
     for code in types:
