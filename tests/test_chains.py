@@ -42,7 +42,7 @@ def outcome(chain: wb.Chain, original: wb.Vectors) -> tuple[wb.Vectors | None, s
         return None, str(refusal)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(STEPS, min_size=1, max_size=5))
 def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(name, steps, tmp_path_factory):
     original = MODELS[name]

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from .. import artefact
 from ..vectors import Vectors
-from . import builtin, fasttext, glove, keyedvectors, word2vec
+from . import builtin, fasttext, finalfusion, glove, keyedvectors, word2vec
 from .base import Format
 from .text import GZIP, opened
 
 FORMATS: tuple[Format, ...] = (
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
+    finalfusion.FINALFUSION,
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,
