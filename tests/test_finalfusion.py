@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench import formats
 from workbench.formats import finalfusion as fifu
-from workbench.storage import Coded, Dense, Projected
+from workbench.storage import Coded, Dense, Normed, Projected
 from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vectors import unit
 
@@ -398,3 +398,32 @@ def test_a_damaged_file_is_refused_or_read_and_takes_no_more_memory_than_it_is_l
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 1 << 21
+
+
+# -- and then? ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fastText", "finalfusion", "explicit", "pruned"])
+def test_a_model_that_was_read_can_be_compressed_with_every_step(name, tmp_path):
+    v = wb.load(export(MODELS[name], tmp_path / "model.fifu"))
+    chain = [
+        wb.Prune(250, 400),
+        wb.Refit(n_unseen=50),
+        wb.PQ(4, 5, on="ngrams"),
+        wb.Residual(),
+        wb.PQ(4, 5, on="words"),
+    ]
+    small = wb.Chain(chain).fit_transform(v)
+    again = wb.load(small.save(tmp_path / "small.safetensors"))
+    unseen = [word for word in v.words if word not in small][:50]
+    for words in (small.words, unseen):
+        np.testing.assert_array_equal(again.get_vectors(words, "zero"), small.get_vectors(words, "zero"))
+    cosines = (unit(small.matrix()) * unit(v[small.words])).sum(axis=1)
+    assert cosines.mean() > 0.6
+    assert wb.load(export(small, tmp_path / "small.fifu")).words == small.words
+
+
+def test_lengths_apart_are_no_compression_that_another_format_loses(tmp_path):
+    v = wb.load(export(MODELS["plain"], tmp_path / "model.fifu"))
+    assert isinstance(v.storage, Normed)
+    assert formats.losses(v, "x.vec", "word2vec") == []

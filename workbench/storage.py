@@ -65,6 +65,11 @@ class Storage:
         return None
 
     @property
+    def is_float32(self) -> bool:
+        """Whether rows are kept as float32, so that nothing is undone where they are decoded and stay so."""
+        return False
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the arrays, as in the file."""
         return sum(array.nbytes for array in self.arrays().values())
@@ -106,6 +111,7 @@ class Dense(Storage):
     """Plain float32 rows, in memory or mapped from a file."""
 
     kind = "dense"
+    is_float32 = True
 
     def __init__(self, matrix: np.ndarray):
         self.matrix = matrix  # (n, dim) float32
@@ -323,6 +329,10 @@ class Normed(Storage):
             raise ValueError(f"expected a length for each of {len(inner)} rows, got {lengths.shape}")
         self.inner, self.lengths = inner, lengths
         self.shape = inner.shape
+
+    @property
+    def is_float32(self) -> bool:
+        return self.inner.is_float32 and self.lengths.is_float32
 
     def rows(self, index: Index) -> np.ndarray:
         return self.inner.rows(index) * self.lengths.rows(index)

@@ -364,7 +364,7 @@ def also_lost(v: Vectors) -> list[str]:
     lost = []
     ngrams = _written_ngrams(v)
     parts = [v.storage.words] + ([] if v.storage.ngrams is None else [v.storage.ngrams])
-    if not all(map(_is_dense, parts)) and not _products(v):
+    if not all(part.is_float32 for part in parts) and not _products(v):
         n_bytes = 4 * v.dim * (len(v) + len(ngrams.rows))
         lost.append(f"the compression: rows become {n_bytes / 1e6:.1f} MB of float32")
     if v.vocab.subwords is None:
@@ -380,11 +380,6 @@ def also_lost(v: Vectors) -> list[str]:
     if ngrams.kind == FASTTEXT and v.vocab.subwords.min_n == 1:
         lost.append("vectors of unseen words to the last digit: finalfusion counts the marks < and > alone, too")
     return lost
-
-
-def _is_dense(part: Storage) -> bool:
-    """Whether the rows are float32, perhaps with lengths apart, as this very format has them."""
-    return isinstance(part.inner if isinstance(part, Normed) else part, Dense)
 
 
 def _living(subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
