@@ -11,7 +11,7 @@ import pytest
 
 import workbench as wb
 from workbench.storage import Dense, Stacked
-from workbench.subwords import Subwords
+from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vocab import Vocab
 
 OPEN = pytest.StashKey()  # the browser context of a module
@@ -50,6 +50,18 @@ def made_fasttext(n_words: int = 700, n_buckets: int = 3_000, dim: int = 12, see
     vocab = Vocab(made_words(n_words, seed), counts=counts, subwords=Subwords(3, 5, n_buckets, raw=True))
     words, ngrams = (rng.normal(1, 3, (n, dim)).astype(np.float32) for n in (n_words, n_buckets))
     return wb.Vectors(vocab, Stacked(Dense(words), Dense(ngrams)), {"provenance": {"source": "made up"}})
+
+
+def made_of_kind(kind: str) -> wb.Vectors:
+    """The same word rows and n-gram rows, raw, with n-grams of another kind; explicit ones share rows."""
+    v = made_fasttext()
+    if kind == "finalfusion":
+        subwords: Subwords = FinalfusionBuckets(3, 5, 2_048, raw=True)
+    else:
+        found = list(dict.fromkeys(text for word in v.words[:600] for text in v.vocab.subwords.ngrams(word)))
+        subwords = ListedNgrams(3, 5, found, (7 * np.arange(len(found)) % 1_999).astype(np.int32), raw=True)
+    rows = Dense(v.storage.ngrams.matrix[: subwords.n_rows])
+    return v.with_storage(Stacked(v.storage.words, rows), v.vocab.with_subwords(subwords))
 
 
 def made_plain(n_words: int = 700, dim: int = 12, seed: int = 0) -> wb.Vectors:

@@ -78,7 +78,7 @@ def zipped(name, data):
         (bytes(1000), "no format that is known"),
         (b"not a model\n", "no format that is known"),
         (b"\n", "no format that is known"),
-        (gzip.compress(b""), "is empty|no format that is known"),
+        (gzip.compress(b"", mtime=0), "is empty|no format that is known"),
         (np.random.default_rng(0).bytes(1000), "no format that is known"),
     ],
     ids=lambda x: None if isinstance(x, bytes) else x,
@@ -95,7 +95,6 @@ def assert_tells(message, telling):
 @pytest.mark.parametrize(
     ("path", "telling"),
     [
-        ("finalfusion_rust_testdata/quantized.fifu", "finalfusion"),
         ("finalfusion_rust_testdata/quantized_storage.bin", "no format that is known"),
         ("fasttext_cooking/invalid.model.bin", "no format that is known"),
         ("googlenews_1000x300_json/wordvecs1000.js", "no format that is known"),
@@ -307,10 +306,10 @@ def test_an_artefact_with_bytes_to_spare_is_refused(artefact, refusal):
     assert "is not a whole .safetensors file" in refusal(artefact + b"\0")
 
 
-@pytest.mark.parametrize("version", [0, 3, 999, "1", None])
+@pytest.mark.parametrize("version", [0, 4, 999, "1", None])
 def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
     message = refusal(rewritten(artefact, lambda about, _: about.update(format_version=version)))
-    assert f"has format version {version}, this workbench reads 1 to 2" in message
+    assert f"has format version {version}, this workbench reads 1 to 3" in message
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain
+from conftest import made_fasttext, made_of_kind, made_plain
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
 
-MODELS = {"plain": made_plain(), "n-grams": made_fasttext()}
+MODELS = {"plain": made_plain(), "n-grams": made_fasttext(), "listed n-grams": made_of_kind("explicit")}
 UNSEEN = ["zzzzz", "bakeliteness", "ласт", "ba"]
 
 ON = st.sampled_from(["all", "words", "ngrams"])

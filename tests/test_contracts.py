@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain
+from conftest import made_fasttext, made_of_kind, made_plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +72,7 @@ MODELS["raw n-grams, shared rows"] = _raw.with_storage(
     Stacked(_raw.storage.words.take(np.arange(350)), _raw.storage.ngrams),
     Vocab(_raw.words, np.arange(700) // 2, _raw.vocab.counts, _raw.vocab.subwords),
 )
+MODELS |= {f"{kind} n-grams": made_of_kind(kind) for kind in ("finalfusion", "explicit")}
 
 STEPS = {
     "Prune": wb.Prune(200, 200),
@@ -223,6 +224,7 @@ REFUSED = {  # everything else must work
     "remapped codes": NO_NGRAMS | CODES_STAY | {"Prune k-means"},
     "centroids": NO_NGRAMS,
     "what n-grams leave over": STEPS.keys() - WORDS_STAY,
+    "explicit n-grams": {"Rehash"},  # there is no hash to fold
     "raw n-grams, shared rows": {"Refit", "Residual"},  # would give every word a row of its own again
 }
 

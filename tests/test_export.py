@@ -31,7 +31,10 @@ def exported(v, path, format):
 def test_words_and_vectors_come_back_to_the_bit(plain, tmp_path, name):
     back, _ = exported(plain, tmp_path / "model", name)
     assert back.words == plain.words
-    assert np.array_equal(back.matrix(), plain.matrix())
+    if name == "finalfusion":  # holds directions and lengths: each number is rounded twice
+        np.testing.assert_allclose(back.matrix(), plain.matrix(), rtol=2e-7, atol=0)
+    else:
+        assert np.array_equal(back.matrix(), plain.matrix())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,7 +17,7 @@ from workbench.compress.refit import WeightedMeans
 from workbench.evaluate import table
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.table import interval
-from workbench.subwords import Subwords
+from workbench.subwords import Subwords, _compressed
 from workbench.vocab import Vocab
 
 RECIPES = [
@@ -35,7 +35,7 @@ def forget() -> None:
     """Empty what is remembered apart from models, which keep the rest themselves."""
     pq._trained.clear()
     table._times_drawn.cache_clear()
-    vocab._compressed.cache_clear()
+    _compressed.cache_clear()
 
 
 def outcome(builder: Builder, recipe: wb.Chain) -> tuple[dict, list]:

@@ -6,7 +6,8 @@ one after another. The header's metadata has one key, ``workbench``, whose value
 
 Version 2 has what version 1 could not say: deflated numbers of shared rows, scales of words that
 borrow a row, folded buckets, word rows that n-grams are added to, and codebooks in float16.
-Version 1 is still read.
+Version 3 has n-grams of other kinds than fastText's; without them a file is of version 2, to the
+byte, so that older workbenches read it. Versions 1 and 2 are still read.
 """
 
 import json
@@ -27,7 +28,8 @@ from .subwords import Subwords
 from .vectors import Vectors
 from .vocab import Vocab
 
-FORMAT_VERSION = 2  # that is written; older ones are read
+FORMAT_VERSION = 3  # the newest that is written; older ones are read
+WITHOUT_KINDS = 2  # what is written where n-grams are fastText's, or none
 KEY = "workbench"
 
 # The number types that a file of ours may hold, by the names that safetensors gives them.
@@ -136,11 +138,11 @@ def _arrays(v: Vectors) -> dict[str, np.ndarray]:
 
 
 def _header(v: Vectors, arrays: dict[str, np.ndarray]) -> bytes:
-    subwords = v.vocab.subwords
+    subwords = None if v.vocab.subwords is None else v.vocab.subwords.params()
     about = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if "kind" in (subwords or {}) else WITHOUT_KINDS,
         "storage": describe(v.storage),
-        "subwords": None if subwords is None else subwords.params(),
+        "subwords": subwords,
         "meta": v.meta,
     }
     header: dict[str, dict] = {"__metadata__": {KEY: json.dumps(about, sort_keys=True)}}

@@ -63,6 +63,7 @@ def in_threads(work, n, size):
 
 # Defined beside its plain Python use; numba's cache goes by the file of the definition.
 fill_buckets = _locked(numba.njit(cache=True)(subwords.fill_buckets))
+fill_finalfusion_buckets = _locked(numba.njit(cache=True)(subwords.fill_finalfusion_buckets))
 
 
 @_locked

@@ -89,6 +89,11 @@ class Storage:
         return None
 
     @property
+    def is_float32(self) -> bool:
+        """Whether rows are kept as float32, so that nothing is undone where they are decoded and stay so."""
+        return False
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the arrays, as in the file."""
         return sum(array.nbytes for array in self.arrays().values())
@@ -131,6 +136,7 @@ class Dense(Storage):
 
     kind = "dense"
     layout: ClassVar = {"matrix": (2, "f4")}
+    is_float32 = True
 
     def __init__(self, matrix: np.ndarray):
         self.matrix = matrix  # (n, dim) float32
@@ -357,6 +363,10 @@ class Normed(Storage):
             raise ValueError(f"expected a length for each of {len(inner)} rows, got {lengths.shape}")
         self.inner, self.lengths = inner, lengths
         self.shape = inner.shape
+
+    @property
+    def is_float32(self) -> bool:
+        return self.inner.is_float32 and self.lengths.is_float32
 
     def rows(self, index: Index) -> np.ndarray:
         return self.inner.rows(index) * self.lengths.rows(index)

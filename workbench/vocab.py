@@ -4,14 +4,14 @@ import warnings
 import weakref
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 
+from .packing import deflate, deflate_texts, inflate, inflate_texts
 from .subwords import FEW, Subwords, utf8
 
 MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
-MOST_COMPRESSED = 1 << 20  # bytes that are kept beside their deflated form
 
 
 def printable(word: str) -> str:
@@ -205,32 +205,29 @@ class Vocab:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for saving, all deflated: they rule a very small file."""
-        text = "\0".join(self.words).encode("utf-8", "surrogateescape")
-        arrays = {"text": _deflate(text)}
-        if len(text) > _longest_text(arrays["text"]):  # then they are stored, so that `restore` takes them
-            arrays["text"] = np.frombuffer(zlib.compress(text, 0), np.uint8)
+        arrays = {"text": deflate_texts("\0".join(self.words))}
         if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
-            arrays["counts"] = _deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
+            arrays["counts"] = deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
         if self.row_of is not None:
-            arrays["row_of"] = _deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
+            arrays["row_of"] = deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
         if self.scales is not None:
-            arrays["scales"] = _deflate(self.scales.astype("<f2").tobytes())
+            arrays["scales"] = deflate(self.scales.astype("<f2").tobytes())
         return arrays
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
         """Rebuild from what `arrays` gave."""
-        text = b"\0%b\0" % _inflate_text(arrays["text"])
+        text = b"\0%b\0" % inflate_texts(arrays["text"])
         n_words = text.count(b"\0") - 1
         counts, row_of, scales = (arrays.get(name) for name in ("counts", "row_of", "scales"))
         if counts is not None:
-            counts = np.cumsum(_inflate(counts, n_words, ("<i8",)))
+            counts = np.cumsum(inflate(counts, n_words, ("<i8",)))
             if counts.min(initial=0) < 0:
                 raise ValueError(f"words are counted from 0 on, got {counts.min()}")
         if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
-            row_of = _inflate(row_of, n_words, ("<u2", "<i4")).astype(np.int32)
+            row_of = inflate(row_of, n_words, ("<u2", "<i4")).astype(np.int32)
         if scales is not None:
-            scales = _inflate(scales, n_words, ("<f2",))
+            scales = inflate(scales, n_words, ("<f2",))
         return cls(text, row_of, counts, subwords, scales)
 
 
@@ -247,40 +244,6 @@ def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwo
         raise ValueError("scales need word rows that are whole vectors, and these still need their n-grams")
     if np.isinf(scales).any() or (scales < 0).any():
         raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
-
-
-_compressed = lru_cache(maxsize=8)(zlib.compress)
-
-
-def _deflate(data: bytes) -> np.ndarray:
-    """The bytes, deflated: once, while a person changes a setting that leaves the words as they are."""
-    return np.frombuffer((_compressed if len(data) <= MOST_COMPRESSED else zlib.compress)(data, 9), np.uint8)
-
-
-def _inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:
-    """The `n` numbers that `_deflate` packed, of the type whose width fits; never unpacks more than those."""
-    stream = zlib.decompressobj()
-    found = stream.decompress(data.tobytes(), n * np.dtype(types[-1]).itemsize + 1)
-    for code in types:
-        if stream.eof and len(found) == n * np.dtype(code).itemsize:
-            return np.frombuffer(found, code)
-    raise ValueError(f"expected {n} numbers, one a word, got {len(found)} bytes")
-
-
-def _longest_text(deflated: np.ndarray) -> int:
-    """Bytes that the text of all words may have: real ones deflate to a half or a fifth, file names to a twentieth."""
-    return 100 * len(deflated) + (1 << 20)
-
-
-def _inflate_text(deflated: np.ndarray) -> bytes:
-    """The text of all words; never unpacks much more than real words could be."""
-    stream = zlib.decompressobj()
-    text = stream.decompress(deflated.tobytes(), _longest_text(deflated) + 1)
-    if not stream.eof:
-        raise ValueError(
-            f"expected the words in {len(deflated):,} deflated bytes, got a text cut short or absurdly long"
-        )
-    return text
 
 
 def check_words(words: Iterable[str]) -> list[str]:

@@ -140,7 +140,7 @@ class Prune(Step):
             return self._with_fewer_rows(v)
         small = self._with_fewer_rows(v.adjusted())  # dropping n-grams would change known words otherwise
         subwords, ngrams = small.ngrams
-        rows = subwords.rows_of(self.buckets_)
+        rows = subwords.kept_rows(self.buckets_)
         vocab = small.vocab.with_subwords(subwords.keep(self.buckets_))
         return small.with_storage(Stacked(small.storage.words, ngrams.take(rows)), vocab)
 

@@ -39,6 +39,7 @@ class Rehash(Step):
         subwords, ngrams = v.ngrams
         if self.n_buckets > subwords.n_buckets:
             raise ValueError(f"{self!r}: the model has {subwords.n_buckets:,} buckets only; take fewer")
+        subwords.fold(int(self.n_buckets))  # refuses n-grams that are not hashed
         users = bucket_users(v, v if reference is None else reference)
         rows = ngrams.rows(slice(None))
         check_finite(rows, (), what="n-gram row")

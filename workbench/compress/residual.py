@@ -31,7 +31,7 @@ class Residual(Step):
             raise ValueError("Residual stores what n-grams leave over, and this model has none; leave it out")
         if v.vocab.row_of is not None:
             raise ValueError("Residual needs a row for every word, and words share rows here: leave out remap=")
-        if not isinstance(v.storage.words, Dense):
+        if not v.storage.words.is_float32:
             raise ValueError(f"Residual belongs before the step that made the word rows {v.storage.words!r}")
         self.n_words_in_ = len(v)
 

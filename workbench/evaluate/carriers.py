@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..subwords import END_OF_SENTENCE, Subwords, utf8
+from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import printable
 from .damage import check_comparable
@@ -54,6 +54,8 @@ def ngram_carriers(original: Vectors, small: Vectors, word: str) -> pd.DataFrame
     lengths = {name: _lengths(v, name) for name, v in (("original", original), ("small", small))}
     if lengths["original"] != lengths["small"]:
         raise ValueError(f"expected n-grams of the same lengths in both models, got {lengths}")
+    if original.ngrams[0].cutting != small.ngrams[0].cutting:
+        raise ValueError("expected the same kind of n-grams in both models, and the same list where they are listed")
     if not small.can_embed(word):
         original[word]  # refuses what it cannot embed either, by name
     before, after = _rows(original, word), _rows(small, word)  # (n_ngrams, dim), NaN for none
@@ -85,7 +87,7 @@ def has_same_ngrams(original: Vectors, small: Vectors) -> bool:
     """Whether `ngram_carriers` can compare the two: n-grams of the same lengths, vectors of the same dimensions."""
     if original.vocab.subwords is None or small.vocab.subwords is None or original.dim != small.dim:
         return False
-    return _lengths(original, "original") == _lengths(small, "small")
+    return original.vocab.subwords.cutting == small.vocab.subwords.cutting
 
 
 def shares(rows: np.ndarray) -> np.ndarray:
@@ -99,17 +101,7 @@ def shares(rows: np.ndarray) -> np.ndarray:
 
 def ngram_texts(word: str, subwords: Subwords) -> list[str]:
     """The n-grams of a word, fit to be shown, in the order of `Subwords.buckets`."""
-    if word == END_OF_SENTENCE:
-        return []
-    data = b"<" + utf8(word) + b">"
-    edges = [i for i, byte in enumerate(data) if byte & 0xC0 != 0x80] + [len(data)]  # of code points, as fastText sees
-    n_points = len(edges) - 1
-    return [
-        data[edges[start] : edges[start + n]].decode("utf-8", "replace")
-        for start in range(n_points)
-        for n in range(subwords.min_n, min(subwords.max_n, n_points - start) + 1)
-        if not (n == 1 and start in (0, n_points - 1))  # a mark alone is none
-    ]
+    return [printable(text) for text in subwords.ngrams(word)]
 
 
 def _lengths(v: Vectors, name: str) -> tuple[int, int]:

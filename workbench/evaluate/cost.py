@@ -24,7 +24,8 @@ def float32_bytes(v: Vectors) -> int:
     _, used = v.vocab.buckets(subwords)
     used = np.unique(used)
     used = used[subwords.rows_of(used) >= 0]
-    storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))
+    n_rows = len(subwords.kept_rows(used))
+    storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(n_rows, v.dim))
     return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import artefact
 from ..vectors import Vectors
-from . import builtin, fasttext, glove, keyedvectors, spacy_vocab, static_embedding, word2vec
+from . import builtin, fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, word2vec
 from .base import Format
 from .text import GZIP, opened
 
@@ -32,6 +32,7 @@ FORMATS: tuple[Format, ...] = (
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
     fasttext.FTZ,
+    finalfusion.FINALFUSION,
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import progress
-from ..storage import BLOCK, Dense
+from ..storage import BLOCK
 from ..vectors import Vectors
 from ..vocab import printable
 
@@ -73,7 +73,7 @@ class Format:
         lost = []
         if v.vocab.subwords is not None and "n-grams" not in self.keeps:
             lost.append(f"its {len(v.ngrams[1]):,} n-grams: words outside the vocabulary will have no vector")
-        if not isinstance(v.storage.words, Dense) and "codes" not in self.keeps:
+        if not v.storage.words.is_float32 and "codes" not in self.keeps:
             n_bytes = 4 * len(v) * v.dim
             lost.append(f"the compression: rows of words become {n_bytes / 1e6:.1f} MB of float32")
         if v.vocab.counts is not None and "counts" not in self.keeps:

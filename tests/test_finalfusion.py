@@ -1,0 +1,429 @@
+"""finalfusion files: what the finalfusion package wrote is read, and what is written it reads; damage is refused."""
+
+import contextlib
+import itertools
+import json
+import mmap
+import struct
+import tomllib
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_of_kind, made_plain
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench import formats
+from workbench.formats import finalfusion as fifu
+from workbench.storage import Coded, Dense, Normed, Projected
+from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
+from workbench.vectors import unit
+
+GOLDEN = Path(__file__).parent / "golden" / "finalfusion"
+EXPECTED = json.loads((GOLDEN / "vectors.json").read_text(encoding="utf-8"))
+REAL = [
+    *(f"finalfusion_python_testdata/{name}" for name in ("embeddings", "ff_buckets", "pq-check", "pq", "similarity")),
+    "finalfusion_python_testdata/simple_vocab",
+    "finalfusion_rust_testdata/quantized",
+    "finalfusion_rust_testdata/similarity",
+]
+UNSEEN = ["bakelite", "ласточка", "zzzzz", "wordish", "ба", "x"]
+
+
+MODELS = {
+    "plain": made_plain(),
+    "fastText": made_fasttext(),
+    "fastText, whole words": made_fasttext().adjusted(),
+    "pruned": wb.Prune(300, 900).fit_transform(made_fasttext()),
+    "folded": wb.Rehash(700).fit_transform(made_fasttext()),
+    "finalfusion": made_of_kind("finalfusion"),
+    "finalfusion, pruned": wb.Prune(300, 300).fit_transform(made_of_kind("finalfusion")),
+    "explicit": made_of_kind("explicit"),
+    "explicit, pruned": wb.Prune(300, 300).fit_transform(made_of_kind("explicit")),
+    "codes": wb.PQ(4).fit_transform(made_plain()),
+    "codes of 5 bits": wb.PQ(3, n_bits=5).fit_transform(made_plain()),
+    "codes and lengths": wb.PQ(4, n_bits=5, norms=True).fit_transform(made_plain()),
+    "turned codes": wb.OPQ(4, n_bits=5).fit_transform(made_plain()),
+    "borrowed codes": wb.Chain([wb.Prune(300, remap="nearest", threshold=0.3), wb.PQ(4, n_bits=5)]).fit_transform(
+        made_plain()
+    ),
+    "ragged codes": wb.PQ(5, n_bits=5).fit_transform(made_plain()),
+    "codes of words and n-grams": wb.Chain([wb.Prune(300, 900), wb.PQ(4, n_bits=5)]).fit_transform(made_fasttext()),
+    "what n-grams leave over": wb.Chain([wb.Prune(300, 900), wb.Residual()]).fit_transform(made_fasttext()),
+}
+KEPT_AS_CODES = {"codes", "codes of 5 bits", "codes and lengths", "turned codes", "borrowed codes"}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return MODELS[request.param]
+
+
+@pytest.fixture
+def written(model, tmp_path):
+    """The model as a file."""
+    return export(model, tmp_path / "model.fifu")
+
+
+def export(v, path):
+    """Written without the warnings, which have tests of their own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return wb.export(v, path, "finalfusion")
+
+
+# -- what the package wrote ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_files_of_the_package_give_its_vectors(name):
+    v = wb.load(GOLDEN / f"{name}.fifu")
+    expected = EXPECTED[name]
+    assert v.words == list(expected)[: len(v)]
+    np.testing.assert_allclose(v.matrix(), [expected[word] for word in v.words], rtol=1e-6, atol=1e-6)
+    for word in list(expected)[len(v) :]:
+        assert v.can_embed(word) == (expected[word] is not None)
+        if v.can_embed(word):  # at length 1 there
+            np.testing.assert_allclose(unit(v[word]), expected[word], atol=1e-6)
+
+
+def test_each_kind_of_chunk_becomes_the_storage_and_the_n_grams_that_it_is():
+    v = {name: wb.load(GOLDEN / f"{name}.fifu") for name in EXPECTED}
+    kinds = {name: type(x.vocab.subwords) for name, x in v.items()}
+    assert kinds["fasttext"] is Subwords
+    assert kinds["buckets"] is kinds["codes"] is FinalfusionBuckets
+    assert kinds["explicit"] is kinds["shared"] is kinds["turned_codes"] is ListedNgrams
+    assert v["buckets"].vocab.subwords.n_buckets == 32
+    assert v["shared"].vocab.subwords.bucket_to_row.tolist() == [1, 0, 1, 2]
+    assert isinstance(v["simple"].storage, Dense)
+    assert isinstance(v["codes"].storage.words, Coded)
+    assert isinstance(v["codes"].storage.ngrams, Coded)
+    assert v["few_codes"].storage.inner.n_bits == 4
+    assert isinstance(v["turned_codes"].storage.ngrams.inner, Projected)
+    assert isinstance(v["turned_codes"].storage.ngrams.inner.inner, Coded)
+    assert tomllib.loads(v["norms"].meta["provenance"]["metadata"]) == {"made": "for tests", "кот": 1}
+    assert not any(x.is_composed for x in v.values())
+
+
+@pytest.mark.parametrize("name", ["simple", "fasttext", "norms", "codes"])
+def test_matrices_and_codes_stay_in_the_file(name):
+    words = wb.load(GOLDEN / f"{name}.fifu").storage.words
+    for inner in (words, getattr(words, "inner", None)):
+        array = getattr(inner, "matrix", getattr(inner, "packed", None))
+        while isinstance(array, np.ndarray):
+            array = array.base
+        assert array is None or isinstance(array, mmap.mmap)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_give_the_vectors_of_the_package(real, name):
+    oracle = pytest.importorskip("finalfusion")
+    path = real(f"data/fixtures/{name}.fifu")
+    assert_as_the_package_reads(oracle.load_finalfusion(path), wb.load(path), atol=0)
+
+
+# -- what the package reads ---------------------------------------------------------------
+
+
+def assert_as_the_package_reads(theirs, v, atol):
+    """The same words, vectors (with lengths, where there are any) and directions of unseen words."""
+    assert theirs.vocab.words == v.words
+    lengths = 1 if theirs.norms is None else np.asarray(theirs.norms)[:, None]
+    matrix = np.array([theirs.embedding(word) for word in v.words]) * lengths
+    np.testing.assert_allclose(matrix, v.matrix(), atol=atol * v.norms.max(), rtol=1e-6)
+    for word in UNSEEN:
+        found = theirs.embedding(word)
+        assert (found is not None) == v.can_embed(word)
+        if found is not None:
+            np.testing.assert_allclose(found, unit(v[word]), atol=2e-6)
+
+
+def test_the_package_reads_what_is_written(model, written):
+    oracle = pytest.importorskip("finalfusion")
+    theirs, back = oracle.load_finalfusion(written), wb.load(written)
+    assert_as_the_package_reads(theirs, back, atol=1e-6)
+    np.testing.assert_allclose(back.matrix(), model.matrix(), rtol=1e-5, atol=1e-6 * model.norms.max())
+    directions = np.array([theirs.embedding(word) for word in theirs.vocab.words])
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-5)  # its neighbours are by cosine
+    if hasattr(theirs.storage, "dot"):  # the package finds no neighbours among codes, not even its own
+        best = [found.word for found in theirs.word_similarity(model.words[3], 5)]
+        assert best == [word for word, _ in model.most_similar(model.words[3], topn=5)]
+
+
+# -- what is written ----------------------------------------------------------------------
+
+
+def test_what_is_written_comes_back_and_is_the_same_file_each_time(model, written, tmp_path):
+    back = wb.load(written)
+    assert back.words == model.words
+    np.testing.assert_allclose(back.matrix(), model.matrix(), rtol=1e-5, atol=1e-6 * model.norms.max())
+    assert export(model, tmp_path / "again").read_bytes() == written.read_bytes()
+    assert formats.losses(back, "x.fifu") == []
+    np.testing.assert_allclose(wb.load(export(back, tmp_path / "b")).matrix(), back.matrix(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_codes_stay_codes_where_all_rows_share_codebooks(name, tmp_path):
+    model = MODELS[name]
+    back = wb.load(export(model, tmp_path / "model.fifu"))
+    said = any("the compression" in lost for lost in formats.losses(model, "model.fifu"))
+    if name in KEPT_AS_CODES:
+        parts = [fifu._product(x.storage.words).coded for x in (model, back)]
+        rows = model.vocab.rows(np.arange(len(model)))
+        np.testing.assert_array_equal(parts[0].codes[rows], parts[1].codes)
+        np.testing.assert_array_equal(parts[0].codebooks, parts[1].codebooks)
+        assert not said
+    else:
+        assert isinstance(back.storage.words.inner, Dense)
+        assert said == ("codes" in name)
+
+
+def test_codes_over_shared_codebooks_are_kept_with_their_n_grams(tmp_path):
+    v = wb.load(GOLDEN / "turned_codes.fifu")
+    back = wb.load(export(v, tmp_path / "model.fifu"))
+    for part in ("words", "ngrams"):
+        before, after = (fifu._product(getattr(x.storage, part)).coded for x in (v, back))
+        np.testing.assert_array_equal(before.packed, after.packed)
+    np.testing.assert_allclose(back.storage.ngrams.rows(slice(None)), v.storage.ngrams.rows(slice(None)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fastText", "fastText, whole words", "finalfusion", "explicit", "explicit, pruned"])
+def test_unseen_words_lose_nothing_where_no_bucket_is_missing(name, tmp_path):
+    model = MODELS[name]
+    back = wb.load(export(model, tmp_path / "model.fifu"))
+    assert type(back.vocab.subwords) is type(model.vocab.subwords)
+    assert not any("n-gram" in lost for lost in formats.losses(model, "x.fifu"))
+    want, found = (x.get_vectors(UNSEEN, missing="zero") for x in (model, back))
+    np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["pruned", "folded", "finalfusion, pruned", "what n-grams leave over"])
+def test_missing_buckets_become_a_list_of_the_known_words_n_grams_and_the_rest_is_said(name, tmp_path):
+    model = MODELS[name]
+    back = wb.load(export(model, tmp_path / "model.fifu"))
+    subwords, listed = model.vocab.subwords, back.vocab.subwords
+    known = {text for word in model.words for text in subwords.ngrams(word)}
+    rows = dict(zip(listed.numbers, back.ngrams[1].rows(listed.rows_of(np.arange(listed.n_buckets))), strict=True))
+    assert rows.keys() <= known
+    n_checked = 0
+    for word in [*model.words[:40], *UNSEEN]:
+        where = subwords.rows_of(subwords.buckets([word])[1])
+        for text, row in zip(subwords.ngrams(word), where, strict=True):
+            if row >= 0 and text in known:
+                np.testing.assert_array_equal(rows[text], model.ngrams[1].rows(np.array([row]))[0])
+                n_checked += 1
+            else:
+                assert text not in rows
+    assert n_checked > 20
+    n_lost = len(model.ngrams[1]) - len(back.ngrams[1])
+    said = [lost for lost in formats.losses(model, "x.fifu") if "n-gram rows" in lost]
+    assert [int(lost.split()[0]) for lost in said] == ([n_lost] if n_lost else [])
+
+
+def test_the_recipe_and_the_metadata_that_came_travel_as_toml(tmp_path):
+    v = wb.load(GOLDEN / "norms.fifu")
+    assert wb.load(export(v, tmp_path / "a")).meta["provenance"]["metadata"] == v.meta["provenance"]["metadata"]
+    small = wb.Prune(5).fit_transform(v)
+    about = tomllib.loads(wb.load(export(small, tmp_path / "b")).meta["provenance"]["metadata"])["workbench"]
+    assert json.loads(about["recipe"]) == small.meta["recipe"]
+    assert tomllib.loads(about["metadata"]) == {"made": "for tests", "кот": 1}
+    odd = wb.Vectors(small.vocab, small.storage, {"provenance": {"metadata": 'no toml \x7f \\ "😀"\n\udc80'}})
+    about = tomllib.loads(wb.load(export(odd, tmp_path / "c")).meta["provenance"]["metadata"])["workbench"]
+    assert about["metadata"] == 'no toml \x7f \\ "😀"\n\ufffd'
+
+
+def test_words_that_are_no_utf_8_are_left_out_and_named_since_its_readers_refuse_them(tmp_path):
+    words = ["the", "br\udcfcoken", "", "New York", "a\nb"]
+    v = wb.Vectors.from_arrays(words, np.eye(5, dtype=np.float32) * 3)
+    with pytest.warns(UserWarning, match="1 words that the format cannot hold"):
+        back = wb.load(wb.export(v, tmp_path / "x.fifu"))
+    assert back.words == ["the", "", "New York", "a\nb"]
+    np.testing.assert_array_equal(back.matrix(), v.matrix()[[0, 2, 3, 4]])
+
+
+def test_rows_without_a_length_and_very_long_ones_come_back(tmp_path):
+    matrix = np.array([[0, 0], [3e38, 3e38], [1e-30, 2e-30], [1, 1]], np.float32)
+    back = wb.load(export(wb.Vectors.from_arrays(list("abcd"), matrix), tmp_path / "x"))
+    np.testing.assert_allclose(back.matrix(), matrix, rtol=1e-6)
+
+
+def test_rows_are_written_block_by_block(monkeypatch, tmp_path):
+    v = made_fasttext(n_words=2_000, dim=40).adjusted()  # else n-grams are decoded with their words
+    expected = export(v, tmp_path / "a").read_bytes()
+    blocks = []
+    whole = Dense.rows
+
+    def watched(self, index):
+        rows = whole(self, index)
+        blocks.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(Dense, "rows", watched)
+    monkeypatch.setattr(fifu, "BLOCK", 256)
+    monkeypatch.setattr(wb.Vectors.blocks, "__defaults__", (256,))
+    assert export(v, tmp_path / "b").read_bytes() == expected
+    assert max(blocks) <= 256
+
+
+# -- what is read that nobody should have written -----------------------------------------
+
+
+def chunk(kind: int, data: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<IQ", kind, len(data) if length is None else length) + data
+
+
+def texts(*words: bytes) -> bytes:
+    return b"".join(struct.pack("<I", len(word)) + word for word in words)
+
+
+def whole(*chunks: bytes, version: int = 0) -> bytes:
+    return b"FiFu" + struct.pack("<III", version, 1, 1) + b"".join(chunks)
+
+
+def rows(n: int, dim: int, before: bytes, kind: int = 10, length: int | None = None) -> bytes:
+    at = len(whole(before)) + 12 + 16
+    pad = bytes(4 - at % 4)
+    return chunk(2, struct.pack("<QII", n, dim, kind) + pad + np.ones(n * dim, "<f4").tobytes(), length)
+
+
+SIMPLE = chunk(1, struct.pack("<Q", 2) + texts(b"a", b"br\xfcoken"))
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    fresh = itertools.count()
+
+    def refused(data: bytes) -> str:
+        path = tmp_path / f"model {next(fresh)}"
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=r"model \d+") as error:
+            wb.load(path)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return refused
+
+
+def test_broken_utf_8_and_repeated_words_are_read(tmp_path):
+    (tmp_path / "x").write_bytes(whole(SIMPLE, rows(2, 3, SIMPLE)))
+    assert wb.load(tmp_path / "x").words == ["a", "br\udcfcoken"]
+    again = chunk(1, struct.pack("<Q", 3) + texts(b"a", b"b", b"a"))
+    (tmp_path / "y").write_bytes(whole(again, rows(3, 3, again)))
+    with pytest.warns(UserWarning, match="1 duplicate word"):
+        assert wb.load(tmp_path / "y").words == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("data", "telling"),
+    [
+        (whole(SIMPLE, version=1), "its version is 1, 0 is read"),
+        (whole(SIMPLE), "it has no rows"),
+        (whole(rows(2, 3, b"")), "it has no words"),
+        (whole(SIMPLE, SIMPLE), "it has words twice"),
+        (whole(SIMPLE, rows(3, 3, SIMPLE)), "its matrix is 3 x 3, while its 2 words and their n-grams need 2 rows"),
+        (whole(SIMPLE, rows(2, 0, SIMPLE)), "its matrix is 2 x 0"),
+        (whole(SIMPLE, rows(2, 3, SIMPLE, kind=1)), "of type 1, expected 10"),
+        (whole(SIMPLE, rows(2, 3, SIMPLE, length=7)), "while their chunk claims 7"),
+        (whole(SIMPLE, rows(2, 3, SIMPLE, length=1 << 60)), "a chunk of 1,152,921,504,606,846,976 bytes"),
+        (whole(chunk(1, struct.pack("<Q", 1 << 62))), "it claims 4,611,686,018,427,387,904 words"),
+        (whole(chunk(1, struct.pack("<Q", 0)), rows(0, 3, chunk(1, bytes(8)))), "at least one word"),
+        (whole(chunk(1, struct.pack("<QI", 1, 1 << 31))), "it ends in its words"),
+        (whole(chunk(1, struct.pack("<Q", 1) + texts(b"a\0b")), rows(1, 3, chunk(1, bytes(15)))), "NUL"),
+        (whole(chunk(9, b"")), "floret"),
+        (whole(chunk(17, b"")), "a chunk of kind 17"),
+        (whole(chunk(3, struct.pack("<QIII", 0, 3, 6, 1 << 31))), "it claims 2 ** 2147483648 buckets"),
+        (whole(chunk(7, struct.pack("<QIII", 0, 6, 3, 9))), "min_n=6, max_n=3"),
+        (whole(chunk(8, struct.pack("<QQII", 0, 1 << 61, 3, 6))), "2,305,843,009,213,693,952 n-grams"),
+        (whole(chunk(8, struct.pack("<QQII", 0, 1, 3, 6) + texts(b"abc") + struct.pack("<Q", 1 << 40))), "has row"),
+        (whole(chunk(4, struct.pack("<5IQ2I", 0, 0, 0, 6, 256, 1, 1, 10))), "it claims 0 codes"),
+        (whole(chunk(4, struct.pack("<5IQ2I", 1, 0, 1, 1 << 31, 256, 1, 1, 10) + b"1234")), "2,147,483,648 x 2,147,"),
+        (whole(chunk(6, struct.pack("<QI", 1 << 60, 10) + bytes(4))), "only "),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(data, telling, refusal):
+    assert telling in refusal(data)
+
+
+def test_norms_and_codes_that_do_not_fit_are_refused(refusal):
+    data = (GOLDEN / "norms.fifu").read_bytes()
+    at = data.rindex(struct.pack("<I", 6) + struct.pack("<Q", 12 + 4 + 48)) + 4  # of the last chunk's length
+    assert "it has 11 norms for 12 words" in refusal(
+        data[:at] + struct.pack("<QQ", 12 + 4 + 44, 11) + data[at + 16 : -4]
+    )
+    codes = bytearray((GOLDEN / "few_codes.fifu").read_bytes())
+    v = wb.load(GOLDEN / "few_codes.fifu")
+    at = codes.index(v.storage.inner.codes.tobytes())
+    codes[at] = 11
+    assert "it has a code of 11, while codebooks have 11 entries" in refusal(bytes(codes))
+
+
+@pytest.mark.parametrize("name", ["norms", "explicit", "turned_codes"])
+def test_a_file_cut_short_anywhere_is_refused(name, refusal):
+    data = (GOLDEN / f"{name}.fifu").read_bytes()
+    ends = {16 + 4 * 4}  # of whole chunks, behind which norms may be missing
+    for size in range(4, len(data), 3):
+        try:
+            refusal(data[:size])
+        except pytest.fail.Exception:
+            ends.add(size)
+    assert len(ends) <= 2
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.sampled_from(sorted(EXPECTED)),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from([1, 4, 8]), st.sampled_from([0, 1, 2, 255, 1 << 20, (1 << 63) - 1])),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_a_damaged_file_is_refused_or_read_and_takes_no_more_memory_than_it_is_large(name, changes, tmp_path_factory):
+    data = bytearray((GOLDEN / f"{name}.fifu").read_bytes())
+    for place, width, value in changes:
+        at = int(place**2 * (len(data) - width))  # rather in the headers, which come first
+        data[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, "little")
+    path = tmp_path_factory.mktemp("damaged") / "x"
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(ValueError), np.errstate(all="ignore"):
+            v = wb.load(path)
+            assert len(v.get_vectors(v.words)) == len(v)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 1 << 21
+
+
+# -- and then? ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["fastText", "finalfusion", "explicit", "pruned"])
+def test_a_model_that_was_read_can_be_compressed_with_every_step(name, tmp_path):
+    v = wb.load(export(MODELS[name], tmp_path / "model.fifu"))
+    chain = [
+        wb.Prune(250, 400),
+        wb.Refit(n_unseen=50),
+        wb.PQ(4, 5, on="ngrams"),
+        wb.Residual(),
+        wb.PQ(4, 5, on="words"),
+    ]
+    small = wb.Chain(chain).fit_transform(v)
+    again = wb.load(small.save(tmp_path / "small.safetensors"))
+    unseen = [word for word in v.words if word not in small][:50]
+    for words in (small.words, unseen):
+        np.testing.assert_array_equal(again.get_vectors(words, "zero"), small.get_vectors(words, "zero"))
+    cosines = (unit(small.matrix()) * unit(v[small.words])).sum(axis=1)
+    assert cosines.mean() > 0.6
+    assert wb.load(export(small, tmp_path / "small.fifu")).words == small.words
+
+
+def test_lengths_apart_are_no_compression_that_another_format_loses(tmp_path):
+    v = wb.load(export(MODELS["plain"], tmp_path / "model.fifu"))
+    assert isinstance(v.storage, Normed)
+    assert formats.losses(v, "x.vec", "word2vec") == []

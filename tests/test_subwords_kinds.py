@@ -1,0 +1,198 @@
+"""N-grams that are no fastText's: finalfusion's buckets and lists of text, from numbering them to saving them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_of_kind, made_plain
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench import artefact
+from workbench.evaluate.carriers import has_same_ngrams, ngram_carriers
+from workbench.storage import Dense, Stacked
+from workbench.subwords import FEW, FinalfusionBuckets, ListedNgrams, Subwords
+
+HASHES = json.loads((Path(__file__).parent / "golden/finalfusion/hashes.json").read_text(encoding="utf-8"))
+KINDS = ["finalfusion", "explicit"]
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=9)
+
+
+def about(path) -> dict:
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return json.loads(header["__metadata__"]["workbench"])
+
+
+@pytest.mark.parametrize("settings", HASHES)
+def test_buckets_are_those_that_the_finalfusion_package_finds(settings):
+    exponent, min_n, max_n = map(int, settings.split())
+    subwords = FinalfusionBuckets(min_n, max_n, 2**exponent)
+    words = list(HASHES[settings])
+    for many in (words, words * FEW):  # plain Python, unless loaded already, and compiled
+        indptr, values = subwords.buckets(many)
+        for i, word in enumerate(many):
+            assert sorted(values[indptr[i] : indptr[i + 1]]) == sorted(HASHES[settings][word])
+
+
+def test_a_few_words_load_no_compiled_code_and_have_the_same_buckets():
+    program = (
+        "import sys; from workbench.subwords import FinalfusionBuckets as F\n"
+        "words = ['кошка', '', '</s>', 'a\\udcffb', '\\U0001f600']\n"
+        "plain = F(1, 6, 2**21).buckets(words)[1].tolist()\n"
+        "assert 'numba' not in sys.modules\n"
+        "import workbench.kernels\n"
+        "assert F(1, 6, 2**21).buckets(words)[1].tolist() == plain and len(plain) > 20\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.lists(WORDS, max_size=6), min_n=st.integers(1, 4), more=st.integers(0, 4))
+def test_texts_of_n_grams_belong_to_the_buckets_one_by_one(words, min_n, more):
+    texts = sorted({text for word in words[::2] for text in FinalfusionBuckets(min_n, min_n + more, 8).ngrams(word)})
+    listed = ListedNgrams(min_n, min_n + more, [*texts, "not there"])
+    for subwords in (Subwords(min_n, min_n + more, 2**30), FinalfusionBuckets(min_n, min_n + more, 2**30), listed):
+        indptr, values = subwords.buckets(words)
+        found: dict[str, int] = {}
+        for i, word in enumerate(words):
+            own = subwords.ngrams(word)
+            assert len(own) == indptr[i + 1] - indptr[i]
+            for text, bucket in zip(own, values[indptr[i] : indptr[i + 1]].tolist(), strict=True):
+                assert found.setdefault(text, bucket) == bucket
+                assert subwords is not listed or texts[bucket] == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_file_is_of_version_3_and_holds_no_n_gram_that_was_pruned(kind, tmp_path):
+    model = made_of_kind(kind)
+    small = wb.Prune(300, 200).fit_transform(model)
+    assert about(small.save(tmp_path / "small"))["format_version"] == 3
+    again = wb.load(tmp_path / "small")
+    assert artefact.file_bytes(small) == (tmp_path / "small").stat().st_size
+    assert again.save(tmp_path / "again").read_bytes() == (tmp_path / "small").read_bytes()
+    unseen = ["bakeliteness", "ласт", "zzzzz", "ba"]
+    np.testing.assert_array_equal(
+        again.get_vectors(again.words + unseen, "nan"), small.get_vectors(again.words + unseen, "nan")
+    )
+    if kind == "explicit":
+        assert again.vocab.subwords.n_buckets == 200 < small.vocab.subwords.n_buckets
+
+
+def test_files_without_new_n_grams_are_of_version_2_as_before(tmp_path):
+    for model in (made_plain(), made_fasttext(), wb.Rehash(700).fit_transform(made_fasttext())):
+        said = about(model.save(tmp_path / "model"))
+        assert said["format_version"] == 2
+        assert "kind" not in (said["subwords"] or {})
+
+
+def test_all_n_grams_can_be_pruned(tmp_path):
+    none = wb.Prune(300, 0).fit_transform(made_of_kind("explicit"))
+    again = wb.load(none.save(tmp_path / "none"))
+    assert not again.can_embed("bakeliteness")
+    assert again.words == none.words
+
+
+def test_n_grams_that_share_a_row_go_on_sharing_it():
+    model = made_of_kind("explicit")
+    subwords = model.vocab.subwords
+    buckets = np.array([0, 1, 1_999, 5, 2_000])  # 0 and 1,999 have one row, and 1 and 2,000
+    kept = subwords.keep(buckets)
+    assert kept.n_rows == len(subwords.kept_rows(buckets)) == 3
+    table = kept.bucket_to_row
+    assert table[0] == table[1_999] != table[1] == table[2_000]
+    assert (np.flatnonzero(table >= 0) == np.sort(buckets)).all()
+    np.testing.assert_array_equal(subwords.kept_rows(buckets)[table[buckets]], subwords.rows_of(buckets))
+    small = wb.Prune(n_ngrams=3_000).fit_transform(model)
+    assert len(small.ngrams[1]) <= len(model.ngrams[1])
+    word = "bakeliteness"
+    texts = subwords.ngrams(word)
+    rows = model.ngrams[1].rows(subwords.rows_of(np.array([subwords.numbers[text] for text in texts])))
+    np.testing.assert_allclose(model[word], rows.mean(axis=0), rtol=1e-5)
+
+
+def test_rehash_refuses_listed_n_grams_before_any_work_and_folds_finalfusions_buckets():
+    with pytest.raises(ValueError, match=r"Rehash folds the buckets of hashed n-grams.*leave it out"):
+        wb.Rehash(10).fit(made_of_kind("explicit"))
+    small = wb.Rehash(300).fit_transform(made_of_kind("finalfusion"))
+    assert small.vocab.subwords.folded == (2_048,)
+    whole = made_of_kind("finalfusion").vocab.subwords.buckets(["bakeliteness"])[1]
+    np.testing.assert_array_equal(small.vocab.subwords.buckets(["bakeliteness"])[1], whole % 300)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_scorecard_refit_and_carriers_see_these_n_grams(kind):
+    model = made_of_kind(kind)
+    pruned = wb.Prune(300, 400).fit_transform(model)
+    refitted = wb.Chain([wb.Prune(300, 400), wb.Refit(n_unseen=100)]).fit_transform(model)
+    cards = [
+        wb.scorecard(model, v, pairs={}, n_queries=50).set_index(["metric", "split"])["value"]
+        for v in (pruned, refitted)
+    ]
+    assert cards[1]["fidelity", "dropped"] > cards[0]["fidelity", "dropped"]
+    carriers = ngram_carriers(model, pruned, model.words[0])
+    assert carriers["ngram"].tolist() == model.vocab.subwords.ngrams(model.words[0])
+    assert has_same_ngrams(model, pruned)
+    assert not has_same_ngrams(made_fasttext(), model)
+    with pytest.raises(ValueError, match="the same kind of n-grams in both models"):
+        ngram_carriers(made_fasttext(), model, model.words[0])
+
+
+def test_a_vocabulary_remembers_buckets_of_each_kind_apart():
+    model = made_of_kind("explicit")
+    listed = model.vocab.subwords
+    others = (
+        Subwords(3, 5, 2_048),
+        FinalfusionBuckets(3, 5, 2_048),
+        listed,
+        ListedNgrams(3, 5, list(listed.numbers)[::-1]),
+        ListedNgrams(3, 5, list(listed.numbers)),
+    )
+    for subwords in others:
+        for _ in range(2):
+            np.testing.assert_array_equal(model.vocab.buckets(subwords)[1], subwords.buckets(model.words)[1])
+    assert listed.hashes_as(others[-1])
+    assert listed.hashes_as(listed.keep(np.arange(5)).adjusted())
+    assert not others[0].hashes_as(others[1])
+    assert not listed.hashes_as(others[3])
+
+
+@pytest.mark.parametrize(
+    ("make", "telling"),
+    [
+        (lambda: FinalfusionBuckets(3, 6, 3_000), "2, 4, 8, ... buckets, got 3,000"),
+        (lambda: FinalfusionBuckets(3, 6, 1 << 40), "at most 2,147,483,647 buckets"),
+        (lambda: ListedNgrams(3, 6, ["abc", "abd", "abc"]), "1 of 3 repeat another"),
+        (lambda: ListedNgrams(3, 6, ["a\0c"]), "NUL"),
+        (lambda: ListedNgrams(3, 6, []), "n_buckets=0"),
+        (lambda: ListedNgrams(3, 6, ["abc"], np.zeros(2, np.int32)), "one entry for each of the 1 buckets"),
+        (lambda: Subwords.restore({}, {"kind": "hologram"}), "unknown kind of n-grams 'hologram'"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, telling):
+    with pytest.raises(ValueError, match=telling.replace("...", r"\.\.\.")):
+        make()
+
+
+def test_a_damaged_list_of_n_grams_is_refused(tmp_path):
+    model = made_of_kind("explicit")
+    data = bytearray(model.save(tmp_path / "model").read_bytes())
+    at = data.index(model.vocab.subwords.arrays()["text"].tobytes())
+    data[at + 9] ^= 0xFF
+    (tmp_path / "damaged").write_bytes(data)
+    with pytest.raises(ValueError, match="is damaged"):
+        wb.load(tmp_path / "damaged")
+
+
+def test_broken_bytes_in_listed_n_grams_survive_saving(tmp_path):
+    subwords = ListedNgrams(2, 3, ["br\udcfc", "\udcfco", "я"])
+    v = wb.Vectors.from_arrays(["br\udcfcoken"], np.ones((1, 4), np.float32))
+    rows = Dense(np.arange(12, dtype=np.float32).reshape(3, 4))
+    v = v.with_storage(Stacked(v.storage, rows), v.vocab.with_subwords(subwords))
+    again = wb.load(v.save(tmp_path / "model"))
+    assert list(again.vocab.subwords.numbers) == ["br\udcfc", "\udcfco", "я"]
+    np.testing.assert_array_equal(again["xbr\udcfco"], [2, 3, 4, 5])
