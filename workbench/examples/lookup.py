@@ -25,12 +25,12 @@ class Lookup:
         with safe_open(path, "np") as file:
             about = json.loads(file.metadata()["workbench"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        if about["format_version"] not in (1, 2):
-            raise ValueError(f"{path} has format version {about['format_version']}; this reader knows 1 and 2")
+        if about["format_version"] not in (1, 2, 3):
+            raise ValueError(f"{path} has format version {about['format_version']}; this reader knows 1 to 3")
         words = zlib.decompress(arrays["vocab.text"]).split(b"\0")
         self.place = {word: place for place, word in enumerate(words)}
         self.row_of, self.scales = arrays.get("vocab.row_of", range(len(words))), np.ones(len(words), np.float16)
-        if "vocab.row_of" in arrays and about["format_version"] == 2:
+        if "vocab.row_of" in arrays and about["format_version"] > 1:
             numbers = zlib.decompress(self.row_of)
             self.row_of = np.frombuffer(numbers, f"<u{len(numbers) // len(words)}")
         if "vocab.scales" in arrays:  # of words that borrow their row; NaN where it is their own
@@ -55,24 +55,42 @@ class Lookup:
         return (own + total) / (n + 1) if self.raw else own + total / max(n, 1)
 
 
-def hasher(arrays, min_n, max_n, n_buckets, raw, folded=(), residual=False):
+def hasher(arrays, min_n, max_n, raw, n_buckets=0, kind="fasttext", folded=(), residual=False):
     """A function from a word to the rows of its n-grams, of those that have one."""
-    row_of = arrays.get("subwords.bucket_to_row", range(n_buckets))
+    if kind not in ("fasttext", "finalfusion", "explicit"):
+        raise ValueError(f"this reader does not know the kind of n-grams {kind!r}")
+    listed = {}  # n-grams by their text, instead of a hash
+    if kind == "explicit":
+        texts = zlib.decompress(arrays["subwords.text"]).decode("utf-8", "surrogateescape").split("\0")
+        listed = {text: number for number, text in enumerate(texts)}
+    row_of = arrays.get("subwords.bucket_to_row", range(n_buckets or len(listed)))
     if "subwords.alive" in arrays:
         alive = np.unpackbits(arrays["subwords.alive"], count=n_buckets)
         row_of = np.where(alive, np.cumsum(alive, dtype=np.int64) - 1, -1)
 
     def rows(word):
-        text = b"" if word == b"</s>" else b"<" + word + b">"
-        at = [i for i, byte in enumerate(text) if byte & 0xC0 != 0x80] + [len(text)]  # where characters begin
-        spans = [(a, b) for a in range(len(at)) for b in range(a + min_n, min(a + max_n + 1, len(at)))]
-        found = [row_of[bucket(text[at[a] : at[b]])] for a, b in spans if b - a > 1 or 0 < a < len(at) - 2]
+        if kind == "fasttext":
+            text = b"" if word == b"</s>" else b"<" + word + b">"
+            at = [i for i, byte in enumerate(text) if byte & 0xC0 != 0x80] + [len(text)]  # where characters begin
+            spans = [(a, b) for a in range(len(at)) for b in range(a + min_n, min(a + max_n + 1, len(at)))]
+            ngrams = [text[at[a] : at[b]] for a, b in spans if b - a > 1 or 0 < a < len(at) - 2]
+        else:
+            text = "<" + word.decode("utf-8", "surrogateescape") + ">"
+            ends = len(text) + 1
+            ngrams = [text[a:b] for a in range(ends) for b in range(a + min_n, min(a + max_n + 1, ends))]
+        found = [row_of[number] for number in map(bucket, ngrams) if number is not None]
         return [row for row in found if row >= 0]
 
     def bucket(ngram):
-        number = 2166136261
-        for byte in ngram:  # FNV-1a, for which fastText takes bytes as signed
-            number = (number ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619 % 2**32
+        if kind == "explicit":
+            return listed.get(ngram)
+        number = 2166136261 if kind == "fasttext" else 14695981039346656037
+        if kind == "fasttext":
+            for byte in ngram:  # FNV-1a, for which fastText takes bytes as signed
+                number = (number ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619 % 2**32
+        else:
+            for byte in len(ngram).to_bytes(8, "little") + ngram.encode("utf-32-le", "surrogatepass"):
+                number = (number ^ byte) * 1099511628211 % 2**64
         for modulus in (*folded, n_buckets):
             number %= modulus
         return number
