@@ -13,6 +13,7 @@ from .base import Step, check_int
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
 N_WORDS = 200_000  # that are fitted on: their targets are what takes most memory, 240 MB in 300 dimensions
+LOOKED_UP = 4_096  # of them at once: the rows of their n-grams take some 50 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
 ARRAYS = 5  # of the size of those columns that it needs
 
@@ -173,7 +174,7 @@ class Refit(Step):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
             return settled(rows, means, targets, prior, bound, self.n_sweeps)
-        prior += conjugate_gradients(means, prior, targets, bound, self.n_iter)
+        move(prior, means, targets, bound, self.n_iter)
         if isinstance(rows, Scaled):
             return Scaled.of(prior, rows.matrix.dtype, rows.scales)
         return Dense(prior)
@@ -185,8 +186,8 @@ def vectors_of(reference: Vectors, parts: Sequence[tuple[Vocab, np.ndarray]]) ->
     done = 0
     with progress.bar(total=len(out), desc="Targets", unit=" words", leave=False, delay=2) as bar:
         for vocab, index in parts:
-            for start in range(0, len(index), BLOCK):
-                block = reference.vectors_of(vocab, index[start : start + BLOCK], "zero")
+            for start in range(0, len(index), LOOKED_UP):
+                block = reference.vectors_of(vocab, index[start : start + LOOKED_UP], "zero")
                 out[done : done + len(block)] = block
                 done += len(block)
                 bar.update(len(block))
@@ -329,13 +330,27 @@ def made_up(reference: Vectors, n: int, seed: int) -> Vocab:
     return Vocab(made_up_words(reference.words, n, True, seed))
 
 
+def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.float32, n_iter: int) -> None:
+    """Add to `rows` (n_rows, dim) what `conjugate_gradients` finds, for as many columns at once as `SOLVED` holds.
+
+    Columns are problems of their own: solved apart, they change only where some are done sooner than others.
+    """
+    from ..kernels import COLUMNS
+
+    n_rows, dim = rows.shape
+    width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
+    for first in progress.bar(range(0, dim, width), desc="Refit", unit="block", leave=False, delay=2):
+        here = slice(first, first + width)
+        start, wanted = (np.ascontiguousarray(array[:, here]) for array in (rows, targets))
+        rows[:, here] += conjugate_gradients(means, start, wanted, bound, n_iter)
+
+
 def conjugate_gradients(
     means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
 ) -> np.ndarray:
     """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2``: (n_rows, dim) float32.
 
-    Every column is a problem of its own with the same matrix; as many are solved side by side as fit into
-    `SOLVED` bytes, which changes a result only where one block of columns stops sooner than others.
+    Every column is a problem of its own with the same matrix; they are solved side by side.
 
     Parameters
     ----------
@@ -346,23 +361,6 @@ def conjugate_gradients(
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
     """
-    from ..kernels import COLUMNS
-
-    n_rows, dim = start.shape
-    width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
-    if dim <= width:
-        return _descended(means, start, targets, bound, n_iter)
-    x = np.empty_like(start)
-    for first in progress.bar(range(0, dim, width), desc="Refit", unit="block", leave=False, delay=2):
-        here = slice(first, first + width)
-        x[:, here] = _descended(means, *(np.ascontiguousarray(a[:, here]) for a in (start, targets)), bound, n_iter)
-    return x
-
-
-def _descended(
-    means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
-) -> np.ndarray:
-    """`conjugate_gradients` of columns that are solved side by side."""
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = means.squares + bound
     scale = (1 / np.maximum(diagonal, 1e-30))[:, None].astype(np.float32)  # (n_rows, 1)

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -16,6 +17,8 @@ from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, check_words, first_places
 
 GZIP = b"\x1f\x8b"
+CHUNK = 1 << 20  # bytes of lines read at once
+SLOW = 8 << 20  # bytes of text that take half a second to read without the compiled kernels, as loading these does
 
 Rows = Iterable[tuple[bytes, np.ndarray]]
 
@@ -45,14 +48,32 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
 
 
 def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Rows:
-    """Words and vectors from the lines that are left; `line_number` is the next one's."""
-    for number, line in enumerate(file, line_number):
-        if not line.strip():
-            continue
-        row = parse_row(line, dim)
-        if row is None:
-            raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
-        yield row
+    """Words and vectors from the lines that are left; `line_number` is the next one's.
+
+    Most lines of a large file are read by a compiled kernel, which leaves to `parse_row` what is unusual.
+    """
+    n_bytes = 0
+    while lines := file.readlines(CHUNK):
+        n_bytes += CHUNK
+        lengths, vectors = _plain(lines, dim) if n_bytes > SLOW else (repeat(-1), repeat(None))
+        for number, (line, length, vector) in enumerate(zip(lines, lengths, vectors, strict=False), line_number):
+            if length >= 0:
+                yield line[:length], vector
+            elif line.strip():
+                row = parse_row(line, dim)
+                if row is None:
+                    raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
+                yield row
+        line_number += len(lines)
+
+
+def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
+    """For each line the length of its word and the vector; -1 where it is no plain line, see `kernels.plain_lines`."""
+    from .. import kernels
+
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    lengths, vectors = kernels.plain_lines(np.frombuffer(b"".join(lines), np.uint8), ends, dim)
+    return lengths.tolist(), vectors
 
 
 def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
