@@ -147,13 +147,20 @@ def spills(monkeypatch, tmp_path) -> Path:
     return folder
 
 
+def is_mapped(rows: Dense) -> bool:
+    base = rows.matrix
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return isinstance(base, np.memmap)
+
+
 @pytest.mark.parametrize("name", ["v.vec", "v.bin", "v.glove", "v.vec.gz"])
 def test_text_beyond_the_limit_is_mapped_and_gives_the_same_vectors(name, spills, tmp_path):
     v = made_plain(dim=7)
     with pytest.warns(UserWarning, match="cannot hold"):
         wb.export(v, tmp_path / name)
     found = wb.load(tmp_path / name)
-    assert isinstance(found.storage.words.matrix, np.memmap)
+    assert is_mapped(found.storage.words)
     assert found.words == v.words
     np.testing.assert_array_equal(found.matrix(), v.matrix())
     assert not list(spills.iterdir())
@@ -161,7 +168,7 @@ def test_text_beyond_the_limit_is_mapped_and_gives_the_same_vectors(name, spills
 
 def test_few_rows_stay_in_memory(tmp_path):
     (tmp_path / "v.vec").write_text("2 3\na 1 2 3\nb 4 5 6\n")
-    assert not isinstance(wb.load(tmp_path / "v.vec").storage.words.matrix, np.memmap)
+    assert not is_mapped(wb.load(tmp_path / "v.vec").storage.words)
 
 
 def test_repeated_words_beyond_the_limit_keep_their_first_rows(spills, tmp_path):
@@ -170,7 +177,7 @@ def test_repeated_words_beyond_the_limit_keep_their_first_rows(spills, tmp_path)
     (tmp_path / "v.glove").write_text("\n".join(lines))
     with pytest.warns(UserWarning, match="250 duplicate words"):
         v = wb.load(tmp_path / "v.glove")
-    assert isinstance(v.storage.words.matrix, np.memmap)
+    assert is_mapped(v.storage.words)
     assert v.words == [f"w{i}" for i in range(150)]
     np.testing.assert_array_equal(v.matrix(), np.float32(rows[:150]))
 
@@ -183,10 +190,19 @@ def test_nan_beyond_the_limit_is_named_by_row_and_word(spills, tmp_path):
         wb.load(tmp_path / "v.glove")
 
 
+def test_steps_that_keep_and_move_many_rows_map_them_with_the_same_result(monkeypatch, tmp_path):
+    recipe = wb.Chain([PRUNE, wb.Refit(n_unseen=50), wb.PQ(3, 4, on="ngrams"), wb.Refit(n_unseen=50, kept_weight=1)])
+    expected = saved(recipe.fit_transform(made_fasttext()), tmp_path)
+    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1000)
+    first, *_ = recipe.steps
+    assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams)
+    assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected
+
+
 def test_adjusted_rows_beyond_the_limit_are_mapped_and_the_same(spills):
     v = made_fasttext()
     adjusted = v.adjusted()
-    assert isinstance(adjusted.storage.words.matrix, np.memmap)
+    assert is_mapped(adjusted.storage.words)
     np.testing.assert_array_equal(adjusted.matrix(), v.matrix())
     assert not list(spills.iterdir())
 

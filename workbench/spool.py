@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Iterable
 from types import TracebackType
 from typing import BinaryIO
 
@@ -60,4 +61,12 @@ class Spool:
             return np.frombuffer(self._file.getbuffer(), np.float32).reshape(-1, self.dim)
         n_rows = self._file.tell() // (4 * self.dim)
         self._file.flush()
-        return np.memmap(self._file, np.float32, mode="r+", shape=(n_rows, self.dim))
+        return np.asarray(np.memmap(self._file, np.float32, mode="r+", shape=(n_rows, self.dim)))
+
+
+def spooled(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
+    """Blocks of rows, (any, dim) float32, as one matrix, in a file if it is large."""
+    with Spool(dim) as spool:
+        for block in blocks:
+            spool.write(block)
+        return spool.matrix()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import progress
+from ..spool import spooled
 from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
@@ -216,17 +217,17 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     """What the n-gram rows of `v` are in the reference, or their own where that hashes otherwise: (n_rows, dim)."""
     subwords, ngrams = v.ngrams
     theirs = reference.vocab.subwords
+    own = spooled((block for _, block in ngrams.blocks()), v.dim)
     if theirs is None or not subwords.hashes_as(theirs):
-        return ngrams.rows(slice(None))
+        return own
     buckets = np.arange(subwords.n_buckets)
     row, their_row = subwords.rows_of(buckets), theirs.rows_of(buckets)  # (n_buckets,)
     found = (row >= 0) & (their_row >= 0)
     row, their_row = row[found], their_row[found]
-    out = ngrams.rows(slice(None))
     for start in range(0, len(row), BLOCK):
         here = slice(start, start + BLOCK)
-        out[row[here]] = reference.ngrams[1].rows(their_row[here])
-    return out
+        own[row[here]] = reference.ngrams[1].rows(their_row[here])
+    return own
 
 
 def settled(
@@ -255,7 +256,7 @@ def _swept(
     """`rows` after one sweep over the chosen codes, whose spans lie side by side and cover all columns."""
     from .. import kernels
 
-    decoded = rows.rows(slice(None))  # (n_rows, dim)
+    decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
     left = means.of(decoded)
     np.subtract(targets, left, out=left)  # (n, dim)
     codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
