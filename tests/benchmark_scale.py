@@ -15,6 +15,7 @@ peaks, since compiled loops do not let it run.
 
 import argparse
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -36,6 +37,7 @@ RANK, NOISE = 64, 0.3  # of the rows: the dimensions that carry something, and h
 BLOCK = 1 << 16  # rows made at once
 N_JUDGED = 5_000  # words of a kind
 PAUSE = 0.005  # seconds between two looks at a process
+HEADER = ("stage", "s", "of the processor, s", "peak anonymous MB", "peak resident MB")
 PEER_STAGES = ("open", "compress", "save")
 
 
@@ -86,7 +88,7 @@ def whole_job(folder: Path, size: Size, threads: int) -> None:
     judged = watched("judge", threads, model=str(path), ours=str(small), theirs=None).answer["workbench"]
     print_table(
         f"E. {title(size)}: {path.stat().st_size / 1e9:.2f} GB become {small.stat().st_size / 1e6:.1f} MB",
-        ("stage", "s", "peak anonymous MB", "peak resident MB"),
+        HEADER,
         job.table(),
         [f"Error is {errors_of(judged)}."],
     )
@@ -106,7 +108,7 @@ def beside_peer(folder: Path, size: Size, threads: int) -> None:
         n_bytes = sum(file.stat().st_size for file in folder.glob(saved[side].name + "*"))
         print_table(
             f"E. {title(size)}, {side}: {path.stat().st_size / 1e9:.2f} GB become {n_bytes / 1e6:.1f} MB",
-            ("stage", "s", "peak anonymous MB", "peak resident MB"),
+            HEADER,
             job.table(),
             [f"Error is {errors_of(judged.answer[side])}."],
         )
@@ -119,7 +121,7 @@ def reading_text(folder: Path, n_words: int, dim: int, threads: int) -> None:
     jobs = {side: watched(f"read_{side}", threads, path=str(path)) for side in ("workbench", "peer")}
     print_table(
         f"E. word2vec text of {n_words:,} words x {dim}, {path.stat().st_size / 1e9:.2f} GB",
-        ("", "s", "peak anonymous MB", "peak resident MB"),
+        HEADER,
         [[side, *job.table()[-1][1:]] for side, job in jobs.items()],
     )
     path.unlink()
@@ -146,9 +148,11 @@ class Watched:
 
     def __init__(self, command: list[str], threads: int):
         self.seconds: dict[str, float] = {}
+        self.busy: dict[str, float] = {}  # seconds of the processor; of the last stage, up to the last look
         self.peaks: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))  # by stage and field, bytes
         self.answer: Any = None
         self._stage, self._since = "start", time.perf_counter()
+        self._ticks, self._last_ticks = 0, 0
         self.process = subprocess.Popen(command, env=environment(threads), stdout=subprocess.PIPE, text=True)
         sampler = threading.Thread(target=self._sample, daemon=True)
         sampler.start()
@@ -157,11 +161,11 @@ class Watched:
 
     def table(self) -> list[list[str]]:
         """A row for each stage, and one for the whole."""
-        rows = [[stage, self.seconds[stage], *self._megabytes(stage)] for stage in self.seconds]
-        peaks = [max(row[column] for row in rows) for column in (2, 3)]
-        rows.append(["whole", sum(self.seconds.values()), *peaks])
+        rows = [(stage, self.seconds[stage], self.busy[stage], *self._megabytes(stage)) for stage in self.seconds]
+        peaks = [max(row[column] for row in rows) for column in (3, 4)]
+        rows.append(("whole", sum(self.seconds.values()), sum(self.busy.values()), *peaks))
         return [
-            [name, f"{seconds:.1f}", f"{anon:,.0f}", f"{all_of_it:,.0f}"] for name, seconds, anon, all_of_it in rows
+            [name, f"{wall:.1f}", f"{busy:.1f}", *(f"{n:,.0f}" for n in sizes)] for name, wall, busy, *sizes in rows
         ]
 
     def anonymous(self) -> int:
@@ -188,6 +192,8 @@ class Watched:
     def _turn(self, stage: str) -> None:
         now = time.perf_counter()
         self.seconds[self._stage] = now - self._since
+        self.busy[self._stage] = (self._ticks - self._last_ticks) / os.sysconf("SC_CLK_TCK")
+        self._last_ticks = self._ticks
         self._stage, self._since = stage, now
 
     def _sample(self) -> None:
@@ -195,10 +201,12 @@ class Watched:
         while self.process.poll() is None and self._stage != "end":
             try:
                 status = Path(f"/proc/{self.process.pid}/status").read_text()
+                ticks = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             except OSError:
                 return
             sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in status.splitlines() if " kB" in line}
             now = {"anonymous": sizes.get("RssAnon", 0), "resident": sizes.get("VmRSS", 0)}
+            self._ticks = max(self._ticks, sum(map(int, ticks)))
             peaks = self.peaks[self._stage]
             for field, n_bytes in now.items():
                 peaks[field] = max(peaks[field], n_bytes)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-MOST_IN_MEMORY = 1 << 28  # bytes; beyond, pages can be dropped and read again, so that memory does not run out
+MOST_IN_MEMORY = 1 << 27  # bytes; beyond, pages can be dropped and read again, so that memory does not run out
 
 
 class Spool:
