@@ -286,7 +286,7 @@ def read(lines: list[str], dim: int) -> list[tuple[bytes, bytes]]:
 
 def both_ways(monkeypatch, lines: list[str], dim: int) -> list[list[tuple[bytes, bytes]]]:
     found = []
-    for slow in (len("\n".join(lines)) + text.CHUNK, -1):
+    for slow in (len("\n".join(lines)), -1):
         monkeypatch.setattr(text, "SLOW", slow)
         found.append(read(lines, dim))
     return found
@@ -314,6 +314,13 @@ def test_both_ways_refuse_the_same_lines(line, monkeypatch):
         monkeypatch.setattr(text, "SLOW", slow)
         with pytest.raises(ValueError, match="line 2: expected a word and 3 numbers"):
             read(["a 1 2 3", line, "b 1 2 3"], 3)
+
+
+def test_lines_that_are_too_short_for_their_numbers_get_no_room_for_them(monkeypatch):
+    monkeypatch.setattr(text, "SLOW", -1)
+    monkeypatch.setattr(text.np, "empty", lambda *_: pytest.fail("room is made"))
+    with pytest.raises(ValueError, match="line 1: expected a word and 1000000 numbers"):
+        read(["a"] * 100_000, 1_000_000)
 
 
 # -- the whole ----------------------------------------------------------------------------

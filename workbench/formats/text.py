@@ -54,7 +54,7 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
     """
     n_bytes = 0
     while lines := file.readlines(CHUNK):
-        n_bytes += CHUNK
+        n_bytes += sum(map(len, lines))
         lengths, vectors = _plain(lines, dim) if n_bytes > SLOW else (repeat(-1), repeat(None))
         for number, (line, length, vector) in enumerate(zip(lines, lengths, vectors, strict=False), line_number):
             if length >= 0:
@@ -72,6 +72,8 @@ def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
     from .. import kernels
 
     ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    if 2 * dim * len(lines) > ends[-1]:  # a number takes two bytes; without room for all, none is made for them
+        return repeat(-1), repeat(None)
     lengths, vectors = kernels.plain_lines(np.frombuffer(b"".join(lines), np.uint8), ends, dim)
     return lengths.tolist(), vectors
 
