@@ -215,6 +215,88 @@ def square_weights(indptr, rows, weights, n_rows):
     return squares.astype(np.float32)
 
 
+POWERS = 10.0 ** np.arange(23)  # all powers of ten that float64 holds exactly
+EXACT = np.uint64(1 << 53)  # up to which it holds all whole numbers
+
+
+@_locked
+@numba.njit(cache=True)
+def plain_lines(text, ends, dim):
+    """Read lines of a word, then `dim` numbers, all with one space between.
+
+    Only numbers that one division or product of exact float64 gives are read here: so rounding is
+    that of Python's `float` (Clinger, "How to read floating point numbers accurately", 1990).
+
+    Parameters
+    ----------
+    text : uint8 array
+        The lines, one after another.
+    ends : (n,) int64 array
+        Where each ends in `text`.
+    dim : int
+
+    Returns
+    -------
+    lengths : (n,) int64 array
+        Bytes of each line's word, -1 where the line is not as plain as that.
+    numbers : (n, dim) float32 array
+    """
+    lengths = np.full(len(ends), -1)
+    numbers = np.empty((len(ends), dim), np.float32)
+    begin = 0
+    for i in range(len(ends)):
+        stop = ends[i]
+        while stop > begin and text[stop - 1] in (9, 10, 13, 32):  # tab, newline, return, space
+            stop -= 1
+        at = begin
+        while at < stop and text[at] != 32:
+            at += 1
+        length = at - begin
+        count = 0
+        while at < stop and count < dim:
+            at, number = _plain_number(text, at + 1, stop)
+            if at < 0:
+                break
+            numbers[i, count] = number
+            count += 1
+        if at == stop and count == dim:
+            lengths[i] = length
+        begin = ends[i]
+    return lengths, numbers
+
+
+@numba.njit(cache=True)
+def _plain_number(text, at, stop):
+    """The number that begins here, and where the space (or `stop`) after it is; -1 where this is no plain number."""
+    negative = at < stop and text[at] == 45
+    at += at < stop and (text[at] == 45 or text[at] == 43)
+    whole, digits, power, after_point = np.uint64(0), 0, 0, False
+    while at < stop and (48 <= text[at] <= 57 or (text[at] == 46 and not after_point)):
+        if text[at] == 46:
+            after_point = True
+        else:
+            whole = whole * np.uint64(10) + np.uint64(text[at] - 48)
+            digits += 1
+            power -= after_point
+            if whole > EXACT:
+                return -1, 0.0
+        at += 1
+    if digits and at < stop and text[at] | 32 == 101:  # e or E
+        at += 1
+        sign = -1 if at < stop and text[at] == 45 else 1
+        at += at < stop and (text[at] == 45 or text[at] == 43)
+        exponent, first = 0, at
+        while at < stop and 48 <= text[at] <= 57 and exponent < 1000:
+            exponent = exponent * 10 + int(text[at]) - 48
+            at += 1
+        power += sign * exponent
+        digits = at - first
+    if not digits or (at < stop and text[at] != 32) or abs(power) >= len(POWERS):
+        return -1, 0.0
+    value = np.float64(whole) / POWERS[-power] if power < 0 else np.float64(whole) * POWERS[power]
+    return at, -value if negative else value
+
+
 @_locked
 @numba.njit(parallel=True, cache=True)
 def table_sums(packed, tables, n_bits):

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from .spool import spooled
+
 BLOCK = 16_384  # rows decoded at once; 100 to 300 dimensions make this 6 to 20 MB
 
 MANY = 16_384  # rows from which on loading the compiled kernels pays, when all are scored
@@ -147,7 +149,8 @@ class Dense(Storage):
         return rows.copy() if isinstance(index, slice) else rows  # picked rows are a copy already
 
     def take(self, index: np.ndarray) -> "Dense":
-        return Dense(self.rows(index))
+        starts = range(0, len(index), BLOCK)
+        return Dense(spooled((self.rows(index[start : start + BLOCK]) for start in starts), self.shape[1]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {"matrix": self.matrix}

@@ -3,16 +3,22 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from .. import progress
+from ..spool import Spool
+from ..storage import BLOCK, Dense
 from ..subwords import utf8
-from ..vectors import Vectors
+from ..vectors import Vectors, check_finite
+from ..vocab import Vocab, check_words, first_places
 
 GZIP = b"\x1f\x8b"
+CHUNK = 1 << 20  # bytes of lines read at once
+SLOW = 8 << 20  # bytes of text that take half a second to read without the compiled kernels, as loading these does
 
 Rows = Iterable[tuple[bytes, np.ndarray]]
 
@@ -42,33 +48,68 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
 
 
 def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Rows:
-    """Words and vectors from the lines that are left; `line_number` is the next one's."""
-    for number, line in enumerate(file, line_number):
-        if not line.strip():
-            continue
-        row = parse_row(line, dim)
-        if row is None:
-            raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
-        yield row
+    """Words and vectors from the lines that are left; `line_number` is the next one's.
+
+    Most lines of a large file are read by a compiled kernel, which leaves to `parse_row` what is unusual.
+    """
+    n_bytes = 0
+    while lines := file.readlines(CHUNK):
+        n_bytes += sum(map(len, lines))
+        lengths, vectors = _plain(lines, dim) if n_bytes > SLOW else (repeat(-1), repeat(None))
+        for number, (line, length, vector) in enumerate(zip(lines, lengths, vectors, strict=False), line_number):
+            if length >= 0:
+                yield line[:length], vector
+            elif line.strip():
+                row = parse_row(line, dim)
+                if row is None:
+                    raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
+                yield row
+        line_number += len(lines)
+
+
+def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
+    """For each line the length of its word and the vector; -1 where it is no plain line, see `kernels.plain_lines`."""
+    from .. import kernels
+
+    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
+    if 2 * dim * len(lines) > ends[-1]:  # a number takes two bytes; without room for all, none is made for them
+        return repeat(-1), repeat(None)
+    lengths, vectors = kernels.plain_lines(np.frombuffer(b"".join(lines), np.uint8), ends, dim)
+    return lengths.tolist(), vectors
 
 
 def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
-    """Collect rows into `Vectors`; `expected` is the number of rows the file promises."""
-    words, values = [], bytearray()
-    with progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
+    """Collect rows into `Vectors`; `expected` is the number of rows the file promises.
+
+    Many rows are kept in a temporary file, not in memory: `Spool` says where.
+    """
+    words: list[str] = []
+    with Spool(dim) as spool, progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
         for word, vector in rows:
             words.append(word.decode("utf-8", "surrogateescape"))
-            values += vector.tobytes()
+            spool.write(vector.tobytes())
             bar.update()
-    if expected is not None and len(words) != expected:
-        raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
-    matrix = np.frombuffer(values, np.float32).reshape(-1, dim)
+        if expected is not None and len(words) != expected:
+            raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
+        matrix = spool.matrix()  # (n_words, dim)
     try:
-        v = Vectors.from_arrays(words, matrix)
+        check_finite(matrix, check_words(words))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
-    return v
+    words, matrix = without_repeats(words, matrix)
+    about = {"source": path.name, "source_bytes": path.stat().st_size}
+    return Vectors(Vocab(words), Dense(matrix), {"provenance": about})
+
+
+def without_repeats(words: list[str], matrix: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The first row of every word, moved up within the matrix itself; repeats are warned of."""
+    places = first_places(words)
+    if places is None:
+        return words, matrix
+    for start in range(0, len(places), BLOCK):
+        chosen = places[start : start + BLOCK]
+        matrix[start : start + len(chosen)] = matrix[chosen]
+    return [words[i] for i in places], matrix[: len(places)]
 
 
 def fits_a_line(word: str) -> bool:

@@ -1,0 +1,341 @@
+"""Models larger than memory: what is read, what is held, and that neither changes a result."""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain
+
+import workbench as wb
+from workbench import progress, spool, vocab
+from workbench.compress import refit
+from workbench.formats import text
+from workbench.storage import Dense, Stacked
+
+PRUNE = wb.Prune(n_words=200, n_ngrams=900)
+
+
+class Spied(Dense):
+    """Rows that remember which of them were asked for."""
+
+    def __init__(self, matrix: np.ndarray):
+        super().__init__(matrix)
+        self.asked: set[int] = set()
+
+    def rows(self, index):
+        self.asked.update(np.arange(len(self))[index].tolist())
+        return super().rows(index)
+
+
+def saved(v: wb.Vectors, folder: Path) -> bytes:
+    return v.save(folder / "v.safetensors").read_bytes()
+
+
+# -- what is read -------------------------------------------------------------------------
+
+
+def test_pruning_decodes_no_word_that_goes():
+    v = made_fasttext()
+    spied = Spied(v.storage.words.matrix)
+    prune = wb.Prune(n_words=200, n_ngrams=900)
+    prune.fit_transform(v.with_storage(Stacked(spied, v.storage.ngrams)))
+    assert spied.asked == set(prune.words_.tolist())
+
+
+def test_pruning_ngrams_alone_copies_no_word_row():
+    v = made_fasttext().adjusted()
+    assert wb.Prune(n_ngrams=900).fit_transform(v).storage.words is v.storage.words
+
+
+@pytest.mark.parametrize("remap", [None, "nearest"])
+def test_words_are_pruned_before_they_are_adjusted_and_nothing_changes(remap, tmp_path):
+    v = made_fasttext()
+    prune = wb.Prune(n_words=200, n_ngrams=900, remap=remap)
+    assert saved(prune.fit_transform(v), tmp_path) == saved(prune.fit_transform(v.adjusted(), v), tmp_path)
+
+
+def test_nan_in_a_word_that_stays_is_named_by_its_row_in_the_file():
+    v = made_fasttext()
+    place = int(v.vocab.most_frequent(200)[-1])
+    v.storage.words.matrix[place, 3] = np.nan
+    with pytest.raises(ValueError, match=rf"^row {place} \(word '{v.words[place]}'\) holds NaN"):
+        PRUNE.fit_transform(v)
+
+
+# -- what is held -------------------------------------------------------------------------
+
+
+def test_refit_is_fitted_on_a_seeded_sample_of_no_more_words_than_it_says(tmp_path):
+    v = made_fasttext()
+    small = PRUNE.fit_transform(v)
+    means, targets = wb.Refit(n_words=100, n_unseen=30)._equations(small, v)
+    assert len(means.weights) == len(targets) == 130
+    one, again, other = (
+        saved(wb.Refit(n_words=100, n_unseen=0, random_state=seed).fit_transform(small, v), tmp_path)
+        for seed in (0, 0, 1)
+    )
+    assert one == again != other
+
+
+def test_a_sample_of_all_words_is_all_words():
+    v = made_fasttext()
+    small = PRUNE.fit_transform(v)
+    n_dropped = len(v) - len(small)
+    rows = [wb.Refit(n_words=n).fit(small, v).ngrams_.matrix for n in (None, n_dropped, n_dropped - 1)]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert not np.array_equal(rows[0], rows[2])
+
+
+def test_recipes_of_ordinary_models_do_not_speak_of_the_sample():
+    assert "n_words" not in repr(wb.Refit())
+    step = wb.Refit(n_words=70)
+    assert "n_words=70" in repr(step)
+    assert wb.compress.from_json(step.to_json()) == step
+
+
+@pytest.mark.parametrize("storage", [[], [wb.SQ("float16", on="ngrams")]], ids=["dense", "scaled"])
+def test_columns_solved_apart_are_the_same_to_the_bit(storage, monkeypatch):
+    v = made_fasttext(dim=120)
+    small = wb.Chain([PRUNE, *storage]).fit_transform(v)
+    together = wb.Refit(n_iter=3).fit(small, v).ngrams_.rows(slice(None))
+    monkeypatch.setattr(refit, "SOLVED", 1)
+    solved = []
+    monkeypatch.setattr(refit, "conjugate_gradients", spying(refit.conjugate_gradients, solved))
+    apart = wb.Refit(n_iter=3).fit(small, v).ngrams_.rows(slice(None))
+    assert len(solved) == 3  # 52, 52 and 16 columns
+    np.testing.assert_array_equal(apart, together)
+
+
+def spying(function, calls: list):
+    def call(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    return call
+
+
+def test_ngrams_of_very_many_words_are_found_block_by_block_with_the_same_result(monkeypatch, tmp_path):
+    recipes = [
+        wb.Chain([wb.Prune(200, 900, importance="counts"), wb.Refit(frequency=0.5)]),
+        wb.Chain([wb.Rehash(500), wb.Refit(n_unseen=50)]),
+    ]
+    expected = [saved(recipe.fit_transform(made_fasttext()), tmp_path) for recipe in recipes]
+    monkeypatch.setattr(vocab, "MOST_REMEMBERED", 100)
+    monkeypatch.setattr(vocab, "HASHED", 64)
+    v = made_fasttext()
+    assert len(list(v.vocab.bucket_blocks(v.vocab.subwords))) == 11
+    np.testing.assert_array_equal(
+        v.vocab.used_buckets(v.vocab.subwords), np.unique(v.vocab.subwords.buckets(v.words)[1])
+    )
+    for recipe, file in zip(recipes, expected, strict=True):
+        assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == file
+
+
+# -- rows in a file -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def spills(monkeypatch, tmp_path) -> Path:
+    """A limit that every model here is above, and the folder where the rows then go."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1000)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def is_mapped(rows: Dense) -> bool:
+    base = rows.matrix
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return isinstance(base, np.memmap)
+
+
+@pytest.mark.parametrize("name", ["v.vec", "v.bin", "v.glove", "v.vec.gz"])
+def test_text_beyond_the_limit_is_mapped_and_gives_the_same_vectors(name, spills, tmp_path):
+    v = made_plain(dim=7)
+    with pytest.warns(UserWarning, match="cannot hold"):
+        wb.export(v, tmp_path / name)
+    found = wb.load(tmp_path / name)
+    assert is_mapped(found.storage.words)
+    assert found.words == v.words
+    np.testing.assert_array_equal(found.matrix(), v.matrix())
+    assert not list(spills.iterdir())
+
+
+def test_few_rows_stay_in_memory(tmp_path):
+    (tmp_path / "v.vec").write_text("2 3\na 1 2 3\nb 4 5 6\n")
+    assert not is_mapped(wb.load(tmp_path / "v.vec").storage.words)
+
+
+def test_repeated_words_beyond_the_limit_keep_their_first_rows(spills, tmp_path):
+    rows = [[i, i + 0.5, -i] for i in range(400)]
+    lines = [f"w{i % 150} {' '.join(map(str, row))}" for i, row in enumerate(rows)]
+    (tmp_path / "v.glove").write_text("\n".join(lines))
+    with pytest.warns(UserWarning, match="250 duplicate words"):
+        v = wb.load(tmp_path / "v.glove")
+    assert is_mapped(v.storage.words)
+    assert v.words == [f"w{i}" for i in range(150)]
+    np.testing.assert_array_equal(v.matrix(), np.float32(rows[:150]))
+
+
+def test_nan_beyond_the_limit_is_named_by_row_and_word(spills, tmp_path):
+    lines = [f"w{i} 1 2 3" for i in range(400)]
+    lines[333] = "w333 1 nan 3"
+    (tmp_path / "v.glove").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"row 333 \(word 'w333'\) holds NaN"):
+        wb.load(tmp_path / "v.glove")
+
+
+def test_steps_that_keep_and_move_many_rows_map_them_with_the_same_result(monkeypatch, tmp_path):
+    recipe = wb.Chain([PRUNE, wb.Refit(n_unseen=50), wb.PQ(3, 4, on="ngrams"), wb.Refit(n_unseen=50, kept_weight=1)])
+    expected = saved(recipe.fit_transform(made_fasttext()), tmp_path)
+    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1000)
+    first, *_ = recipe.steps
+    assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams)
+    assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected
+
+
+def test_adjusted_rows_beyond_the_limit_are_mapped_and_the_same(spills):
+    v = made_fasttext()
+    adjusted = v.adjusted()
+    assert is_mapped(adjusted.storage.words)
+    np.testing.assert_array_equal(adjusted.matrix(), v.matrix())
+    assert not list(spills.iterdir())
+
+
+# -- interrupted work ---------------------------------------------------------------------
+
+
+class Stop(BaseException):
+    """As Ctrl-C does."""
+
+
+def interrupting(after: int):
+    """A listener that ends the work at its n-th step."""
+    left = [after]
+
+    def listen(what: str, share: float) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Stop
+
+    return listen
+
+
+def test_an_interrupted_load_leaves_no_file_behind(spills, tmp_path):
+    (tmp_path / "v.glove").write_text("\n".join(f"w{i} 1 2 3" for i in range(400)))
+    with pytest.raises(Stop), progress.told_to(interrupting(300)):
+        wb.load(tmp_path / "v.glove")
+    assert not list(spills.iterdir())
+
+
+@pytest.mark.parametrize("name", ["v.vec", "v.bin", "v.glove"])
+def test_an_interrupted_export_leaves_the_older_file_and_nothing_else(name, tmp_path):
+    out = tmp_path / "out" / name
+    out.parent.mkdir()
+    out.write_bytes(b"older")
+    with pytest.warns(UserWarning, match="cannot hold"), pytest.raises(Stop), progress.told_to(interrupting(0)):
+        wb.export(made_plain(), out)
+    assert [path.read_bytes() for path in out.parent.iterdir()] == [b"older"]
+
+
+def test_a_save_that_fails_half_way_leaves_the_older_file_and_nothing_else(monkeypatch, tmp_path):
+    out = made_fasttext(20).save(tmp_path / "v.safetensors")
+    older = out.read_bytes()
+    written = []
+
+    def fail(array):
+        if written:
+            raise OSError("disk full")
+        written.append(array)
+        return array
+
+    v = made_fasttext()
+    monkeypatch.setattr(np, "ascontiguousarray", fail)
+    with pytest.raises(OSError, match="disk full"):
+        v.save(out)
+    assert written
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [older]
+
+
+# -- lines of text ------------------------------------------------------------------------
+
+ODD = (
+    "a b 1 2 3",
+    "  1 2 3",
+    " 4 5 6",
+    "x 1_0 2 3",
+    "y nan inf 1e400",
+    "z 1. .5 -0",
+    "q +1e5 -1E-7 1e+3",
+    "u 123456789012345678901234567890 1e-40 0.1000000000000000055511151231257827",
+    "v 00000000000000000000000001.5 1e22 1e23",
+    "w 9007199254740993 9007199254740992 9007199254740991e-22\t \r",
+    "1 2 3 4",
+)
+
+
+def read(lines: list[str], dim: int) -> list[tuple[bytes, bytes]]:
+    file = io.BytesIO("\n".join(lines).encode())
+    return [(word, vector.tobytes()) for word, vector in text.read_rows(file, Path("x"), dim)]
+
+
+def both_ways(monkeypatch, lines: list[str], dim: int) -> list[list[tuple[bytes, bytes]]]:
+    found = []
+    for slow in (len("\n".join(lines)), -1):
+        monkeypatch.setattr(text, "SLOW", slow)
+        found.append(read(lines, dim))
+    return found
+
+
+def test_compiled_reading_of_numbers_is_that_of_python_to_the_bit(monkeypatch):
+    rng = np.random.default_rng(0)
+    numbers = (rng.normal(size=(3_000, 4)) * 10.0 ** rng.integers(-25, 25, (3_000, 4))).astype(np.float32)
+    forms = ["%.9g", "%r", "%.6f", "%.3e", "%.17g"]
+    lines = [f"w{i} " + " ".join(forms[i % 5] % x for x in row) for i, row in enumerate(numbers.tolist())]
+    slow, fast = both_ways(monkeypatch, lines, 4)
+    assert len(slow) == 3_000
+    assert slow == fast
+
+
+def test_unusual_lines_are_read_alike_by_both_ways(monkeypatch):
+    slow, fast = both_ways(monkeypatch, ["", *ODD, " \t", ""], 3)
+    assert len(slow) == len(ODD)
+    assert slow == fast
+
+
+@pytest.mark.parametrize("line", ["e 1e 2 3", "f - . +", "g 1-2 3", "h 1 2", "i 1 2\t3 x", "j 1  2 3", "k 1 2 3e+"])
+def test_both_ways_refuse_the_same_lines(line, monkeypatch):
+    for slow in (text.CHUNK, -1):
+        monkeypatch.setattr(text, "SLOW", slow)
+        with pytest.raises(ValueError, match="line 2: expected a word and 3 numbers"):
+            read(["a 1 2 3", line, "b 1 2 3"], 3)
+
+
+def test_lines_that_are_too_short_for_their_numbers_get_no_room_for_them(monkeypatch):
+    monkeypatch.setattr(text, "SLOW", -1)
+    monkeypatch.setattr(text.np, "empty", lambda *_: pytest.fail("room is made"))
+    with pytest.raises(ValueError, match="line 1: expected a word and 1000000 numbers"):
+        read(["a"] * 100_000, 1_000_000)
+
+
+# -- the whole ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_tenth_of_the_public_size_stays_below_its_bound(tmp_path):
+    """480 MB of matrix, of which neither the words' half nor the n-grams' may be held."""
+    import benchmark_scale
+
+    size = benchmark_scale.Size(200_000, 200_000, 300)
+    model = benchmark_scale.make(tmp_path / "large.bin", size)
+    job = benchmark_scale.watched(
+        "build_workbench", model=str(model), path=str(tmp_path / "small"), **benchmark_scale.recipe(size)
+    )
+    assert (tmp_path / "small").exists()
+    assert job.anonymous() < 900e6
