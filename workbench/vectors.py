@@ -16,6 +16,7 @@ from .vocab import Vocab, check_words, first_places, printable
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
+SHOWN = 60  # characters of a word that an error repeats
 Missing = Literal["error", "zero", "nan"]
 Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
@@ -484,7 +485,7 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
     if np.isfinite(block).all():
         return
     at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-    of = f" (word {printable(words[at])!r})" if words else ""
+    of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
     raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 

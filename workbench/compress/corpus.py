@@ -13,7 +13,7 @@ from ..formats.text import opened
 
 CHUNK = 1 << 20  # bytes read at once; a corpus may be one long line
 HEAD = 1 << 16  # bytes that tell a list of counts from a text
-COUNTED = re.compile(rb"(\S+)\s+(\d+)\s*")
+COUNTED = re.compile(rb"(\S+)\s+(\d{1,18})\s*")
 
 
 def word_counts(path: str | Path) -> Counter[str]:
@@ -80,9 +80,10 @@ def _counted(file: IO[bytes], path: Path) -> Counter[bytes]:
 
 def _words(file: IO[bytes]) -> Iterator[tuple[list[bytes], int]]:
     """The words of a text chunk by chunk, none cut in two, and how many bytes were read for them."""
-    rest = b""
+    begun: list[bytes] = []  # pieces of a word that goes on in the next chunk
     while chunk := file.read(CHUNK):
-        words = (rest + chunk).split()
-        rest = b"" if chunk[-1:].isspace() else words.pop()
-        yield words, len(chunk)
-    yield rest.split(), 0
+        rest = b"" if chunk[-1:].isspace() else chunk.rsplit(None, 1)[-1]
+        whole = chunk[: len(chunk) - len(rest)]
+        yield b"".join([*begun, whole]).split() if whole else [], len(chunk)
+        begun = [rest] if whole else [*begun, rest]
+    yield b"".join(begun).split(), 0

@@ -13,6 +13,9 @@ from ..subwords import utf8
 from ..vectors import Vectors
 
 GZIP = b"\x1f\x8b"
+MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
+LONGEST_NUMBER = 64  # characters; float64 in full has 25
+LONGEST_WORD = 1 << 16  # bytes
 
 Rows = Iterable[tuple[bytes, np.ndarray]]
 
@@ -32,7 +35,7 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
     Counted from the end, so that a word may hold spaces, as a few of GloVe's do.
     """
     word, *numbers = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
-    if len(numbers) != dim:
+    if len(numbers) != dim or max(map(len, numbers)) > LONGEST_NUMBER:  # numpy gives each the room of the longest
         return None
     try:
         with np.errstate(over="ignore"):  # what becomes infinite is refused later, by row and word
@@ -43,10 +46,12 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
 
 def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Rows:
     """Words and vectors from the lines that are left; `line_number` is the next one's."""
-    for number, line in enumerate(file, line_number):
-        if not line.strip():
+    longest = LONGEST_WORD + dim * LONGEST_NUMBER  # a file without line ends is not read whole to find that out
+    for number, line in enumerate(iter(lambda: file.readline(longest), b""), line_number):
+        is_whole = len(line) < longest or line.endswith(b"\n")
+        if is_whole and not line.strip():
             continue
-        row = parse_row(line, dim)
+        row = parse_row(line, dim) if is_whole else None
         if row is None:
             raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
         yield row

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +139,9 @@ def load_items(
     elif Path(source).is_dir():
         items = _of_folder(Path(source), features, n_features, n_history, random_state)
     else:
-        items = _of_matrix(*_read_matrix(Path(source)), str(source))
+        found = _read_matrix(Path(source))
+        with naming(Path(source)):
+            items = _of_matrix(*found, str(source))
     n_zero = int((~items.features.any(axis=1)).sum())
     if n_zero:
         first = printable(items.ids[int((~items.features.any(axis=1)).argmax())])
@@ -263,18 +266,26 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
         raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
     with naming(path):
         found = _npy(path) if ending == ".npy" else _safetensors(path)
-    if isinstance(found, Vectors):
-        return found.words, found.matrix()
+        if isinstance(found, Vectors):
+            return found.words, found.matrix()
     if found.ndim != 2:
         raise ValueError(f"{path}: expected a matrix, a row for each item, got an array of shape {found.shape}")
     return [str(row) for row in range(len(found))], found
 
 
 def _npy(path: Path) -> np.ndarray:
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.ndarray):
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head.startswith(b"PK"):
         raise ValueError("is an archive of arrays; save one of them with numpy.save")
-    return found
+    # Of version 1 the header's length is two bytes, later it is four, and numpy makes room before it reads.
+    too_long = head[6:7] > b"\1" and int.from_bytes(head[8:], "little") > path.stat().st_size
+    if not head.startswith(np.lib.format.MAGIC_PREFIX) or too_long:
+        raise ValueError("is no .npy file, or damaged")
+    try:
+        return np.array(np.load(path, mmap_mode="r"))  # mapped first, so that its shape must fit the file
+    except (OSError, OverflowError, SyntaxError, TokenError) as error:
+        raise ValueError(f"is damaged: {error}") from error
 
 
 def _safetensors(path: Path) -> np.ndarray | Vectors:

@@ -1,6 +1,7 @@
 """Tables in files, ``.csv`` and ``.parquet``, read so that an item called ``007`` or ``NA`` stays what it is."""
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +13,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = (".csv", ".parquet")
+LONGEST = 1_000  # characters of what an error says of a file: a cell that it quotes may be long
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors about what is in a file name it."""
+    """Errors about what is in a file name it, on one line."""
     try:
         yield
     except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {textwrap.shorten(str(error)[: 2 * LONGEST], LONGEST, placeholder=' ...')}") from error
 
 
 def read_table(path: Path) -> "pd.DataFrame":
