@@ -3,6 +3,7 @@
 import textwrap
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -186,7 +187,9 @@ def _of_folder(folder: Path, features: Features, n_features: int, n_history: int
     else:
         with naming(path):
             texts = _texts(frame, ids)
-        made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
+        is_about_texts = isinstance(features, Vectors) or features == "tfidf"
+        with naming(path) if is_about_texts else nullcontext():
+            made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
     names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
     columns = _typed(frame.drop(columns=["id", "text"], errors="ignore"))
