@@ -33,6 +33,8 @@ KEY = "workbench"
 # The number types that a file of ours may hold, by the names that safetensors gives them.
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "I8": "<i1", "U8": "|u1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
+DAMAGE = (KeyError, TypeError, IndexError, ValueError, AttributeError, OverflowError, RecursionError, zlib.error)
+MOST_ARRAYS = 1_000  # a file of ours has up to some twenty
 
 
 def save(v: Vectors, path: str | Path) -> Path:
@@ -83,27 +85,40 @@ def load(path: str | Path) -> Vectors:
         raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
     try:
         about = dict(json.loads(metadata[KEY]))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: its {KEY!r} metadata is no JSON object") from error
-    if about.get("format_version") not in range(1, FORMAT_VERSION + 1):
+    version = about.get("format_version")
+    if version not in range(1, FORMAT_VERSION + 1):
         raise ValueError(
-            f"{path} has format version {about.get('format_version')}, this workbench reads 1 to {FORMAT_VERSION}; "
+            f"{path} has format version {_line(version)}, this workbench reads 1 to {FORMAT_VERSION}; "
             "open it with the version that wrote it, or update"
         )
     try:
         return _build(_mapped(path), about)
-    except (KeyError, TypeError, IndexError, ValueError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    except DAMAGE as error:
+        raise ValueError(f"{path} is damaged: {type(error).__name__}: {_line(error)}") from error
+
+
+def _line(quoted: object) -> str:
+    """One line of text, not too long, whatever of a file it quotes."""
+    return " ".join(str(quoted).split())[:400]
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:
-    if not isinstance(about["meta"], dict):
-        raise TypeError(f"meta is a {type(about['meta']).__name__}")
+    _check_meta(about["meta"])
     subwords = None
     if about["subwords"] is not None:
         subwords = Subwords.restore(within(arrays, "subwords"), about["subwords"])
     vocab = Vocab.restore(within(arrays, "vocab"), subwords)
     return Vectors(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
+
+
+def _check_meta(meta: dict) -> None:
+    """Refuse notes that are not of the types which those who read them rely on."""
+    source = meta.get("provenance", {}).get("source", "")
+    for name, value, kind in (("meta", meta, dict), ("source", source, str), ("recipe", meta.get("recipe", []), list)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def _arrays(v: Vectors) -> dict[str, np.ndarray]:
@@ -140,6 +155,8 @@ def _mapped(path: str | Path) -> dict[str, np.ndarray]:
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     header = json.loads(data[8:start].tobytes())
     header.pop("__metadata__")
+    if len(header) > MOST_ARRAYS:
+        raise ValueError(f"it has {len(header):,} arrays, expected {MOST_ARRAYS:,} at most")
     arrays = {}
     for name, entry in header.items():
         dtype, first = np.dtype(TYPES[entry["dtype"]]), start + entry["data_offsets"][0]

@@ -22,6 +22,9 @@ class Storage:
     """What every storage can do; subclasses say how."""
 
     kind: ClassVar[str]
+    layout: ClassVar[dict[str, tuple[int, str]]] = {}  # each array's number of axes, and types that a file may give it
+    numbers: ClassVar[tuple[str, ...]] = ()  # whole numbers that describe it
+    parts: ClassVar[tuple[str, ...]] = ()  # storages that it consists of
     shape: tuple[int, int]
 
     def rows(self, index: Index) -> np.ndarray:
@@ -46,13 +49,34 @@ class Storage:
         raise NotImplementedError
 
     def params(self) -> dict:
-        """What `restore` needs beside the arrays; numbers and strings only."""
+        """What `restore` needs beside the arrays: the numbers, and a description of each part."""
         return {}
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Storage":
-        """Rebuild from `arrays` and `params`."""
-        return cls(**arrays, **params)
+        """Rebuild from `arrays` and `params`, which come from a file and may lie.
+
+        Raises
+        ------
+        ValueError
+            If something is missing, to spare, or not of the kind that it must be.
+        """
+        expect(f"arrays of a {cls.kind} storage", {name.split(".")[0] for name in arrays}, {*cls.layout, *cls.parts})
+        expect(f"parameters of a {cls.kind} storage", set(params), {*cls.numbers, *cls.parts})
+        for name, (n_axes, types) in cls.layout.items():
+            array = arrays[name]
+            if array.ndim != n_axes or array.dtype.str[1:] not in types.split() or 0 in array.shape[1:]:
+                raise ValueError(
+                    f"{name} of shape {array.shape} and type {array.dtype} is none of a {cls.kind} storage"
+                )
+        for name in cls.numbers:
+            if type(params[name]) is not int:
+                raise ValueError(f"{name} of a {cls.kind} storage must be a whole number, got {params[name]!r}")
+        parts = {name: rebuild(within(arrays, name), params[name]) for name in cls.parts}
+        if any(part.ngrams is not None for part in parts.values()):
+            raise ValueError(f"n-gram rows stand beside the word rows, not within a {cls.kind} storage")
+        own = {name: arrays[name] for name in cls.layout} | {name: params[name] for name in cls.numbers}
+        return cls(**own, **parts)
 
     @property
     def words(self) -> "Storage":
@@ -106,6 +130,7 @@ class Dense(Storage):
     """Plain float32 rows, in memory or mapped from a file."""
 
     kind = "dense"
+    layout: ClassVar = {"matrix": (2, "f4")}
 
     def __init__(self, matrix: np.ndarray):
         self.matrix = matrix  # (n, dim) float32
@@ -126,6 +151,7 @@ class Scaled(Storage):
     """Rows in a smaller number type, times a scale for each column."""
 
     kind = "scaled"
+    layout: ClassVar = {"matrix": (2, "f2 i1"), "scales": (1, "f4")}
 
     def __init__(self, matrix: np.ndarray, scales: np.ndarray):
         if scales.shape != (matrix.shape[1],):
@@ -175,11 +201,18 @@ class Coded(Storage):
     """
 
     kind = "coded"
+    layout: ClassVar = {"packed": (2, "u1"), "codebooks": (2, "f4 f2"), "spans": (2, "i4")}
+    numbers = ("dim", "n_bits")
 
     def __init__(self, packed: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int):
+        if spans.ndim != 2 or spans.shape[1] != 2:
+            raise ValueError(f"spans are pairs of columns, got shape {spans.shape}")
         starts, stops = spans.astype(np.int64).T
         if not 1 <= n_bits <= 8 or not ((starts >= 0) & (starts < stops) & (stops <= dim)).all():
-            raise ValueError(f"expected codes of 1 to 8 bits, each for some of {dim} columns, got {n_bits} and {spans}")
+            raise ValueError(
+                f"expected codes of 1 to 8 bits, each for some of {dim} columns, "
+                f"got {n_bits} bits and {spans.tolist()[:9]}"
+            )
         n_bytes = -(-len(spans) * n_bits // 8)
         width = int((stops - starts).sum())
         if packed.shape[1] != n_bytes or codebooks.shape != (2**n_bits, width):
@@ -193,6 +226,8 @@ class Coded(Storage):
         widths = spans[:, 1] - spans[:, 0]
         self._starts = np.cumsum(widths) - widths  # (n_codes,), each code's first column of the codebooks
         self._columns = np.concatenate([np.arange(start, stop) for start, stop in spans])  # (width,), of a row
+        if dim > width or np.bincount(self._columns, minlength=dim).min() == 0:
+            raise ValueError(f"expected each of {dim} columns to have a code, got spans {spans.tolist()[:9]}")
         self.side_by_side = np.array_equal(self._columns, np.arange(dim))
         # Entries are read in pieces of one width: of a whole entry where all are equally wide, else of one number.
         alike = bool((widths == widths[0]).all())
@@ -220,7 +255,7 @@ class Coded(Storage):
         picked = self._pieces.take(places, axis=0).reshape(len(codes), len(self._columns))
         if self.side_by_side:
             return picked
-        out = np.zeros((len(codes), self.shape[1]), np.float32)
+        out = np.full((len(codes), self.shape[1]), -0.0, np.float32)  # -0.0 + x is x to the bit, whatever x
         for (start, stop), first in zip(self.spans, self._starts, strict=True):
             out[:, start:stop] += picked[:, first : first + stop - start]
         return out
@@ -273,6 +308,8 @@ class Projected(Storage):
     """
 
     kind = "projected"
+    layout: ClassVar = {"axes": (2, "f4 f2")}
+    parts = ("inner",)
 
     def __init__(self, inner: Storage, axes: np.ndarray):
         if axes.ndim != 2 or len(axes) != inner.shape[1]:
@@ -300,10 +337,6 @@ class Projected(Storage):
     def params(self) -> dict:
         return {"inner": describe(self.inner)}
 
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Projected":
-        return cls(rebuild(within(arrays, "inner"), params["inner"]), arrays["axes"])
-
 
 class Normed(Storage):
     """Rows times a length each, which is stored apart.
@@ -317,6 +350,7 @@ class Normed(Storage):
     """
 
     kind = "normed"
+    parts = ("inner", "lengths")
 
     def __init__(self, inner: Storage, lengths: Storage):
         if lengths.shape != (len(inner), 1):
@@ -342,15 +376,12 @@ class Normed(Storage):
     def params(self) -> dict:
         return {"inner": describe(self.inner), "lengths": describe(self.lengths)}
 
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Normed":
-        return cls(**{part: rebuild(within(arrays, part), params[part]) for part in ("inner", "lengths")})
-
 
 class Stacked(Storage):
     """Word rows over n-gram rows, each in a storage of its own."""
 
     kind = "stacked"
+    parts = ("words", "ngrams")
 
     def __init__(self, words: Storage, ngrams: Storage):
         if words.shape[1] != ngrams.shape[1]:
@@ -389,10 +420,6 @@ class Stacked(Storage):
     def params(self) -> dict:
         return {"words": describe(self.words), "ngrams": describe(self.ngrams)}
 
-    @classmethod
-    def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Stacked":
-        return cls(**{part: rebuild(within(arrays, part), params[part]) for part in ("words", "ngrams")})
-
 
 KINDS: dict[str, type[Storage]] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Normed, Stacked)}
 
@@ -402,8 +429,20 @@ def describe(storage: Storage) -> dict:
     return {"kind": storage.kind, **storage.params()}
 
 
+def expect(what: str, found: set[str], expected: set[str]) -> None:
+    """Refuse names that are missing or to spare: what is to spare may change what the rest means."""
+    if found != expected:
+        raise ValueError(f"expected {what} to be {sorted(expected)}, got {sorted(found)}")
+
+
 def rebuild(arrays: dict[str, np.ndarray], description: dict) -> Storage:
-    """The storage that `describe` described."""
+    """The storage that `describe` described.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or what is there does not make such a storage.
+    """
     params = dict(description)
     kind = params.pop("kind")
     if kind not in KINDS:

@@ -9,6 +9,7 @@ import numpy as np
 
 END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-grams
 MOST = 2**31 - 1  # buckets, for their numbers are int32
+MOST_FOLDS = 100  # numbers that a hash may be taken modulo, one after the other
 FEW = 32  # up to so many words, plain Python beats loading the compiled kernels, unless they are loaded already
 
 
@@ -81,6 +82,21 @@ def numbered(buckets: np.ndarray, n_buckets: int) -> np.ndarray:
     table = np.full(n_buckets, -1, np.int32)
     table[buckets] = np.arange(len(buckets), dtype=np.int32)
     return table
+
+
+def _check_restored(arrays: dict[str, np.ndarray], params: dict) -> None:
+    """Refuse types and sizes of a file that would fail, or take long, at the first lookup only."""
+    if not all(isinstance(params.get(flag, False), bool) for flag in ("raw", "residual")):
+        raise ValueError(f"raw and residual are true or false, got {params}")
+    if params["max_n"] > MOST or len(params.get("folded", ())) > MOST_FOLDS:
+        raise ValueError(
+            f"expected n-grams of up to {MOST:,} characters, folded {MOST_FOLDS} times at most, got {params}"
+        )
+    for name, kind in (("alive", np.uint8), ("bucket_to_row", np.int32)):
+        if name in arrays and (arrays[name].ndim != 1 or arrays[name].dtype != kind):
+            raise ValueError(f"{name} is of shape {arrays[name].shape} and type {arrays[name].dtype}")
+    if "bucket_to_row" in arrays and arrays["bucket_to_row"].min(initial=0) < -1:
+        raise ValueError("rows of buckets are numbered from 0 on, or -1 where there is none")
 
 
 class Subwords:
@@ -241,11 +257,13 @@ class Subwords:
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], params: dict) -> "Subwords":
-        """Rebuild from what `arrays` and `params` gave."""
+        """Rebuild from what `arrays` and `params` gave; they come from a file and may lie."""
+        _check_restored(arrays, params)
         table = arrays.get("bucket_to_row")
         if "alive" in arrays:
             if len(arrays["alive"]) != -(-params["n_buckets"] // 8):
                 raise ValueError(f"{params['n_buckets']} buckets need a bit each, got {len(arrays['alive'])} bytes")
             alive = np.unpackbits(arrays["alive"], count=params["n_buckets"]).view(bool)
-            table = numbered(np.flatnonzero(alive), params["n_buckets"])
+            table = np.cumsum(alive, dtype=np.int32)  # how many are alive up to each
+            table = np.where(alive, table - np.int32(1), np.int32(-1))
         return cls(bucket_to_row=table, **params)

@@ -86,7 +86,10 @@ class Vocab:
     @cached_property
     def key_to_index(self) -> dict[str, int]:
         """Position of each word."""
-        return dict(zip(self.words, range(len(self.words)), strict=True))
+        table = dict(zip(self.words, range(len(self.words)), strict=True))
+        if self._text and len(table) < len(self):  # found here, since looking at all words would make opening slow
+            raise ValueError(f"{len(self) - len(table):,} words of the file are there twice, so it is damaged")
+        return table
 
     def place(self, word: str) -> int | None:
         """Position of a word, None where it is not among these.
@@ -204,6 +207,8 @@ class Vocab:
         """Named arrays for saving, all deflated: they rule a very small file."""
         text = "\0".join(self.words).encode("utf-8", "surrogateescape")
         arrays = {"text": _deflate(text)}
+        if len(text) > _longest_text(arrays["text"]):  # then they are stored, so that `restore` takes them
+            arrays["text"] = np.frombuffer(zlib.compress(text, 0), np.uint8)
         if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
             arrays["counts"] = _deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
         if self.row_of is not None:
@@ -215,11 +220,13 @@ class Vocab:
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
         """Rebuild from what `arrays` gave."""
-        text = b"\0%b\0" % zlib.decompress(arrays["text"].data)
+        text = b"\0%b\0" % _inflate_text(arrays["text"])
         n_words = text.count(b"\0") - 1
         counts, row_of, scales = (arrays.get(name) for name in ("counts", "row_of", "scales"))
         if counts is not None:
             counts = np.cumsum(_inflate(counts, n_words, ("<i8",)))
+            if counts.min(initial=0) < 0:
+                raise ValueError(f"words are counted from 0 on, got {counts.min()}")
         if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
             row_of = _inflate(row_of, n_words, ("<u2", "<i4")).astype(np.int32)
         if scales is not None:
@@ -258,6 +265,22 @@ def _inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:
         if stream.eof and len(found) == n * np.dtype(code).itemsize:
             return np.frombuffer(found, code)
     raise ValueError(f"expected {n} numbers, one a word, got {len(found)} bytes")
+
+
+def _longest_text(deflated: np.ndarray) -> int:
+    """Bytes that the text of all words may have: real ones deflate to a half or a fifth, file names to a twentieth."""
+    return 100 * len(deflated) + (1 << 20)
+
+
+def _inflate_text(deflated: np.ndarray) -> bytes:
+    """The text of all words; never unpacks much more than real words could be."""
+    stream = zlib.decompressobj()
+    text = stream.decompress(deflated.tobytes(), _longest_text(deflated) + 1)
+    if not stream.eof:
+        raise ValueError(
+            f"expected the words in {len(deflated):,} deflated bytes, got a text cut short or absurdly long"
+        )
+    return text
 
 
 def check_words(words: Iterable[str]) -> list[str]:
