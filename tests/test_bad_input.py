@@ -72,7 +72,6 @@ def zipped(name, data):
     [
         (b"", "is empty"),
         (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
-        (fasttext_bytes(WORDS, MATRIX, quantised=True), r"quantised \(\.ftz\); the original \.bin is needed"),
         (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
         (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),
         (b"word,1,2,3\none,4,5,6\n", "no format that is known"),
@@ -96,7 +95,6 @@ def assert_tells(message, telling):
 @pytest.mark.parametrize(
     ("path", "telling"),
     [
-        ("fasttext_lid176/lid.176.ftz", "quantised"),
         ("finalfusion_rust_testdata/quantized.fifu", "finalfusion"),
         ("finalfusion_rust_testdata/quantized_storage.bin", "no format that is known"),
         ("fasttext_cooking/invalid.model.bin", "no format that is known"),
@@ -176,6 +174,13 @@ def test_a_gzip_file_with_a_flipped_bit_is_refused(refusal):
 # -- lies ----------------------------------------------------------------------------------
 
 BILLION = 10**9
+
+
+@pytest.mark.parametrize(("entry", "kind"), [(0, 1), (2, 2), (3, 255)])
+def test_a_fasttext_word_that_says_it_is_a_label_is_found_out(entry, kind, refusal):
+    data = bytearray(fasttext_bytes(WORDS, NGRAM_ROWS, 20))
+    data[data.index(WORDS[entry] + b"\0") + len(WORDS[entry]) + 9] = kind
+    assert f"entry {entry} of its vocabulary has type {kind}, which does not fit its header" in refusal(bytes(data))
 
 
 LIES = [

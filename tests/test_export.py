@@ -1,6 +1,7 @@
 """What leaves: every format that is written, read again; what is lost is said first; an old file stays whole."""
 
 import gzip
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ NAMES = [name for name in formats.names() if name != formats.OWN]
 
 def exported(v, path, format):
     """Written and read again, with what was warned of."""
-    with pytest.warns() as warned:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         wb.export(v, path, format)
     return wb.load(path, allow_pickle=True), [str(w.message) for w in warned]
 

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import mmap
 import random
 import re
 import struct
@@ -15,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from workbench.formats.fasttext import _read_words as read_words
 from workbench.subwords import FEW, Subwords
 
 SKIPGRAM, SUPERVISED = 2, 3
@@ -240,6 +242,38 @@ def test_opening_a_huge_fasttext_model_reads_no_matrix(tmp_path):
     v = wb.load(path)
     assert v["last"].shape == v["unseen"].shape == (dim,)
     assert psutil.Process().memory_info().rss - before < 50e6
+
+
+LONG = 3 << 20  # bytes: longer than what is taken apart at once
+
+
+@pytest.mark.parametrize("lengths", [[LONG], [1, LONG, 1], [LONG, 2, LONG], [5] * 3_000, [1, 40, 900_000, 3, 200_000]])
+def test_words_of_any_length_are_found(lengths, load):
+    words = [(b"%d." % i).ljust(length, b"x") for i, length in enumerate(lengths)]
+    labels = [b"__label__%d" % i for i in range(20)]
+    matrix = random_matrix(len(words), 2)
+    v = load(fasttext_bytes(words, matrix, labels=labels))
+    assert encoded(v.words) == words
+    assert v.vocab.counts.tolist() == [100 - i for i in range(len(words))]
+    np.testing.assert_array_equal(v.matrix(), matrix)
+
+
+WORD = st.binary(max_size=30).map(lambda data: data.replace(b"\0", b"\1"))
+
+
+@given(st.lists(WORD, min_size=1, max_size=30, unique=True), st.lists(WORD, max_size=5), st.data())
+def test_any_bytes_are_words_with_any_counts(words, labels, data):
+    """Counts are full of the byte that ends words."""
+    counts = data.draw(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=len(words), max_size=len(words)))
+    entries = [word + b"\0" + struct.pack("<qb", count, 0) for word, count in zip(words, counts, strict=True)]
+    entries += [label + b"\0" + struct.pack("<qb", 0, 1) for label in labels]
+    start, n = data.draw(st.integers(0, 9)), len(entries)
+    dictionary = bytes(start) + b"".join(entries)
+    with mmap.mmap(-1, len(dictionary)) as file:
+        file[:] = dictionary
+        text, has_repeats, found, at = read_words(file, start, n, len(words))
+    assert (text[1:-1].split(b"\0"), has_repeats, at) == (words, False, len(dictionary))
+    assert found.tolist() == counts
 
 
 # -- n-grams -------------------------------------------------------------------------------

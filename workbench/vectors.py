@@ -157,7 +157,7 @@ class Vectors:
         index = self.vocab.place(words)
         if index is None:
             return self._unseen([words], "error")[0]
-        return self._known(slice(index, index + 1))[0]
+        return self._known(slice(index, index + 1), [words])[0]
 
     def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
         """Vectors of many words: (n, dim) float32.
@@ -215,11 +215,11 @@ class Vectors:
         out[~known] = self._of_ngrams(ngrams, len(unseen), missing, lambda i: vocab.words[unseen[i]])
         return out
 
-    def _known(self, index: np.ndarray | slice) -> np.ndarray:
-        """Vectors of the words at these positions: (n, dim) float32."""
+    def _known(self, index: np.ndarray | slice, words: list[str] | None = None) -> np.ndarray:
+        """Vectors of the words at these positions, (n, dim) float32; `words` are these, where they are at hand."""
         own = self.storage.words.rows(self.vocab.rows(index))
         if self.is_composed:
-            words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
+            words = words or [self.words[i] for i in np.arange(len(self))[index]]
             if self.ngrams[0].residual:
                 own += self.ngram_means(words)[0]
             else:
@@ -296,8 +296,12 @@ class Vectors:
 
     def matrix(self) -> np.ndarray:
         """Vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
-        out = np.empty((len(self), self.dim), np.float32)
-        for start, block in self.blocks():
+        return self._filled(self.blocks(), len(self))
+
+    def _filled(self, blocks: Iterator[tuple[int, np.ndarray]], n: int) -> np.ndarray:
+        """The `n` rows that come block by block: (n, dim) float32."""
+        out = np.empty((n, self.dim), np.float32)
+        for start, block in blocks:
             out[start : start + len(block)] = block
         return out
 
@@ -418,21 +422,96 @@ class Vectors:
         vocab = Vocab(self.words, None, self.vocab.counts, subwords.adjusted())
         return self.with_storage(Stacked(Dense(self.matrix()), ngrams), vocab)
 
+    @property
+    def has_fasttext_ngrams(self) -> bool:
+        """Whether unseen words are put together from fastText's own hashed n-grams, which its tools share."""
+        return type(self.vocab.subwords) is Subwords
+
+    def raw_blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """Word rows as fastText has them, beside the rows of `bucket_blocks`: (first position, (<= size, dim)).
+
+        A word's vector is the mean of this row and the rows of all its buckets. So of raw rows
+        without pruned buckets they are the rows themselves, and else what undoes that mean.
+
+        Raises
+        ------
+        ValueError
+            At the first NaN or infinity, naming its row and word.
+        """
+        subwords, _ = self.ngrams
+        if subwords.raw and (subwords.bucket_to_row is None or subwords.bucket_to_row.min() >= 0):
+            for start in range(0, len(self), size):
+                block = self.storage.words.rows(self.vocab.rows(slice(start, start + size)))
+                check_finite(block, self.words, start)
+                yield start, block
+            return
+        for start, block in self.blocks(size):
+            words = self.words[start : start + len(block)]
+            lengths = np.diff(subwords.buckets(words)[0])  # (n,), with those that were pruned
+            means, left = self.ngram_means(words)
+            sums = means.astype(np.float64) * left[:, None]
+            yield start, (block * (lengths[:, None] + 1.0) - sums).astype(np.float32)
+
+    def bucket_blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+        """Rows of all buckets that fastText's hash reaches, as it has them: (first bucket, (<= size, dim) float32).
+
+        Folded buckets are unfolded, pruned ones are zeros.
+        """
+        subwords, ngrams = self.ngrams
+        first, *others = *subwords.folded, subwords.n_buckets
+        for start in range(0, first, size):
+            buckets = np.arange(start, min(start + size, first))
+            for modulus in others:
+                buckets %= modulus
+            rows = subwords.rows_of(buckets)
+            block = np.zeros((len(rows), self.dim), np.float32)
+            block[rows >= 0] = ngrams.rows(rows[rows >= 0])
+            check_finite(block, [], start, "n-gram row")
+            yield start, block
+
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file; see `artefact.save`."""
         from . import artefact
 
         return artefact.save(self, path)
 
-    def to_gensim(self) -> "KeyedVectors":
-        """The known words as gensim's `KeyedVectors`, decoded, with counts; n-grams stay behind."""
-        from gensim.models import KeyedVectors
+    def to_gensim(self, ngrams: bool = False) -> "KeyedVectors":
+        """The same vectors as gensim's `KeyedVectors`, decoded, with counts.
 
-        out = KeyedVectors(self.dim, dtype=np.float32)
-        out.add_vectors(self.words, self.matrix())
+        Parameters
+        ----------
+        ngrams : bool
+            False for the known words alone. True for `FastTextKeyedVectors`, which have vectors
+            for unseen words, too: every bucket gets a row of float32, and those of pruned ones
+            are zeros, so that unseen words keep their direction and lose length.
+
+        Raises
+        ------
+        ValueError
+            With ``ngrams=True``, if the model has none, or others than fastText's.
+        """
+        from gensim.models import KeyedVectors
+        from gensim.models.fasttext import FastTextKeyedVectors
+
+        if not ngrams:
+            out = KeyedVectors(self.dim)
+        elif not self.has_fasttext_ngrams:
+            raise ValueError("this model has no n-grams of fastText's; leave ngrams=False for its known words")
+        else:
+            subwords = self.ngrams[0]
+            n_buckets = (*subwords.folded, subwords.n_buckets)[0]
+            out = FastTextKeyedVectors(self.dim, subwords.min_n, subwords.max_n, n_buckets)
+            out.vectors_vocab = self._filled(self.raw_blocks(), len(self))
+            out.vectors_ngrams = self._filled(self.bucket_blocks(), n_buckets)
+        out.vectors = self.matrix()
+        # Words of its own: a pickle tells strings that are the same from those that are equal.
+        out.index_to_key = "\0".join(self.words).split("\0")
+        out.key_to_index = {word: i for i, word in enumerate(out.index_to_key)}
+        out.next_index = len(self)
         if self.vocab.counts is not None:
-            for word, count in zip(self.words, self.vocab.counts.tolist(), strict=True):
-                out.set_vecattr(word, "count", count)
+            out.expandos["count"] = self.vocab.counts.astype(np.int64)
+        if ngrams:
+            out.recalc_char_ngram_buckets()
         return out
 
     def describe(self) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import gzip
 import warnings
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import artefact
 from ..vectors import Vectors
@@ -14,9 +15,13 @@ from . import builtin, fasttext, glove, keyedvectors, word2vec
 from .base import Format
 from .text import GZIP, opened
 
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
 FORMATS: tuple[Format, ...] = (
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
+    fasttext.FTZ,
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,
@@ -25,14 +30,16 @@ OWN = "safetensors"  # the artefact, which `Vectors.save` writes
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
-def load(source: str | Path, allow_pickle: bool = False) -> Vectors:
+def load(source: "str | Path | KeyedVectors", allow_pickle: bool = False) -> Vectors:
     """Open an embedding model.
 
     Parameters
     ----------
-    source : path or str
+    source : path or str, or an object of gensim's
         ``"builtin:en"``, or a file or folder: one that `Vectors.save` wrote, or one in a format
-        of `FORMATS`. The content decides, not the name. Text may be gzipped.
+        of `FORMATS`. The content decides, not the name. Text may be gzipped. Of gensim's
+        `KeyedVectors`, or a model that has some, the arrays are shared; see
+        `keyedvectors.from_gensim`.
     allow_pickle : bool
         Read files that run code when they are opened (Python's pickles, which gensim saves). Say
         so only of files that come from somebody whom you trust.
@@ -50,9 +57,11 @@ def load(source: str | Path, allow_pickle: bool = False) -> Vectors:
         If the file is empty, damaged, in an unknown format, or a pickle that was not allowed.
     """
     if not isinstance(source, str | Path):
+        if keyedvectors.is_gensims(source):
+            return keyedvectors.from_gensim(source)
         raise TypeError(
-            f"expected a path or 'builtin:en', got {type(source).__name__}; for vectors in memory there is "
-            "Vectors.from_arrays(words, matrix, counts)"
+            f"expected a path, 'builtin:en' or gensim's vectors, got {type(source).__name__}; for vectors in memory "
+            "there is Vectors.from_arrays(words, matrix, counts)"
         )
     v = _loaded(source, allow_pickle)
     v.origin = str(source)

@@ -1,0 +1,197 @@
+"""fastText ``.bin`` written: raw rows to the bit, other models' vectors as they were, for every tool that reads it."""
+
+import struct
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from conftest import made_fasttext, made_plain
+from gensim.models.fasttext import load_facebook_model, load_facebook_vectors
+
+import workbench as wb
+from workbench import formats
+from workbench.storage import Dense, Stacked
+from workbench.vocab import Vocab
+
+UNSEEN = ["unseen", "баба", "zzzz", "x", "baba-dudu", "мамамыла"]
+
+
+def without_counts(v):
+    return v.with_storage(v.storage, Vocab(v.words, subwords=v.vocab.subwords))
+
+
+MADE = {  # what a model can have become, as a function of a raw one
+    "raw": lambda v: v,
+    "raw, counts unknown": without_counts,
+    "adjusted": lambda v: v.adjusted(),
+    "pruned": lambda v: wb.Prune(300, 900).fit_transform(v),
+    "quantised": lambda v: wb.SQ("int8").fit_transform(v),
+    "pruned and coded": lambda v: wb.Chain([wb.Prune(300, 900), wb.PQ(4, n_bits=4)]).fit_transform(v),
+    "folded": lambda v: wb.Rehash(1_000).fit_transform(v),  # divides the number of buckets
+    "folded and more": lambda v: wb.Rehash(901).fit_transform(v),
+    "residual": lambda v: wb.Chain([wb.Prune(300, 900), wb.Residual()]).fit_transform(v),
+    "remapped": lambda v: wb.Prune(300, 900, choose="coverage", remap="nearest").fit_transform(v),
+    "without n-grams": lambda v: made_plain(),
+}
+
+
+@pytest.fixture(params=MADE)
+def v(request, fasttext):
+    return MADE[request.param](fasttext)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """The path of a model written as ``.bin``, whatever is lost."""
+
+    def write(v):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return wb.export(v, tmp_path / "model.bin", "fasttext")
+
+    return write
+
+
+def shortening(v, words):
+    """Which part of each word's n-grams is left: what unseen words lose of their length."""
+    subwords, _ = v.ngrams
+    left, all_of_them = (np.diff(ragged(words)[0]) for ragged in (subwords.rows, subwords.buckets))
+    return (left / np.maximum(all_of_them, 1))[:, None]
+
+
+def assert_same(v, words, known, unseen):
+    """Words, the vectors of all of them, and what `unseen` gives for unseen ones, but for pruned buckets."""
+    assert words == v.words
+    np.testing.assert_allclose(known, v.matrix(), rtol=0, atol=5e-6)
+    if v.vocab.subwords is not None:
+        strings = [string for string in UNSEEN if string not in v]
+        expected = v.get_vectors(strings, missing="zero") * shortening(v, strings)
+        np.testing.assert_allclose([unseen(string) for string in strings], expected, rtol=0, atol=5e-6)
+
+
+def test_our_reader_gives_the_vectors_back(v, written):
+    back = wb.load(written(v))
+    assert_same(v, back.words, back.matrix(), lambda word: back.get_vectors([word], missing="zero")[0])
+    assert back.is_composed == (v.vocab.subwords is not None)
+
+
+def test_gensim_gives_the_vectors_back(v, written):
+    path = str(written(v))
+    theirs = load_facebook_vectors(path)
+    assert_same(v, theirs.index_to_key, theirs.vectors, theirs.get_vector)
+    whole = load_facebook_model(path)  # reads to the end of the file
+    np.testing.assert_array_equal(whole.wv.vectors, theirs.vectors)
+    if v.vocab.counts is not None:
+        assert [theirs.get_vecattr(word, "count") for word in v.words] == v.vocab.counts.tolist()
+
+
+def test_the_official_tool_gives_the_vectors_back(v, written):
+    official = pytest.importorskip("fasttext").load_model(str(written(v)))
+    known = np.array([official.get_word_vector(word) for word in v.words])
+    assert_same(v, official.get_words(), known, official.get_word_vector)
+    assert official.get_nearest_neighbors(v.words[0], k=3)
+
+
+def test_raw_rows_stay_as_they_are_to_the_bit(fasttext, written):
+    back = wb.load(written(fasttext))
+    assert back.vocab.counts.tolist() == fasttext.vocab.counts.tolist()
+    assert back.vocab.subwords.hashing == fasttext.vocab.subwords.hashing
+    for part in ("words", "ngrams"):
+        ours, theirs = (getattr(x.storage, part).matrix for x in (fasttext, back))
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_same_model_makes_the_same_file(v, written):
+    assert written(v).read_bytes() == written(v).read_bytes()
+
+
+def test_a_real_model_comes_back_to_the_bit(real, tmp_path):
+    path = real("data/fixtures/fasttext_bin/non_ascii_fasttext.bin")
+    v = wb.load(path)
+    back = wb.load(wb.export(v, tmp_path / "model.bin", "fasttext"))
+    assert back.words == v.words
+    np.testing.assert_array_equal(back.storage.rows(slice(None)), v.storage.rows(slice(None)))
+
+
+def test_the_end_of_sentence_has_no_ngrams(written):
+    made = made_fasttext(50)
+    vocab = Vocab(["</s>", *made.words[1:]], counts=made.vocab.counts, subwords=made.vocab.subwords)
+    v = wb.Vectors(vocab, made.storage).adjusted()
+    back = wb.load(written(v))
+    np.testing.assert_array_equal(back.storage.words.rows(slice(0, 1))[0], v["</s>"])
+    np.testing.assert_allclose(back.matrix(), v.matrix(), atol=5e-6)
+
+
+def test_words_that_the_tool_cannot_meet_are_left_out_and_rows_follow(written):
+    made = made_fasttext(6)
+    words = ["New York", "a\tb", "", "ok", "caf\udce9", "a\u00a0b"]  # only blanks of ASCII end a word
+    v = made.with_storage(made.storage, Vocab(words, counts=made.vocab.counts, subwords=made.vocab.subwords))
+    assert [formats.fasttext.holds(word) for word in words] == [False, False, False, True, True, True]
+    assert "3 words that the format cannot hold" in " ".join(formats.losses(v, "model", "fasttext"))
+    back = wb.load(written(v))
+    assert back.words == words[3:]
+    assert back.vocab.counts.tolist() == v.vocab.counts[3:].tolist()
+    np.testing.assert_array_equal(back[[*words[3:], "unseen"]], v[[*words[3:], "unseen"]])
+
+
+def test_counts_below_one_are_written_as_one_and_that_is_said(written):
+    v = wb.Vectors.from_arrays(["a", "b", "c"], np.eye(3, dtype=np.float32), np.array([5, 0, -1]))
+    assert "counts below 1: 2 words are said to have been seen once" in formats.losses(v, "m", "fasttext")
+    path = written(v)
+    assert wb.load(path).vocab.counts.tolist() == [5, 1, 1]
+    assert load_facebook_vectors(str(path)).index_to_key == v.words  # which leaves out words that were never seen
+
+
+def test_what_becomes_of_the_buckets_is_said(fasttext):
+    def said(v):
+        return " | ".join(formats.losses(v, "model", "fasttext"))
+
+    pruned, folded = (MADE[name](fasttext) for name in ("pruned", "folded and more"))
+    assert said(fasttext) == ""
+    assert "the pruning of 2,100 of 3,000 buckets: their rows become zeros" in said(pruned)
+    assert "all 3,000 will have a row, 0.1 MB of float32" in said(pruned)
+    assert "the size of its buckets: all 3,000 will have a row" in said(folded)
+    assert "pruning" not in said(MADE["quantised"](fasttext))
+
+
+@pytest.mark.filterwarnings("ignore:fastText .bin cannot hold the pruning")
+def test_rows_are_written_block_by_block(tmp_path):
+    """Neither the words' rows nor those of 400,000 buckets, 160 MB, are ever held at once."""
+    subwords = wb.Prune(50, 100).fit_transform(made_fasttext(80, 400_000, 4)).vocab.subwords
+    n, dim = 100, 100
+    words = Dense(np.ones((50, dim), np.float32))
+    v = wb.Vectors(
+        Vocab(made_fasttext(80).words[:50], subwords=subwords), Stacked(words, Dense(np.ones((n, dim), "f4")))
+    )
+    tracemalloc.start()
+    with pytest.warns(UserWarning, match=r"all 400,000 will have a row, 160.0 MB"):
+        path = wb.export(v, tmp_path / "model.bin", "fasttext")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 40e6
+    assert path.stat().st_size > 160e6
+
+
+def test_nan_is_refused_before_it_is_in_a_file(fasttext, written, tmp_path):
+    for part, telling in (("words", r"row 3 \(word "), ("ngrams", "n-gram row 3 holds NaN")):
+        rows = {name: getattr(fasttext.storage, name).matrix.copy() for name in ("words", "ngrams")}
+        rows[part][3, 1] = np.nan
+        broken = fasttext.with_storage(Stacked(Dense(rows["words"]), Dense(rows["ngrams"])))
+        with pytest.raises(ValueError, match=telling):
+            written(broken)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_alone_does_not_tell_the_two_kinds_of_bin(fasttext, tmp_path):
+    with pytest.raises(ValueError, match="say format=, one of fasttext, word2vec-binary"):
+        wb.export(fasttext, tmp_path / "model.bin")
+
+
+def test_the_header_says_what_is_known(fasttext, written):
+    data = written(fasttext).read_bytes()
+    assert struct.unpack_from("<2i", data) == (793712314, 12)
+    settings = struct.unpack_from("<12id", data, 8)
+    assert (settings[0], settings[8:11]) == (12, (3_000, 3, 5))
+    assert struct.unpack_from("<3i2q", data, 64) == (700, 700, 0, fasttext.vocab.counts.sum(), -1)
+    assert data.endswith(struct.pack("<?2q", False, 0, 12))  # no output matrix
