@@ -15,7 +15,7 @@ import os
 import shutil
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -94,7 +94,7 @@ def load(path: str | Path) -> Vectors:
             "open it with the version that wrote it, or update"
         )
     try:
-        return _build(_mapped(path), about)
+        return _build(mapped(path), about)
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {_line(error)}") from error
 
@@ -149,17 +149,17 @@ def _header(v: Vectors, arrays: dict[str, np.ndarray]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _mapped(path: str | Path) -> dict[str, np.ndarray]:
-    """Every array as a view of the mapped file, by offset."""
+def mapped(path: str | Path, types: Mapping[str, str] = TYPES) -> dict[str, np.ndarray]:
+    """Every array of a ``.safetensors`` file that was checked, as a view of the mapped file, by offset."""
     data = np.memmap(path, np.uint8, mode="r")
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     header = json.loads(data[8:start].tobytes())
-    header.pop("__metadata__")
+    header.pop("__metadata__", None)
     if len(header) > MOST_ARRAYS:
         raise ValueError(f"it has {len(header):,} arrays, expected {MOST_ARRAYS:,} at most")
     arrays = {}
     for name, entry in header.items():
-        dtype, first = np.dtype(TYPES[entry["dtype"]]), start + entry["data_offsets"][0]
+        dtype, first = np.dtype(types[entry["dtype"]]), start + entry["data_offsets"][0]
         flat = data[first : first + math.prod(entry["shape"]) * dtype.itemsize]
         arrays[name] = np.asarray(flat).view(dtype).reshape(entry["shape"])
     return arrays

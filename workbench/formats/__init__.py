@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import artefact
 from ..vectors import Vectors
-from . import builtin, fasttext, glove, keyedvectors, word2vec
+from . import builtin, fasttext, glove, keyedvectors, spacy_vocab, static_embedding, word2vec
 from .base import Format
 from .text import GZIP, opened
 
@@ -25,6 +25,8 @@ FORMATS: tuple[Format, ...] = (
     word2vec.TEXT,
     word2vec.BINARY,
     glove.GLOVE,
+    spacy_vocab.SPACY,
+    static_embedding.STATIC,
 )
 OWN = "safetensors"  # the artefact, which `Vectors.save` writes
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits

@@ -1,0 +1,517 @@
+"""Models that are folders, spaCy's and sentence-transformers': read as they are meant, written so that those read them.
+
+What the tools themselves say is in tests/golden, with the scripts that asked them; where they are
+installed, what is written here is opened by them.
+"""
+
+import json
+import os
+import random
+import shutil
+import struct
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from workbench import formats
+from workbench.formats import spacy_vocab, static_embedding
+from workbench.vocab import Vocab
+
+GOLDEN = Path(__file__).parent / "golden"
+SPACY, STATIC = GOLDEN / "spacy", GOLDEN / "static_embedding"
+SPACY_SAYS = json.loads((SPACY / "expected.json").read_text(encoding="utf-8"))
+STATIC_SAYS = json.loads((STATIC / "expected.json").read_text(encoding="utf-8"))
+ODD = ["New York", "fine", "", "a\nb", "mark", "NOUN", "żółw", " ", "[UNKNOWN]", "😀"]
+
+
+def quietly_loaded(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return wb.load(path)
+
+
+def quietly_exported(v, path, format):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return wb.export(v, path, format)
+
+
+def copied(folder, tmp_path):
+    return Path(shutil.copytree(folder, tmp_path / "model"))
+
+
+def odd_vectors(words=ODD, seed=0):
+    matrix = np.random.default_rng(seed).normal(size=(len(words), 5)).astype(np.float32)
+    return wb.Vectors.from_arrays(words, matrix)
+
+
+def sharing(scales=None):
+    """Six words on three rows, the last of which no word has first; row 3 is nobody's."""
+    vocab = Vocab(["a", "b", "c", "d", "e", "f"], np.array([4, 0, 4, 2, 0, 2]), scales=scales)
+    matrix = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    return wb.Vectors(vocab, wb.Vectors.from_arrays(list("vwxyz"), matrix).storage)
+
+
+# -- spaCy, read ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["whole", "pruned", "halves"])
+def test_vectors_and_shared_rows_are_what_spacy_says(name):
+    v, says = wb.load(SPACY / name), SPACY_SAYS[name]
+    assert v.words == list(says["rows"])
+    assert {word: v[word].tolist() for word in v.words} == says["vectors"]
+    rows = v.vocab.row_of if v.vocab.row_of is not None else np.arange(len(v))
+    assert rows.tolist() == list(says["rows"].values())
+    assert len(v.norms) == len(v)
+
+
+def test_the_neighbours_are_spacys():
+    v = wb.load(SPACY / "whole")
+    assert ["apple", *(word for word, _ in v.most_similar("apple", topn=20))] == SPACY_SAYS["whole"]["nearest"]
+
+
+def test_pruned_words_stay_on_their_shared_rows_in_a_file_of_ours_and_after_pq(tmp_path):
+    v = wb.load(SPACY / "pruned")
+    assert (len(v.storage), len(v)) == (5, 9)
+    v.save(tmp_path / "own.safetensors")
+    back = wb.load(tmp_path / "own.safetensors")
+    assert (len(back.storage), back.matrix().tolist()) == (5, v.matrix().tolist())
+    small = wb.PQ(n_subvectors=2, n_bits=2).fit_transform(v)
+    assert len(small.storage) == 5
+
+
+def test_the_matrix_stays_in_the_file():
+    for name, kind in (("whole", "Dense"), ("halves", "Scaled")):
+        storage = wb.load(SPACY / name).storage
+        assert type(storage).__name__ == kind
+        base = storage.matrix
+        while base is not None and not isinstance(base, np.memmap):
+            base = base.base
+        assert base is not None
+
+
+def test_floret_vectors_are_refused_with_a_way_out():
+    with pytest.raises(ValueError, match=r"floret vectors.*Vectors\.from_arrays"):
+        wb.load(SPACY / "floret")
+
+
+def test_vectors_without_a_word_are_left_out_and_counted(tmp_path):
+    model = copied(SPACY / "whole", tmp_path)
+    strings = json.loads((model / "strings.json").read_text())
+    strings = ["apple\0" if word == "apple" else word for word in strings if word != "żółw"]
+    (model / "strings.json").write_text(json.dumps(strings))
+    with pytest.warns(UserWarning, match=r"2 of 10 vectors have no word in .*strings\.json: they are left out"):
+        v = wb.load(model)
+    assert {word: v[word].tolist() for word in v.words} == {
+        word: vector for word, vector in SPACY_SAYS["whole"]["vectors"].items() if word not in ("apple", "żółw")
+    }
+
+
+def test_numbers_of_words_by_hand():
+    """MurmurHash64A is known by two values that spaCy's documentation prints; reserved names have small ones."""
+    numbers = spacy_vocab.word_numbers(["coffee", "apple", "", "NOUN", "_"])
+    assert numbers.tolist() == [3197928453018144401, 8566208034543834098, 0, 92, 456]
+
+
+# -- spaCy, written ------------------------------------------------------------------------
+
+
+def test_words_on_a_row_of_their_own_and_words_that_share_one_come_back(tmp_path):
+    v = sharing()
+    back = wb.load(quietly_exported(v, tmp_path / "m", "spacy"))
+    assert (back.words, back.matrix().tolist()) == (v.words, v.matrix().tolist())
+    assert (len(back.storage), back.vocab.row_of.tolist()) == (3, [0, 1, 0, 2, 1, 2])
+
+
+def test_a_word_that_borrows_a_row_at_its_own_length_gets_one(tmp_path):
+    v = sharing(np.array([np.nan, np.nan, 0.5, np.nan, 2, np.nan], np.float16))
+    with pytest.warns(UserWarning, match="2 get a row of their own"):
+        wb.export(v, tmp_path / "m", "spacy")
+    back = wb.load(tmp_path / "m")
+    assert back.matrix().tolist() == v.matrix().tolist()
+    assert (len(back.storage), back.vocab.row_of.tolist()) == (5, [0, 1, 2, 3, 4, 3])
+
+
+def test_words_with_white_space_and_reserved_names_come_back(tmp_path):
+    v = odd_vectors([*ODD, "no\udcff"])
+    with pytest.warns(UserWarning, match=r"1 words that the format cannot hold, such as 'no�'"):
+        wb.export(v, tmp_path / "m", "spacy")
+    back = wb.load(tmp_path / "m")
+    assert (back.words, back.matrix().tolist()) == (v.words[:-1], v.matrix()[:-1].tolist())
+
+
+@pytest.mark.parametrize("make", [odd_vectors, sharing])
+def test_spacy_opens_what_is_written(tmp_path, make):
+    spacy = pytest.importorskip("spacy")
+    v = make()
+    quietly_exported(v, tmp_path / "m", "spacy")
+    blank = spacy.blank("xx")
+    blank.vocab.from_disk(tmp_path / "m")
+    for vocab in (spacy.vocab.Vocab().from_disk(tmp_path / "m"), blank.vocab):
+        assert all(vocab.has_vector(word) for word in v.words)
+        assert np.array_equal([vocab.get_vector(word) for word in v.words], v.matrix())
+        assert vocab.vectors.shape == (len(set(v.vocab.rows(np.arange(len(v))).tolist())), v.dim)
+
+
+def test_reserved_names_and_hashes_are_spacys():
+    pytest.importorskip("spacy")
+    from spacy.strings import get_string_id
+    from spacy.symbols import IDS
+
+    assert spacy_vocab.NUMBERS == IDS
+    rng = random.Random(0)
+    words = ["".join(chr(rng.randrange(1, 3000)) for _ in range(n % 40)) for n in range(2_000)]
+    assert spacy_vocab.word_numbers(words).tolist() == [get_string_id(word) for word in words]
+
+
+# -- StaticEmbedding, read -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", STATIC_SAYS)
+def test_tokens_have_the_rows_that_sentence_transformers_gives_them(name):
+    v = quietly_loaded(STATIC / name)
+    assert set(v.words) == set(STATIC_SAYS[name])
+    says = np.array([STATIC_SAYS[name][word] for word in v.words], np.float32)
+    np.testing.assert_allclose(v.matrix(), says, rtol=2e-7 if name == "weighted" else 0)  # weights are float64 there
+    assert len(v.norms) == len(v)
+    assert "not kept" in v.meta["provenance"]["tokenizer"]
+
+
+def test_tokens_that_share_rows_share_them_here():
+    assert len(wb.load(STATIC / "mapped").storage) == 3
+
+
+def test_modules_behind_the_vectors_are_named_and_others_refused(tmp_path):
+    with pytest.warns(UserWarning, match="what Normalize of .* make of the vectors is left out"):
+        wb.load(STATIC / "unigram")
+    model = copied(STATIC / "wordpiece", tmp_path)
+    (model / "modules.json").write_text('[{"type": "sentence_transformers.models.Transformer", "path": ""}]')
+    with pytest.raises(ValueError, match=r"modules\.json begins with module 'Transformer'"):
+        wb.load(model)
+
+
+@pytest.mark.parametrize("path", ["../../wordpiece", "/etc", "..\\x", 3])
+def test_a_module_outside_the_folder_is_refused(tmp_path, path):
+    model = copied(STATIC / "wordpiece", tmp_path)
+    module = {"type": "sentence_transformers.models.StaticEmbedding", "path": path}
+    (model / "modules.json").write_text(json.dumps([module]))
+    with pytest.raises(ValueError, match=r"modules\.json should list modules, .* a path in this folder"):
+        wb.load(model)
+
+
+# -- StaticEmbedding, written --------------------------------------------------------------
+
+
+def test_a_row_of_zeros_stands_for_unknown_words_unless_the_model_has_one(tmp_path):
+    v = odd_vectors(["fine", "[UNK]"])
+    assert wb.load(quietly_exported(v, tmp_path / "has", "static-embedding")).words == ["fine", "[UNK]"]
+    assert not any("[UNK]" in lost for lost in formats.losses(v, "m", "static-embedding"))
+    v = odd_vectors(["fine"])
+    assert any("[UNK], a row of zeros" in lost for lost in formats.losses(v, "m", "static-embedding"))
+    with pytest.warns(UserWarning, match=r"\[UNK\], a row of zeros"):
+        wb.export(v, tmp_path / "not", "static-embedding")
+    assert wb.load(tmp_path / "not").words == ["fine"]
+    tokenizer = json.loads((tmp_path / "not" / "0_StaticEmbedding" / "tokenizer.json").read_text())
+    assert tokenizer["model"]["vocab"] == {"fine": 0, "[UNK]": 1}
+
+
+def test_words_that_the_tokenizer_would_split_are_left_out(tmp_path):
+    with pytest.warns(UserWarning, match=r"4 words that the format cannot hold, such as 'New York', '', 'a\\nb'"):
+        wb.export(odd_vectors(), tmp_path / "m", "static-embedding")
+    back = wb.load(tmp_path / "m")
+    assert back.words == ["fine", "mark", "NOUN", "żółw", "[UNKNOWN]", "😀"]
+    assert np.array_equal(back.matrix(), odd_vectors()[back.words])
+
+
+def test_sentence_transformers_opens_what_is_written_and_averages_it(tmp_path):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+
+    v = wb.load(quietly_exported(odd_vectors(), tmp_path / "m", "static-embedding"))
+    model = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    assert np.array_equal(model.encode(v.words), v.matrix())
+    phrase, with_unknown, unknown = model.encode(["fine mark żółw", "fine 😁 mark żółw", "😁"])
+    mean = v[["fine", "mark", "żółw"]].mean(axis=0)
+    np.testing.assert_allclose(phrase, mean, atol=1e-6)
+    np.testing.assert_allclose(with_unknown, mean * 3 / 4, atol=1e-6)
+    assert not unknown.any()
+    model.save(str(tmp_path / "again"))
+    again = wb.load(tmp_path / "again")
+    assert (again.words, again.matrix().tolist()) == (v.words, v.matrix().tolist())
+
+
+def test_model2vec_opens_what_is_written(tmp_path):
+    model2vec = pytest.importorskip("model2vec")
+    v = wb.load(quietly_exported(odd_vectors(), tmp_path / "m", "static-embedding"))
+    model = model2vec.StaticModel.from_pretrained(tmp_path / "m")
+    assert np.array_equal(model.encode(v.words), v.matrix())
+
+
+# -- both ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["spacy", "static-embedding"])
+def test_the_same_vectors_make_the_same_files(tmp_path, name):
+    one, two = (quietly_exported(odd_vectors(), tmp_path / part, name) for part in ("one", "two"))
+    files = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
+    assert len(files) == 4
+    assert [(one / file).read_bytes() for file in files] == [(two / file).read_bytes() for file in files]
+
+
+@pytest.mark.parametrize("name", ["spacy", "static-embedding"])
+def test_a_compressed_model_with_ngrams_gives_its_words(fasttext, tmp_path, name):
+    small = wb.Chain([wb.Prune(200, 500), wb.Residual(), wb.PQ(n_subvectors=4, n_bits=4, on="words")]).fit_transform(
+        fasttext
+    )
+    back = wb.load(quietly_exported(small, tmp_path / "m", name))
+    assert np.array_equal(back.matrix(), small.matrix())
+
+
+def test_exporting_walks_block_by_block(tmp_path, monkeypatch):
+    """The whole matrix is never there: 60,000 x 300 would be 72 MB."""
+    matrix = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (60_000, 300))
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(60_000)], matrix)
+    for name in ("spacy", "static-embedding"):
+        tracemalloc.start()
+        quietly_exported(v, tmp_path / name, name)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 72e6  # a block of 20 MB, three times, and what the words take
+
+
+# -- damaged -------------------------------------------------------------------------------
+
+FILES = [
+    *((SPACY / "whole", name) for name in ("vectors", "key2row", "strings.json", "vectors.cfg")),
+    *((STATIC / "wordpiece", name) for name in ("model.safetensors", "tokenizer.json", "modules.json")),
+    (STATIC / "mapped", "model.safetensors"),
+    (STATIC / "weighted", "model.safetensors"),
+    (STATIC / "unigram", "tokenizer.json"),
+]
+NEEDED = [file for file in FILES if file[1] not in ("vectors.cfg", "modules.json")]
+JSON = [file for file in FILES if file[1].endswith((".json", ".cfg"))]
+
+
+def names(files):
+    return {"argvalues": files, "ids": [f"{folder.name}-{name}" for folder, name in files]}
+
+
+def check(model):
+    """It opens and can be used, or a ValueError says which file is at fault; memory stays within bounds."""
+    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    tracemalloc.start()
+    try:
+        v = quietly_loaded(model)
+        with np.errstate(all="ignore"):  # numbers as large as changed bytes make them
+            assert len(v.words) == len(v.norms)
+        v.save(model / "own.safetensors")
+    except ValueError as error:
+        message = str(error)
+        assert str(model) in message or "NaN or infinity" in message, message
+        assert "\n" not in message
+        return message
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2 * size + 64e6
+    return ""
+
+
+@pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
+def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, folder, name):
+    model = copied(folder, tmp_path)
+    file = model / name
+    for make in (lambda: None, file.mkdir, lambda: file.symlink_to(file), lambda: os.mkfifo(file), file.touch):
+        file.unlink() if file.exists() and not file.is_dir() else None
+        file.rmdir() if file.is_dir() else None
+        file.unlink(missing_ok=True)
+        make()
+        assert str(file) in check(model)
+
+
+@pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
+def test_a_file_cut_anywhere_is_refused(tmp_path, folder, name):
+    model = copied(folder, tmp_path)
+    data = (folder / name).read_bytes()
+    for end in range(0, len(data) - 1, max(1, len(data) // 40)):
+        (model / name).write_bytes(data[:end])
+        assert str(model / name) in check(model), end
+
+
+@pytest.mark.parametrize(("folder", "name"), **names(FILES))
+def test_changed_bytes_give_vectors_or_a_valueerror(tmp_path, folder, name):
+    model, rng = copied(folder, tmp_path), random.Random(0)
+    data = (folder / name).read_bytes()
+    for _ in range(60):
+        changed = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            changed[rng.randrange(len(changed))] = rng.choice([0, 1, 0x7F, 0x80, 0xDF, 0xFF, rng.randrange(256)])
+        (model / name).unlink()  # an older one may still be mapped
+        (model / name).write_bytes(changed)
+        check(model)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def spots(value, path=()):
+    """Every place in a JSON value."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from spots(inner, (*path, key))
+
+
+@pytest.mark.parametrize(("folder", "name"), **names(JSON))
+def test_json_of_other_types_gives_vectors_or_a_valueerror(tmp_path, folder, name):
+    model = copied(folder, tmp_path)
+    text = (folder / name).read_text(encoding="utf-8")
+    places = sorted(spots(json.loads(text)), key=str)
+
+    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @given(st.sampled_from(places), VALUES)
+    def changed(place, value):
+        whole = {"": json.loads(text)}
+        target = whole
+        for key in ("", *place)[:-1]:
+            target = target[key]
+        target[("", *place)[-1]] = value
+        (model / name).write_text(json.dumps(whole[""]))
+        check(model)
+
+    changed()
+
+
+@pytest.mark.parametrize(("folder", "name"), **names(JSON))
+def test_deep_json_is_refused(tmp_path, folder, name):
+    model = copied(folder, tmp_path)
+    (model / name).write_text("[" * 200_000)
+    assert str(model / name) in check(model)
+
+
+def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
+    """A ``.npy`` file whose header says this."""
+    header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    length = struct.pack("<H" if version == b"\x01\x00" else "<I", len(header) if claimed is None else claimed)
+    return b"\x93NUMPY" + version + length + header + data
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        npy((10**9, 10**9)),
+        npy((10**30, 4)),
+        npy((-1, 4)),
+        npy("(True, 4)"),
+        npy((0, 4)),
+        npy((10, 0)),
+        npy((40,), bytes(160)),
+        npy((10, 4), bytes(800), "|O"),
+        npy((10, 4), bytes(400), "<i4"),
+        npy((10, 4), bytes(400), "|V4"),
+        npy("(" * 90 + ")" * 90),
+        npy((10, 4), bytes(160), version=b"\x02\x00", claimed=2**32 - 1),
+        npy((10, 4), bytes(160), version=b"\x09\x00"),
+        b"PK\x03\x04" + bytes(100),
+        b"\x80\x04N.",
+    ],
+    ids=lambda data: repr(data[:70]),
+)
+def test_a_matrix_that_is_none_is_refused(tmp_path, data):
+    model = copied(SPACY / "whole", tmp_path)
+    (model / "vectors").write_bytes(data)
+    assert str(model / "vectors") in check(model)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "should hold a msgpack map"),
+        (b"\x93\x01\x02\x03", "should hold a msgpack map"),
+        (b"\xdf\xff\xff\xff\xff", "claims 4,294,967,295 entries, which cannot be in its 5 bytes"),
+        (b"\x81\x5c\xff", "whole numbers from 0 on, got type 0xff at byte 2"),
+        (b"\x81\x5c\xce\x00\x00", "do not end with the file"),
+        (b"\x81\x5c\x00\x00", "do not end with the file"),
+        (b"\x82\x5c\x00\x5c\x01", "or one comes twice"),
+        (b"\x81\x5c\x64", "names row 100, and the matrix beside it has 100 rows"),
+        (b"\x81\x5c\xcf" + b"\xff" * 8, "names row 18,446,744,073,709,551,615"),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(tmp_path, data, why):
+    model = copied(SPACY / "whole", tmp_path)
+    (model / "key2row").write_bytes(data)
+    message = check(model)
+    assert str(model / "key2row") in message
+    assert why in message
+
+
+def test_a_pipeline_without_vectors_says_so(tmp_path):
+    model = copied(SPACY / "whole", tmp_path)
+    (model / "key2row").write_bytes(b"\x80")
+    assert "holds no vector of any word: small pipelines" in check(model)
+
+
+def safetensors(**arrays):
+    """A file of arrays given as (type, shape, bytes)."""
+    header, body = {}, b""
+    for name, (dtype, shape, data) in arrays.items():
+        offsets = [len(body), len(body) + len(data)]
+        header[name.replace("__", ".")] = {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+        body += data
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+MATRIX = ("F32", [8, 2], bytes(64))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "why"),
+    [
+        ({"bert": MATRIX}, "has no array 'embedding.weight' or 'embeddings'.* it has bert"),
+        ({"embeddings": ("F32", [16], bytes(64))}, "should hold a matrix of floats or int8"),
+        ({"embeddings": ("I32", [8, 2], bytes(64))}, "should hold a matrix of floats or int8, got int32"),
+        ({"embeddings": ("F32", [8, 0], b"")}, "should hold a matrix of floats or int8"),
+        ({"embeddings": ("BOOL", [8, 2], bytes(16))}, "holds numbers of type 'BOOL'"),
+        ({"embeddings": ("F32", [4, 2], bytes(32))}, "the number 4; there are rows for whole numbers from 0 to 3"),
+        ({"embeddings": MATRIX, "mapping": ("I64", [8], b"\xff" * 64)}, "'mapping' should be row numbers below 8"),
+        ({"embeddings": MATRIX, "mapping": ("I64", [8], (8).to_bytes(8, "little") * 8)}, "row numbers below 8"),
+        ({"embeddings": MATRIX, "mapping": ("F32", [8], bytes(32))}, "'mapping' should be row numbers"),
+        ({"embeddings": MATRIX, "mapping": ("I64", [0], b"")}, "'mapping' should be row numbers"),
+        ({"embeddings": MATRIX, "weights": ("F32", [7], bytes(28))}, "'weights' should be 8 numbers"),
+        ({"embeddings": MATRIX, "mapping": ("I32", [8], bytes(32)), "weights": ("F32", [8], bytes(32))}, "only one"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
+    model = copied(STATIC / "wordpiece", tmp_path)
+    (model / "model.safetensors").write_bytes(safetensors(**arrays))
+    with pytest.raises(ValueError, match=why):
+        wb.load(model)
+    assert str(model) in check(model)
+
+
+@pytest.mark.parametrize("number", [-1, 8, 2**70, 1.0, True, None, "0", [0]])
+def test_a_token_with_a_number_that_no_row_has_is_refused(tmp_path, number):
+    model = copied(STATIC / "wordpiece", tmp_path)
+    tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["model"]["vocab"]["apple"] = number
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert "gives token 'apple' the number" in check(model)
+
+
+def test_another_kind_of_folder_is_told_from_these(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(IsADirectoryError, match="no model is known to look like that"):
+        wb.load(tmp_path)
+    assert static_embedding.looks_like(STATIC / "mapped", b"")
+    assert not spacy_vocab.looks_like(STATIC / "mapped", b"")
