@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from .. import __version__
+import workbench
+
 from . import models, notebooks
 from .terminal import clean
 
@@ -67,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.set_defaults(command=None, passes_on=False)
-    top.add_argument("--version", action="version", version=f"workbench {__version__}")
+    top.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
     commands = top.add_subparsers(title="commands", dest="name", metavar="COMMAND")
     for function, add in (
         (models.info, _info),
