@@ -1,14 +1,58 @@
 """The command line, as a new user would try it."""
 
+import contextlib
 import json
 import os
+import re
+import resource
+import shlex
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
-from workbench import lab
-from workbench.__main__ import _value, main
+import workbench as wb
+from workbench import formats, lab
+from workbench.__main__ import main
+from workbench.cli.notebooks import _value
+from workbench.cli.parser import EXAMPLES, START, parser
+from workbench.cli.terminal import clean
+
+RECIPE = "Prune(n_words=300, n_ngrams=600), PQ(4)"
+
+
+@pytest.fixture
+def model(fasttext, tmp_path, monkeypatch):
+    """Name of a file in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return fasttext.save(tmp_path / "model.safetensors").name
+
+
+def refused(arguments, capsys, status=2):
+    """What stderr says of a command that is refused in one line, with nothing on stdout and no file made or changed."""
+    before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
+    try:
+        got = main(arguments)
+    except SystemExit as stop:
+        got = stop.code
+    shown = capsys.readouterr()
+    assert (got, shown.out) == (status, ""), shown
+    assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
+    lines = [line for line in re.split(r"[\r\n]+", shown.err) if line.startswith("workbench: ")]
+    assert shown.err.endswith(lines[-1] + "\n")
+    assert "Traceback" not in shown.err
+    return lines[-1]
+
+
+def shell(*arguments, **options):
+    """The command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "workbench", *arguments], capture_output=True, text=True, check=False, **options
+    )
 
 
 def test_info_says_what_is_in_a_file(fasttext, tmp_path, capsys):
@@ -39,10 +83,10 @@ def test_parameters_are_literals_paths_or_strings(tmp_path, monkeypatch):
 
 
 def test_without_a_command_the_usage_is_shown(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([])
-    assert stop.value.code == 2
-    assert "report" in capsys.readouterr().err
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert "report" in shown.err
+    assert shown.out == ""
 
 
 def test_options_that_nobody_knows_are_refused(capsys):
@@ -101,3 +145,334 @@ def test_settings_for_jupyterlab_name_settings_that_it_has():
         places = share / "lab" / "schemas" / package, share / "labextensions" / package / "schemas" / package
         schema = next(json.loads((p / f"{name}.json").read_text()) for p in places if (p / f"{name}.json").exists())
         assert set(settings) <= set(schema["properties"])
+
+
+# -- models -------------------------------------------------------------------------------
+
+
+def test_info_as_json_says_what_python_says(model, capsys):
+    small = wb.recipe_from(RECIPE).fit_transform(wb.load(model))
+    path = small.save("small.safetensors")
+    assert main(["info", str(path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["words"], said["dimensions"], said["format"]) == (300, 12, "safetensors")
+    assert said["bytes"] == said["safetensors_bytes"] == path.stat().st_size
+    assert said["word_rows"]["kind"] == "coded"
+    assert said["ngrams"]["max_n"] == 5
+    assert said["provenance"] == {"source": "made up"}
+    assert wb.recipe_from(said["recipe"]) == wb.recipe_from(path)
+
+
+@pytest.mark.parametrize("name", formats.names())
+def test_info_names_the_format_of_a_file_or_folder_and_its_size(plain, tmp_path, capsys, name):
+    with pytest.warns() if name != formats.OWN else contextlib.nullcontext():
+        path = wb.export(plain, tmp_path / "model", name)
+    assert main(["info", str(path), "--json", "--allow-pickle"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["format"] == name.removesuffix("-binary")
+    assert said["bytes"] == sum(p.stat().st_size for p in [path, *path.rglob("*")] if p.is_file())
+    assert said["words"] == 700
+
+
+def test_compress_by_a_recipe_does_what_python_does(model, capsys):
+    assert main(["compress", model, "small.safetensors", "--recipe", RECIPE, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    recipe, big = wb.recipe_from(RECIPE), wb.load(model)
+    assert Path("small.safetensors").read_bytes() == recipe.fit_transform(big).save("python").read_bytes()
+    assert wb.recipe_from(said["recipe"]) == wb.from_json(said["recipe_json"]) == recipe
+    assert said["out"]["bytes"] == Path("python").stat().st_size
+    card = wb.scorecard(big, wb.load("python"), parts=["size"]).set_index("metric")["value"]
+    assert said["ratio"] == card["ratio"]
+    splits = {(row["metric"], row["split"]) for row in said["scorecard"]}
+    assert {("fidelity", s) for s in ("kept", "dropped", "unseen")} | {("overlap@10", "all")} <= splits
+    assert all(row["low"] is None for row in said["scorecard"] if row["metric"] == "coverage")  # NaN has no JSON
+
+
+def test_what_compress_prints_can_be_pasted(model, capsys):
+    assert main(["compress", model, "one.safetensors", "--recipe", RECIPE]) == 0
+    shown = capsys.readouterr()
+    recipe = re.search(r"^recipe: +(.*)$", shown.out, re.MULTILINE)[1]
+    assert re.search(r"^closeness: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown.out, re.MULTILINE)
+    assert main(["compress", model, "two.safetensors", "--recipe", recipe, "--no-scores"]) == 0
+    assert "closeness" not in capsys.readouterr().out
+    assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
+    assert main(["compress", model, "three.safetensors", "--recipe", "one.safetensors", "--no-scores"]) == 0
+    assert Path("one.safetensors").read_bytes() == Path("three.safetensors").read_bytes()
+
+
+def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys):
+    options = ["--n-trials", "2", "--min-words", "100", "--goal", "overlap", "--seed", "3"]
+    assert main(["compress", model, "small", "--budget", "30 kB", "--no-scores", "--json", *options]) == 0
+    found = wb.fit_budget(wb.load(model), "30 kB", n_trials=2, min_words=100, goal="overlap", random_state=3)
+    said = json.loads(capsys.readouterr().out)
+    assert wb.recipe_from(said["recipe"]) == found.recipe
+    assert Path("small").read_bytes() == found.vectors.save("python").read_bytes()  # no ending: our own format
+    assert said["scorecard"] is None
+
+
+def test_compress_into_another_format_scores_what_is_in_the_file(model, capsys):
+    assert main(["compress", model, "small.vec", "--budget", "30kB", "--n-trials", "1", "--json"]) == 0
+    shown = capsys.readouterr()
+    said = json.loads(shown.out)
+    assert "workbench: warning: word2vec text cannot hold its " in shown.err
+    assert "more than the budget of 30kB" in shown.err
+    assert any("n-grams" in lost for lost in said["out"]["lost"])
+    assert said["out"]["bytes"] == Path("small.vec").stat().st_size
+    closeness = {row["split"]: row["value"] for row in said["scorecard"] if row["metric"] == "fidelity"}
+    assert closeness["unseen"] == 0  # their n-grams are not there any more
+    assert closeness["kept"] > 0
+
+
+def test_convert_says_what_is_lost_before_it_writes(model, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("workbench.formats.word2vec.write_rows", full)
+    said = refused(["convert", model, "model.vec"], capsys)
+    assert said == "workbench: model.vec could not be written: No space left on device"
+    monkeypatch.undo()
+    monkeypatch.chdir(Path(model).absolute().parent)
+    assert main(["convert", model, "new/model.vec.gz"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.count("workbench: warning: word2vec text cannot hold ") == len(
+        wb.formats.losses(wb.load(model), "a.vec")
+    )
+    assert "new/model.vec.gz" in shown.out
+    assert wb.load("new/model.vec.gz").words == wb.load(model).words
+
+
+def test_convert_strictly_writes_only_what_loses_nothing(model, capsys):
+    said = refused(["convert", model, "model.vec", "--strict"], capsys, status=1)
+    assert said.startswith("workbench: nothing was written, since word2vec text cannot hold its ")
+    assert main(["convert", model, "copy.safetensors", "--strict"]) == 0
+    assert Path("copy.safetensors").read_bytes() == Path(model).read_bytes()
+
+
+def test_compare_is_the_scorecard(model, capsys):
+    small = wb.recipe_from(RECIPE).fit_transform(wb.load(model)).save("small.safetensors")
+    assert main(["compare", model, str(small), "--json", "--seed", "5"]) == 0
+    shown = capsys.readouterr()
+    said = [row for row in json.loads(shown.out)["scorecard"] if not row["how"].startswith("timed")]
+    card = wb.scorecard(wb.load(model), wb.load(small), random_state=5)
+    card = card[~card["how"].str.startswith("timed")]
+    assert [row["value"] for row in said] == card["value"].tolist()
+    assert [row["how"] for row in said] == card["how"].tolist()
+    assert "NaN" not in shown.out
+    assert main(["compare", model, str(small)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split() == ["metric", "split", "value", "low", "high", "how", "n"]
+    assert re.search(
+        rf"size +compressed +{small.stat().st_size:,} +exact, bytes of the file +300$", "\n".join(table), re.M
+    )
+
+
+# -- what is refused ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", ["0", "-3", "20 apples", "", "20MBB", "nan", "0.5 B", "9" * 400, "1e6", "٣apples"])
+def test_a_budget_that_is_no_size(model, capsys, budget):
+    said = refused(["compress", model, "out.safetensors", "--budget", budget], capsys)
+    assert said.startswith("workbench: expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got ")
+
+
+@pytest.mark.parametrize("budget", ["20 kB", "20kb", "20000", " 20 KB ", "0.02MB"])
+def test_budgets_in_many_spellings(model, capsys, budget):
+    assert main(["compress", model, "a", "--budget", budget, "--n-trials", "1", "--no-scores"]) == 0
+    assert Path("a").stat().st_size <= 20_000
+
+
+WRONG = [
+    ("compress MODEL out", "one of the arguments --budget --recipe is required; see workbench compress --help"),
+    ("compress MODEL out --budget 1MB --recipe 'PQ()'", "not allowed with argument --budget"),
+    ("compress MODEL out --budget 1MB --goal best", "argument --goal: invalid choice: 'best'"),
+    ("compress MODEL out --budget 1MB --seed -1", "argument --seed: expected a whole number from 0 to 4294967295"),
+    ("compress MODEL out --budget 1MB --seed 00000000000000000099", "expected a whole number"),
+    ("compress MODEL out --budget 1MB --n-trials few", "invalid int value: 'few'"),
+    ("compress MODEL out --budget 1MB --n-trials 0", "n_trials must be a whole number of at least 1, got 0"),
+    ("compress MODEL out --budget 1MB --min-words 701", "min_words=701, but the model has 700 words"),
+    ("compress MODEL out --budget 100", "100 bytes are too few for any recipe on this model"),
+    ("compress MODEL out --recipe 'PQ(4)' --min-words 3", "--min-words: for --budget only"),
+    ("compress MODEL out --recipe 'Prun(4)'", "did you mean Prune?"),
+    ("compress MODEL out --recipe gone.json", "'gone.json' is neither a file nor a recipe"),
+    ("compress MODEL out --recipe 'PQ(4, n_bits=12)'", "PQ: n_bits must be a whole number from 1 to 8, got 12"),
+    ("compress MODEL out --recipe 'Refit(strength=\"x\")'", "TypeError: "),
+    ("compress MODEL out.txt --recipe 'PQ(4)'", "the name of out.txt does not tell the format; say --format, one of "),
+    ("compress MODEL out --recipe 'PQ(4)' --format onnx", "format 'onnx' cannot be written; there are safetensors"),
+    ("compress MODEL MODEL --recipe 'PQ(4)'", "is the model that is read"),
+    ("compress MODEL link --recipe 'PQ(4)'", "is the model that is read"),
+    ("compress MODEL folder --recipe 'PQ(4)'", "folder is a folder, and the workbench's .safetensors is a file"),
+    (
+        "compress MODEL MODEL/out --recipe 'PQ(4)'",
+        "model.safetensors is a file, so model.safetensors/out cannot be in it",
+    ),
+    ("compress gone.bin out --recipe 'PQ(4)'", "gone.bin does not exist; expected a model file or 'builtin:en'"),
+    ("convert MODEL folder --format glove", "folder is a folder, and GloVe text is a file"),
+    ("convert MODEL out", "the name of out does not tell the format"),
+    ("convert MODEL pipe --format glove", "pipe is no ordinary file"),
+    ("convert pickle out.vec", "pickle is a Python pickle"),
+    ("info pickle", "say --allow-pickle"),
+    ("info pipe", "pipe is no ordinary file"),
+    ("info empty", "empty is empty"),
+    ("info folder", "folder is a folder, and no model is known to look like that"),
+    ("info builtin:fr", "unknown built-in model"),
+    ("info", "the following arguments are required: FILE; see workbench info --help"),
+    ("info MODEL --jason", "unrecognized arguments: --jason"),
+    ("compare MODEL", "the following arguments are required: B"),
+    ("compare MODEL narrow.vec", "the original has 12 dimensions, the other 2; they cannot be compared"),
+    ("inof MODEL", "invalid choice: 'inof' (choose from"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), WRONG, ids=[line for line, _ in WRONG])
+def test_what_is_wrong_is_said_in_one_line(model, capsys, line, says):
+    Path("folder").mkdir()
+    Path("link").symlink_to(model)
+    Path("pickle").write_bytes(b"\x80\x04abc")
+    Path("empty").touch()
+    Path("narrow.vec").write_text("1 2\na 1 2\n")
+    os.mkfifo("pipe")
+    assert says in refused(shlex.split(line.replace("MODEL", model)), capsys)
+
+
+def test_words_without_a_vector_are_no_traceback(model, capsys, monkeypatch):
+    monkeypatch.setattr(wb.Vectors, "describe", lambda v: v["\N{SNOWMAN}"])
+    monkeypatch.setattr(wb.Vectors, "_unseen", lambda v, words, missing: {}[f"not in the vocabulary: {words}"])
+    assert refused(["info", model], capsys) == "workbench: not in the vocabulary: ['☃']"
+
+
+def test_what_nobody_foresaw_is_one_line_too_and_raised_on_demand(model, capsys, monkeypatch):
+    monkeypatch.setattr(wb.Vectors, "describe", lambda v: 1 // 0)
+    assert "ZeroDivisionError: integer division or modulo by zero (WORKBENCH_TRACEBACK=1" in refused(
+        ["info", model], capsys
+    )
+    monkeypatch.setenv("WORKBENCH_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["info", model])
+
+
+def test_nothing_in_a_file_moves_the_cursor(tmp_path, capsys):
+    v = wb.Vectors.from_arrays(["\x1b[31mred", "caf\udce9", "a\nb"], np.eye(3), None)
+    v.meta["provenance"] = {"source": "x\x1b]0;title\x07\ny"}
+    assert main(["info", str(v.save(tmp_path / "m"))]) == 0
+    assert not re.search(r"[^\n -~\ufffd]", capsys.readouterr().out)
+    assert clean("a\x1b\u202eb\n c") == "a\\x1b\\u202eb c"
+
+
+# -- help -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["", *EXAMPLES])
+def test_help_has_an_example_and_stays_within_the_terminal(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*command.split(), "--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert f"\n  workbench {command}" in shown
+    assert "None" not in shown
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^  workbench (.*)$", "\n".join([START, *EXAMPLES.values()]), re.MULTILINE)
+)
+def test_examples_in_the_help_are_understood(line):
+    args, rest = parser().parse_known_args(shlex.split(line.split(">")[0]))
+    assert args.command is not None
+    assert not rest or args.passes_on
+    if getattr(args, "recipe", None) and "(" in args.recipe:
+        assert isinstance(wb.recipe_from(args.recipe), wb.Chain)
+
+
+def test_help_and_version_load_nothing_heavy():
+    code = "import sys; from workbench.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print({'numpy', 'pandas', 'numba', 'tqdm', 'safetensors'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
+    assert shell("--version").stdout == f"workbench {wb.__version__}\n"
+
+
+# -- in a process of its own --------------------------------------------------------------------
+
+
+def test_statuses_of_a_process(model):
+    done = shell("info", model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert shell("convert", model, "a.vec", "--strict").returncode == 1
+    done = shell("info", "gone")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "workbench: gone does not exist; expected a model file or 'builtin:en'\n"
+
+
+def test_no_room_for_the_file(model):
+    Path("model.vec").write_text("1 2\nold 1 2\n")
+    done = shell(
+        "convert", model, "model.vec", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_999, 9_999))
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "workbench: model.vec could not be written: File too large"
+    assert wb.load("model.vec").words == ["old"]
+    assert not list(Path().glob("*.part")) + list(Path().glob(".*.part"))
+
+
+def test_a_reader_that_goes_and_an_output_that_is_full(model):
+    line = [sys.executable, "-m", "workbench", "info", model]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "workbench: the output: No space left on device\n")
+
+
+SLOW = """
+import sys, time, workbench.formats.word2vec as word2vec
+from workbench.__main__ import main
+
+def write_rows(file, words, block):
+    file.write(b"half")
+    file.flush()
+    print("writing", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+word2vec.write_rows = write_rows
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ended_in_the_middle_nothing_half_written_stays(model, number, status):
+    Path("model.vec").write_text("old")
+    line = [sys.executable, "-c", SLOW, "convert", model, "model.vec"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+        while process.stderr.readline() != "writing\n":
+            assert process.poll() is None
+        assert list(Path().glob(".*.part"))
+        process.send_signal(number)
+        said = process.stderr.read()
+    assert process.returncode == status
+    assert said == ("workbench: stopped\n" if status == 130 else "")
+    assert sorted(path.name for path in Path().iterdir()) == [model, "model.vec"]
+    assert Path("model.vec").read_text() == "old"
+
+
+def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys, monkeypatch):
+    """`fit_budget` returns its best so far; nobody who pressed Ctrl-C expects a file of that."""
+    from workbench.search import budget
+
+    attempt = budget.attempt
+
+    def interrupted(*args, **options):
+        if interrupted.calls:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        interrupted.calls += 1
+        return attempt(*args, **options)
+
+    interrupted.calls = 0
+    monkeypatch.setattr(budget, "attempt", interrupted)
+    assert main(["compress", model, "small", "--budget", "30kB"]) == 130
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("workbench: ")]
+    assert lines[-1] == "workbench: stopped"
+    assert isinstance(wb.recipe_from(lines[0].removeprefix("workbench: the best recipe so far is ")), wb.Chain)
+    assert [path.name for path in Path().iterdir()] == [model]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

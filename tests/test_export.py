@@ -1,13 +1,20 @@
 """What leaves: every format that is written, read again; what is lost is said first; an old file stays whole."""
 
+import dataclasses
 import gzip
+import os
 import warnings
 
 import numpy as np
 import pytest
+from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stnp
 
 import workbench as wb
 from workbench import formats
+from workbench.formats import glove
 
 NAMES = [name for name in formats.names() if name != formats.OWN]
 
@@ -79,3 +86,129 @@ def test_words_that_a_format_cannot_hold_are_left_out_and_named(tmp_path):
             wb.export(v, tmp_path / name, name)
         back = wb.load(tmp_path / name)
         assert (back.words, back["fine"].tolist()) == (["fine"], [0, 1, 0, 0])
+
+
+# -- words and numbers that are hard to tell apart -------------------------------------------
+
+LINES = ("word2vec", "word2vec-binary", "glove")  # a word a line, or an entry
+HARD = [
+    "5",
+    "3",
+    "#",
+    "#5",
+    "-1e-3",
+    "nan",
+    "inf",
+    '"',
+    "'",
+    "''quoted''",
+    "a,b",
+    "{}",
+    "\\n",
+    "<unk>",
+    "</s>",
+    "\ufeff",
+]
+BROKEN = ["caf\udce9", "\udcff\udcfe", "ж\udc80"]
+GENSIM = {"word2vec": {}, "word2vec-binary": {"binary": True}, "glove": {"no_header": True}}
+
+
+def made_of(words, dim=3, seed=0):
+    return wb.Vectors.from_arrays(words, np.random.default_rng(seed).normal(size=(len(words), dim)).astype(np.float32))
+
+
+def gensims(path, name, **options):
+    return KeyedVectors.load_word2vec_format(str(path), **GENSIM[name], **options)
+
+
+@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("first", range(0, len(HARD), 3))
+def test_hard_words_come_back_here_and_in_gensim(tmp_path, name, first):
+    v = made_of(HARD[first:] + HARD[:first])
+    path = wb.export(v, tmp_path / "model", name)
+    for back in (wb.load(path), gensims(path, name)):
+        assert list(back.key_to_index) == v.words
+        assert np.array_equal(np.array([back[word] for word in v.words]), v.matrix())
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_words_that_are_not_utf8_keep_their_bytes(tmp_path, name):
+    v = made_of(BROKEN + HARD)
+    path = wb.export(v, tmp_path / "model", name)
+    back = wb.load(path)
+    assert back.words == v.words
+    assert np.array_equal(back.matrix(), v.matrix())
+    replaced = [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in v.words]
+    theirs = gensims(path, name, unicode_errors="replace")
+    assert theirs.index_to_key == replaced
+    assert np.array_equal(theirs.vectors, v.matrix())
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_gensim_reads_numbers_to_the_bit(plain, tmp_path, name):
+    with warnings.catch_warnings(action="ignore"):
+        theirs = gensims(wb.export(plain, tmp_path / "model", name), name)
+    assert theirs.index_to_key == plain.words
+    assert np.array_equal(theirs.vectors, plain.matrix())
+
+
+@given(
+    matrix=stnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 4), st.integers(2, 3)),
+        elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    ),
+    name=st.sampled_from(LINES),
+)
+@settings(max_examples=50, deadline=None)
+def test_any_numbers_come_back_to_the_bit(matrix, name, tmp_path_factory):
+    """Also in a file so small that hardly anything tells text from floats."""
+    words = ["5", "a", "#", "7e1"][: len(matrix)]
+    path = wb.export(wb.Vectors.from_arrays(words, matrix), tmp_path_factory.getbasetemp() / "any", name)
+    back = wb.load(path)
+    assert back.words == words
+    assert back.matrix().tobytes() == matrix.tobytes()
+
+
+@pytest.mark.parametrize(("name", "header"), [("word2vec", b"3 2\n"), ("glove", b"")])
+def test_empty_lines_in_between_are_no_words(tmp_path, name, header):
+    (tmp_path / "model").write_bytes(header + b"# 1 2\n\n5 3 4\n  \n\r\n7 5 6\n\n")
+    back = wb.load(tmp_path / "model")
+    assert (back.words, back.matrix().tolist()) == (["#", "5", "7"], [[1, 2], [3, 4], [5, 6]])
+
+
+def test_one_dimension_in_glove_could_be_a_header_and_is_refused(tmp_path):
+    v = wb.Vectors.from_arrays(["5"], np.full((1, 1), 3, np.float32))  # would be "5 3"
+    with pytest.raises(ValueError, match="two dimensions at least, got 1; write word2vec text"):
+        wb.export(v, tmp_path / "model.glove")
+    assert not list(tmp_path.iterdir())
+    assert wb.load(wb.export(v, tmp_path / "model.vec"))["5"].tolist() == [3]
+
+
+# -- where to write -----------------------------------------------------------------------------
+
+
+def test_a_folder_of_other_things_and_a_device_are_not_written_over(plain, tmp_path, monkeypatch):
+    def save(v, folder):
+        (folder / "model").write_text(v.words[0])
+
+    folders = dataclasses.replace(
+        glove.GLOVE, name="folders", is_folder=True, save=save, looks_like=lambda p, head: (p / "model").exists()
+    )
+    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, folders))
+    (tmp_path / "diary").write_text("dear")
+    with pytest.raises(ValueError, match="holds other things"):
+        wb.export(plain, tmp_path, "folders")
+    assert (tmp_path / "diary").read_text() == "dear"
+    for _ in range(2):  # the second takes the place of the first
+        with pytest.warns(UserWarning, match="how often"):
+            wb.export(plain, tmp_path / "new" / "model", "folders")
+    os.mkfifo(tmp_path / "pipe")
+    for name in formats.names():
+        with pytest.raises(ValueError, match=r"no ordinary file|is a file, and"):
+            wb.export(plain, tmp_path / "pipe", name)
+
+
+def test_the_format_that_is_named_decides_what_is_lost_whatever_the_ending(fasttext, tmp_path):
+    assert formats.losses(fasttext, tmp_path / "model.safetensors") == []
+    assert "n-grams" in formats.losses(fasttext, tmp_path / "model.safetensors", "glove")[0]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import semantic, views
-    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json
+    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json, recipe_from
     from .evaluate.carriers import ngram_carriers
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
@@ -43,6 +43,7 @@ _HOMES = {
     "SQ": "compress",
     "SVD": "compress",
     "from_json": "compress",
+    "recipe_from": "compress",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
     "ngram_carriers": "evaluate.carriers",
@@ -72,6 +73,7 @@ __all__ = [
     "load",
     "neighbour_changes",
     "ngram_carriers",
+    "recipe_from",
     "record",
     "scorecard",
     "semantic",

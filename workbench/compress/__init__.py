@@ -1,9 +1,10 @@
 """Compression steps, one method a file."""
 
-from .base import Chain, Step, from_json
+from .base import Chain, Step
 from .opq import OPQ
 from .pq import PQ
 from .prune import Prune
+from .recipes import from_json, recipe_from
 from .refit import Refit
 from .rehash import Rehash
 from .residual import Residual
@@ -11,4 +12,18 @@ from .rq import RQ
 from .sq import SQ
 from .svd import SVD
 
-__all__ = ["OPQ", "PQ", "RQ", "SQ", "SVD", "Chain", "Prune", "Refit", "Rehash", "Residual", "Step", "from_json"]
+__all__ = [
+    "OPQ",
+    "PQ",
+    "RQ",
+    "SQ",
+    "SVD",
+    "Chain",
+    "Prune",
+    "Refit",
+    "Rehash",
+    "Residual",
+    "Step",
+    "from_json",
+    "recipe_from",
+]

@@ -5,7 +5,6 @@ end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 """
 
 import inspect
-import json
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Self
@@ -94,7 +93,7 @@ class Step:
         return self
 
     def to_json(self) -> dict:
-        """The step as JSON values; `from_json` undoes it."""
+        """The step as JSON values; `recipes.from_json` undoes it."""
         return {"step": type(self).__name__, **self._plain_params()}
 
     def __repr__(self) -> str:
@@ -144,35 +143,6 @@ class Chain(Step):
 
     def to_json(self) -> dict:
         return {"step": "Chain", "steps": [step.to_json() for step in self.steps]}
-
-
-def from_json(recipe: str | dict | list) -> Step:
-    """A step from its JSON, as text or values; never evaluated as code.
-
-    Parameters
-    ----------
-    recipe : str, dict or list
-        What `Step.to_json` gave, or the list of steps that a model carries in
-        ``meta["recipe"]``, which becomes a `Chain`.
-
-    Raises
-    ------
-    ValueError
-        If a step or one of its parameters is unknown.
-    """
-    values = json.loads(recipe) if isinstance(recipe, str) else recipe
-    if isinstance(values, list):
-        return Chain([from_json(step) for step in values])
-    params = dict(values)
-    name = params.pop("step", None)
-    if name not in STEPS:
-        raise ValueError(f"unknown step {name!r}; known are {', '.join(sorted(STEPS))}")
-    if name == "Chain":
-        return Chain([from_json(step) for step in params.get("steps", [])])
-    unknown = set(params) - set(STEPS[name]._names())
-    if unknown:
-        raise ValueError(f"{name} has no parameter {', '.join(sorted(unknown))}")
-    return STEPS[name](**params)
 
 
 def check_int(step: Step, name: str, low: int, high: int | None = None, optional: bool = False) -> None:

@@ -4,7 +4,8 @@ import json
 
 from .. import progress
 from ..vectors import Vectors
-from .base import Chain, from_json
+from .base import Chain
+from .recipes import from_json
 
 
 class Builder:

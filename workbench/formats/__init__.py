@@ -29,6 +29,7 @@ FORMATS: tuple[Format, ...] = (
     static_embedding.STATIC,
 )
 OWN = "safetensors"  # the artefact, which `Vectors.save` writes
+DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
@@ -95,12 +96,9 @@ def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
         If the format is unknown, cannot be written, or is not clear from the name.
     """
     path = Path(path)
-    if format is None and path.suffix == f".{OWN}":
-        format = OWN
-    if format == OWN:
+    chosen = target(path, format)
+    if chosen is None:
         return v.save(path)
-    chosen = _chosen(path, format)
-    _check_kind(path, chosen)
     for lost in chosen.losses(v):
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
     assert chosen.save is not None, "only formats that can be written are chosen"
@@ -120,8 +118,30 @@ def export(v: Vectors, path: str | Path, format: str | None = None) -> Path:
 
 def losses(v: Vectors, path: str | Path, format: str | None = None) -> list[str]:
     """What `export` with these arguments would lose of `v`, a sentence each."""
-    path = Path(path)
-    return [] if OWN in (format, path.suffix[1:]) else _chosen(path, format).losses(v)
+    chosen = target(Path(path), format)
+    return [] if chosen is None else chosen.losses(v)
+
+
+def target(path: Path, format: str | None = None) -> Format | None:
+    """The format that `export` with these arguments writes, None for our own; refuses what that refuses."""
+    is_own = format == OWN or (format is None and path.suffix == f".{OWN}")
+    chosen = None if is_own else _chosen(path, format)
+    _check_place(path, chosen)
+    return chosen
+
+
+def format_of(source: str | Path) -> str:
+    """Name of the format that `load` would read this in.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, ValueError
+        As `load` does.
+    """
+    if str(source).startswith("builtin:"):
+        return fasttext.FASTTEXT.name
+    known, _ = _seen(_existing(source))
+    return OWN if known is None else known.name
 
 
 def names() -> list[str]:
@@ -134,18 +154,11 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
         return v
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
-    head = b"" if path.is_dir() else _head(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
-        return artefact.load(path)
-    is_gzip = head.startswith(GZIP)
+    path = _existing(source)
     try:
-        if is_gzip:
-            with opened(path) as file:
-                head = file.read(HEAD)
-        found = _recognised(path, head)
+        found, is_gzip = _seen(path)
+        if found is None:
+            return artefact.load(path)
         if found.is_pickle and not allow_pickle:
             raise ValueError(
                 f"{path} is a Python pickle, which can run code when opened, so it is not opened. If it comes from "
@@ -157,8 +170,32 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
             raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
         assert found.load is not None, "only formats that can be read are recognised"
         return found.load(path)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED_GZIP as error:
         raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
+    return path
+
+
+def _seen(path: Path) -> tuple[Format | None, bool]:
+    """The format that a file or folder is in, None for our own; and whether it is gzipped."""
+    head = b"" if path.is_dir() else _head(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
+        return None, False
+    is_gzip = head.startswith(GZIP)
+    if is_gzip:
+        try:
+            with opened(path) as file:
+                head = file.read(HEAD)
+        except DAMAGED_GZIP as error:
+            raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+    return _recognised(path, head), is_gzip
 
 
 def _head(path: Path) -> bytes:
@@ -205,8 +242,17 @@ def _chosen(path: Path, format: str | None) -> Format:
     return fitting[0]
 
 
-def _check_kind(path: Path, chosen: Format) -> None:
-    """Refuse to put a folder in the place of a file, or the other way round."""
-    if path.exists() and path.is_dir() != chosen.is_folder:
-        wanted, there = ("folder", "file") if chosen.is_folder else ("file", "folder")
-        raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")
+def _check_place(path: Path, chosen: Format | None) -> None:
+    """Refuse to put a model in the place of what is none: a folder for a file, a device, a folder of other things."""
+    is_folder = chosen is not None and chosen.is_folder
+    title = "the workbench's .safetensors" if chosen is None else chosen.title
+    if not path.exists():
+        return
+    if path.is_dir() != is_folder:
+        wanted, there = ("folder", "file") if is_folder else ("file", "folder")
+        raise ValueError(f"{path} is a {there}, and {title} is a {wanted}; give another name")
+    if not path.is_dir() and not path.is_file():
+        raise ValueError(f"{path} is no ordinary file; give another name")
+    is_known = chosen is not None and chosen.looks_like is not None and is_folder and chosen.looks_like(path, b"")
+    if is_folder and any(path.iterdir()) and not is_known:
+        raise ValueError(f"{path} holds other things than {title}, which would be lost; give another name")

@@ -47,7 +47,15 @@ def load(path: Path) -> Vectors:
 
 
 def save(v: Vectors, file: BinaryIO) -> None:
-    """Write a word and its numbers a line; float32 comes back to the bit."""
+    """Write a word and its numbers a line; float32 comes back to the bit.
+
+    Raises
+    ------
+    ValueError
+        If there is one dimension only: ``5 3`` could be a word and its number, or the first line of a word2vec file.
+    """
+    if v.dim < 2:
+        raise ValueError(f"GloVe text needs two dimensions at least, got {v.dim}; write word2vec text")
     for words, block in word_blocks(v, fits_a_line):
         write_rows(file, words, block)
 

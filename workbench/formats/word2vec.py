@@ -51,10 +51,21 @@ def load(path: Path) -> Vectors:
         head = first_line[:CHUNK] + file.read(4096)
         file.seek(start)
         is_text = parse_row(first_line, dim) is not None
-        if not is_text and not CONTROL.search(head):
+        if not is_text and not CONTROL.search(head) and not _fits_binary(head, n_words, dim):
             raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
         rows = read_rows(file, path, dim, 2) if is_text else _binary_rows(file, path, n_words, dim)
         return vectors_from_rows(rows, path, dim, expected=n_words)
+
+
+def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
+    """Whether all that follows the header is so many words with floats: a few floats may lack control characters."""
+    at = 0
+    for _ in range(n_words):
+        space = rest.find(b" ", at)
+        if space < 0:
+            return False
+        at = space + 1 + 4 * dim
+    return at <= len(rest) and not rest[at:].strip(b"\n")
 
 
 def _check_claims(path: Path, n_words: int, dim: int) -> None:

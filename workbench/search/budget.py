@@ -131,7 +131,7 @@ def fit_budget(
 
 def parse_bytes(budget: int | str) -> int:
     """A number of bytes from a number or from text such as ``"20 MB"``."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", str(budget).lower())
+    found = re.fullmatch(r"\s*(\d{1,18}(?:\.\d*)?)\s*([a-z]*)\s*", str(budget).lower())
     n_bytes = int(float(found[1]) * UNITS[found[2]]) if found and found[2] in UNITS else 0
     if isinstance(budget, bool) or n_bytes < 1:
         raise ValueError(f"expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got {budget!r}")

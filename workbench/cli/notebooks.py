@@ -1,0 +1,78 @@
+"""Commands on notebooks: ``report`` and ``lab``."""
+
+import argparse
+import ast
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..reports.metrics import Metric
+
+
+def report(args: argparse.Namespace) -> int:
+    """Run notebooks as regression tests."""
+    from ..reports.metrics import read_baseline
+    from ..reports.run import run_all
+
+    notebooks = args.notebooks or sorted(Path("notebooks").glob("*.ipynb"))
+    if not notebooks:
+        raise ValueError("no notebooks in ./notebooks; run this in a checkout, or name the files")
+    for path in notebooks:
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist")
+    if not args.notebooks:
+        for orphan in {p.stem for p in args.baselines.glob("*.json")} - {p.stem for p in notebooks}:
+            raise ValueError(f"{args.baselines / orphan}.json is the baseline of a notebook that is gone; delete it")
+    baselines = None if args.no_baselines else args.baselines
+    updated = notebooks if args.update_baselines else []
+    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in updated}
+    runs = run_all(
+        notebooks, args.out, baselines, {name: _value(text) for name, text in args.parameter}, args.update_baselines
+    )
+    for run in runs:
+        print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""))
+        for v in run.verdicts:
+            if v.failed:
+                print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
+        if args.update_baselines and run.error is None:
+            for name, old, new in _differences(before[run.name], {m.name: m for m in run.metrics}):
+                print(f"        {name}: {old} -> {new}")
+    print(f"read {args.out / 'index.html'}")
+    return int(any(run.failed for run in runs))
+
+
+def _differences(old: dict[str, "Metric"], new: dict[str, "Metric"]) -> list[tuple[str, str, str]]:
+    """Baselines that changed: name, old and new value with its tolerance and direction."""
+
+    def shown(metrics: dict[str, "Metric"], name: str) -> str:
+        metric = metrics.get(name)
+        return f"{metric.value:.6g} (within {metric.abs:g}, {metric.better})" if metric else "none"
+
+    rows = [(name, shown(old, name), shown(new, name)) for name in {**old, **new}]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def lab(args: argparse.Namespace) -> int:
+    """Open the notebooks in JupyterLab (outside a checkout: a copy of them); further options are passed on to it."""
+    from ..lab import command, notebooks
+
+    folder = notebooks()
+    print(f"opening {folder}")
+    line, environment = command(folder, args.rest)
+    return subprocess.call(line, env=environment)
+
+
+def _value(text: str) -> Any:
+    """A parameter as a Python literal (3, 0.5, True, ['king', 'queen']), else as a string.
+
+    The path of a file that exists becomes absolute, since notebooks run in the output folder.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        pass
+    try:
+        return str(Path(text).resolve()) if Path(text).exists() else text
+    except OSError:  # too long for a path, as a recipe's JSON is
+        return text
