@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from . import progress
+from .spool import Spool
 from .storage import BLOCK, Dense, Stacked, Storage
 from .subwords import FEW, Subwords
 from .vocab import Vocab, check_words, first_places, printable
@@ -393,20 +395,26 @@ class Vectors:
             raise ValueError(f"expected n >= 1, got {n}")
         return self.take(np.arange(min(n, len(self))))
 
-    def adjusted(self) -> "Vectors":
+    def adjusted(self, index: np.ndarray | None = None) -> "Vectors":
         """The same vectors with word rows that no longer need their n-grams.
 
         What a step does before it drops or changes n-grams: afterwards those serve unseen words
-        only. Returns `self` where it is so already.
+        only. Returns `self` where it is so already. Rows that memory should not hold are kept in
+        a temporary file; see `Spool`.
+
+        Parameters
+        ----------
+        index : (n,) int array, optional
+            Only the words at these positions, as `take` gives them; no row of others is read.
 
         Raises
         ------
         ValueError
             If word rows are compressed already, which this would undo, or are what the n-grams
-            leave over.
+            leave over; at the first NaN or infinity, naming its row and word.
         """
         if not self.is_composed:
-            return self
+            return self if index is None else self.take(index)
         if self.ngrams[0].residual:
             raise ValueError(
                 "word rows are what their n-grams leave over, so those must stay as they are: steps that drop or "
@@ -419,8 +427,25 @@ class Vectors:
                 "float32: steps that drop or change n-grams belong before those with on='words'"
             )
         subwords, ngrams = self.ngrams
-        vocab = Vocab(self.words, None, self.vocab.counts, subwords.adjusted())
-        return self.with_storage(Stacked(Dense(self.matrix()), ngrams), vocab)
+        old = self.vocab if index is None else self.vocab.take(index)[0]
+        vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
+        return self.with_storage(Stacked(Dense(self._decoded(index)), ngrams), vocab)
+
+    def _decoded(self, index: np.ndarray | None) -> np.ndarray:
+        """Vectors of the words at these positions (all, with None): (n, dim) float32, in a file if they are many."""
+        index = np.arange(len(self)) if index is None else np.asarray(index)
+        with (
+            Spool(self.dim) as spool,
+            progress.bar(total=len(index), desc="Word rows", unit=" words", leave=False, delay=2) as bar,
+        ):
+            for start in range(0, len(index), BLOCK):
+                places = index[start : start + BLOCK]
+                block = self._known(places)
+                for lost in np.flatnonzero(~np.isfinite(block).all(axis=1)):
+                    check_finite(block[lost : lost + 1], self.words, int(places[lost]))
+                spool.write(block)
+                bar.update(len(block))
+            return spool.matrix()
 
     @property
     def has_fasttext_ngrams(self) -> bool:
@@ -561,11 +586,13 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
     """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
-    if np.isfinite(block).all():
-        return
-    at = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-    of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
-    raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
+    for first in range(0, len(block), BLOCK):  # what is looked at is as large as a quarter of the rows
+        part = block[first : first + BLOCK]
+        if np.isfinite(part).all():
+            continue
+        at = start + first + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
+        of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
+        raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 
 def greatest(scores: np.ndarray, k: int) -> np.ndarray:

@@ -3,14 +3,16 @@
 import warnings
 import weakref
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
 
+from . import progress
 from .subwords import FEW, Subwords, utf8
 
 MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
+HASHED = 1 << 16  # words at once, where they are more: some 20 MB of buckets
 MOST_COMPRESSED = 1 << 20  # bytes that are kept beside their deflated form
 
 
@@ -138,10 +140,30 @@ class Vocab:
             self._buckets = (subwords.hashing, *found)
         return found
 
+    def bucket_blocks(self, subwords: Subwords) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """`buckets` block by block, each with the position of its first word; one block, unless words are very many."""
+        if len(self) <= MOST_REMEMBERED:
+            yield 0, *self.buckets(subwords)
+            return
+        with progress.bar(total=len(self), desc="N-grams", unit=" words", leave=False, delay=2) as bar:
+            for start in range(0, len(self), HASHED):
+                yield start, *subwords.buckets(self.words[start : start + HASHED])
+                bar.update(min(HASHED, len(self) - start))
+
+    def used_buckets(self, subwords: Subwords) -> np.ndarray:
+        """The buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
+        used = np.zeros(subwords.n_buckets, bool)
+        for _, _, values in self.bucket_blocks(subwords):
+            used[values] = True
+        return np.flatnonzero(used)
+
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
         """`Subwords.rows` of the words at these positions."""
         if len(self) > MOST_REMEMBERED:
-            return subwords.rows([self.words[i] for i in index])
+            blocks = [index[start : start + HASHED] for start in range(0, max(len(index), 1), HASHED)]
+            parts = [subwords.rows([self.words[i] for i in block]) for block in blocks]
+            lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
+            return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
         from . import kernels
 
         indptr, values = self.buckets(subwords)
@@ -337,24 +359,17 @@ def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> lis
         Whether they are for fitting or for scoring; see `is_for_fitting`.
     seed : int
     """
-    known = set(words)
     long = [word for word in words if len(word) >= 4]
     if not long:
         return []
-    # CRC-32 runs from one half on into the other, so that most strings need not be put together.
-    first = [word[: (len(word) + 1) // 2] for word in long]
-    second = [word[len(word) // 2 :] for word in long]
-    begun = [zlib.crc32(utf8(half)) for half in first]
-    ended = [utf8(half) for half in second]
     rng = np.random.default_rng(seed)
     made: dict[str, None] = {}  # a set that keeps its order
     for _ in range(20):  # rounds; fitting takes about four, unless the words are few
-        pairs = rng.integers(len(long), size=(2 * n, 2))
-        for a, b in zip(pairs[:, 0].tolist(), pairs[:, 1].tolist(), strict=True):
-            if (zlib.crc32(ended[b], begun[a]) % 8 == 0) == fitting:
-                word = first[a] + second[b]
-                if word not in known:
-                    made[word] = None
-            if len(made) == n:
-                return list(made)
-    return list(made)
+        pairs = rng.integers(len(long), size=(2 * n, 2)).tolist()
+        joined = [long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :] for a, b in pairs]
+        fit = [word for word in joined if is_for_fitting(word) == fitting]
+        known = set(fit).intersection(words)  # a set of all words would take more memory than they do
+        made.update(dict.fromkeys(word for word in fit if word not in known))
+        if len(made) >= n:
+            break
+    return list(made)[:n]

@@ -1,13 +1,13 @@
 """`Prune`: keep the rows that matter most."""
 
 from collections import Counter
-from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import progress
 from ..storage import Dense, Stacked
 from ..subwords import Subwords
 from ..vectors import Vectors, check_finite, remembered, unit
@@ -136,9 +136,9 @@ class Prune(Step):
     def _transform(self, v: Vectors) -> Vectors:
         if len(v) != self.n_words_in_:
             raise ValueError(f"Prune was fitted on {self.n_words_in_} words, got {len(v)}")
+        small = self._with_fewer_rows(v)
         if self.buckets_ is None:
-            return self._with_fewer_rows(v)
-        small = self._with_fewer_rows(v.adjusted())  # dropping n-grams would change known words otherwise
+            return small
         subwords, ngrams = small.ngrams
         rows = subwords.rows_of(self.buckets_)
         vocab = small.vocab.with_subwords(subwords.keep(self.buckets_))
@@ -182,12 +182,17 @@ class Prune(Step):
         return np.sort(order[: self.n_words])
 
     def _with_fewer_rows(self, v: Vectors) -> Vectors:
-        """The words that stay over the rows that stay; n-grams as they are."""
+        """The words that stay over the rows that stay; n-grams as they are.
+
+        Rows are adjusted, since dropping n-grams would change known words otherwise.
+        """
         if self.centroids_ is not None:
+            v = v.adjusted()
             rows, ngrams = Dense(self.centroids_), v.storage.ngrams
             vocab = Vocab(v.words, self.borrowed_, v.vocab.counts, v.vocab.subwords, self.scales_)
             return v.with_storage(rows if ngrams is None else Stacked(rows, ngrams), vocab)
-        kept = v.take(self.words_)
+        is_all = len(self.words_) == len(v) == len(v.storage.words)
+        kept = v.adjusted(None if is_all else self.words_)
         if len(self.remapped_) == 0:
             return kept
         rows_of_kept = np.asarray(kept.vocab.rows(np.arange(len(kept))))
@@ -198,16 +203,14 @@ class Prune(Step):
             [v.words[i] for i in index[order]],
             np.concatenate([rows_of_kept, rows_of_kept[self.borrowed_]])[order],
             None if v.vocab.counts is None else v.vocab.counts[index[order]],
-            v.vocab.subwords,
+            kept.vocab.subwords,
             np.concatenate([scales, self.scales_])[order],
         )
         return kept.with_storage(kept.storage, vocab)
 
     # -- n-grams --------------------------------------------------------------------------
 
-    def _choose_buckets(
-        self, v: Vectors, reference: Vectors, words: Sequence[str], weights: np.ndarray | None
-    ) -> np.ndarray:
+    def _choose_buckets(self, v: Vectors, reference: Vectors, words: Vocab, weights: np.ndarray | None) -> np.ndarray:
         """The buckets to keep, in order of bucket: those that serve the reference's words best."""
         subwords, _ = v.ngrams
         used, shares = bucket_shares(subwords, reference.vocab)
@@ -220,22 +223,22 @@ class Prune(Step):
         elif weights is None:
             first = weight
         else:
-            first = shared_out(subwords, *subwords.buckets(words), weights)[used] * norms
+            first = shared_out(subwords, words, weights)[used] * norms
         best = np.lexsort((-weight, -first))[: self.n_ngrams]  # what is worth the same goes by its share of words
         return np.sort(used[best])
 
-    def _weights(self, reference: Vectors, corpus: Counter[str] | None) -> tuple[Sequence[str], np.ndarray | None]:
+    def _weights(self, reference: Vectors, corpus: Counter[str] | None) -> tuple[Vocab, np.ndarray | None]:
         """Words that share out their importance, and how much each has; None for one each."""
         if corpus is not None:
-            return list(corpus), np.fromiter(corpus.values(), float, len(corpus))
+            return Vocab(list(corpus)), np.fromiter(corpus.values(), float, len(corpus))
         if self.importance != "counts":
-            return reference.words, None
+            return reference.vocab, None
         if reference.vocab.counts is None:
             raise ValueError(
                 "Prune: importance='counts', but this model has no word counts; take importance='words', or the path "
                 "of a text or of a list of word counts"
             )
-        return reference.words, reference.vocab.counts
+        return reference.vocab, reference.vocab.counts
 
     # -- a corpus -------------------------------------------------------------------------
 
@@ -273,24 +276,29 @@ def bucket_shares(subwords: Subwords, vocab: Vocab) -> tuple[np.ndarray, np.ndar
 
     A word of ``k`` n-grams adds ``1 / k`` to each.
     """
-    shares = shared_out(subwords, *vocab.buckets(subwords), np.ones(len(vocab)))
+    shares = shared_out(subwords, vocab, np.ones(len(vocab)))
     used = np.flatnonzero(shares)
     used = used[subwords.rows_of(used) >= 0]
     return used, shares[used]
 
 
-def shared_out(subwords: Subwords, indptr: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def shared_out(subwords: Subwords, vocab: Vocab, weights: np.ndarray) -> np.ndarray:
     """What each bucket gets where words share out their weights evenly among their n-grams: (n_buckets,)."""
-    lengths = np.diff(indptr)
-    each = np.repeat(weights / np.maximum(lengths, 1), lengths)
-    return np.bincount(values, weights=each, minlength=subwords.n_buckets)
+    shares = np.zeros(subwords.n_buckets)
+    for start, indptr, values in vocab.bucket_blocks(subwords):
+        lengths = np.diff(indptr)
+        each = weights[start : start + len(lengths)] / np.maximum(lengths, 1)
+        np.add.at(shares, values, np.repeat(each, lengths))  # in order, so that blocks change no bit
+    return shares
 
 
 @remembered
 def ngram_norms(v: Vectors) -> np.ndarray:
     """Euclidean length of each n-gram row: (n_rows,) float32. NaN and infinity are refused."""
     norms = []
-    for start, block in v.ngrams[1].blocks():
-        check_finite(block, (), start, "n-gram row")
-        norms.append(np.linalg.norm(block, axis=1))
+    with progress.bar(total=len(v.ngrams[1]), desc="N-gram rows", unit=" rows", leave=False, delay=2) as bar:
+        for start, block in v.ngrams[1].blocks():
+            check_finite(block, (), start, "n-gram row")
+            norms.append(np.linalg.norm(block, axis=1))
+            bar.update(len(block))
     return np.concatenate(norms) if norms else np.empty(0, np.float32)

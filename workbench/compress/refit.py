@@ -1,14 +1,20 @@
 """`Refit`: move the n-grams that survived, so that the words that went come back better."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
+from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
 from .base import Step, check_int
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
+N_WORDS = 200_000  # that are fitted on: their targets are what takes most memory, 240 MB in 300 dimensions
+SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
+ARRAYS = 5  # of the size of those columns that it needs
 
 
 class Refit(Step):
@@ -28,7 +34,7 @@ class Refit(Step):
     learn single words by heart.
 
     Plain rows are solved for by conjugate gradients on the normal equations (Hestenes and
-    Stiefel, 1952), preconditioned by their diagonal, all columns at once. Rows that are stored
+    Stiefel, 1952), preconditioned by their diagonal, many columns at once. Rows that are stored
     as codes stay codes: entry by entry and code by code, each is set to what serves the sums
     best while the others stand still (the idea of iterated conditional modes in Babenko and
     Lempitsky, "Additive Quantization", 2014). What one n-gram's code gets wrong, the others in
@@ -57,8 +63,11 @@ class Refit(Step):
         Steps of the solver for plain rows, at most.
     n_sweeps : int
         Times that all codes are chosen anew, for rows stored as codes.
+    n_words : int or None
+        Words of the original that are fitted on, at most: of more that have a weight, a sample,
+        in which each is as likely. All with None, which takes ``4 * dim`` bytes a word.
     random_state : int
-        Seed of the made-up strings.
+        Seed of the made-up strings, and of that sample.
 
     Attributes
     ----------
@@ -75,6 +84,7 @@ class Refit(Step):
         frequency: float = 0.0,
         n_iter: int = 6,
         n_sweeps: int = 4,
+        n_words: int | None = N_WORDS,
         random_state: int = 0,
     ):
         self.strength = strength
@@ -84,16 +94,15 @@ class Refit(Step):
         self.frequency = frequency
         self.n_iter = n_iter
         self.n_sweeps = n_sweeps
+        self.n_words = n_words
         self.random_state = random_state
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         reference = self._checked(v, reference)
         v = v.adjusted()
         means, targets = self._equations(v, reference)
-        before = original_rows(v, reference)  # (n_rows, dim)
-        now = means.of(before)
-        square = np.vdot(now, now)
-        prior = before * np.float32(np.vdot(now, targets) / square if square > 0 else 1)
+        prior = original_rows(v, reference)  # (n_rows, dim)
+        prior *= best_scale(means.of(prior), targets)
         bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
         self.ngrams_ = self._refitted(v.ngrams[1], means, targets, prior, bound)
 
@@ -104,10 +113,16 @@ class Refit(Step):
             raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
         return v.with_storage(Stacked(v.storage.words, self.ngrams_))
 
+    def _plain_params(self) -> dict[str, Any]:
+        """What differs between models of ordinary size: without it, recipes are what they were before it was there."""
+        params = super()._plain_params()
+        return {name: value for name, value in params.items() if (name, value) != ("n_words", N_WORDS)}
+
     def _checked(self, v: Vectors, reference: Vectors | None) -> Vectors:
         """The reference, once everything is as it must be."""
         for name, low in (("n_unseen", 0), ("n_iter", 1), ("n_sweeps", 1), ("random_state", 0)):
             check_int(self, name, low)
+        check_int(self, "n_words", 1, optional=True)
         for name in ("strength", "unseen_weight", "kept_weight", "frequency"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ValueError(f"{self!r}: {name} must be 0 or more, and finite")
@@ -129,15 +144,21 @@ class Refit(Step):
         if self.frequency and words.counts is not None:
             counted = np.maximum(words.counts, 1) ** float(self.frequency)
             weights *= (counted / counted.mean()).astype(np.float32)
-        wanted = np.flatnonzero(weights)
+        wanted = self._sampled(np.flatnonzero(weights))
         parts = ((words, wanted), (unseen, np.arange(len(unseen))))
-        targets = np.concatenate([reference.vectors_of(part, index, "zero") for part, index in parts])  # (n, dim)
+        targets = vectors_of(reference, parts)  # (n, dim)
         check_finite(targets, [words.words[i] for i in wanted] + unseen.words)
         rows_of_words, rows_of_unseen = (part.ngram_rows(index, v.ngrams[0]) for part, index in parts)
         indptr = np.concatenate([rows_of_words[0], rows_of_words[0][-1] + rows_of_unseen[0][1:]])
         rows = np.concatenate([rows_of_words[1], rows_of_unseen[1]])
         weights = np.concatenate([weights[wanted], np.full(len(unseen), self.unseen_weight, np.float32)])
         return equations(indptr, rows, weights, targets, len(v.ngrams[1])), targets
+
+    def _sampled(self, wanted: np.ndarray) -> np.ndarray:
+        """These positions, or so many of them as are fitted on at most, in order."""
+        if self.n_words is None or len(wanted) <= self.n_words:
+            return wanted
+        return np.sort(np.random.default_rng(self.random_state).choice(wanted, int(self.n_words), replace=False))
 
     def _refitted(
         self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32
@@ -152,10 +173,30 @@ class Refit(Step):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
             return settled(rows, means, targets, prior, bound, self.n_sweeps)
-        step = conjugate_gradients(means, prior, targets, bound, self.n_iter)
+        prior += conjugate_gradients(means, prior, targets, bound, self.n_iter)
         if isinstance(rows, Scaled):
-            return Scaled.of(prior + step, rows.matrix.dtype, rows.scales)
-        return Dense(prior + step)
+            return Scaled.of(prior, rows.matrix.dtype, rows.scales)
+        return Dense(prior)
+
+
+def vectors_of(reference: Vectors, parts: Sequence[tuple[Vocab, np.ndarray]]) -> np.ndarray:
+    """The reference's vectors of words at these positions of each vocabulary, block by block: (n, dim) float32."""
+    out = np.empty((sum(len(index) for _, index in parts), reference.dim), np.float32)
+    done = 0
+    with progress.bar(total=len(out), desc="Targets", unit=" words", leave=False, delay=2) as bar:
+        for vocab, index in parts:
+            for start in range(0, len(index), BLOCK):
+                block = reference.vectors_of(vocab, index[start : start + BLOCK], "zero")
+                out[done : done + len(block)] = block
+                done += len(block)
+                bar.update(len(block))
+    return out
+
+
+def best_scale(now: np.ndarray, targets: np.ndarray) -> np.float32:
+    """What to multiply `now` (n, dim) with, so that it comes closest to the targets; 1 where it is all zeros."""
+    square = np.vdot(now, now)
+    return np.float32(np.vdot(now, targets) / square if square > 0 else 1)
 
 
 def equations(
@@ -179,8 +220,11 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     buckets = np.arange(subwords.n_buckets)
     row, their_row = subwords.rows_of(buckets), theirs.rows_of(buckets)  # (n_buckets,)
     found = (row >= 0) & (their_row >= 0)
+    row, their_row = row[found], their_row[found]
     out = ngrams.rows(slice(None))
-    out[row[found]] = reference.ngrams[1].rows(their_row[found])
+    for start in range(0, len(row), BLOCK):
+        here = slice(start, start + BLOCK)
+        out[row[here]] = reference.ngrams[1].rows(their_row[here])
     return out
 
 
@@ -211,6 +255,8 @@ def _swept(
     from .. import kernels
 
     decoded = rows.rows(slice(None))  # (n_rows, dim)
+    left = means.of(decoded)
+    np.subtract(targets, left, out=left)  # (n, dim)
     codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
     code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # (width,)
     columns = np.flatnonzero(np.isin(code_of, chosen))  # (dim,), of the codebooks
@@ -226,7 +272,7 @@ def _swept(
         own_codes,
         entries,
         rows.spans[chosen],
-        targets - means.of(decoded),
+        left,
     )
     codes[:, chosen], codebooks[:, columns] = own_codes, entries
     return Coded.of(codes, codebooks, rows.spans, rows.shape[1], rows.n_bits)
@@ -288,7 +334,8 @@ def conjugate_gradients(
 ) -> np.ndarray:
     """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2``: (n_rows, dim) float32.
 
-    Every column is a problem of its own with the same matrix; they are solved side by side.
+    Every column is a problem of its own with the same matrix; as many are solved side by side as fit into
+    `SOLVED` bytes, which changes a result only where one block of columns stops sooner than others.
 
     Parameters
     ----------
@@ -299,23 +346,43 @@ def conjugate_gradients(
     n_iter : int
         Stops sooner once the residual is `TOLERANCE` of the first.
     """
+    from ..kernels import COLUMNS
+
+    n_rows, dim = start.shape
+    width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
+    if dim <= width:
+        return _descended(means, start, targets, bound, n_iter)
+    x = np.empty_like(start)
+    for first in progress.bar(range(0, dim, width), desc="Refit", unit="block", leave=False, delay=2):
+        here = slice(first, first + width)
+        x[:, here] = _descended(means, *(np.ascontiguousarray(a[:, here]) for a in (start, targets)), bound, n_iter)
+    return x
+
+
+def _descended(
+    means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
+) -> np.ndarray:
+    """`conjugate_gradients` of columns that are solved side by side."""
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = means.squares + bound
     scale = (1 / np.maximum(diagonal, 1e-30))[:, None].astype(np.float32)  # (n_rows, 1)
     residual = means.pull(start, targets)  # (n_rows, dim), as are all below
-    x = np.zeros_like(residual)
+    x, spare = np.zeros_like(residual), np.empty_like(residual)
     direction = scale * residual
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
     enough = TOLERANCE**2 * energy.sum()
     for _ in progress.bar(range(n_iter), desc="Refit", unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
-        image = means.pull(direction) + bound * direction
+        image = means.pull(direction)
+        image += np.multiply(bound, direction, out=spare)
         length = energy / np.maximum(np.einsum("ij,ij->j", direction, image), np.float32(1e-30))
-        x += length * direction
-        residual -= length * image
-        scaled = scale * residual
-        before, energy = energy, np.einsum("ij,ij->j", residual, scaled)
+        x += np.multiply(length, direction, out=spare)
+        image *= length
+        residual -= image
+        del image  # before the next one is made
+        np.multiply(scale, residual, out=spare)
+        before, energy = energy, np.einsum("ij,ij->j", residual, spare)
         direction *= energy / np.maximum(before, np.float32(1e-30))
-        direction += scaled
+        direction += spare
     return x

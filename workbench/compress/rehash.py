@@ -60,10 +60,11 @@ class Rehash(Step):
 def bucket_users(v: Vectors, reference: Vectors) -> np.ndarray:
     """How many words of `reference` use each bucket of `v`: (n_buckets,) int64, 0 where it has no row."""
     subwords, _ = v.ngrams
-    indptr, values = reference.vocab.buckets(subwords)
-    word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    pairs = np.unique(word * subwords.n_buckets + values)  # a word that uses a bucket twice is one user
-    users = np.bincount(pairs % subwords.n_buckets, minlength=subwords.n_buckets)
+    users = np.zeros(subwords.n_buckets, np.int64)
+    for _, indptr, values in reference.vocab.bucket_blocks(subwords):
+        word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+        pairs = np.unique(word * subwords.n_buckets + values)  # a word that uses a bucket twice is one user
+        users += np.bincount(pairs % subwords.n_buckets, minlength=subwords.n_buckets)
     users[subwords.rows_of(np.arange(subwords.n_buckets)) < 0] = 0
     return users
 

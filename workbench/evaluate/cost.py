@@ -21,8 +21,7 @@ def float32_bytes(v: Vectors) -> int:
     subwords = v.vocab.subwords
     if subwords is None:
         return artefact.file_bytes(v.with_storage(_no_numbers(len(v.storage.words), v.dim)))
-    _, used = v.vocab.buckets(subwords)
-    used = np.unique(used)
+    used = v.vocab.used_buckets(subwords)
     used = used[subwords.rows_of(used) >= 0]
     storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(len(used), v.dim))
     return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))

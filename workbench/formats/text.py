@@ -9,8 +9,11 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from .. import progress
+from ..spool import Spool
+from ..storage import BLOCK, Dense
 from ..subwords import utf8
-from ..vectors import Vectors
+from ..vectors import Vectors, check_finite
+from ..vocab import Vocab, check_words, first_places
 
 GZIP = b"\x1f\x8b"
 MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
@@ -58,22 +61,37 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
 
 
 def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
-    """Collect rows into `Vectors`; `expected` is the number of rows the file promises."""
-    words, values = [], bytearray()
-    with progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
+    """Collect rows into `Vectors`; `expected` is the number of rows the file promises.
+
+    Many rows are kept in a temporary file, not in memory: `Spool` says where.
+    """
+    words: list[str] = []
+    with Spool(dim) as spool, progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
         for word, vector in rows:
             words.append(word.decode("utf-8", "surrogateescape"))
-            values += vector.tobytes()
+            spool.write(vector.tobytes())
             bar.update()
-    if expected is not None and len(words) != expected:
-        raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
-    matrix = np.frombuffer(values, np.float32).reshape(-1, dim)
+        if expected is not None and len(words) != expected:
+            raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
+        matrix = spool.matrix()  # (n_words, dim)
     try:
-        v = Vectors.from_arrays(words, matrix)
+        check_finite(matrix, check_words(words))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
-    return v
+    words, matrix = without_repeats(words, matrix)
+    about = {"source": path.name, "source_bytes": path.stat().st_size}
+    return Vectors(Vocab(words), Dense(matrix), {"provenance": about})
+
+
+def without_repeats(words: list[str], matrix: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The first row of every word, moved up within the matrix itself; repeats are warned of."""
+    places = first_places(words)
+    if places is None:
+        return words, matrix
+    for start in range(0, len(places), BLOCK):
+        chosen = places[start : start + BLOCK]
+        matrix[start : start + len(chosen)] = matrix[chosen]
+    return [words[i] for i in places], matrix[: len(places)]
 
 
 def fits_a_line(word: str) -> bool:

@@ -158,7 +158,9 @@ class Planner:
     @cached_property
     def n_ngrams(self) -> int:
         """N-gram rows that the vocabulary uses."""
-        return len(np.unique(self.v.ngrams[0].rows(self.v.words)[1]))
+        subwords, _ = self.v.ngrams
+        rows = subwords.rows_of(self.v.vocab.used_buckets(subwords))
+        return len(np.unique(rows[rows >= 0]))
 
     # -- bytes ----------------------------------------------------------------------------
 

@@ -1,0 +1,359 @@
+"""Models larger than memory: what a fastText file of the public size takes, stage by stage.
+
+    python tests/benchmark_scale.py [--words N] [--buckets N] [--dim N] [--peer-words N] [--text-words N]
+
+A synthetic ``.bin`` of the shape of the public ones (2M words, 2M buckets, 300 dimensions: 4.8 GB of
+matrix) is opened, pruned, re-fitted, quantised and saved, and a smaller one beside gensim and
+compress-fasttext; then word2vec text is read beside gensim. The files are made first, in the folder
+for temporary files (`TMPDIR` says where), and removed at the end. The output is Markdown.
+
+Each side runs in a process of its own, which says on its standard output what it begins. This process
+reads that process's `/proc/PID/status` every few milliseconds: `RssAnon` is memory that must fit, while
+pages of mapped files (`RssFile`) can be dropped by the system at any time. A thread inside would miss
+peaks, since compiled loops do not let it run.
+"""
+
+import argparse
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from benchmark import CENTROIDS, THREADS, answer, environment, print_table
+
+SEED = 0
+N_WORDS, N_NGRAMS, CODES = 100_000, 200_000, 100  # of the recipe, at full size; smaller files keep fewer
+RANK, NOISE = 64, 0.3  # of the rows: the dimensions that carry something, and how much the others add
+BLOCK = 1 << 16  # rows made at once
+N_JUDGED = 5_000  # words of a kind
+PAUSE = 0.005  # seconds between two looks at a process
+PEER_STAGES = ("open", "compress", "save")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shape of a synthetic model."""
+
+    n_words: int
+    n_buckets: int
+    dim: int
+
+    def kept(self, full: int) -> int:
+        """How many rows the recipe keeps of a model of this size."""
+        return min(full, self.n_words // 20 if full == N_WORDS else self.n_buckets // 10)
+
+
+def main() -> None:
+    """Read the command line; make files, run both sides, print the tables."""
+    parser = argparse.ArgumentParser(description="Memory and time of a model larger than memory.")
+    parser.add_argument("--words", type=int, default=2_000_000)
+    parser.add_argument("--buckets", type=int, default=2_000_000)
+    parser.add_argument("--dim", type=int, default=300)
+    parser.add_argument("--peer-words", type=int, default=500_000, help="and as many buckets; 0 leaves the peer out")
+    parser.add_argument("--text-words", type=int, default=100_000, help="0 leaves the text out")
+    parser.add_argument("--threads", type=int, default=THREADS)
+    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        answer(args.job, JOBS)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if args.words:
+            whole_job(Path(folder), Size(args.words, args.buckets, args.dim), args.threads)
+        if args.peer_words:
+            beside_peer(Path(folder), Size(args.peer_words, args.peer_words, args.dim), args.threads)
+        if args.text_words:
+            reading_text(Path(folder), args.text_words, args.dim, args.threads)
+
+
+# -- the tables ---------------------------------------------------------------------------
+
+
+def whole_job(folder: Path, size: Size, threads: int) -> None:
+    """The workbench alone, on the large file."""
+    path = make(folder / "large.bin", size)
+    small = folder / "large.safetensors"
+    job = watched("build_workbench", threads, model=str(path), path=str(small), **recipe(size))
+    judged = watched("judge", threads, model=str(path), ours=str(small), theirs=None).answer["workbench"]
+    print_table(
+        f"E. {title(size)}: {path.stat().st_size / 1e9:.2f} GB become {small.stat().st_size / 1e6:.1f} MB",
+        ("stage", "s", "peak anonymous MB", "peak resident MB"),
+        job.table(),
+        [f"Error is {errors_of(judged)}."],
+    )
+    path.unlink()
+
+
+def beside_peer(folder: Path, size: Size, threads: int) -> None:
+    """Both sides on a file that the peer manages."""
+    path = make(folder / "middle.bin", size)
+    saved = {"workbench": folder / "middle.safetensors", "peer": folder / "small.bin"}
+    jobs = {
+        side: watched(f"build_{side}", threads, model=str(path), path=str(saved[side]), **recipe(size))
+        for side in saved
+    }
+    judged = watched("judge", threads, model=str(path), ours=str(saved["workbench"]), theirs=str(saved["peer"]))
+    for side, job in jobs.items():
+        n_bytes = sum(file.stat().st_size for file in folder.glob(saved[side].name + "*"))
+        print_table(
+            f"E. {title(size)}, {side}: {path.stat().st_size / 1e9:.2f} GB become {n_bytes / 1e6:.1f} MB",
+            ("stage", "s", "peak anonymous MB", "peak resident MB"),
+            job.table(),
+            [f"Error is {errors_of(judged.answer[side])}."],
+        )
+    path.unlink()
+
+
+def reading_text(folder: Path, n_words: int, dim: int, threads: int) -> None:
+    """word2vec text, read by both sides."""
+    path = make_text(folder / "rows.vec", n_words, dim)
+    jobs = {side: watched(f"read_{side}", threads, path=str(path)) for side in ("workbench", "peer")}
+    print_table(
+        f"E. word2vec text of {n_words:,} words x {dim}, {path.stat().st_size / 1e9:.2f} GB",
+        ("", "s", "peak anonymous MB", "peak resident MB"),
+        [[side, *job.table()[-1][1:]] for side, job in jobs.items()],
+    )
+    path.unlink()
+
+
+def title(size: Size) -> str:
+    return f"{size.n_words:,} words, {size.n_buckets:,} buckets, {size.dim} dimensions"
+
+
+def recipe(size: Size) -> dict[str, int]:
+    return {"n_words": size.kept(N_WORDS), "n_ngrams": size.kept(N_NGRAMS), "codes": min(CODES, size.dim)}
+
+
+def errors_of(judged: dict[str, float]) -> str:
+    """What `judge` found, in words."""
+    return ", ".join(f"{error:.4f} for {kind} words" for kind, error in judged.items())
+
+
+# -- watching a process -------------------------------------------------------------------
+
+
+class Watched:
+    """A job of this script in a process of its own, and what it takes, by the stages that it names."""
+
+    def __init__(self, command: list[str], threads: int):
+        self.seconds: dict[str, float] = {}
+        self.peaks: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))  # by stage and field, bytes
+        self.answer: Any = None
+        self._stage, self._since = "start", time.perf_counter()
+        self.process = subprocess.Popen(command, env=environment(threads), stdout=subprocess.PIPE, text=True)
+        sampler = threading.Thread(target=self._sample, daemon=True)
+        sampler.start()
+        self._follow()
+        sampler.join()
+
+    def table(self) -> list[list[str]]:
+        """A row for each stage, and one for the whole."""
+        rows = [[stage, self.seconds[stage], *self._megabytes(stage)] for stage in self.seconds]
+        peaks = [max(row[column] for row in rows) for column in (2, 3)]
+        rows.append(["whole", sum(self.seconds.values()), *peaks])
+        return [
+            [name, f"{seconds:.1f}", f"{anon:,.0f}", f"{all_of_it:,.0f}"] for name, seconds, anon, all_of_it in rows
+        ]
+
+    def anonymous(self) -> int:
+        """The most anonymous memory at any time, in bytes."""
+        return max(fields["anonymous"] for fields in self.peaks.values())
+
+    def _megabytes(self, stage: str) -> list[float]:
+        return [self.peaks[stage][field] / 1e6 for field in ("anonymous", "resident")]
+
+    def _follow(self) -> None:
+        """Read what the process says, until it ends."""
+        assert self.process.stdout is not None, "it was asked for"
+        lines = [""]
+        for line in self.process.stdout:
+            if line.startswith("stage "):
+                self._turn(line.split()[1])
+            else:
+                lines.append(line)
+        self._turn("end")
+        if self.process.wait() != 0:
+            raise RuntimeError(f"the job ended with status {self.process.returncode}")
+        self.answer = json.loads(lines[-1])
+
+    def _turn(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[self._stage] = now - self._since
+        self._stage, self._since = stage, now
+
+    def _sample(self) -> None:
+        """Keep the peaks of this stage, until the process is gone."""
+        while self.process.poll() is None and self._stage != "end":
+            try:
+                status = Path(f"/proc/{self.process.pid}/status").read_text()
+            except OSError:
+                return
+            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in status.splitlines() if " kB" in line}
+            now = {"anonymous": sizes.get("RssAnon", 0), "resident": sizes.get("VmRSS", 0)}
+            peaks = self.peaks[self._stage]
+            for field, n_bytes in now.items():
+                peaks[field] = max(peaks[field], n_bytes)
+            time.sleep(PAUSE)
+
+
+def watched(job: str, threads: int = THREADS, **arguments: Any) -> Watched:
+    """Run one of the `JOBS` and watch it."""
+    return Watched([sys.executable, __file__, "--job", job, json.dumps(arguments)], threads)
+
+
+def stage(name: str) -> None:
+    """Say what begins now; for jobs."""
+    print(f"stage {name}", flush=True)
+
+
+# -- synthetic files ----------------------------------------------------------------------
+
+
+def make(path: Path, size: Size) -> Path:
+    """A fastText ``.bin``, written block by block beside its place."""
+    beside = path.with_suffix(".part")
+    with open(beside, "wb") as file:
+        settings = (size.dim, 5, 5, 5, 10, 1, 2, 2, size.n_buckets, 3, 6, 100)
+        file.write(struct.pack("<2i12id", 793712314, 12, *settings, 1e-4))
+        file.write(struct.pack("<3i2q", size.n_words, size.n_words, 0, 10**9, -1))
+        for number, word in enumerate(made_words(size.n_words)):
+            file.write(word.encode() + b"\0" + struct.pack("<qb", max(5, 10**8 // (number + 3)), 0))
+        file.write(struct.pack("<?2q", False, size.n_words + size.n_buckets, size.dim))
+        write_rows(file, size.n_words + size.n_buckets, size.dim)
+        file.write(struct.pack("<?", False))
+    return beside.rename(path)
+
+
+def made_words(n: int) -> Iterator[str]:
+    """Different words of two to five syllables and an ending, so that they share n-grams as real ones do."""
+    rng = np.random.default_rng(SEED)
+    onsets, vowels, codas = [*"bcdfghjklmnprstvz", "st", "tr", "ch", "sh", ""], "aeiou", ["", "", "n", "r", "s", "l"]
+    syllables = [onset + vowel + coda for onset in onsets for vowel in vowels for coda in codas]
+    endings = ["", "", "s", "ed", "er", "ing", "ly", "ion", "ness", "able", "ity", "ment"]
+    cyrillic = str.maketrans("abcdefghijklmnoprstuvz", "абцдефгхийклмнопрстувз")
+    weights = 1 / np.arange(3, len(syllables) + 3)
+    order = rng.permutation(len(syllables))
+    seen: set[str] = set()
+    while True:
+        picked = order[rng.choice(len(syllables), p=weights / weights.sum(), size=(BLOCK, 5))].tolist()
+        lengths, last = rng.integers(2, 6, BLOCK).tolist(), rng.integers(len(endings), size=BLOCK).tolist()
+        for chosen, length, ending in zip(picked, lengths, last, strict=True):
+            word = "".join([syllables[i] for i in chosen[:length]]) + endings[ending]
+            word = word.translate(cyrillic) if chosen[-1] % 8 == 0 else word
+            if word not in seen:
+                seen.add(word)
+                yield word
+                if len(seen) == n:
+                    return
+
+
+def write_rows(file: BinaryIO, n: int, dim: int) -> None:
+    """Rows of low rank with noise, as trained ones are, block by block."""
+    axes = np.random.default_rng(SEED).normal(size=(min(RANK, dim), dim)).astype(np.float32)
+    axes *= (0.1 / np.sqrt(np.arange(1, len(axes) + 1)))[:, None].astype(np.float32)
+    for start in range(0, n, BLOCK):
+        rng = np.random.default_rng([SEED, start])
+        shape = min(BLOCK, n - start), dim
+        rows = rng.standard_normal((len(axes), shape[0]), np.float32).T @ axes  # (block, dim)
+        rows += np.float32(0.1 * NOISE) * rng.standard_normal(shape, np.float32)
+        file.write(rows.data)
+
+
+def make_text(path: Path, n_words: int, dim: int) -> Path:
+    """word2vec text with nine digits a number, as many tools write it."""
+    numbers = " ".join(["%.9g"] * dim)
+    with tempfile.TemporaryFile() as rows, open(path, "w", encoding="utf-8") as file:
+        write_rows(rows, n_words, dim)
+        rows.seek(0)
+        file.write(f"{n_words} {dim}\n")
+        for word in made_words(n_words):
+            file.write(f"{word} {numbers % tuple(np.frombuffer(rows.read(4 * dim), np.float32).tolist())}\n")
+    return path
+
+
+# -- jobs ---------------------------------------------------------------------------------
+
+
+def build_workbench(model: str, path: str, n_words: int, n_ngrams: int, codes: int) -> None:
+    """Job: what `Chain` does, saying which step begins, from the file to the small one."""
+    import workbench as wb
+
+    stage("open")
+    v = big = wb.load(model)
+    steps = [wb.Prune(n_words, n_ngrams), wb.Refit(random_state=SEED), wb.PQ(codes, random_state=SEED)]
+    for step in steps:
+        stage(type(step).__name__)
+        v = step.fit_transform(v, big)
+    stage("save")
+    v.save(path)
+
+
+def build_peer(model: str, path: str, n_words: int, n_ngrams: int, codes: int) -> None:
+    """Job: compress-fasttext's own recipe on gensim's vectors."""
+    import compress_fasttext
+    from gensim.models.fasttext import load_facebook_vectors
+
+    np.random.seed(SEED)  # its k-means draws from the global generator
+    stage(PEER_STAGES[0])
+    big = load_facebook_vectors(model)
+    stage(PEER_STAGES[1])
+    small = compress_fasttext.prune_ft_freq(
+        big, new_vocab_size=n_words, new_ngrams_size=n_ngrams, pq=True, qdim=codes, centroids=CENTROIDS
+    )
+    stage(PEER_STAGES[2])
+    small.save(path)
+
+
+def judge(model: str, ours: str, theirs: str | None) -> dict[str, dict[str, float]]:
+    """Job: 1 - mean cosine to the original, over kept, dropped and unseen words."""
+    import workbench as wb
+    from workbench.evaluate.fidelity import cosines
+    from workbench.vocab import made_up_words
+
+    big, small = wb.load(model), wb.load(ours)
+    look_up: dict[str, Callable[[list[str]], Any]] = {"workbench": lambda asked: small.get_vectors(asked, "zero")}
+    if theirs is not None:
+        from compress_fasttext.models import CompressedFastTextKeyedVectors
+
+        look_up["peer"] = CompressedFastTextKeyedVectors.load(theirs).__getitem__
+    order = np.random.default_rng(SEED).permutation(len(big))[: 20 * N_JUDGED]
+    words = {"kept": small.words[:], "dropped": [big.words[i] for i in order if big.words[i] not in small]}
+    words["unseen"] = made_up_words(big.words, N_JUDGED, fitting=False, seed=SEED)
+    words = {kind: some[:: max(len(some) // N_JUDGED, 1)][:N_JUDGED] for kind, some in words.items()}
+    exact = {kind: big.get_vectors(some) for kind, some in words.items()}
+    return {
+        side: {kind: float(1 - cosines(exact[kind], find(some)).mean(dtype=float)) for kind, some in words.items()}
+        for side, find in look_up.items()
+    }
+
+
+def read_workbench(path: str) -> None:
+    """Job: word2vec text, by the workbench."""
+    import workbench as wb
+
+    stage("read")
+    wb.load(path)
+
+
+def read_peer(path: str) -> None:
+    """Job: word2vec text, by gensim."""
+    from gensim.models import KeyedVectors
+
+    stage("read")
+    KeyedVectors.load_word2vec_format(path)
+
+
+JOBS = {job.__name__: job for job in (build_workbench, build_peer, judge, read_workbench, read_peer)}
+
+
+if __name__ == "__main__":
+    main()
