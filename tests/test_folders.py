@@ -96,16 +96,30 @@ def test_the_matrix_stays_in_the_file():
         assert base is not None
 
 
+@pytest.mark.parametrize("change", [np.asfortranarray, lambda matrix: matrix.astype(">f4"), np.float64])
+def test_other_numbers_and_orders_are_the_same_vectors(tmp_path, change):
+    model = copied(SPACY / "whole", tmp_path)
+    np.save(tmp_path / "m.npy", change(np.load(model / "vectors")))
+    (tmp_path / "m.npy").rename(model / "vectors")
+    v = wb.load(model)
+    assert {word: v[word].tolist() for word in v.words} == SPACY_SAYS["whole"]["vectors"]
+    assert v.storage.matrix.flags.c_contiguous
+    v.save(tmp_path / "own.safetensors")
+    assert wb.load(tmp_path / "own.safetensors").matrix().tolist() == v.matrix().tolist()
+
+
 def test_floret_vectors_are_refused_with_a_way_out():
     with pytest.raises(ValueError, match=r"floret vectors.*Vectors\.from_arrays"):
         wb.load(SPACY / "floret")
 
 
-def test_vectors_without_a_word_are_left_out_and_counted(tmp_path):
+def test_vectors_without_a_word_that_can_be_held_are_left_out_and_counted(tmp_path):
     model = copied(SPACY / "whole", tmp_path)
     strings = json.loads((model / "strings.json").read_text())
     strings = ["apple\0" if word == "apple" else word for word in strings if word != "żółw"]
     (model / "strings.json").write_text(json.dumps(strings))
+    apple, with_nul = (struct.pack(">Q", n) for n in spacy_vocab.word_numbers(["apple", "apple\0"]).tolist())
+    (model / "key2row").write_bytes((model / "key2row").read_bytes().replace(apple, with_nul))
     with pytest.warns(UserWarning, match=r"2 of 10 vectors have no word in .*strings\.json: they are left out"):
         v = wb.load(model)
     assert {word: v[word].tolist() for word in v.words} == {
@@ -127,6 +141,12 @@ def test_words_on_a_row_of_their_own_and_words_that_share_one_come_back(tmp_path
     back = wb.load(quietly_exported(v, tmp_path / "m", "spacy"))
     assert (back.words, back.matrix().tolist()) == (v.words, v.matrix().tolist())
     assert (len(back.storage), back.vocab.row_of.tolist()) == (3, [0, 1, 0, 2, 1, 2])
+
+
+def test_words_that_share_a_row_but_not_their_ngrams_get_rows_of_their_own(fasttext, tmp_path):
+    vocab = Vocab(fasttext.words, np.zeros(len(fasttext), np.int64), subwords=fasttext.vocab.subwords)
+    v = fasttext.with_storage(fasttext.storage, vocab)
+    assert np.array_equal(wb.load(quietly_exported(v, tmp_path / "m", "spacy")).matrix(), v.matrix())
 
 
 def test_a_word_that_borrows_a_row_at_its_own_length_gets_one(tmp_path):
@@ -222,9 +242,9 @@ def test_a_row_of_zeros_stands_for_unknown_words_unless_the_model_has_one(tmp_pa
 
 
 def test_words_that_the_tokenizer_would_split_are_left_out(tmp_path):
-    with pytest.warns(UserWarning, match=r"4 words that the format cannot hold, such as 'New York', '', 'a\\nb'"):
-        wb.export(odd_vectors(), tmp_path / "m", "static-embedding")
-    back = wb.load(tmp_path / "m")
+    lost = formats.losses(odd_vectors(), "m", "static-embedding")
+    assert any("4 words that the format cannot hold, such as 'New York', '', 'a\\nb'" in sentence for sentence in lost)
+    back = wb.load(quietly_exported(odd_vectors(), tmp_path / "m", "static-embedding"))
     assert back.words == ["fine", "mark", "NOUN", "żółw", "[UNKNOWN]", "😀"]
     assert np.array_equal(back.matrix(), odd_vectors()[back.words])
 
@@ -348,7 +368,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, folder, name):
 def test_changed_bytes_give_vectors_or_a_valueerror(tmp_path, folder, name):
     model, rng = copied(folder, tmp_path), random.Random(0)
     data = (folder / name).read_bytes()
-    for _ in range(60):
+    for _ in range(30):
         changed = bytearray(data)
         for _ in range(rng.randint(1, 4)):
             changed[rng.randrange(len(changed))] = rng.choice([0, 1, 0x7F, 0x80, 0xDF, 0xFF, rng.randrange(256)])
@@ -378,7 +398,7 @@ def test_json_of_other_types_gives_vectors_or_a_valueerror(tmp_path, folder, nam
     text = (folder / name).read_text(encoding="utf-8")
     places = sorted(spots(json.loads(text)), key=str)
 
-    @settings(max_examples=60, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=30, deadline=None, database=None, derandomize=True)
     @given(st.sampled_from(places), VALUES)
     def changed(place, value):
         whole = {"": json.loads(text)}
@@ -498,6 +518,13 @@ def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
     with pytest.raises(ValueError, match=why):
         wb.load(model)
     assert str(model) in check(model)
+
+
+@pytest.mark.parametrize("header", [b"[]", b'{"embeddings": 3}', b'{"embeddings": {"dtype": "F32"}}', b"{" * 5_000])
+def test_a_header_that_says_nothing_of_arrays_is_refused(tmp_path, header):
+    model = copied(STATIC / "wordpiece", tmp_path)
+    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+    assert f"{model / 'model.safetensors'} is not a whole .safetensors file" in check(model)
 
 
 @pytest.mark.parametrize("number", [-1, 8, 2**70, 1.0, True, None, "0", [0]])

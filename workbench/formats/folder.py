@@ -47,7 +47,11 @@ def read_json(path: Path) -> Any:
 
 def is_unicode(word: str) -> bool:
     """Whether a word is whole Unicode text: JSON holds no bytes that are not."""
-    return not any("\ud800" <= character <= "\udfff" for character in word)
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def vectors_over(

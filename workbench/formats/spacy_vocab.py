@@ -10,6 +10,7 @@ Source: `StringStore`, `Vectors.to_disk` and the symbols of spaCy 3.8; Appleby, 
 
 import json
 import warnings
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def _read_map(path: Path) -> tuple[np.ndarray, np.ndarray]:
     n, at = int.from_bytes(data[1 : 1 + size], "big") if size else data[0] & 15, 1 + size
     if 2 * n > len(data) - at:
         raise ValueError(f"{path} claims {n:,} entries, which cannot be in its {len(data):,} bytes")
-    numbers = np.empty(2 * n, np.uint64)
+    numbers = array("Q", bytes(16 * n))
     for i in range(2 * n):
         kind = data[at] if at < len(data) else 0xCF
         if kind < 0x80:  # the number itself
@@ -133,7 +134,7 @@ def _read_map(path: Path) -> tuple[np.ndarray, np.ndarray]:
         else:
             raise ValueError(f"{path} should hold whole numbers from 0 on, got type {kind:#x} at byte {at:,}")
         at += 1 + width
-    keys, rows = numbers[::2], numbers[1::2]
+    keys, rows = np.frombuffer(numbers, np.uint64).reshape(n, 2).T
     if at != len(data) or len(np.unique(keys)) < n:
         raise ValueError(f"{path} is damaged: its {n:,} entries do not end with the file, or one comes twice")
     return keys, rows

@@ -26,7 +26,7 @@ TYPES = artefact.TYPES | {"BF16": "V2"}  # which numpy does not have: two bytes,
 SUBFOLDER = "0_StaticEmbedding"
 # The class's name since it exists, which later versions go on understanding.
 MODULES = [{"idx": 0, "name": "0", "path": SUBFOLDER, "type": "sentence_transformers.models.StaticEmbedding"}]
-SETTINGS = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}  # model2vec needs the file
+SETTINGS: dict[str, Any] = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}  # for model2vec
 
 
 def looks_like(path: Path, head: bytes) -> bool:
@@ -57,12 +57,12 @@ def load(path: Path) -> Vectors:
             f"whole numbers from 0 to {n_tokens - 1:,} in {files[0].name}"
         )
     words = sorted(tokens, key=tokens.__getitem__)
-    unfit = [word for word in words if "\0" in word]
+    unfit = {word for word in words if "\0" in word}
     if unfit:
         warnings.warn(f"{len(unfit)} tokens of {files[1]} hold a NUL: they are left out", stacklevel=2)
     if unknown in tokens and not _row(matrix, mapping, tokens[unknown]).any():
-        unfit.append(unknown)
-    words = [word for word in words if word not in set(unfit)]
+        unfit.add(unknown)
+    words = [word for word in words if word not in unfit]
     if not words:
         raise ValueError(f"{files[1]} has no tokens")
     numbers = np.array([tokens[word] for word in words], np.int64)
