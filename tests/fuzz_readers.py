@@ -195,11 +195,8 @@ def models() -> Iterator[Reader]:
 def recipes() -> Iterator[Parts]:
     steps = [wb.Prune(100, 50, choose="coverage"), wb.Refit(), wb.PQ(4), wb.SQ("int8"), wb.Residual(), wb.RQ(2)]
     for recipe in (*steps, wb.Chain(steps), wb.Chain([wb.Chain(steps[:1]), wb.SVD(2)])):
-        yield {"recipe.json": json.dumps(recipe.to_json()).encode()}
-
-
-def open_recipe(path: Path) -> wb.Chain:
-    return wb.from_json(path.read_bytes().decode("utf-8", "surrogateescape"))
+        yield {"recipe": json.dumps(recipe.to_json()).encode()}
+        yield {"recipe": repr(recipe).encode()}
 
 
 def use_recipe(recipe: Any) -> None:
@@ -276,7 +273,7 @@ READERS = {
     reader.name: reader
     for reader in (
         *models(),
-        Reader("recipe", recipes, open_recipe, use_recipe),
+        Reader("recipe", recipes, lambda path: wb.recipe_from(path), use_recipe),
         Reader("baseline", baselines, read_baseline, use_baseline),
         Reader("corpus", corpora, word_counts),
         Reader("ids.csv", ids_as(".csv"), SemanticIDs.load, use_ids),

@@ -1,9 +1,8 @@
 """Damaged and hostile files through every reader: what fuzzing found once, and a short run of it."""
 
 import random
+import re
 import shutil
-import time
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,7 +90,7 @@ def takes_a_key(path):
     [
         (refuses, ""),
         (hangs, "opening: Hang"),
-        (lambda path: np.empty(4 * MORE, np.uint8), "opening: _ArrayMemoryError"),
+        (lambda path: np.empty(4 * MORE, np.uint8), "opening: .*MemoryError"),
         (lambda path: bytes(4 * MORE), "opening: MemoryError"),
         (takes_a_key, "opening: KeyError"),
         (lambda path: path.read_bytes().decode("utf-16"), "opening: UnicodeDecodeError"),
@@ -100,7 +99,7 @@ def takes_a_key(path):
 )
 def test_the_limits_notice_each_kind_of_failure(does, finding, tmp_path):
     found = tried(reader_that(does), {"a": b"abc"}, tmp_path).finding
-    assert found.startswith(finding) if finding else found == ""
+    assert re.match(finding or "$", found), found
 
 
 def test_a_model_that_fails_in_use_is_a_finding(tmp_path):

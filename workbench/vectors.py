@@ -40,7 +40,7 @@ class Vectors:
     """
 
     def __init__(self, vocab: Vocab, storage: Storage, meta: dict | None = None):
-        if len(storage.words) < vocab.n_rows:
+        if len(storage.words) < vocab.n_rows or (vocab.row_of is None and len(storage.words) != len(vocab)):
             raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {len(storage.words)}")
         if (vocab.subwords is None) != (storage.ngrams is None):
             raise ValueError("a vocabulary with n-grams needs n-gram rows, and the other way round")
