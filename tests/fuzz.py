@@ -11,6 +11,7 @@ smaller and kept under ``--out``; those that were mended are in tests/corpus, fo
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -36,12 +37,9 @@ if "--atheris" in sys.argv and "--folder" in sys.argv:  # what is imported here 
 
     # numba compiles functions of the two, and cannot if they are changed.
     with atheris.instrument_imports(include=["workbench"], exclude=["workbench.kernels", "workbench.subwords"]):
-        import workbench.compress.recipes
-        import workbench.formats
-        import workbench.semantic.id_files
-        import workbench.semantic.items
+        pass
 
-from fuzz_readers import READERS, Parts, Reader, read_parts  # noqa: E402
+from fuzz_readers import READERS, Parts, Reader, read_parts
 
 SECONDS = 1.0  # of processor time for one input
 KILL = 20  # seconds after which a process that hangs where Python's own alarm does not reach is ended
@@ -213,9 +211,11 @@ def warm_up(reader: Reader, folder: Path) -> int:
     return n_opened
 
 
-def work(reader: Reader, numbers: range, seed: int, folder: Path, out: Path, tally: Tally) -> Tally:
+def work(reader: Reader, numbers: range, seed: int, folder: Path, out: Path, tally: Tally, seconds: float) -> None:
     """Try these inputs in turn. The one that is being tried lies in a folder of its number."""
     for number in numbers:
+        if tally.seconds > seconds:
+            break
         outcome = _counted(reader, made(reader, number, seed), folder / str(number), tally)
         if outcome.finding:
             keep(reader, outcome, read_parts(folder / str(number)), out, folder / "smaller")
@@ -223,7 +223,6 @@ def work(reader: Reader, numbers: range, seed: int, folder: Path, out: Path, tal
         if number % STATES == STATES - 1:
             note(tally, folder)
     note(tally, folder)
-    return tally
 
 
 def _counted(reader: Reader, parts: Parts, folder: Path, tally: Tally) -> Outcome:
@@ -241,11 +240,13 @@ def note(tally: Tally, folder: Path) -> None:
 
 def keep(reader: Reader, outcome: Outcome, parts: Parts, out: Path, folder: Path) -> None:
     """Save a finding, made smaller."""
-    parts = smaller(reader, parts, outcome.finding, folder)
+    save(reader, outcome, smaller(reader, parts, outcome.finding, folder), out)
+
+
+def save(reader: Reader, outcome: Outcome, parts: Parts, out: Path) -> None:
     name = re.sub(r"\W+", "-", outcome.finding)
-    place = out / reader.name / name
     for path, data in parts.items():
-        file = place / path
+        file = out / reader.name / name / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     (out / reader.name / f"{name}.log").write_text(outcome.trace, errors="backslashreplace")
@@ -293,7 +294,9 @@ def parted(reader: Reader, data: bytes) -> Parts:
     return {name: part for name, part in parts.items() if part} or {names[0]: b""}
 
 
-def work_by_coverage(reader: Reader, runs: int, seed: int, folder: Path, out: Path, tally: Tally) -> None:
+def work_by_coverage(
+    reader: Reader, runs: int, seed: int, folder: Path, out: Path, tally: Tally, seconds: float
+) -> None:
     """Hand the making of inputs to atheris, which keeps those that reach new code; ends the process."""
 
     def one(data: bytes) -> None:
@@ -302,9 +305,10 @@ def work_by_coverage(reader: Reader, runs: int, seed: int, folder: Path, out: Pa
         if outcome.finding:
             keep(reader, outcome, read_parts(place), out, folder / "smaller")
         shutil.rmtree(place)
-        if tally.runs >= runs or tally.runs % STATES == 0:
+        is_done = tally.runs >= runs or tally.seconds > seconds
+        if is_done or tally.runs % STATES == 0:
             note(tally, folder)
-        if tally.runs >= runs:
+        if is_done:
             os._exit(0)
 
     def another(data: bytes, most: int, number: int) -> bytes:
@@ -321,7 +325,14 @@ def work_by_coverage(reader: Reader, runs: int, seed: int, folder: Path, out: Pa
     for number, parts in enumerate(reader.seeds):
         whole = joined(reader, parts) if reader.is_folder else next(iter(parts.values()))
         (seeds / str(number)).write_bytes(whole)
-    options = [f"-seed={seed + 1}", "-max_len=8192", "-timeout=1000", "-rss_limit_mb=0", "-verbosity=0", "-mutate_depth=1"]
+    options = [
+        f"-seed={seed + 1}",
+        "-max_len=8192",
+        "-timeout=1000",
+        "-rss_limit_mb=0",
+        "-verbosity=0",
+        "-mutate_depth=1",
+    ]
     atheris.Setup([sys.argv[0], *options, str(seeds)], one, custom_mutator=another)
     atheris.Fuzz()
 
@@ -339,11 +350,12 @@ def worker(arguments: argparse.Namespace) -> None:
     folder.mkdir()
     warm_up(reader, folder)
     if arguments.atheris:
-        work_by_coverage(reader, arguments.runs, arguments.seed, folder, out, tally)
-    work(reader, range(arguments.first, arguments.runs), arguments.seed, folder, out, tally)
+        work_by_coverage(reader, arguments.runs, arguments.seed, folder, out, tally, 60 * arguments.minutes)
+    numbers = range(arguments.first, arguments.runs)
+    work(reader, numbers, arguments.seed, folder, out, tally, 60 * arguments.minutes)
 
 
-def supervised(name: str, runs: int, arguments: argparse.Namespace) -> Tally:
+def supervised(name: str, runs: int, minutes: float, arguments: argparse.Namespace) -> Tally:
     """Run workers until all inputs of a reader are tried: one that dies is a finding, and the next goes on."""
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         folder, first = Path(scratch) / "work", 0
@@ -351,7 +363,7 @@ def supervised(name: str, runs: int, arguments: argparse.Namespace) -> Tally:
         while True:
             command = [sys.executable, __file__, "--reader", name, "--folder", str(folder), "--first", str(first)]
             command += ["--runs", str(runs), "--seed", str(arguments.seed), "--out", str(arguments.out)]
-            command += ["--atheris"] * arguments.atheris
+            command += ["--minutes", str(minutes)] + ["--atheris"] * arguments.atheris
             done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True)
             state = folder / "tally"
             tally = Tally(**json.loads(state.read_text())) if state.exists() else Tally()
@@ -363,7 +375,7 @@ def supervised(name: str, runs: int, arguments: argparse.Namespace) -> Tally:
             died = Outcome("finding", f"the process died of {-done.returncode}", done.stderr[-6_000:])
             tally.runs, first = last, last + 1
             tally.count(died, 0)
-            keep(READERS[name], Outcome("", "", died.trace), read_parts(folder / str(last)), arguments.out / f"died {last}", folder)
+            save(READERS[name], died, read_parts(folder / str(last)), arguments.out)
             note(tally, folder)
 
 
@@ -371,6 +383,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200_000, help="inputs, over all readers")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="time, over all readers")
     parser.add_argument("--reader", choices=READERS, help="only this one")
     parser.add_argument("--atheris", action="store_true", help="let code coverage lead; atheris must be installed")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"), help="folder for findings")
@@ -385,7 +398,7 @@ def main() -> None:
     print(f"{'reader':<18}{'inputs':>9}{'opened':>9}{'answers':>9}{'seconds':>9}{'slowest':>9}  findings")
     tallies = []
     for name in names:
-        tally = supervised(name, runs, arguments)
+        tally = supervised(name, runs, arguments.minutes / len(names), arguments)
         tallies.append(tally)
         show(name, tally)
     total = Tally(*(sum(getattr(tally, field) for tally in tallies) for field in ("runs", "opened", "seconds")))

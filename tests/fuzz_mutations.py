@@ -23,8 +23,41 @@ NUMBERS = (
     *(b"%d" % number for number in EXTREME),
     *(b"nan", b"-inf", b"1e999", b"1e-999", b"0x1p3", b"1_0", b"+5", b"", b"9" * 400, b"9" * 5000, "٣".encode()),
 )
-PIECES = (b"\0", b"\n", b" ", b"\t", b"\r\n", b",", b'"', b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1f\x8b", b"[", b"{")
-ODD = (None, True, 0, -1, 1, 2**31, 2**63, 1e300, float("nan"), float("inf"), "", "x", "\ud800", "\0", [], {}, [[]], 0.5)
+PIECES = (
+    b"\0",
+    b"\n",
+    b" ",
+    b"\t",
+    b"\r\n",
+    b",",
+    b'"',
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"\x1f\x8b",
+    b"[",
+    b"{",
+)
+ODD = (
+    None,
+    True,
+    0,
+    -1,
+    1,
+    2**31,
+    2**63,
+    1e300,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "\ud800",
+    "\0",
+    [],
+    {},
+    [[]],
+    0.5,
+)
 TYPES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 

@@ -6,6 +6,7 @@ import pickle
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,9 +69,7 @@ class Reader:
 
 def read_parts(folder: Path) -> Parts:
     """All files in a folder, by their path in it."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if not path.is_dir()
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if not path.is_dir()}
 
 
 # -- models --------------------------------------------------------------------------------
@@ -96,10 +95,8 @@ def use_model(v: wb.Vectors) -> None:
 
 def _tolerant(look: Callable[[], object]) -> None:
     """A word may have no vector, a row may hold NaN: these errors end one look, not the others."""
-    try:
+    with suppress(KeyError, ValueError):
         look()
-    except (KeyError, ValueError):
-        pass
 
 
 def plain(dim: int = 4) -> wb.Vectors:

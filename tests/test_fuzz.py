@@ -1,20 +1,18 @@
 """Damaged and hostile files through every reader: what fuzzing found once, and a short run of it."""
 
+import gzip
 import random
 import re
 import shutil
+import zlib
 
 import numpy as np
 import pytest
-from fuzz import CORPUS, MORE, made, parted, tried, unpacked_size, warm_up
+from fuzz import CORPUS, MORE, limits, made, parted, tried, warm_up
 from fuzz_mutations import mutated
 from fuzz_readers import READERS, Reader, read_parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_formats import fasttext_bytes
-
-import workbench as wb
-from workbench.compress.corpus import word_counts
 
 RUNS = 120  # of each reader; fuzz.py makes as many as one likes
 FOUND = sorted(path for folder in CORPUS.iterdir() for path in folder.iterdir())
@@ -59,6 +57,28 @@ def test_a_short_run_finds_nothing(name, warm, tmp_path):
 def test_any_bytes_are_refused_or_read(data, name, warm, tmp_path_factory):
     outcome = tried(warm(name), parted(READERS[name], data), tmp_path_factory.mktemp("bytes"))
     assert not outcome.finding, outcome.trace
+
+
+def packed(*pieces):
+    """A gzip file of these pieces, each of which was packed by itself."""
+    return b"".join(gzip.compress(piece, mtime=0) * n for piece, n in pieces)
+
+
+MEGABYTE = b"a" * 2**20
+BOMBS = {  # a few hundred kilobytes that unpack to 200 MB, in which nothing ends
+    "glove": [packed((b"a 1 2\n", 1), (MEGABYTE, 200)), packed((b"a 1 2\n", 1), (b" " * 2**20, 200))],
+    "word2vec": [packed((b"9 5\n", 1), (MEGABYTE, 200)), packed((b"9 5\na 1 2 3 4 5\n", 1), (MEGABYTE, 200))],
+    "word2vec-binary": [packed((b"9 5\n\0", 1), (MEGABYTE, 200)), packed((b"9 90000000\na", 1), (MEGABYTE, 200))],
+    "corpus": [packed((MEGABYTE, 200)), packed((b"the 1\n", 1), (MEGABYTE, 200))],
+}
+
+
+@pytest.mark.parametrize(("name", "data"), [(name, data) for name, many in BOMBS.items() for data in many])
+def test_a_gzip_file_that_unpacks_without_end_is_not_held(name, data, warm, tmp_path):
+    reader = warm(name)
+    path = reader.write({"bomb.gz": data}, tmp_path)
+    with limits(MORE), pytest.raises(ValueError, match=re.escape(str(path))):
+        reader.open(path)
 
 
 # -- the instrument itself -----------------------------------------------------------------
@@ -119,13 +139,11 @@ def test_the_same_seed_makes_the_same_inputs_and_nearly_all_differ_from_their_se
 
 
 def test_what_is_packed_is_changed_inside():
-    import gzip
-
     data = gzip.compress(b"3 4\na 1 2 3 4\n" * 20, mtime=0)
     unpacked = []
     for seed in range(100):
         try:
             unpacked.append(gzip.decompress(mutated(data, random.Random(seed))))
-        except (OSError, EOFError, gzip.zlib.error):
+        except (OSError, EOFError, zlib.error):
             continue
     assert len(set(unpacked)) > 50

@@ -25,7 +25,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path}: {textwrap.shorten(str(error)[: 2 * LONGEST], LONGEST, placeholder=' ...')}") from error
+        said = textwrap.shorten(str(error)[: 2 * LONGEST], LONGEST, placeholder=" ...")
+        raise ValueError(f"{path}: {said}") from error
 
 
 def read_table(path: Path) -> "pd.DataFrame":
