@@ -7,6 +7,7 @@ changed value by value. Otherwise a change hits bytes, or an integer that looks 
 
 import gzip
 import json
+import math
 import random
 import re
 import struct
@@ -189,7 +190,7 @@ def _in_safetensors(data: bytes, rng: random.Random) -> bytes | None:
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return None
     if rng.random() < 0.5 or not arrays:
         text = changed_json(header, rng).encode("utf-8", "surrogatepass")
@@ -198,16 +199,18 @@ def _in_safetensors(data: bytes, rng: random.Random) -> bytes | None:
     if rng.random() < 0.6:
         arrays[name] = mutated(arrays[name], rng, list(arrays.values()))
         if not _fits(header[name], arrays[name]):
-            header[name]["shape"] = _shape(len(arrays[name]), header[name]["dtype"], rng)
+            header[name]["shape"] = _shape(len(arrays[name]), str(header[name].get("dtype")), rng)
     else:
         header[name]["dtype"] = rng.choice(list(TYPES))
-        header[name]["shape"] = _shape(len(arrays[name]), header[name]["dtype"], rng)
+        header[name]["shape"] = _shape(len(arrays[name]), str(header[name].get("dtype")), rng)
     return _safetensors(header, arrays)
 
 
 def _fits(entry: dict, array: bytes) -> bool:
-    shape = entry["shape"]
-    return isinstance(shape, list) and int(np.prod(shape, dtype=object)) * TYPES.get(entry["dtype"], 0) == len(array)
+    """Whether an array's type and shape, which may be anything by now, go with its bytes."""
+    shape, width = entry.get("shape"), TYPES.get(str(entry.get("dtype")), 0)
+    is_shape = isinstance(shape, list) and all(isinstance(n, int) for n in shape)
+    return is_shape and math.prod(shape) * width == len(array)
 
 
 def _shape(n_bytes: int, dtype: str, rng: random.Random) -> list[int]:

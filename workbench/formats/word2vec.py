@@ -23,6 +23,7 @@ from .text import (
     write_rows,
 )
 
+LONGEST_HEADER = 64  # bytes
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
@@ -30,7 +31,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of 
 
 def looks_like(path: Path, head: bytes) -> bool:
     """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
-    return HEADER.match(head) is not None
+    return HEADER.match(head[:LONGEST_HEADER]) is not None
 
 
 def load(path: Path) -> Vectors:
@@ -42,7 +43,7 @@ def load(path: Path) -> Vectors:
         If the header claims what the file cannot hold, or a row is malformed or missing.
     """
     with opened(path) as file:
-        header = HEADER.match(file.readline(64))
+        header = HEADER.match(file.readline(LONGEST_HEADER))
         assert header is not None, "load is called for files that looks_like knows"
         n_words, dim = int(header[1]), int(header[2])
         _check_claims(path, n_words, dim)
