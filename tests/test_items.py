@@ -402,7 +402,7 @@ class Runs:
 
 
 BAD_MATRICES = [
-    (np.array([Runs(), 1], object), "allow_pickle"),
+    (np.array([Runs(), 1], object), "Python objects"),
     (np.ones(3), r"a row for each item, got an array of shape \(3,\)"),
     (np.ones((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
     (np.array([["a", "b"]]), "expected numbers of shape"),

@@ -87,7 +87,7 @@ def load(path: str | Path) -> Vectors:
         with safe_open(path, "np") as file:  # checks the header against the file's size
             metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole .safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a whole .safetensors file: {_line(error)}") from error
     if KEY not in metadata:
         raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
     try:

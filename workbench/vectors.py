@@ -18,6 +18,7 @@ from .vocab import Vocab, check_words, first_places, printable
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
+SHOWN = 60  # characters of a word that an error repeats
 Missing = Literal["error", "zero", "nan"]
 Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
@@ -39,7 +40,7 @@ class Vectors:
     """
 
     def __init__(self, vocab: Vocab, storage: Storage, meta: dict | None = None):
-        if len(storage.words) < vocab.n_rows:
+        if len(storage.words) < vocab.n_rows or (vocab.row_of is None and len(storage.words) != len(vocab)):
             raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {len(storage.words)}")
         if (vocab.subwords is None) != (storage.ngrams is None):
             raise ValueError("a vocabulary with n-grams needs n-gram rows, and the other way round")
@@ -590,7 +591,7 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
         if np.isfinite(part).all():
             continue
         at = start + first + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
-        of = f" (word {printable(words[at])!r})" if words else ""
+        of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 

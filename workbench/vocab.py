@@ -18,7 +18,7 @@ HASHED = 1 << 16  # words at once, where they are more: some 20 MB of buckets
 
 def printable(word: str) -> str:
     """`word` as it can be shown: bytes that are not UTF-8 appear as the replacement character."""
-    return word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return utf8(word).decode("utf-8", "replace")
 
 
 class Vocab:
@@ -277,7 +277,7 @@ def check_words(words: Iterable[str]) -> list[str]:
         if not isinstance(word, str):
             raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}")
         if "\0" in word:
-            raise ValueError(f"a word may not contain the NUL character; word {position} is {word!r}")
+            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:60]!r}")
     return words
 
 

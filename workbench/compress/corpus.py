@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import IO
 
 from .. import progress
-from ..formats.text import opened
+from ..formats.text import LONGEST_WORD, opened
 
 CHUNK = 1 << 20  # bytes read at once; a corpus may be one long line
 HEAD = 1 << 16  # bytes that tell a list of counts from a text
-COUNTED = re.compile(rb"(\S+)\s+(\d+)\s*")
+COUNTED = re.compile(rb"(\S+)\s+(\d{1,18})\s*")
 
 
 def word_counts(path: str | Path) -> Counter[str]:
@@ -59,7 +59,7 @@ def _is_list(head: bytes) -> bool:
 
 def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_WORD), b""), 1):
         if not line.strip():
             continue
         found = COUNTED.fullmatch(line)
@@ -72,17 +72,19 @@ def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
 def _counted(file: IO[bytes], path: Path) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
     with progress.bar(desc=path.name, unit="B", unit_scale=True, leave=False, delay=2) as bar:
-        for words, n_bytes in _words(file):
+        for words, n_bytes in _words(file, path):
             counts.update(words)
             bar.update(n_bytes)
     return counts
 
 
-def _words(file: IO[bytes]) -> Iterator[tuple[list[bytes], int]]:
+def _words(file: IO[bytes], path: Path) -> Iterator[tuple[list[bytes], int]]:
     """The words of a text chunk by chunk, none cut in two, and how many bytes were read for them."""
     rest = b""
     while chunk := file.read(CHUNK):
         words = (rest + chunk).split()
         rest = b"" if chunk[-1:].isspace() else words.pop()
+        if len(rest) > LONGEST_WORD:
+            raise ValueError(f"{path} is no text: a word of it begins with {rest[:60]!r} and has no end")
         yield words, len(chunk)
     yield rest.split(), 0

@@ -53,7 +53,7 @@ def recipe_from(text: str | Path) -> Step:
         if head[8:9] == b"{":
             return _of_model(path)
         return _parsed(head.decode("utf-8-sig", "replace"))
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:  # a text without a bracket is taken for a name
         raise ValueError(f"{path}: {error}") from error
 
 

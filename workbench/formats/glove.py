@@ -5,7 +5,17 @@ from typing import BinaryIO
 
 from ..vectors import Vectors
 from .base import Format, word_blocks
-from .text import fits_a_line, opened, parse_row, read_rows, vectors_from_rows, write_rows
+from .text import (
+    LONGEST_NUMBER,
+    LONGEST_WORD,
+    MOST_DIMENSIONS,
+    fits_a_line,
+    opened,
+    parse_row,
+    read_rows,
+    vectors_from_rows,
+    write_rows,
+)
 
 
 def looks_like(path: Path, head: bytes) -> bool:
@@ -17,7 +27,7 @@ def looks_like(path: Path, head: bytes) -> bool:
 
 def dimensions(line: bytes) -> int:
     """Numbers in a line whose word has no space; the word itself may be empty."""
-    return len(line.rstrip().split(b" ")) - 1
+    return line.rstrip().count(b" ")
 
 
 def load(path: Path) -> Vectors:
@@ -29,7 +39,9 @@ def load(path: Path) -> Vectors:
         If a row has another number of values, naming its line.
     """
     with opened(path) as file:
-        dim = dimensions(file.readline())
+        dim = dimensions(file.readline(LONGEST_WORD + LONGEST_NUMBER * MOST_DIMENSIONS))
+        if dim > MOST_DIMENSIONS:
+            raise ValueError(f"{path} has over {MOST_DIMENSIONS:,} numbers in its first line, more than any model has")
         file.seek(0)
         return vectors_from_rows(read_rows(file, path, dim), path, dim)
 

@@ -93,7 +93,8 @@ def _is_module(module: Any) -> bool:
     if not isinstance(module, dict) or not all(isinstance(module.get(key), str) for key in ("type", "path")):
         return False
     path = PurePosixPath(module["path"])
-    return not path.is_absolute() and ".." not in path.parts and "\\" not in module["path"]
+    is_short = len(module["path"]) < 256
+    return is_short and not path.is_absolute() and ".." not in path.parts and "\\" not in module["path"]
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
@@ -108,9 +109,9 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | Non
         with safe_open(path, "np"):  # checks the header against the file's size
             arrays = artefact.mapped(path, TYPES)
     except (SafetensorError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a whole .safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a whole .safetensors file: {str(error)[:400]}") from error
     except KeyError as error:
-        raise ValueError(f"{path} holds numbers of type {error}; {', '.join(TYPES)} are read") from error
+        raise ValueError(f"{path} holds numbers of type {str(error)[:60]}; {', '.join(TYPES)} are read") from error
     matrix, mapping, weights = (arrays.get(name) for name in ("embedding.weight", "mapping", "weights"))
     matrix = arrays.get("embeddings") if matrix is None else matrix
     if matrix is None:

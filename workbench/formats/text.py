@@ -19,6 +19,9 @@ from ..vocab import Vocab, check_words, first_places
 GZIP = b"\x1f\x8b"
 CHUNK = 1 << 20  # bytes of lines read at once
 SLOW = 8 << 20  # bytes of text that take half a second to read without the compiled kernels, as loading these does
+MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
+LONGEST_NUMBER = 64  # characters; float64 in full has 25
+LONGEST_WORD = 1 << 16  # bytes
 
 Rows = Iterable[tuple[bytes, np.ndarray]]
 
@@ -38,7 +41,7 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
     Counted from the end, so that a word may hold spaces, as a few of GloVe's do.
     """
     word, *numbers = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
-    if len(numbers) != dim:
+    if len(numbers) != dim or max(map(len, numbers)) > LONGEST_NUMBER:  # numpy gives each the room of the longest
         return None
     try:
         with np.errstate(over="ignore"):  # what becomes infinite is refused later, by row and word
@@ -52,19 +55,30 @@ def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Ro
 
     Most lines of a large file are read by a compiled kernel, which leaves to `parse_row` what is unusual.
     """
-    n_bytes = 0
-    while lines := file.readlines(CHUNK):
+    n_bytes, longest = 0, LONGEST_WORD + dim * LONGEST_NUMBER
+    for lines in _lines(file, longest):
         n_bytes += sum(map(len, lines))
         lengths, vectors = _plain(lines, dim) if n_bytes > SLOW else (repeat(-1), repeat(None))
         for number, (line, length, vector) in enumerate(zip(lines, lengths, vectors, strict=False), line_number):
             if length >= 0:
                 yield line[:length], vector
-            elif line.strip():
-                row = parse_row(line, dim)
+            elif len(line) > longest or line.strip():
+                row = parse_row(line, dim) if len(line) <= longest else None
                 if row is None:
                     raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
                 yield row
         line_number += len(lines)
+
+
+def _lines(file: IO[bytes], longest: int) -> Iterator[list[bytes]]:
+    """Lines, many at once; one of more than `longest` bytes is cut, for a file may have no line ends at all."""
+    rest = b""
+    while chunk := file.read(CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > longest:
+            lines, rest = [*lines, rest], b""
+        yield lines
+    yield [rest]
 
 
 def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
@@ -72,7 +86,7 @@ def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
     from .. import kernels
 
     ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
-    if 2 * dim * len(lines) > ends[-1]:  # a number takes two bytes; without room for all, none is made for them
+    if not len(ends) or 2 * dim * len(lines) > ends[-1]:  # a number takes two bytes; without room, none is made
         return repeat(-1), repeat(None)
     lengths, vectors = kernels.plain_lines(np.frombuffer(b"".join(lines), np.uint8), ends, dim)
     return lengths.tolist(), vectors

@@ -9,8 +9,21 @@ import numpy as np
 from ..subwords import utf8
 from ..vectors import Vectors
 from .base import Format, word_blocks
-from .text import GZIP, Rows, fits_a_line, opened, parse_row, read_rows, vectors_from_rows, write_rows
+from .text import (
+    GZIP,
+    LONGEST_NUMBER,
+    LONGEST_WORD,
+    MOST_DIMENSIONS,
+    Rows,
+    fits_a_line,
+    opened,
+    parse_row,
+    read_rows,
+    vectors_from_rows,
+    write_rows,
+)
 
+LONGEST_HEADER = 64  # bytes
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
@@ -18,7 +31,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of 
 
 def looks_like(path: Path, head: bytes) -> bool:
     """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
-    return HEADER.match(head) is not None
+    return HEADER.match(head[:LONGEST_HEADER]) is not None
 
 
 def load(path: Path) -> Vectors:
@@ -30,13 +43,13 @@ def load(path: Path) -> Vectors:
         If the header claims what the file cannot hold, or a row is malformed or missing.
     """
     with opened(path) as file:
-        header = HEADER.match(file.readline(64))
+        header = HEADER.match(file.readline(LONGEST_HEADER))
         assert header is not None, "load is called for files that looks_like knows"
         n_words, dim = int(header[1]), int(header[2])
         _check_claims(path, n_words, dim)
         start = file.tell()
-        head = file.read(64 * dim + 4096)
-        first_line = head.split(b"\n", 1)[0]
+        first_line = file.readline(LONGEST_WORD + dim * LONGEST_NUMBER)
+        head = first_line[:CHUNK] + file.read(4096)
         file.seek(start)
         is_text = parse_row(first_line, dim) is not None
         if not is_text and not CONTROL.search(head) and not _fits_binary(head, n_words, dim):
@@ -64,6 +77,8 @@ def _check_claims(path: Path, n_words: int, dim: int) -> None:
             f"{path} claims {n_words:,} words of {dim:,} dimensions in its first line, "
             f"which cannot be in a file of {path.stat().st_size:,} bytes"
         )
+    if dim > MOST_DIMENSIONS:
+        raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MOST_DIMENSIONS:,} are read at most")
 
 
 def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
@@ -72,7 +87,9 @@ def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
     for i in range(n_words):
         space = data.find(b" ", at)
         while space < 0 or len(data) < space + 1 + 4 * dim:
-            more = file.read(CHUNK)
+            if space < 0 and len(data) - at > LONGEST_WORD:
+                raise ValueError(f"{path} is damaged: word {i + 1:,} of {n_words:,} has no end")
+            more = file.read(max(CHUNK, 4 * dim))
             if not more:
                 raise ValueError(f"{path} is cut short: it ends in word {i + 1:,} of {n_words:,}")
             data, at = data[at:] + more, 0

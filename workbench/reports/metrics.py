@@ -167,12 +167,29 @@ def _status(metric: Metric, old: Metric | None) -> str:
 
 
 def read_baseline(path: Path) -> dict[str, Metric]:
-    """The metrics of an earlier run by name; empty where there is no file yet."""
-    values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    """The metrics of an earlier run by name; empty where there is no file yet.
+
+    Raises
+    ------
+    ValueError
+        If the file is no JSON, or a metric in it has not what `record` takes.
+    """
+    if not path.exists():
+        return {}
     try:
-        return {name: Metric(name, **terms) for name, terms in values.items()}
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"{path} is no baseline (a value, abs and better for each metric); make it anew") from error
+        values = json.loads(path.read_bytes())
+        metrics = {name: Metric(name, **terms) for name, terms in values.items()}
+        if all(map(_is_sound, metrics.values())):
+            return metrics
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError):
+        pass
+    raise ValueError(f"{path} is no baseline (a value, abs and better for each metric); make it anew")
+
+
+def _is_sound(metric: Metric) -> bool:
+    numbers = (metric.value, metric.abs)
+    finite = all(isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in numbers)
+    return finite and metric.abs >= 0 and isinstance(metric.better, str) and metric.better in WORDS
 
 
 def write_baseline(path: Path, metrics: list[Metric]) -> None:

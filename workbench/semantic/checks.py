@@ -18,11 +18,20 @@ def checked_items(items: Sequence[str]) -> tuple[str, ...]:
     for row, item in enumerate(items):
         if not isinstance(item, str) or "\0" in item:
             raise TypeError(f"items must be strings without NUL; row {row} is {type(item).__name__} {item!r}")
+        check_text(item, row)
         if seen.setdefault(item, row) != row:
             raise ValueError(
                 f"item {printable(item)!r} is there twice, in rows {seen[item]} and {row}; keep one of them"
             )
     return items
+
+
+def check_text(text: str, row: int) -> None:
+    """Refuse half of a surrogate pair, which JSON can say and no file can hold."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"row {row}: {text!r} holds half of a character ({error.reason}); mend it") from None
 
 
 def checked_codes(codes: np.ndarray, items: tuple[str, ...]) -> np.ndarray:

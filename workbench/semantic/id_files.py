@@ -1,6 +1,7 @@
 """Semantic ids in files: tables, JSON, token strings as others publish them, and the word engine's artefact."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,10 @@ def _of_json(path: Path, codebook_size: int | None) -> SemanticIDs:
     if missing:
         raise ValueError(f"damaged: {', '.join(sorted(missing))} is missing")
     codes = _rectangular(about["codes"])
-    books = None if about["codebooks"] is None else np.array(about["codebooks"], np.float32)
+    try:
+        books = None if about["codebooks"] is None else np.array(about["codebooks"], np.float32)
+    except OverflowError as error:
+        raise ValueError(f"its codebooks hold a number that is too large: {error}") from error
     return SemanticIDs(
         about["items"], codes, books, about["names"], about["codebook_size"], about["n_extra"], about["meta"]
     )
@@ -103,13 +107,15 @@ def _of_json(path: Path, codebook_size: int | None) -> SemanticIDs:
 def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice; keep one of them")
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{repeated!r} is there twice; keep one of them")
     return found
 
 
 def _rectangular(rows: list[list[int]]) -> np.ndarray:
     """Codes of a file, all of as many levels: (n, n_levels)."""
+    if not isinstance(rows, list):
+        raise TypeError(f"expected a list of codes for each item, got a {type(rows).__name__}")
     for row, codes in enumerate(rows):
         if not isinstance(codes, list) or len(codes) != len(rows[0]):
             raise ValueError(f"row {row} should be a list of {len(rows[0])} codes, got {codes!r}")

@@ -11,7 +11,7 @@ import numpy as np
 from ..storage import BLOCK, Coded, pack_codes
 from ..vectors import Vectors
 from ..vocab import Vocab, printable
-from .checks import checked_codebooks, checked_codes, checked_items, checked_rows
+from .checks import check_text, checked_codebooks, checked_codes, checked_items, checked_rows
 from .tables import as_objects, summary_html
 from .tokens import parsed, token_strings
 
@@ -73,6 +73,8 @@ class SemanticIDs:
         self.names = self.items if names is None else tuple(str(name) for name in names)
         if len(self.names) != len(self.items):
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
+        for row, name in enumerate(self.names):
+            check_text(name, row)
         self.codes = checked_codes(codes, self.items)
         if not 0 <= n_extra < self.n_levels:
             raise ValueError(

@@ -3,8 +3,10 @@
 import textwrap
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +140,9 @@ def load_items(
     elif Path(source).is_dir():
         items = _of_folder(Path(source), features, n_features, n_history, random_state)
     else:
-        items = _of_matrix(*_read_matrix(Path(source)), str(source))
+        found = _read_matrix(Path(source))
+        with naming(Path(source)):
+            items = _of_matrix(*found, str(source))
     n_zero = int((~items.features.any(axis=1)).sum())
     if n_zero:
         first = printable(items.ids[int((~items.features.any(axis=1)).argmax())])
@@ -183,7 +187,9 @@ def _of_folder(folder: Path, features: Features, n_features: int, n_history: int
     else:
         with naming(path):
             texts = _texts(frame, ids)
-        made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
+        is_about_texts = isinstance(features, Vectors) or features == "tfidf"
+        with naming(path) if is_about_texts else nullcontext():
+            made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
     names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
     columns = _typed(frame.drop(columns=["id", "text"], errors="ignore"))
@@ -263,18 +269,26 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
         raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
     with naming(path):
         found = _npy(path) if ending == ".npy" else _safetensors(path)
-    if isinstance(found, Vectors):
-        return found.words, found.matrix()
+        if isinstance(found, Vectors):
+            return found.words, found.matrix()
     if found.ndim != 2:
         raise ValueError(f"{path}: expected a matrix, a row for each item, got an array of shape {found.shape}")
     return [str(row) for row in range(len(found))], found
 
 
 def _npy(path: Path) -> np.ndarray:
-    found = np.load(path, allow_pickle=False)
-    if not isinstance(found, np.ndarray):
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head.startswith(b"PK"):
         raise ValueError("is an archive of arrays; save one of them with numpy.save")
-    return found
+    # Of version 1 the header's length is two bytes, later it is four, and numpy makes room before it reads.
+    too_long = head[6:7] > b"\1" and int.from_bytes(head[8:], "little") > path.stat().st_size
+    if not head.startswith(np.lib.format.MAGIC_PREFIX) or too_long:
+        raise ValueError("is no .npy file, or damaged")
+    try:
+        return np.array(np.load(path, mmap_mode="r"))  # mapped first, so that its shape must fit the file
+    except (OSError, OverflowError, SyntaxError, TokenError) as error:
+        raise ValueError(f"is damaged: {error}") from error
 
 
 def _safetensors(path: Path) -> np.ndarray | Vectors:

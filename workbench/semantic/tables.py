@@ -1,6 +1,8 @@
 """Tables in files, ``.csv`` and ``.parquet``, read so that an item called ``007`` or ``NA`` stays what it is."""
 
+import csv
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,16 +14,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = (".csv", ".parquet")
+MOST_COLUMNS = 2_000
+LONGEST = 1_000  # characters of what an error says of a file: a cell that it quotes may be long
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors about what is in a file name it."""
+    """Errors about what is in a file name it, on one line."""
     try:
         yield
     except (ValueError, TypeError, EOFError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        said = textwrap.shorten(str(error)[: 2 * LONGEST], LONGEST, placeholder=" ...")
+        raise ValueError(f"{path}: {said}") from error
 
 
 def read_table(path: Path) -> "pd.DataFrame":
@@ -43,6 +48,13 @@ def read_table(path: Path) -> "pd.DataFrame":
 def _read_csv(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        try:
+            n_columns = len(next(csv.reader(file), ()))
+        except csv.Error as error:
+            raise ValueError(f"its header is no row of a table: {error}") from error
+    if n_columns > MOST_COLUMNS:  # of which pandas takes longer than in proportion
+        raise ValueError(f"expected at most {MOST_COLUMNS:,} columns, got {n_columns:,}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
         try:

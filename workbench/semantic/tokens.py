@@ -8,6 +8,7 @@ import numpy as np
 
 from ..vocab import printable
 
+MOST_LEVELS = 1_000  # far more than anybody uses
 TOKEN = re.compile(r"<([a-z]+)_(\d{1,9})>")
 
 
@@ -50,6 +51,8 @@ def _codes(tokens: str | Sequence[str]) -> list[int]:
     if not isinstance(tokens, str):
         tokens = "".join(map(str, tokens)) if isinstance(tokens, list | tuple) else repr(tokens)
     text = "".join(tokens.split())
+    if text.count("<") > MOST_LEVELS:
+        raise ValueError(f"expected tokens of at most {MOST_LEVELS:,} levels, got {text.count('<'):,}")
     found = TOKEN.findall(text)
     if not found or "".join(f"<{level}_{code}>" for level, code in found) != text:
         raise ValueError(f"expected tokens such as '<a_12><b_7><c_201>', got {tokens!r}")
