@@ -298,7 +298,7 @@ def test_compiled_reading_of_numbers_is_that_of_python_to_the_bit(monkeypatch):
     forms = ["%.9g", "%r", "%.6f", "%.3e", "%.17g"]
     lines = [f"w{i} " + " ".join(forms[i % 5] % x for x in row) for i, row in enumerate(numbers.tolist())]
     middles = (numbers.astype(float) + np.nextafter(numbers, np.float32(np.inf)).astype(float)) / 2
-    lines += [f"m{i} " + " ".join("%.17g" % x for x in row) for i, row in enumerate(middles.tolist())]  # hard to round
+    lines += [f"m{i} " + " ".join(f"{x:.17g}" for x in row) for i, row in enumerate(middles.tolist())]  # hard to round
     slow, fast = both_ways(monkeypatch, lines, 4)
     assert len(slow) == 6_000
     assert slow == fast
