@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_panel import settled, shown, walk  # noqa: F401  # `shown` is a fixture
+from test_panel import settled, walk
 from test_session import until
 
 import workbench as wb
@@ -100,7 +100,7 @@ def test_maps_live(path, fasttext, small):
 
 
 @pytest.mark.parametrize("kind", ["neighbours", "damage"])
-def test_a_page_for_paper_has_the_same_and_no_scripts(path, fasttext, small, shown, kind):  # noqa: F811
+def test_a_page_for_paper_has_the_same_and_no_scripts(path, fasttext, small, shown, kind):
     words = {"words": fasttext.words[:2]} if kind == "neighbours" else {}
     view = KINDS[kind](path, small, interactive=False, **words)
     view._ipython_display_()
@@ -112,7 +112,7 @@ def test_a_page_for_paper_has_the_same_and_no_scripts(path, fasttext, small, sho
 
 
 @pytest.mark.parametrize("kind", ["neighbours", "damage"])
-def test_a_live_view_leaves_its_page(path, fasttext, small, shown, kind):  # noqa: F811
+def test_a_live_view_leaves_its_page(path, fasttext, small, shown, kind):
     view = KINDS[kind](path, small, interactive=True)
     settled(view)
     view._ipython_display_()
@@ -141,7 +141,7 @@ def test_models_of_other_dimensions_are_said_to_be_so(plain):
     assert "dimensions" in view.parts[DamagePart].messages["damage"].value
 
 
-def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(path, small, shown, monkeypatch):  # noqa: F811
+def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(path, small, shown, monkeypatch):
     monkeypatch.setattr(view_module, "places", view_module.Places())
 
     def run(cell: str, message: str, *views) -> list[bool]:

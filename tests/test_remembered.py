@@ -17,7 +17,8 @@ from workbench.compress.refit import WeightedMeans
 from workbench.evaluate import table
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.table import interval
-from workbench.subwords import Subwords, _compressed
+from workbench.packing import _compressed
+from workbench.subwords import Subwords
 from workbench.vocab import Vocab
 
 RECIPES = [

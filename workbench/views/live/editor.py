@@ -45,6 +45,10 @@ class Field:
     main: bool = True
     of_ngrams: bool = False
 
+    def most(self, v: Vectors) -> int:
+        """The greatest number that makes sense for this model."""
+        return self.high(v) if callable(self.high) else self.high
+
 
 def n_ngrams(v: Vectors) -> int:
     return len(v.storage.ngrams or ())
@@ -78,6 +82,7 @@ FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, b
         "strength": Field("Hold to the original", "number", 0),
         "kept_weight": Field("Weight of kept words", "number", 0),
         "unseen_weight": Field("Weight of unseen words", "number", 0, main=False),
+        "n_words": Field("Words fitted on", "whole", 1, all_is_none=True, main=False),
         "n_unseen": Field("Made-up words", "whole", 0, main=False),
         "frequency": Field("Power of frequency", "number", 0, main=False),
         "n_iter": Field("Solver's steps", "whole", 1, 1_000, main=False),
@@ -265,7 +270,7 @@ class StepControls:
 
     def show(self, step: Step, v: Vectors) -> None:
         """Show the values of a step without calling `changed`."""
-        values = step.to_json()  # paths as text
+        values = step.get_params() | step.to_json()  # paths as text
         with self._showing:
             for name, field in self.fields.items():
                 value, control = values[name], self.controls[name]
@@ -282,7 +287,7 @@ class StepControls:
         changed = {name: value for name, value in self._values().items() if value != self._shown[name]}
         for name, value in changed.items():
             field = self.fields[name]
-            is_all = field.all_is_none and callable(field.high) and value >= field.high(v)
+            is_all = field.all_is_none and value >= field.most(v)
             if is_all or (field.kind == "choice" and value == ""):
                 changed[name] = None
         return self.kind(**self._given | changed)
@@ -293,7 +298,7 @@ class StepControls:
 
 def _show_number(control: Any, field: Field, value: float | None, v: Vectors) -> None:
     """Show a number even where it is out of range: it is what was asked for, and an error will say what is wrong."""
-    high: float = field.high(v) if callable(field.high) else field.high
+    high = field.most(v)
     if field.all_is_none:
         value = high if value is None else min(value, high)
     assert value is not None
