@@ -13,6 +13,8 @@ from gensim.models.fasttext import FastTextKeyedVectors
 
 import workbench as wb
 from workbench import formats
+from workbench.storage import Dense, Stacked
+from workbench.subwords import Subwords
 from workbench.vocab import Vocab
 
 SENTENCES = [["кошка", "cat", "naïve", "猫"], ["dog", "cat", "a", "猫"]] * 5
@@ -308,3 +310,12 @@ def test_words_that_are_not_utf8_come_back(written):
 def test_what_becomes_of_the_buckets_is_said(fasttext):
     said = " | ".join(formats.losses(wb.Prune(300, 900).fit_transform(fasttext), "model.kv"))
     assert "the pruning of 2,100 of 3,000 buckets" in said
+
+
+def test_words_that_gensim_cannot_hash_are_left_out_and_named(tmp_path):
+    words = ["caf\udce9", "coffee", "tea"]
+    vocab = Vocab(words, subwords=Subwords(3, 4, 50, raw=True))
+    v = wb.Vectors(vocab, Stacked(*(Dense(np.ones((n, 4), np.float32)) for n in (3, 50))))
+    with pytest.warns(UserWarning, match="1 words that are not UTF-8, beside n-grams"):
+        wb.export(v, tmp_path / "v.kv")
+    assert wb.load(tmp_path / "v.kv", allow_pickle=True).words == ["coffee", "tea"]

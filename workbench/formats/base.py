@@ -23,6 +23,15 @@ def any_word(word: str) -> bool:
     return True
 
 
+def is_unicode(word: str) -> bool:
+    """Whether a word is whole Unicode text, as formats need whose readers refuse a file with any other word."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Format:
     """A foreign format: how to know it, to read it and to write it. Each lives in a file of its own.

@@ -24,7 +24,7 @@ from ..storage import BLOCK, Coded, Dense, Normed, Projected, Stacked, Storage, 
 from ..subwords import MOST, FinalfusionBuckets, ListedNgrams, Subwords
 from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, check_words, first_places, printable
-from .base import Format, word_blocks
+from .base import Format, is_unicode, word_blocks
 
 MAGIC = b"FiFu"
 SIMPLE, NDARRAY, BUCKETS, QUANTIZED, METADATA, NORMS, FASTTEXT, EXPLICIT, FLORET = range(1, 10)  # kinds of chunks
@@ -334,7 +334,7 @@ def save(v: Vectors, file: BinaryIO) -> None:
     their text, as far as known words have them. Codes stay codes where finalfusion can hold them.
     Word by word a vector comes back to a rounding, 1e-7 of it: it is kept as direction and length.
     """
-    held = np.array([is_utf8(word) for word in v.words])
+    held = np.array([is_unicode(word) for word in v.words])
     ngrams, codes, metadata = _written_ngrams(v), _products(v), _metadata(v)
     kinds = [METADATA] * bool(metadata) + [ngrams.kind, QUANTIZED if codes else NDARRAY, NORMS]
     file.write(MAGIC + struct.pack(f"<II{len(kinds)}I", 0, len(kinds), *kinds))
@@ -348,15 +348,6 @@ def save(v: Vectors, file: BinaryIO) -> None:
     pad = padding(file.tell())
     file.write(struct.pack(f"<IQQI{pad}x", NORMS, 12 + pad + norms.nbytes, len(norms), F32))
     file.write(norms.astype("<f4").data)
-
-
-def is_utf8(word: str) -> bool:
-    """Whether finalfusion's readers, which refuse a file with any other word, can read this one."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def also_lost(v: Vectors) -> list[str]:
@@ -401,7 +392,7 @@ def _written_ngrams(v: Vectors) -> Ngrams:
         own = isinstance(subwords, FinalfusionBuckets)
         return Ngrams(BUCKETS if own else FASTTEXT, (*lengths, n.bit_length() - 1 if own else n), rows, [], nothing)
     bucket_of = subwords.numbers if isinstance(subwords, ListedNgrams) else _named(v.vocab, subwords)
-    named = {text: rows[bucket] for text, bucket in bucket_of.items() if rows[bucket] >= 0 and is_utf8(text)}
+    named = {text: rows[bucket] for text, bucket in bucket_of.items() if rows[bucket] >= 0 and is_unicode(text)}
     if not named:
         return Ngrams(SIMPLE, (), nothing, [], nothing)
     used, row_of = np.unique(list(named.values()), return_inverse=True)
@@ -442,7 +433,7 @@ def _write_matrix(file: BinaryIO, v: Vectors, n_words: int, ngram_rows: np.ndarr
     file.write(struct.pack("<IQ", NDARRAY, 16 + pad + 4 * n_rows * v.dim))
     file.write(struct.pack(f"<QII{pad}x", n_rows, v.dim, F32))
     norms = [np.empty(0, np.float32)]
-    for _, block in word_blocks(v, is_utf8):
+    for _, block in word_blocks(v, is_unicode):
         rows, lengths = _directions(block)
         file.write(rows.data)
         norms.append(lengths)
@@ -558,6 +549,6 @@ FINALFUSION = Format(
     save=save,
     suffixes=(".fifu",),
     keeps=frozenset({"n-grams", "codes"}),
-    holds=is_utf8,
+    holds=is_unicode,
     also_lost=also_lost,
 )

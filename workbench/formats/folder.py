@@ -45,15 +45,6 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged, or no JSON: {error}") from error
 
 
-def is_unicode(word: str) -> bool:
-    """Whether a word is whole Unicode text: JSON holds no bytes that are not."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def vectors_over(
     words: list[str], rows: np.ndarray, matrix: np.ndarray, files: list[Path], weights: np.ndarray | None = None
 ) -> Vectors:

@@ -9,7 +9,7 @@ from ..storage import Dense, Stacked
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab, check_words, first_places
-from .base import Format
+from .base import Format, is_unicode
 from .fasttext import lost_buckets
 
 PACKED = (".gz", ".bz2")  # names by which gensim knows a packed file, whose arrays cannot be mapped
@@ -114,11 +114,25 @@ def load(path: Path) -> Vectors:
 
 def save(v: Vectors, file: BinaryIO) -> None:
     """Write one file that gensim's `KeyedVectors.load` opens; its arrays are decoded, as gensim has them in memory."""
+    unfit = _unfit(v)
+    v = v.take(np.setdiff1d(np.arange(len(v)), unfit)) if len(unfit) else v
     keyed = v.to_gensim(ngrams=v.has_fasttext_ngrams)
     keyed.lifecycle_events = None  # else the time of saving would be in the file
     if v.has_fasttext_ngrams:
         keyed.buckets_word = None  # gensim finds them again
     keyed.save(file)
+
+
+def _unfit(v: Vectors) -> np.ndarray:
+    """Positions of words whose n-grams gensim cannot hash: it refuses bytes that are not UTF-8."""
+    return np.flatnonzero([not is_unicode(word) for word in v.words] if v.has_fasttext_ngrams else [])
+
+
+def also_lost(v: Vectors) -> list[str]:
+    """What gensim's classes cannot say of this model."""
+    unfit = _unfit(v)
+    left_out = [f"{len(unfit):,} words that are not UTF-8, beside n-grams: they are left out"] if len(unfit) else []
+    return left_out + lost_buckets(v)
 
 
 GENSIM = Format(
@@ -129,7 +143,7 @@ GENSIM = Format(
     save=save,
     suffixes=(".kv",),
     keeps=frozenset({"n-grams", "counts"}),
-    also_lost=lost_buckets,
+    also_lost=also_lost,
     gzips=True,
     is_pickle=True,
 )

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ..vectors import Vectors
-from .base import Format, word_blocks
-from .folder import file_in, is_unicode, read_json, vectors_over
+from .base import Format, is_unicode, word_blocks
+from .folder import file_in, read_json, vectors_over
 
 TITLE = "spaCy vectors"
 NONE = ": small pipelines (those named _sm) come without vectors"

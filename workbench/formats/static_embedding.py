@@ -16,8 +16,8 @@ import numpy as np
 
 from .. import artefact
 from ..vectors import Vectors
-from .base import Format, word_blocks
-from .folder import file_in, is_unicode, read_json, vectors_over
+from .base import Format, is_unicode, word_blocks
+from .folder import file_in, read_json, vectors_over
 from .text import fits_a_line
 
 TITLE = "sentence-transformers StaticEmbedding"
