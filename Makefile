@@ -33,6 +33,7 @@ benchmark: $(READY)
 	$(BIN)/python tests/benchmark_semantic.py
 	$(BIN)/python tests/benchmark_maps.py
 	$(BIN)/python tests/benchmark_panel.py
+	$(BIN)/python tests/benchmark_scale.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
