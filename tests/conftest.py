@@ -17,6 +17,11 @@ from workbench.vocab import Vocab
 OPEN = pytest.StashKey()  # the browser context of a module
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in a browser first: they take longest, and at the end one core would wait for another."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(scope="session")
 def real():
     """Path of a real file outside the project, or a skip that names it."""

@@ -14,7 +14,7 @@ from fuzz_readers import READERS, Reader, read_parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-RUNS = 120  # of each reader; fuzz.py makes as many as one likes
+RUNS = 60  # of each reader; fuzz.py makes as many as one likes
 FOUND = sorted(path for folder in CORPUS.iterdir() for path in folder.iterdir())
 
 
@@ -52,7 +52,7 @@ def test_a_short_run_finds_nothing(name, warm, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=300), name=st.sampled_from(sorted(READERS)))
 def test_any_bytes_are_refused_or_read(data, name, warm, tmp_path_factory):
     outcome = tried(warm(name), parted(READERS[name], data), tmp_path_factory.mktemp("bytes"))

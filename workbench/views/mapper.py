@@ -185,10 +185,12 @@ def serve() -> None:
 
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not come between two answers
-    working = False
+    working = interrupted = False
 
     def interrupt(*_: object) -> None:
+        nonlocal interrupted
         if working:
+            interrupted = True
             raise Stopped
 
     signal.signal(signal.SIGINT, interrupt)
@@ -205,11 +207,9 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            working = True
+            working, interrupted = True, False
             answer = umap_layout(*arguments)
-        except SystemError as error:  # what compiled code makes of an exception that comes in its midst
-            answer = error.__cause__ if isinstance(error.__cause__, Stopped) else error
-        except Exception as error:
-            answer = error
+        except Exception as error:  # compiled code makes another one of an exception that comes in its midst
+            answer = Stopped() if interrupted else error
         finally:
             working = False
