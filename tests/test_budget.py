@@ -124,7 +124,13 @@ def test_an_interrupted_search_gives_the_best_so_far(fasttext, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "shape", [Shape(0, 3, 6), Shape(2, 0, 9), Shape(1, 12, 2), Shape(3, len(RATES) - 1, 5)], ids=repr
+    "shape",
+    [
+        Shape(0, 3, 6),
+        Shape(3, len(RATES) - 1, 5),
+        *(pytest.param(shape, marks=pytest.mark.slow) for shape in (Shape(2, 0, 9), Shape(1, 12, 2))),
+    ],
+    ids=repr,
 )
 def test_a_plan_fills_its_bytes_whatever_its_shape(builtin, shape):
     v = builtin.adjusted()

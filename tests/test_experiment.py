@@ -151,6 +151,7 @@ def test_arms_are_the_same_until_the_bottleneck_is_in_use(items):
         assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.slow
 def test_a_warm_up_that_is_shared_ends_as_one_that_is_not(items):
     """For each of those that share it: what one does must not reach the next."""
     upper = Trainer(Judge(items), torch.from_numpy(items.features), UPPER, QUICK)

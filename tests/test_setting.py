@@ -127,6 +127,7 @@ def test_a_run_that_is_stopped_ends_its_processes_and_leaves_the_older_report(me
     assert {file: file.read_bytes() for file in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_model_without_ngrams_has_a_report_and_says_which_limit_it_cannot_measure(plain, tmp_path, monkeypatch):
     """Its paths are relative, and it is read in another folder."""
     monkeypatch.chdir(tmp_path)
