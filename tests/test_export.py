@@ -3,7 +3,9 @@
 import dataclasses
 import gzip
 import os
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +37,35 @@ def test_words_and_vectors_come_back_to_the_bit(plain, tmp_path, name):
         np.testing.assert_allclose(back.matrix(), plain.matrix(), rtol=2e-7, atol=0)
     else:
         assert np.array_equal(back.matrix(), plain.matrix())
+
+
+@pytest.mark.parametrize("name", [*NAMES, "word2vec gz"])
+def test_the_same_model_gives_the_same_bytes(fasttext, tmp_path, name):
+    ending = ".gz" if name.endswith("gz") else ""
+    written = []
+    for folder in ("a", "b"):
+        path = wb.export(fasttext, tmp_path / folder / f"model{ending}", name.split()[0], warn=False)
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+        written.append([file.read_bytes() for file in files])
+        time.sleep(1.1 * bool(ending))  # gzip's clock counts seconds
+    assert written[0] == written[1]
+
+
+def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(plain, tmp_path, monkeypatch):
+    path = wb.export(plain, tmp_path / "model", "spacy", warn=False)
+    before = sorted(tmp_path.rglob("*"))
+    rename = Path.rename
+
+    def broken(self, target):
+        if self.name.endswith(".part"):
+            raise OSError("the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(OSError, match="the disk is gone"):
+        wb.export(plain.head(5), path, "spacy", warn=False)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(wb.load(path)) == len(plain)
 
 
 @pytest.mark.parametrize("name", NAMES)

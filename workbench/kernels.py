@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
-from . import subwords
+from . import hashing
 
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
@@ -62,8 +62,8 @@ def in_threads(work, n, size):
 
 
 # Defined beside its plain Python use; numba's cache goes by the file of the definition.
-fill_buckets = _locked(numba.njit(cache=True)(subwords.fill_buckets))
-fill_finalfusion_buckets = _locked(numba.njit(cache=True)(subwords.fill_finalfusion_buckets))
+fill_buckets = _locked(numba.njit(cache=True)(hashing.fill_buckets))
+fill_finalfusion_buckets = _locked(numba.njit(cache=True)(hashing.fill_finalfusion_buckets))
 
 
 @_locked

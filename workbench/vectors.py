@@ -13,12 +13,11 @@ from . import progress
 from .spool import Spool
 from .storage import BLOCK, Dense, Stacked, Storage
 from .subwords import FEW, Subwords
-from .vocab import Vocab, check_words, first_places, printable
+from .vocab import SHOWN, Vocab, check_words, first_places, printable
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-SHOWN = 60  # characters of a word that an error repeats
 Missing = Literal["error", "zero", "nan"]
 Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
@@ -453,47 +452,6 @@ class Vectors:
         """Whether unseen words are put together from fastText's own hashed n-grams, which its tools share."""
         return type(self.vocab.subwords) is Subwords
 
-    def raw_blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-        """Word rows as fastText has them, beside the rows of `bucket_blocks`: (first position, (<= size, dim)).
-
-        A word's vector is the mean of this row and the rows of all its buckets. So of raw rows
-        without pruned buckets they are the rows themselves, and else what undoes that mean.
-
-        Raises
-        ------
-        ValueError
-            At the first NaN or infinity, naming its row and word.
-        """
-        subwords, _ = self.ngrams
-        if subwords.raw and (subwords.bucket_to_row is None or subwords.bucket_to_row.min() >= 0):
-            for start in range(0, len(self), size):
-                block = self.storage.words.rows(self.vocab.rows(slice(start, start + size)))
-                check_finite(block, self.words, start)
-                yield start, block
-            return
-        for start, block in self.blocks(size):
-            words = self.words[start : start + len(block)]
-            lengths = np.diff(subwords.buckets(words)[0])  # (n,), with those that were pruned
-            means, left = self.ngram_means(words)
-            sums = means.astype(np.float64) * left[:, None]
-            yield start, (block * (lengths[:, None] + 1.0) - sums).astype(np.float32)
-
-    def bucket_blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-        """Rows of all buckets that fastText's hash reaches, as it has them: (first bucket, (<= size, dim) float32).
-
-        Folded buckets are unfolded, pruned ones are zeros.
-        """
-        subwords, ngrams = self.ngrams
-        for start in range(0, subwords.n_hashed, size):
-            buckets = np.arange(start, min(start + size, subwords.n_hashed))
-            for modulus in (*subwords.folded[1:], subwords.n_buckets):
-                buckets %= modulus
-            rows = subwords.rows_of(buckets)
-            block = np.zeros((len(rows), self.dim), np.float32)
-            block[rows >= 0] = ngrams.rows(rows[rows >= 0])
-            check_finite(block, [], start, "n-gram row")
-            yield start, block
-
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file; see `artefact.save`."""
         from . import artefact
@@ -518,6 +476,8 @@ class Vectors:
         from gensim.models import KeyedVectors
         from gensim.models.fasttext import FastTextKeyedVectors
 
+        from .raw import bucket_blocks, raw_blocks
+
         if not ngrams:
             out = KeyedVectors(self.dim)
         elif not self.has_fasttext_ngrams:
@@ -526,8 +486,8 @@ class Vectors:
             subwords = self.ngrams[0]
             n_buckets = subwords.n_hashed
             out = FastTextKeyedVectors(self.dim, subwords.min_n, subwords.max_n, n_buckets)
-            out.vectors_vocab = self._filled(self.raw_blocks(), len(self))
-            out.vectors_ngrams = self._filled(self.bucket_blocks(), n_buckets)
+            out.vectors_vocab = self._filled(raw_blocks(self), len(self))
+            out.vectors_ngrams = self._filled(bucket_blocks(self), n_buckets)
         out.vectors = self.matrix()
         # Words of its own: a pickle tells strings that are the same from those that are equal.
         out.index_to_key = "\0".join(self.words).split("\0")

@@ -13,6 +13,7 @@ from .packing import deflate, deflate_texts, inflate, inflate_texts
 from .subwords import FEW, Subwords, utf8
 
 MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
+SHOWN = 60  # characters of a word that an error repeats
 HASHED = 1 << 16  # words at once, where they are more: some 20 MB of buckets
 
 
@@ -277,7 +278,7 @@ def check_words(words: Iterable[str]) -> list[str]:
         if not isinstance(word, str):
             raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}")
         if "\0" in word:
-            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:60]!r}")
+            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:SHOWN]!r}")
     return words
 
 

@@ -251,6 +251,6 @@ def _check_place(path: Path, chosen: Format) -> None:
         raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")
     if not path.is_dir() and not path.is_file():
         raise ValueError(f"{path} is no ordinary file; give another name")
-    is_known = chosen.looks_like is not None and chosen.looks_like(path, b"")
+    is_known = chosen.is_folder and chosen.looks_like is not None and chosen.looks_like(path, b"")
     if chosen.is_folder and any(path.iterdir()) and not is_known:
         raise ValueError(f"{path} holds other things than {chosen.title}, which would be lost; give another name")

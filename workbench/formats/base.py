@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import progress
-from ..storage import BLOCK
 from ..vectors import Vectors
 from ..vocab import printable
 
@@ -103,4 +102,4 @@ def word_blocks(v: Vectors, holds: Callable[[str], bool] = any_word) -> Iterator
             words = v.words[start : start + len(block)]
             held = np.array([holds(word) for word in words])
             yield [word for word, is_held in zip(words, held, strict=True) if is_held], block[held]
-            bar.update(min(BLOCK, len(block)))
+            bar.update(len(block))

@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from .. import progress
+from ..raw import bucket_blocks, raw_blocks
 from ..storage import Dense, Stacked, Storage
 from ..subwords import Subwords, utf8
 from ..vectors import Vectors
@@ -236,10 +237,10 @@ def save(v: Vectors, file: BinaryIO) -> None:
     _write_head(v, file, held, subwords)
     file.write(struct.pack("<?2q", False, int(held.sum()) + n_buckets, v.dim))
     with progress.bar(total=len(v) + n_buckets, unit=" rows", desc="writing", delay=2) as bar:
-        for start, block in v.blocks() if subwords is None else v.raw_blocks():
+        for start, block in v.blocks() if subwords is None else raw_blocks(v):
             file.write(block[held[start : start + len(block)]].astype("<f4", copy=False).data)
             bar.update(len(block))
-        for _, block in () if subwords is None else v.bucket_blocks():
+        for _, block in () if subwords is None else bucket_blocks(v):
             file.write(block.astype("<f4", copy=False).data)
             bar.update(len(block))
     file.write(struct.pack("<?2q", False, 0, v.dim))
