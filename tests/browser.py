@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,22 @@ class Plot:
                 return [box.left + x._offset + x.d2p(data.x[{at}]), box.top + y._offset + y.d2p(data.y[{at}])]; }}"""
         )
         return x, y
+
+    def hover(self, trace: int, at: int, answer: Locator) -> tuple[float, float]:
+        """Rest the mouse on a point until the page says something of it; gives where that is.
+
+        A single movement is dropped where a new map is drawn under the mouse in that moment. A hand
+        moves again, and looks where the point is now.
+        """
+        end = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < end:
+            self.page.mouse.move(*self.inside(-0.01, 0.5))  # beside the plot, so that it comes from no other point
+            place = self.point(trace, at)
+            self.page.mouse.move(*place)
+            with suppress(AssertionError):
+                expect(answer).not_to_be_empty(timeout=2_000)
+                return place
+        raise AssertionError(f"nothing is said of point {at} of trace {trace} under the mouse at {place}")
 
     def inside(self, across: float, down: float) -> tuple[float, float]:
         """Where a place of the first plot is in the window, given as shares of its width and height."""

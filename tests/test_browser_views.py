@@ -88,11 +88,10 @@ def test_neighbours_of_a_point_clicked_on_the_second_map(views):
     maps = Plot(views.page, f"{view.selector} .wb-maps")
     expect(view.find(".wb-maps")).to_contain_text("trustworthiness", timeout=120_000)
     at = maps.read("figure._fullData[1].text.findIndex(text => text.startsWith('the<'))")
-    x, y = maps.point(1, at)
-    views.page.mouse.move(x, y)
+    point = maps.hover(1, at, view.find(".wb-hovered"))
     expect(view.find(".wb-hovered")).to_contain_text("rank ")
     word = view.find(".wb-hovered").inner_text().split(":")[0]  # "the", or what lies on it
-    views.page.mouse.click(x, y)
+    views.page.mouse.click(*point)
     expect(view.find(".wb-neighbours")).to_contain_text(f"{word}: ")
 
 
