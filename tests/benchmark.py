@@ -96,11 +96,14 @@ def environment(threads: int = THREADS) -> dict[str, str]:
     """The environment of a job: the same number of threads for every library, no progress bars.
 
     OpenMP's threads sleep while they wait. By default they spin, which on a machine that others
-    use too made faiss's training take up to four times as long.
+    use too made faiss's training take up to four times as long. Python may keep what it compiled: else
+    a machine that forbids it would compile this package at every start, and not the peers, which pip has
+    compiled.
     """
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA")
     settings = {f"{name}_NUM_THREADS": str(threads) for name in libraries}
-    return os.environ | settings | {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    return os.environ | settings | quiet
 
 
 def run_job(name: str, threads: int = THREADS, script: str = __file__, **arguments: Any) -> Any:
