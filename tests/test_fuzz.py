@@ -81,6 +81,16 @@ def test_a_gzip_file_that_unpacks_without_end_is_not_held(name, data, warm, tmp_
         reader.open(path)
 
 
+def test_no_room_is_made_for_numbers_that_lines_are_too_short_for(warm, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbench.formats.text.SLOW", 0)  # have the compiled kernel read it all
+    reader = warm("glove")
+    rows = b"".join(b"w%d" % i + b" 1" * 5_000 + b"\n" for i in range(3))
+    reader.open(reader.write({"rows.txt": rows}, tmp_path))
+    path = reader.write({"short.txt": rows + b"b 1\n" * 250_000}, tmp_path)  # as rows of numbers: 5 GB
+    with limits(MORE), pytest.raises(ValueError, match=r"short\.txt, line 4: expected a word and 5000 numbers"):
+        reader.open(path)
+
+
 # -- the instrument itself -----------------------------------------------------------------
 
 
