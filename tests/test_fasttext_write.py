@@ -31,6 +31,7 @@ MADE = {  # what a model can have become, as a function of a raw one
     "pruned and coded": lambda v: wb.Chain([wb.Prune(300, 900), wb.PQ(4, n_bits=4)]).fit_transform(v),
     "folded": lambda v: wb.Rehash(1_000).fit_transform(v),  # divides the number of buckets
     "folded and more": lambda v: wb.Rehash(901).fit_transform(v),
+    "folded twice": lambda v: wb.Chain([wb.Rehash(901), wb.Rehash(400)]).fit_transform(v),
     "residual": lambda v: wb.Chain([wb.Prune(300, 900), wb.Residual()]).fit_transform(v),
     "remapped": lambda v: wb.Prune(300, 900, choose="coverage", remap="nearest").fit_transform(v),
     "without n-grams": lambda v: made_plain(),
