@@ -1,6 +1,12 @@
 """Who hears of progress, and that hearing can stop the work."""
 
+import os
+import re
+from textwrap import dedent
+
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from tqdm.notebook import tqdm_notebook
 
 import workbench as wb
@@ -56,3 +62,28 @@ def test_bars_can_be_switched_off_in_notebooks_too(monkeypatch):
     monkeypatch.setattr("tqdm.auto.tqdm", tqdm_notebook)
     monkeypatch.setenv("TQDM_DISABLE", "1")
     assert progress.bar(range(3)).disable
+
+
+def test_a_bar_in_a_notebook_leaves_text_and_no_widget():
+    code = """
+        import warnings
+        import ipywidgets
+        from workbench import progress
+        for _ in progress.bar(range(3), desc="whole"): pass
+        for _ in progress.bar(range(3), desc="gone", leave=False): pass
+        for _ in progress.bar(range(3), desc="never seen", delay=60): pass
+        with progress.bar(total=3, desc="broken", leave=False) as bar: bar.update()
+        warnings.simplefilter("ignore")  # which says that the next name will go
+        widgets = ipywidgets.Widget.widgets.values()
+        print("alive", [widget for widget in widgets if isinstance(widget, ipywidgets.DOMWidget)])
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(dedent(code))])
+    NotebookClient(notebook).execute(env=os.environ | {"TQDM_DISABLE": "0"})
+    outputs = notebook.cells[0].outputs
+    shown = [output["data"] for output in outputs if output["output_type"] == "display_data"]
+    assert [set(data) for data in shown] == [{"text/plain"}] * 3
+    whole, gone, broken = (data["text/plain"] for data in shown)
+    assert re.match(r"whole: 100%.* 3/3 ", whole)
+    assert gone == ""
+    assert re.match(r"broken: +33%.* 1/3 ", broken)
+    assert outputs[-1]["text"] == "alive []\n"

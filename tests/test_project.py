@@ -26,6 +26,7 @@ FLOORS = [  # a module may import from its own floor and from those before it
         "artefact",
         "spool",
         "kernels",
+        "notebook_bar",
         "progress",
     },
     {"formats", "compress", "semantic"},

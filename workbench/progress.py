@@ -34,11 +34,20 @@ def bar(
     """A progress bar that is used as tqdm's is; `options` are tqdm's."""
     listener = _listener.get()
     if listener is None:
-        from tqdm.auto import tqdm
-
         quiet = os.environ.get("TQDM_DISABLE", "0") not in ("", "0")  # which tqdm's bar for notebooks does not look at
-        return tqdm(items, desc=desc, total=total, initial=initial, disable=quiet, **options)
+        return _tqdm()(items, desc=desc, total=total, initial=initial, disable=quiet, **options)
     return _Told(listener, items, desc, total, initial)
+
+
+def _tqdm() -> type:
+    """What tqdm would take here: its bar of text, or in a notebook one of widgets, in our kind."""
+    from tqdm.auto import tqdm
+
+    if all(base.__module__ != "tqdm.notebook" for base in tqdm.__mro__):
+        return tqdm
+    from .notebook_bar import NotebookBar
+
+    return NotebookBar
 
 
 class _Told:
