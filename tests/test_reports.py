@@ -12,12 +12,15 @@ from workbench.__main__ import main
 from workbench.reports.metrics import MIME, Metric, compare, read_baseline, write_baseline
 from workbench.reports.run import run_all, run_notebook
 
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+NO_KERNEL = "# a notebook without a kernelspec"
+
 
 def notebook(path, *cells: str, markdown: str = "# A lesson"):
     """Write a notebook whose first code cell is tagged as its parameters."""
     book = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_markdown_cell(markdown), *map(nbformat.v4.new_code_cell, cells)],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={} if NO_KERNEL in cells else {"kernelspec": KERNEL},
     )
     book.cells[1].metadata["tags"] = ["parameters"]
     nbformat.write(book, path)
@@ -127,6 +130,30 @@ def test_the_command_passes_fails_and_updates(lesson, tmp_path, capsys):
     assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": Metric("quality", 0.9, 0.01, "higher")}
 
 
+@pytest.mark.parametrize(
+    ("default", "text", "value"),
+    [
+        ("'a.bin'", "2024", "2024"),
+        ("4_000", "3e3", 3000),
+        ("0.5", "1", 1),
+        ("['a']", "['b']", ["b"]),
+        ("None", "x", "x"),
+    ],
+)
+def test_a_parameter_keeps_the_type_that_the_notebook_gives_it(default, text, value, tmp_path):
+    check = f"assert (type(VALUE), VALUE) == ({type(value).__name__}, {value!r}), repr(VALUE)"
+    notebook(tmp_path / "lesson.ipynb", f"VALUE = {default}", check)
+    assert report(tmp_path, "--no-baselines", "-p", "VALUE", text) == 0
+
+
+@pytest.mark.parametrize(("default", "text"), [("4_000", "many"), ("4_000", "2.5"), ("['a']", "b"), ("True", "1")])
+def test_a_parameter_of_another_type_is_refused_before_any_work(default, text, tmp_path, capsys):
+    notebook(tmp_path / "lesson.ipynb", f"VALUE = {default}", "")
+    assert report(tmp_path, "-p", "VALUE", text) == 2
+    assert "parameter VALUE is of type" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesson, tmp_path, capsys):
     report(tmp_path, "--update-baselines")
     notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", "raise RuntimeError('out of <cheese>')")
@@ -165,16 +192,30 @@ def test_the_index_links_every_page_and_shows_value_baseline_tolerance_and_direc
         (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice"),
         (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError"),
         (["VALUE = 1"], "records no metric"),
+        (["VALUE = 1", NO_KERNEL], "No kernel name found"),
     ],
 )
-def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, tmp_path):
-    notebook(tmp_path / "broken.ipynb", *cells)
-    notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", RECORDS)
-    write_baseline(tmp_path / "b" / "lesson.json", [Metric("quality", 0.9, 0.01, "higher")])
-    runs = run_all([tmp_path / "broken.ipynb", tmp_path / "lesson.ipynb"], tmp_path / "out", tmp_path / "b")
-    assert [run.status for run in runs] == ["error", "passed"]
-    assert error in runs[0].error
-    assert (tmp_path / "out" / "index.html").exists()
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, jobs, tmp_path):
+    paths = [notebook(tmp_path / f"{name}.ipynb", "VALUE = 0.9", RECORDS) for name in ("first", "broken", "last")]
+    notebook(paths[1], *cells)
+    for name in ("first", "last"):
+        write_baseline(tmp_path / "b" / f"{name}.json", [Metric("quality", 0.9, 0.01, "higher")])
+    runs = run_all(paths, tmp_path / "out", tmp_path / "b", jobs=jobs)
+    assert [(run.name, run.status) for run in runs] == [("first", "passed"), ("broken", "error"), ("last", "passed")]
+    assert error in runs[1].error
+    assert "1 of 3 failed" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_index_grows_and_names_the_notebooks_that_are_still_to_come(tmp_path):
+    paths = [notebook(tmp_path / f"{n}.ipynb", "VALUE = 1", RECORDS, markdown=f"# Lesson {n}") for n in range(3)]
+    seen = []
+    index = tmp_path / "out" / "index.html"
+    run_all(paths, tmp_path / "out", None, told=lambda run: seen.append(index.read_text(encoding="utf-8")))
+    assert [re.findall(r"<li>(.*?)</li>", page) for page in seen] == [["Lesson 1", "Lesson 2"], ["Lesson 2"], []]
+    assert "1 of 3 are done" in seen[0]
+    assert 'href="0.html"' in seen[0]
+    assert ["refresh" in page for page in seen] == [True, True, False]
 
 
 def test_outputs_saved_in_the_source_do_not_count(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..reports.metrics import Metric
+    from ..reports.run import Run
 
 
 def report(args: argparse.Namespace) -> int:
@@ -27,17 +28,19 @@ def report(args: argparse.Namespace) -> int:
     baselines = None if args.no_baselines else args.baselines
     updated = notebooks if args.update_baselines else []
     before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in updated}
-    runs = run_all(
-        notebooks, args.out, baselines, {name: _value(text) for name, text in args.parameter}, args.update_baselines
-    )
-    for run in runs:
-        print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""))
+    parameters = {path: _parameters(path, args.parameter) for path in notebooks}
+
+    def told(run: "Run") -> None:
+        print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""), flush=True)
         for v in run.verdicts:
             if v.failed:
                 print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
         if args.update_baselines and run.error is None:
             for name, old, new in _differences(before[run.name], {m.name: m for m in run.metrics}):
                 print(f"        {name}: {old} -> {new}")
+
+    print(f"running {len(notebooks)} notebooks; {args.out / 'index.html'} grows as they end", flush=True)
+    runs = run_all(notebooks, args.out, baselines, parameters, args.update_baselines, args.jobs, told)
     print(f"read {args.out / 'index.html'}")
     return int(any(run.failed for run in runs))
 
@@ -63,16 +66,30 @@ def lab(args: argparse.Namespace) -> int:
     return subprocess.call(line, env=environment)
 
 
-def _value(text: str) -> Any:
-    """A parameter as a Python literal (3, 0.5, True, ['king', 'queen']), else as a string.
+def _parameters(path: Path, given: list[list[str]]) -> dict[str, Any]:
+    """Turn the texts of ``-p NAME TEXT`` into values of the type that each parameter has in this notebook."""
+    from ..reports.run import check_parameters, default_parameters
+
+    check_parameters(path, dict(given))
+    defaults = default_parameters(path)
+    return {name: _value(name, text, defaults[name]) for name, text in given}
+
+
+def _value(name: str, text: str, default: Any) -> Any:
+    """Read a parameter: text for text, else a Python literal (3, 0.5, True, ['king', 'queen']).
 
     The path of a file that exists becomes absolute, since notebooks run in the output folder.
     """
     try:
-        return ast.literal_eval(text)
+        value = text if isinstance(default, str) else ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        pass
+        value = text
+    if isinstance(default, int) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    kinds = (int, float) if isinstance(default, float) else type(default)
+    if default is not None and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)):
+        raise ValueError(f"parameter {name} is of type {type(default).__name__}, such as {default!r}; got {text!r}")
     try:
-        return str(Path(text).resolve()) if Path(text).exists() else text
+        return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
     except OSError:  # too long for a path, as a recipe's JSON is
-        return text
+        return value

@@ -1,6 +1,7 @@
 """What can be said on the command line."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import NoReturn
 
@@ -132,6 +133,13 @@ def _report(sub: argparse.ArgumentParser) -> None:
         default=Path("notebooks/baselines"),
         help="folder of baselines (default: notebooks/baselines)",
     )
+    sub.add_argument(
+        "--jobs",
+        type=_jobs,
+        default=max(1, min(os.cpu_count() or 1, 4)),
+        metavar="N",
+        help="notebooks to run at once, once the first has ended (default: one a core, 4 at most)",
+    )
     choice = sub.add_mutually_exclusive_group()
     choice.add_argument("--no-baselines", action="store_true", help="compare with nothing, as for a model of your own")
     choice.add_argument("--update-baselines", action="store_true", help="make what is recorded the new baselines")
@@ -173,6 +181,12 @@ def _add_pickle(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="read Python pickles, which gensim saves and which can run code: only from people whom you trust",
     )
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 64, got {text[:20]!r}")
+    return int(text)
 
 
 def _seed(text: str) -> int:

@@ -1,8 +1,11 @@
 """The report's first page: every notebook, its status, time, and metrics beside their baselines."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..artefact import replacing
 
 if TYPE_CHECKING:
     from .run import Run
@@ -20,6 +23,8 @@ TEMPLATE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+{% if to_come %}<meta http-equiv="refresh" content="5">
+{% endif %}
 <title>Embedding workbench: report</title>
 <style>
 :root { color-scheme: light dark; }
@@ -35,6 +40,12 @@ section { margin-top: 2.5rem; }
 <body>
 <h1>{{ verdict }}</h1>
 <p>Made {{ made }}. {{ rule }}</p>
+{% if to_come %}
+<p role="status">Still to come (this page reloads by itself until then):</p>
+<ul>{% for title in to_come %}
+<li>{{ title }}</li>{% endfor %}
+</ul>
+{% endif %}
 {% for run in runs %}
 <section>
 <h2>{{ mark(run.status) }} <a href="{{ run.name }}.html">{{ run.title }}</a></h2>
@@ -86,8 +97,11 @@ unseen word has a vector, and a recipe may leave no word to be dropped.</p>
 """
 
 
-def write_index(runs: list["Run"], out: Path) -> Path:
-    """Write ``index.html`` into `out`; it links the notebooks' pages and needs no network."""
+def write_index(runs: list["Run"], out: Path, to_come: Sequence[str] = ()) -> Path:
+    """Write ``index.html`` into `out`; it links the notebooks' pages and needs no network.
+
+    `to_come` has the titles of notebooks that have not ended yet.
+    """
     from jinja2 import Environment
 
     by_limits = bool(runs) and all(map(has_limits, runs))
@@ -96,7 +110,8 @@ def write_index(runs: list["Run"], out: Path) -> Path:
         .from_string(TEMPLATE)
         .render(
             runs=runs,
-            verdict=_limits_held(runs) if by_limits else _passed(runs),
+            verdict=_limits_held(runs) if by_limits else _passed(runs, len(to_come)),
+            to_come=to_come,
             rule=LIMITS_RULE if by_limits else RULE,
             has_limits=has_limits,
             made=time.strftime("%Y-%m-%d %H:%M"),
@@ -108,7 +123,8 @@ def write_index(runs: list["Run"], out: Path) -> Path:
         )
     )
     path = out / "index.html"
-    path.write_text(html, encoding="utf-8")
+    with replacing(path) as file:  # somebody may be reading it
+        file.write(html.encode())
     return path
 
 
@@ -117,8 +133,10 @@ def has_limits(run: "Run") -> bool:
     return bool(run.verdicts) and all(v.abs == 0 and v.better in SIDES for v in run.verdicts)
 
 
-def _passed(runs: list["Run"]) -> str:
+def _passed(runs: list["Run"], n_to_come: int) -> str:
     n_failed = sum(run.failed for run in runs)
+    if n_to_come:
+        return f"Notebooks: {len(runs)} of {len(runs) + n_to_come} are done, {n_failed or 'none'} failed"
     return "Notebooks: " + (f"{n_failed} of {len(runs)} failed" if n_failed else f"all {len(runs)} passed")
 
 

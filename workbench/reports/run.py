@@ -1,14 +1,21 @@
 """Run notebooks with papermill, hold their metrics against baselines, write a report to read offline."""
 
+import ast
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from .metrics import Metric, Verdict, compare, read_baseline, recorded, write_baseline
+
+# A kernel says this for each notebook: "Kernel is running over TCP without encryption".
+QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]
+THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -31,7 +38,37 @@ class Run:
         return "error" if self.error else "failed" if self.failed else "passed"
 
 
-def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None) -> Run:
+def default_parameters(path: Path) -> dict[str, Any]:
+    """Read the names and values in the cell tagged ``parameters``; None where a value is no literal."""
+    import nbformat
+
+    cells = nbformat.read(path, as_version=4).cells
+    source = next((c.source for c in cells if "parameters" in c.metadata.get("tags", ())), "")
+    found: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+            both = isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple)
+            pairs = zip(target.elts, value.elts, strict=True) if both else [(target, value)]  # type: ignore[attr-defined]
+            found |= {name.id: _literal(v) for name, v in pairs if isinstance(name, ast.Name)}
+    return found
+
+
+def _literal(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
+def check_parameters(path: Path, parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError where the notebook has no parameter of a name."""
+    unknown = set(parameters) - set(default_parameters(path)) if parameters else ()
+    if unknown:
+        raise ValueError(f"{path} has no parameter named {', '.join(sorted(unknown))}")
+
+
+def run_notebook(path: Path, out: Path, parameters: Mapping[str, Any] | None = None) -> Run:
     """Execute one notebook; write it and its page into `out`.
 
     Parameters
@@ -39,7 +76,7 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
     path : Path
     out : Path
         A folder; also the working folder of the notebook.
-    parameters : dict, optional
+    parameters : mapping, optional
         Replace values of the cell tagged ``parameters``; names it lacks are refused.
 
     Returns
@@ -51,19 +88,18 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    check_parameters(path, parameters or {})
     out.mkdir(parents=True, exist_ok=True)
-    unknown = set(parameters or {}) - set(papermill.inspect_notebook(str(path)))
-    if unknown:
-        raise ValueError(f"{path} has no parameter named {', '.join(sorted(unknown))}")
-    run = Run(path.stem, title_of(nbformat.read(path, as_version=4), path.stem))
+    run = Run(path.stem, title_of(path))
     executed = out / path.name
     executed.unlink(missing_ok=True)  # what an older run left must not be taken for this one's
     start = time.perf_counter()
     try:
-        with without_bars():
+        with environment({"TQDM_DISABLE": "1"}):  # finished progress bars are clutter on a page
             papermill.execute_notebook(
-                str(path), str(executed), parameters=parameters or {}, cwd=str(out), progress_bar=True
-            )
+                str(path), str(executed), parameters=dict(parameters or {}), cwd=str(out), progress_bar=False,
+                extra_arguments=QUIET_KERNEL,
+            )  # fmt: skip
     except PapermillExecutionError as error:
         run.error = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
     except Exception as error:  # a kernel that died or is not installed: the other notebooks still run
@@ -79,43 +115,59 @@ def run_notebook(path: Path, out: Path, parameters: dict[str, Any] | None = None
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Kernels that start meanwhile draw no progress bars: finished ones are clutter on a page."""
-    before = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes that start meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop("TQDM_DISABLE", None)
-        else:
-            os.environ["TQDM_DISABLE"] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def run_all(
     notebooks: list[Path],
     out: Path,
     baselines: Path | None,
-    parameters: dict[str, Any] | None = None,
+    parameters: Mapping[Path, Mapping[str, Any]] | None = None,
     update: bool = False,
+    jobs: int = 1,
+    told: Callable[[Run], None] | None = None,
 ) -> list[Run]:
-    """Execute notebooks in turn and write ``index.html``.
+    """Execute notebooks; write ``index.html`` after each, with what is still to come.
 
     Parameters
     ----------
     notebooks : list of Path
+        The first runs alone: it trains the built-in model and compiles kernels, which the others then find.
     out : Path
         Folder for executed notebooks, pages and the index.
     baselines : Path or None
         Folder with a JSON file for each notebook; None compares nothing.
+    parameters : mapping of notebook to its parameters, optional
     update : bool
         Make what was recorded the new baseline, unless the notebook failed.
+    jobs : int
+        Notebooks at once, after the first one; the processor's cores are shared out among them.
+    told : callable, optional
+        Called with each run as it ends.
+
+    Returns
+    -------
+    list of Run
+        In the order of `notebooks`.
     """
     from .index import write_index
 
-    runs = []
+    parameters = parameters or {}
     for path in notebooks:
-        run = run_notebook(path, out, parameters)
+        check_parameters(path, parameters.get(path, {}))
+    runs: dict[Path, Run] = {}
+    for path, run in _executed(notebooks, out, parameters, jobs):
         if baselines is not None:
             file = baselines / f"{path.stem}.json"
             run.verdicts = compare(run.metrics, read_baseline(file))
@@ -124,18 +176,43 @@ def run_all(
             if update and run.error is None:
                 write_baseline(file, run.metrics)
                 run.verdicts = compare(run.metrics, read_baseline(file))
-        runs.append(run)
-    write_index(runs, out)
-    return runs
+        runs[path] = run
+        write_index([runs[p] for p in notebooks if p in runs], out, [title_of(p) for p in notebooks if p not in runs])
+        if told is not None:
+            told(run)
+    return [runs[path] for path in notebooks]
 
 
-def title_of(notebook: Any, otherwise: str) -> str:
-    """The first heading of a notebook."""
-    for cell in notebook.cells:
+def _executed(
+    notebooks: list[Path], out: Path, parameters: Mapping[Path, Mapping[str, Any]], jobs: int
+) -> Iterator[tuple[Path, Run]]:
+    """Yield each notebook with its run as it ends."""
+    first, rest = notebooks[0], notebooks[1:]
+    yield first, run_notebook(first, out, parameters.get(first))
+    if jobs == 1:
+        for path in rest:
+            yield path, run_notebook(path, out, parameters.get(path))
+    elif rest:
+        share = str(max(1, (os.cpu_count() or 1) // jobs))
+        # Processes, not threads: papermill changes the working folder of its process.
+        with (
+            environment({name: os.environ.get(name, share) for name in THREADS}),
+            ProcessPoolExecutor(min(jobs, len(rest)), get_context("spawn")) as pool,
+        ):
+            futures = {pool.submit(run_notebook, path, out, parameters.get(path)): path for path in rest}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+
+def title_of(path: Path) -> str:
+    """The first heading of a notebook, or the name of its file."""
+    import nbformat
+
+    for cell in nbformat.read(path, as_version=4).cells:
         for line in cell.source.splitlines():
             if cell.cell_type == "markdown" and line.startswith("# "):
                 return line.removeprefix("# ").strip()
-    return otherwise
+    return path.stem
 
 
 def page(notebook: Any, title: str) -> str:
