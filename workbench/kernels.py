@@ -395,11 +395,11 @@ def _in_fours(centroids):
     """The centroids, filled up to a multiple of four, and half their squared norms: infinite for the filling."""
     n, dim = centroids.shape
     filled = np.zeros((-(-n // 4) * 4, dim), np.float32)
-    filled[:n] = centroids
     half = np.full(len(filled), np.float32(np.inf))
     for k in range(n):
         half[k] = 0
-        for d in range(dim):
+        for d in range(dim):  # `filled[:n] = centroids` would take two more seconds to compile
+            filled[k, d] = centroids[k, d]
             half[k] += np.float32(0.5) * centroids[k, d] * centroids[k, d]
     return filled, half
 
