@@ -66,6 +66,14 @@ fill_buckets = _locked(numba.njit(cache=True)(hashing.fill_buckets))
 fill_finalfusion_buckets = _locked(numba.njit(cache=True)(hashing.fill_finalfusion_buckets))
 
 
+@numba.njit(cache=True)
+def _copy(source, target):
+    """Copy a matrix to the upper left of another. ``target[:] = source`` takes seconds to compile, for its errors."""
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            target[i, j] = source[i, j]
+
+
 @_locked
 @numba.njit(parallel=True, cache=True)
 def segment_sums(indptr, indices, table):
@@ -171,7 +179,7 @@ def pull(indptr, rows, weights, x, targets):
         first = block * COLUMNS
         stop = min(first + COLUMNS, dim)
         own = np.zeros((n_rows, COLUMNS), np.float32)
-        own[:, : stop - first] = x[:, first:stop]
+        _copy(x[:, first:stop], own)
         pulls = np.zeros((n_rows, COLUMNS), np.float32)
         left = np.empty(COLUMNS, np.float32)
         for i in range(len(weights)):
@@ -193,7 +201,7 @@ def pull(indptr, rows, weights, x, targets):
                 row = rows[at]
                 for d in range(COLUMNS):
                     pulls[row, d] += left[d]
-        out[:, first:stop] = pulls[:, : stop - first]
+        _copy(pulls[:, : stop - first], out[:, first:stop])
     return out
 
 
@@ -395,11 +403,11 @@ def _in_fours(centroids):
     """The centroids, filled up to a multiple of four, and half their squared norms: infinite for the filling."""
     n, dim = centroids.shape
     filled = np.zeros((-(-n // 4) * 4, dim), np.float32)
+    _copy(centroids, filled)
     half = np.full(len(filled), np.float32(np.inf))
     for k in range(n):
         half[k] = 0
-        for d in range(dim):  # `filled[:n] = centroids` would take two more seconds to compile
-            filled[k, d] = centroids[k, d]
+        for d in range(dim):
             half[k] += np.float32(0.5) * centroids[k, d] * centroids[k, d]
     return filled, half
 
@@ -526,7 +534,8 @@ def start(points, spans, draws):
             while drawn < n - 1 and left >= distance[drawn]:
                 left -= distance[drawn]
                 drawn += 1
-            out[k, begin:end] = points[begin:end, drawn]
+            for d in range(begin, end):
+                out[k, d] = points[d, drawn]
             to_drawn = np.zeros(n, np.float32)
             for d in range(begin, end):
                 for i in range(n):
@@ -599,7 +608,7 @@ def train(points, codebooks, spans, n_iter):
             seen = min(seen, n)
             _assign(points[begin:end], seen, entries, codes, nearest)
             _move(points[begin:end], seen, entries, codes, nearest, PACE if step < n_iter else 1.0)
-        codebooks[:, begin:end] = entries
+        _copy(entries, codebooks[:, begin:end])
 
 
 @_locked
@@ -635,8 +644,9 @@ def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, span
         own_prior, own_left = prior[:, start:stop].copy(), left[:, start:stop].copy()
         _settle_entries(indptr, words, weights, bound, own_prior, own_codes, entries, own_left)
         _settle_codes(indptr, words, weights, squares, bound, own_prior, own_codes, entries, own_left)
-        codes[:, s] = own_codes
-        codebooks[:, start:stop] = entries
+        for j in range(len(own_codes)):
+            codes[j, s] = own_codes[j]
+        _copy(entries, codebooks[:, start:stop])
 
 
 @numba.njit(cache=True)
@@ -716,7 +726,8 @@ def _take_away(step, begin, end, words, weights, left):
 @numba.njit(fastmath={"contract", "nnan", "nsz"}, cache=True)
 def _nearest_entry(point, across, half, score):
     """Number of the entry nearest to a point; `across` is (dim, n_entries), `half` half their squared norms."""
-    score[:] = half
+    for k in range(len(score)):
+        score[k] = half[k]
     for d in range(len(point)):
         for k in range(len(score)):
             score[k] -= point[d] * across[d, k]

@@ -9,6 +9,7 @@ and the reader that opens it is the one that opens everybody's models.
 import bz2
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from functools import cache
@@ -61,7 +62,9 @@ def rare_words() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path:
-    """``data/cache`` in a checkout, the user's cache folder for an installed package."""
+    """``WORKBENCH_CACHE`` where that is set, ``data/cache`` in a checkout, else the user's cache folder."""
+    if os.environ.get("WORKBENCH_CACHE"):
+        return Path(os.environ["WORKBENCH_CACHE"])
     root = Path(__file__).parents[2]
     if (root / "pyproject.toml").exists() and (root / "data").is_dir():
         return root / "data" / "cache"
