@@ -113,6 +113,7 @@ def test_starts_and_steps_to_add_fit_the_model_and_have_the_seed(editor, fasttex
         editor.show(v, wb.Chain([wb.SQ()]))
         offered = [recipe for _, recipe in editor.start.options if recipe is not None]
         assert offered == list(starts(v, SEED).values())
+        assert "Refit(n_words" not in repr(offered)  # it is fitted on all words, as the recipe of that name is
         kinds = [kind for _, kind in editor.add.options if kind is not None]
         if v is plain:
             assert not set(OF_NGRAMS) & {type(step) for recipe in offered for step in recipe.steps}

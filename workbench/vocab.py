@@ -223,6 +223,22 @@ class Vocab:
         first = np.zeros(len(self)) if elsewhere is None else np.array([elsewhere.get(w, 0) for w in self.words])
         return np.lexsort((-own, -first))
 
+    @cached_property
+    def is_for_scoring(self) -> np.ndarray:
+        """Which words may be in a sample that is scored: half of them, by CRC-32, (n_words,) bool.
+
+        A step that is fitted on a sample of the words draws it from the other half, so that no word
+        is in both, whatever the sizes and seeds.
+        """
+        return np.fromiter((zlib.crc32(utf8(word)) & 1 for word in self.words), bool, len(self))
+
+    def drawn_to_score(self, index: np.ndarray, n: int, seed: int | np.random.Generator) -> np.ndarray:
+        """At most `n` of these positions, in order: all where they are no more, else some that are for scoring."""
+        if len(index) <= n:
+            return index
+        held_out = index[self.is_for_scoring[index]]
+        return np.sort(np.random.default_rng(seed).permutation(held_out)[:n])
+
     def with_subwords(self, subwords: Subwords | None) -> "Vocab":
         return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
 

@@ -66,8 +66,8 @@ class Refit(Step):
     n_sweeps : int
         Times that all codes are chosen anew, for rows stored as codes.
     n_words : int or None
-        Words of the original that are fitted on, at most: of more that have a weight, a sample,
-        in which each is as likely. All with None, which takes ``4 * dim`` bytes a word.
+        Words of the original that are fitted on, at most. Of more that have a weight, a sample of the half
+        from which no sample to score is drawn (`Vocab.is_for_scoring`). All with None, which takes ``4 * dim`` bytes a word.
     random_state : int
         Seed of the made-up strings, and of that sample.
 
@@ -146,7 +146,7 @@ class Refit(Step):
         if self.frequency and words.counts is not None:
             counted = np.maximum(words.counts, 1) ** float(self.frequency)
             weights *= (counted / counted.mean()).astype(np.float32)
-        wanted = self._sampled(np.flatnonzero(weights))
+        wanted = self._sampled(words, np.flatnonzero(weights))
         parts = ((words, wanted), (unseen, np.arange(len(unseen))))
         targets = vectors_of(reference, parts)  # (n, dim)
         check_finite(targets, [words.words[i] for i in wanted] + unseen.words)
@@ -156,11 +156,12 @@ class Refit(Step):
         weights = np.concatenate([weights[wanted], np.full(len(unseen), self.unseen_weight, np.float32)])
         return equations(indptr, rows, weights, targets, len(v.ngrams[1])), targets
 
-    def _sampled(self, wanted: np.ndarray) -> np.ndarray:
-        """These positions, or so many of them as are fitted on at most, in order."""
+    def _sampled(self, words: Vocab, wanted: np.ndarray) -> np.ndarray:
+        """These positions in order, or at most `n_words` of those that are never in a sample to score."""
         if self.n_words is None or len(wanted) <= self.n_words:
             return wanted
-        return np.sort(np.random.default_rng(self.random_state).choice(wanted, int(self.n_words), replace=False))
+        unscored = wanted[~words.is_for_scoring[wanted]]
+        return np.sort(np.random.default_rng(self.random_state).permutation(unscored)[: int(self.n_words)])
 
     def _refitted(
         self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32

@@ -120,7 +120,7 @@ def _worry(damage: pd.DataFrame, weights: np.ndarray) -> np.ndarray:
 def _asked(original: Vectors, n_words: int, seed: int) -> pd.DataFrame:
     """The words to score, the most frequent first, and what is known of them before any compression."""
     order = original.vocab.by_frequency()
-    ranks, represents = _sample(len(order), n_words, seed)
+    ranks, represents = _sample(original.vocab.is_for_scoring[order], n_words, seed)
     places, counts = order[ranks], original.vocab.counts
     words = [original.words[i] for i in places]
     shapes = word_shapes(words, original.words[:: max(1, len(original) // LEARN_FROM)])
@@ -137,14 +137,16 @@ def _asked(original: Vectors, n_words: int, seed: int) -> pd.DataFrame:
     )
 
 
-def _sample(n_total: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks to score, from 0 and in order, and how many words each stands for: (n,) int64 and float64."""
+def _sample(is_for_scoring: np.ndarray, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks to score, from 0 and in order, and how many words each stands for: (<= n,) int64 and float64."""
+    n_total = len(is_for_scoring)
     if n_total <= n:
         return np.arange(n_total), np.ones(n_total)
     n_head = int(n * HEAD)
-    drawn = np.random.default_rng(seed).choice(n_total - n_head, n - n_head, replace=False)
-    ranks = np.concatenate([np.arange(n_head), np.sort(drawn) + n_head])
-    return ranks, np.where(ranks < n_head, 1, (n_total - n_head) / (n - n_head))
+    rest = np.flatnonzero(is_for_scoring[n_head:]) + n_head
+    drawn = np.sort(np.random.default_rng(seed).permutation(rest)[: n - n_head])
+    ranks = np.concatenate([np.arange(n_head), drawn])
+    return ranks, np.where(ranks < n_head, 1, (n_total - n_head) / max(len(drawn), 1))
 
 
 def _bands(ranks: np.ndarray, n_total: int) -> pd.Categorical:

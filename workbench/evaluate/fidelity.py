@@ -52,7 +52,7 @@ def fidelity(
     unseen : list of str
         Words in neither vocabulary; see `choose_unseen`.
     n_words : int
-        Each split is sampled down to so many words.
+        Each split is sampled down to so many words, none of which a step that samples was fitted on.
     random_state : int
         Seed of that sample, and of the bootstrap.
 
@@ -69,7 +69,7 @@ def fidelity(
     for split, index in _split(original.vocab.places_in(small.vocab), small).items():
         how = "exact"
         if len(index) > n_words:
-            index, how = np.sort(rng.choice(index, n_words, replace=False)), f"sampled, seed {random_state}"
+            index, how = original.vocab.drawn_to_score(index, n_words, rng), f"sampled, seed {random_state}"
         counts = None if original.vocab.counts is None else original.vocab.counts[index]
         rows += _rows(original, small, original.vocab, index, split, how, counts, random_state)
     how, everyone = f"sampled, {unseen_how}, seed {random_state}", np.arange(len(unseen))

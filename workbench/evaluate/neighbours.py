@@ -118,8 +118,7 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
 @remembered
 def _queries(original: Vectors, k: int, n: int, seed: int) -> tuple[list[str], np.ndarray]:
     """A sample of the vocabulary, in its order, and its neighbours' positions: (n, k)."""
-    rng = np.random.default_rng(seed)
-    queries = [original.words[i] for i in np.sort(rng.permutation(len(original))[:n])]
+    queries = [original.words[i] for i in original.vocab.drawn_to_score(np.arange(len(original)), n, seed)]
     return queries, nearest(original, original.vocab, queries, k)[0]
 
 

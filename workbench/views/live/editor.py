@@ -142,7 +142,7 @@ def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
     """A step with values that suit a model, to begin with."""
     n_words = rough_words(v)
     values: dict[str, Any] = {
-        "n_words": n_words,
+        "n_words": n_words if kind is Prune else None,
         "n_ngrams": min(2 * n_words, n_ngrams(v)) if v.vocab.subwords else None,
         "n_buckets": max(n_ngrams(v) // 4, 1),
         "n_subvectors": max(v.dim // 2, 1),
@@ -151,7 +151,7 @@ def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
     }
     if kind is SQ:
         return SQ(dtype="int8", random_state=seed)
-    return kind(**{name: value for name, value in values.items() if name in kind._names()})
+    return kind(**{name: value for name, value in values.items() if name in kind._names() and value is not None})
 
 
 def starts(v: Vectors, seed: int) -> dict[str, Chain]:
