@@ -74,7 +74,6 @@ def zipped(name, data):
         (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
         (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
         (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),
-        (b"word,1,2,3\none,4,5,6\n", "no format that is known"),
         (bytes(1000), "no format that is known"),
         (b"not a model\n", "no format that is known"),
         (b"\n", "no format that is known"),
@@ -436,7 +435,7 @@ def test_a_flipped_bit_among_borrowed_rows_is_noticed_or_changes_nothing(name, s
         (b"one 0\ntwo 0\n", "holds no words"),
         (gzip.compress(b""), "holds no words"),
         (gzip.compress(b"some words")[:-4], "is a damaged gzip file"),
-        (b"one 3\n" * 20_000 + b"two x\n", "line 20,001: expected a word and its count, got b'two x"),
+        (b"one 3\n" * 20_000 + b"two x\n", "line 20,001: expected a word without spaces, then .* got b'two x"),
     ],
     ids=["empty", "white space", "counts of 0", "empty gzip", "cut gzip", "list"],
 )

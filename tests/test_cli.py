@@ -17,7 +17,6 @@ import pytest
 import workbench as wb
 from workbench import formats, lab
 from workbench.__main__ import main
-from workbench.cli.notebooks import _value
 from workbench.cli.parser import EXAMPLES, START, parser
 from workbench.cli.terminal import clean
 
@@ -69,16 +68,6 @@ def test_trouble_is_one_line_on_stderr_and_a_status(tmp_path, capsys):
     assert shown.err.startswith("workbench: ")
     assert shown.err.count("\n") == 1
     assert main(["report", str(tmp_path / "gone.ipynb")]) == 2
-
-
-def test_parameters_are_literals_paths_or_strings(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.bin").touch()
-    texts = {"3": 3, "['a', 'b']": ["a", "b"], '["a"]': ["a"], "builtin:en": "builtin:en", "None": None}
-    assert {text: _value(text) for text in texts} == texts
-    assert _value("model.bin") == str(tmp_path / "model.bin")  # notebooks run elsewhere
-    recipe = '{"step": "Chain", "steps": [' + '{"step": "Residual"}, ' * 100 + "null]}"  # too long for a path
-    assert _value(recipe) == recipe
 
 
 def test_without_a_command_the_usage_is_shown(capsys):

@@ -495,6 +495,21 @@ def safetensors(**arrays):
 MATRIX = ("F32", [8, 2], bytes(64))
 
 
+def test_tokens_of_a_quantised_vocabulary_share_rows_and_have_a_weight_each(tmp_path):
+    """As model2vec writes them since 0.7: token i is ``weights[i] * embeddings[mapping[i]]``."""
+    model = copied(STATIC / "wordpiece", tmp_path)
+    n = 20  # more than there are tokens
+    rows = np.arange(1, 5, dtype="<f4").reshape(2, 2)
+    mapping, weights = np.arange(n, dtype="<i4") % 2, np.linspace(0.5, 2, n, dtype="<f4")
+    arrays = {"mapping": ("I32", [n], mapping.tobytes()), "weights": ("F32", [n], weights.tobytes())}
+    (model / "model.safetensors").write_bytes(safetensors(embeddings=("F32", [2, 2], rows.tobytes()), **arrays))
+    v = wb.load(model)
+    vocab = json.loads((model / "tokenizer.json").read_bytes())["model"]["vocab"]
+    for back in (v, wb.load(v.save(tmp_path / "own.safetensors"))):
+        for word in set(back.words) & set(vocab):
+            np.testing.assert_array_equal(back[word], weights[vocab[word]] * rows[mapping[vocab[word]]])
+
+
 @pytest.mark.parametrize(
     ("arrays", "why"),
     [
@@ -509,7 +524,7 @@ MATRIX = ("F32", [8, 2], bytes(64))
         ({"embeddings": MATRIX, "mapping": ("F32", [8], bytes(32))}, "'mapping' should be row numbers"),
         ({"embeddings": MATRIX, "mapping": ("I64", [0], b"")}, "'mapping' should be row numbers"),
         ({"embeddings": MATRIX, "weights": ("F32", [7], bytes(28))}, "'weights' should be 8 numbers"),
-        ({"embeddings": MATRIX, "mapping": ("I32", [8], bytes(32)), "weights": ("F32", [8], bytes(32))}, "only one"),
+        ({"embeddings": MATRIX, "mapping": ("I32", [8], bytes(32)), "weights": ("F32", [7], bytes(28))}, "8 numbers"),
     ],
 )
 def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):

@@ -239,6 +239,9 @@ class Vocab:
         held_out = index[self.is_for_scoring[index]]
         return np.sort(np.random.default_rng(seed).permutation(held_out)[:n])
 
+    def with_counts(self, counts: np.ndarray | None) -> "Vocab":
+        return Vocab(self.words, self.row_of, counts, self.subwords, self.scales)
+
     def with_subwords(self, subwords: Subwords | None) -> "Vocab":
         return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
 

@@ -23,7 +23,7 @@ def info(args: argparse.Namespace) -> int:
     """Say what is in a model: words, dimensions, how it is stored, its source and its recipe."""
     from ..formats import format_of, load
 
-    v = load(args.file, args.allow_pickle)
+    v = load(args.file, args.allow_pickle, limit=args.limit)
     kind, n_bytes, recipe = format_of(args.file), _on_disk(args.file), _recipe_of(v)
     if args.json:
         print_json(_facts(v, args.file, kind, n_bytes, recipe))
@@ -40,7 +40,7 @@ def compress(args: argparse.Namespace) -> int:
 
     out, chosen = _target(args.input, args.out, args.format)
     recipe = _recipe_asked(args)
-    big = formats.load(args.input, args.allow_pickle)
+    big = formats.load(args.input, args.allow_pickle, limit=args.limit)
     if recipe is None:
         recipe, small = _fitted(big, args)
     else:
@@ -60,7 +60,7 @@ def convert(args: argparse.Namespace) -> int:
     from .. import formats
 
     out, chosen = _target(args.input, args.out, args.format, own_by_default=False)
-    v = formats.load(args.input, args.allow_pickle)
+    v = formats.load(args.input, args.allow_pickle, limit=args.limit)
     lost = chosen.losses(v)
     if args.strict and lost:
         trouble(f"nothing was written, since {chosen.title} cannot hold {'; '.join(lost)}")

@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _info(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", metavar="FILE", help="a model file or folder, or builtin:en")
+    _add_limit(sub)
     _add_common(sub)
 
 
@@ -135,7 +136,7 @@ def _report(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--jobs",
-        type=_jobs,
+        type=_whole,
         default=max(1, min(os.cpu_count() or 1, 4)),
         metavar="N",
         help="notebooks to run at once, once the first has ended (default: one a core, 4 at most)",
@@ -164,6 +165,11 @@ def _add_in_and_out(sub: argparse.ArgumentParser, default: str) -> None:
     sub.add_argument(
         "--format", metavar="F", help="format to write, one of %(formats)s (default: " + default + ")"
     ).formats = Formats()  # type: ignore[attr-defined]
+    _add_limit(sub)
+
+
+def _add_limit(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--limit", type=_whole, metavar="N", help="read only the first N words (default: all)")
 
 
 def _add_seed(sub: argparse.ArgumentParser, of_what: str) -> None:
@@ -183,9 +189,9 @@ def _add_pickle(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _jobs(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 64, got {text[:20]!r}")
+def _whole(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text[:20]!r}")
     return int(text)
 
 

@@ -14,6 +14,8 @@ from ..formats.text import LONGEST_WORD, opened
 CHUNK = 1 << 20  # bytes read at once; a corpus may be one long line
 HEAD = 1 << 16  # bytes that tell a list of counts from a text
 COUNTED = re.compile(rb"(\S+)\s+(\d{1,18})\s*")
+ENDS_IN_A_NUMBER = re.compile(rb".*[\s,;]\d[\d.,eE+-]*\s*")
+MOSTLY = 0.9  # of the first lines: then it is meant as a list
 
 
 def word_counts(path: str | Path) -> Counter[str]:
@@ -24,7 +26,8 @@ def word_counts(path: str | Path) -> Counter[str]:
     path : str or Path
         A text, whose words stand between white space as in fastText's training (so lower case
         and punctuation are as the file has them), or a list with ``word count`` a line, split by
-        a tab or spaces. Plain or gzipped. It is a list if its first lines all look so.
+        a tab or spaces; a first line without a number is taken for column names. Plain or gzipped.
+        It is a list if nearly all of its first lines end in a number.
 
     Raises
     ------
@@ -40,8 +43,9 @@ def word_counts(path: str | Path) -> Counter[str]:
         raise FileNotFoundError(f"{path} does not exist; expected a text or a list of word counts")
     try:
         with opened(path) as file:
+            start = file.tell()
             head = file.read(HEAD)
-            file.seek(0)
+            file.seek(start)
             counts = _listed(file, path) if _is_list(head) else _counted(file, path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is a damaged gzip file: {error}") from error
@@ -51,10 +55,11 @@ def word_counts(path: str | Path) -> Counter[str]:
 
 
 def _is_list(head: bytes) -> bool:
-    """Whether all lines, but for one cut short and empty ones, are a word and a number."""
+    """Whether nearly all lines, but for one cut short and empty ones, are a word and a number, or seem meant so."""
     lines = head.splitlines()[: None if len(head) < HEAD else -1]
-    lines = [line for line in lines if line.strip()]
-    return bool(lines) and all(COUNTED.fullmatch(line) for line in lines)
+    ends = [ENDS_IN_A_NUMBER.fullmatch(line) is not None for line in lines if line.strip()]
+    ends = ends[1:] if len(ends) > 2 and not ends[0] else ends  # names of columns
+    return bool(ends) and sum(ends) >= MOSTLY * len(ends)
 
 
 def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
@@ -63,8 +68,13 @@ def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
         if not line.strip():
             continue
         found = COUNTED.fullmatch(line)
+        if found is None and number == 1 and not ENDS_IN_A_NUMBER.fullmatch(line):
+            continue  # names of columns
         if found is None:
-            raise ValueError(f"{path}, line {number:,}: expected a word and its count, got {line[:60]!r}")
+            raise ValueError(
+                f"{path}, line {number:,}: expected a word without spaces, then a tab or spaces and its count, a whole "
+                f"number, as in the other lines, got {line[:60]!r}"
+            )
         counts[found[1]] += int(found[2])
     return counts
 

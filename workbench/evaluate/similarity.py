@@ -29,7 +29,7 @@ def read_pairs(path: str | Path) -> Pairs:
         At a line that has no two words and a number, naming it.
     """
     pairs: Pairs = []
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
         for number, line in enumerate(file, 1):
             if not line.strip() or line.startswith("#"):
                 continue

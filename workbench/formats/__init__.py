@@ -6,14 +6,17 @@ To add a format, write a file with a `Format` in it, as `glove.py` is one, and n
 import gzip
 import warnings
 import zlib
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import artefact
 from ..vectors import Vectors
-from . import builtin, fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, word2vec
+from . import builtin, fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format
-from .text import GZIP, opened
+from .text import GZIP, MARK, opened
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -38,12 +41,19 @@ FORMATS: tuple[Format, ...] = (
     glove.GLOVE,
     spacy_vocab.SPACY,
     static_embedding.STATIC,
+    *tables.FORMATS,
 )
 DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
-def load(source: "str | Path | KeyedVectors", allow_pickle: bool = False) -> Vectors:
+def load(
+    source: "str | Path | KeyedVectors",
+    allow_pickle: bool = False,
+    *,
+    limit: int | None = None,
+    counts: str | Path | None = None,
+) -> Vectors:
     """Open an embedding model.
 
     Parameters
@@ -56,6 +66,12 @@ def load(source: "str | Path | KeyedVectors", allow_pickle: bool = False) -> Vec
     allow_pickle : bool
         Read files that run code when they are opened (Python's pickles, which gensim saves). Say
         so only of files that come from somebody whom you trust.
+    limit : int, optional
+        Only the first so many words, which are the most frequent ones in the files of most tools. Text is read
+        no further, so a download that was cut short can be read as far as it goes.
+    counts : path or str, optional
+        A list of word counts or a text, see `compress.corpus.word_counts`, for formats without counts. Words that
+        it lacks count 0.
 
     Returns
     -------
@@ -76,8 +92,21 @@ def load(source: "str | Path | KeyedVectors", allow_pickle: bool = False) -> Vec
             f"expected a path, 'builtin:en' or gensim's vectors, got {type(source).__name__}; for vectors in memory "
             "there is Vectors.from_arrays(words, matrix, counts)"
         )
-    v = _loaded(source, allow_pickle)
-    v.origin = str(source)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
+        raise ValueError(f"expected limit to be a whole number of at least 1, got {limit!r}")
+    listed = None
+    if counts is not None:
+        from ..compress.corpus import word_counts
+
+        listed = word_counts(counts)
+    v = _loaded(source, allow_pickle, limit)
+    v = v if limit is None or len(v) <= limit else v.head(limit)
+    if listed is not None:
+        found = np.array([listed.get(word, 0) for word in v.words], np.int64)
+        if not found.any():
+            raise ValueError(f"none of the {len(v):,} words of {source} is in {counts}")
+        v = v.with_storage(v.storage, v.vocab.with_counts(found))
+    v.origin = "" if limit is not None or counts is not None else str(source)  # `load(origin)` gives this very model
     return v
 
 
@@ -151,12 +180,18 @@ def format_of(source: str | Path) -> str:
     return _seen(_existing(source))[0].name
 
 
+def readable_suffixes() -> tuple[str, ...]:
+    """How names of files end that `load` reads; others are tried, too."""
+    endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.reads)]
+    return tuple(dict.fromkeys([*endings, *(f"{e}.gz" for k in FORMATS if k.gzips for e in k.suffixes)]))
+
+
 def writable() -> dict[str, Format]:
     """The formats that `export` writes, by name."""
     return {known.name: known for known in FORMATS if known.save is not None}
 
 
-def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
+def _loaded(source: str | Path, allow_pickle: bool, limit: int | None) -> Vectors:
     if str(source).startswith("builtin:"):
         v = fasttext.load(builtin.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
@@ -174,7 +209,7 @@ def _loaded(source: str | Path, allow_pickle: bool) -> Vectors:
         if is_gzip and not found.gzips:
             raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
         assert found.load is not None, "only formats that can be read are recognised"
-        return found.load(path)
+        return found.load(path, limit) if found.stops else found.load(path)
     except DAMAGED_GZIP as error:
         raise ValueError(f"{path} is a damaged gzip file: {error}") from error
 
@@ -208,9 +243,10 @@ def _head(path: Path) -> bytes:
 
 def _recognised(path: Path, head: bytes) -> Format:
     """The format that a file with these first bytes, or a folder, is in; gzip's bytes are unpacked already."""
+    head = head.removeprefix(MARK)
     if not head and not path.is_dir():
         raise ValueError(f"{path} is empty")
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(tables.ZIP) and not tables.is_npz(path, head):
         raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")
     for known in FORMATS:
         if known.looks_like is not None and known.looks_like(path, head):

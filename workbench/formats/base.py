@@ -44,18 +44,22 @@ class Format:
     looks_like : function of a path and the first bytes (of a gzip file, of what is in it), or None
         Whether this is such a file; of a folder the bytes are empty. None where it is only written.
     load : function of a path, giving Vectors, or None
-        None where the format is only written.
+        None where the format is only written. With `stops` it takes ``limit=``, too.
     save : function of Vectors and a file open for writing bytes (or an empty folder's path), or None
         `export` moves the result to its place once it is whole, and gzips what shall be gzipped.
         None where the format is only read.
     suffixes : tuple of str
         Names of files that end so are written in this format, if nobody says another.
+    reads : tuple of str
+        Further endings of files in this format, for dialogs that choose one to open.
     keeps : frozenset of {"n-grams", "counts", "codes", "recipe"}
         What it holds beside words and rows of float32.
     holds : function of a word
         Whether the format can hold this word; words that it cannot hold are left out.
     also_lost : function of Vectors, giving a list of str
         What else the format cannot hold of this model, a sentence each.
+    stops : bool
+        Whether reading stops after the first words that are asked for, so that a file cut short later is read.
     gzips : bool
         Whether such files come gzipped, too.
     is_pickle : bool
@@ -66,12 +70,14 @@ class Format:
     name: str
     title: str
     looks_like: Callable[[Path, bytes], bool] | None = None
-    load: Callable[[Path], Vectors] | None = None
+    load: Callable[..., Vectors] | None = None
     save: Callable[[Vectors, Any], None] | None = None
+    reads: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     keeps: frozenset[str] = frozenset()
     holds: Callable[[str], bool] = any_word
     also_lost: Callable[[Vectors], list[str]] = nothing_more
+    stops: bool = False
     gzips: bool = False
     is_pickle: bool = False
     is_folder: bool = False

@@ -30,8 +30,8 @@ def dimensions(line: bytes) -> int:
     return line.rstrip().count(b" ")
 
 
-def load(path: Path) -> Vectors:
-    """Read a GloVe file; the first line tells the number of dimensions.
+def load(path: Path, limit: int | None = None) -> Vectors:
+    """Read a GloVe file, or its first `limit` rows; the first line tells the number of dimensions.
 
     Raises
     ------
@@ -39,11 +39,12 @@ def load(path: Path) -> Vectors:
         If a row has another number of values, naming its line.
     """
     with opened(path) as file:
+        start = file.tell()
         dim = dimensions(file.readline(LONGEST_WORD + LONGEST_NUMBER * MOST_DIMENSIONS))
         if dim > MOST_DIMENSIONS:
             raise ValueError(f"{path} has over {MOST_DIMENSIONS:,} numbers in its first line, more than any model has")
-        file.seek(0)
-        return vectors_from_rows(read_rows(file, path, dim), path, dim)
+        file.seek(start)
+        return vectors_from_rows(read_rows(file, path, dim), path, dim, limit=limit)
 
 
 def save(v: Vectors, file: BinaryIO) -> None:
@@ -69,4 +70,5 @@ GLOVE = Format(
     suffixes=(".glove", ".txt"),
     holds=fits_a_line,
     gzips=True,
+    stops=True,
 )

@@ -101,7 +101,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | Non
     """The matrix, (n_rows, dim), and what model2vec may have beside it.
 
     That is the row of each token, (n_tokens,), where tokens share rows, and a weight for each
-    row, (n_rows,).
+    row, (n_rows,). With both (a quantised vocabulary) there is a weight for each token: its rows are
+    then copied to one a token, since words that share a row here share its length.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -120,10 +121,10 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | Non
     matrix = _widened(matrix) if matrix.dtype.kind == "V" else matrix
     if matrix.ndim != 2 or 0 in matrix.shape or (matrix.dtype.kind != "f" and matrix.dtype != np.int8):
         raise ValueError(f"{path} should hold a matrix of floats or int8, got {matrix.dtype} of shape {matrix.shape}")
-    if mapping is not None and weights is not None:
-        raise ValueError(f"{path} has a weight for each token and rows that tokens share; only one of these is read")
     if mapping is not None and not _fits(mapping, "iu", None, len(matrix)):
         raise ValueError(f"{path}: 'mapping' should be row numbers below {len(matrix):,}, one a token")
+    if mapping is not None and weights is not None:
+        matrix, mapping = matrix[mapping], None  # (n_tokens, dim)
     if weights is not None and not _fits(weights, "f", len(matrix), np.inf):
         raise ValueError(f"{path}: 'weights' should be {len(matrix):,} numbers, one a row, got shape {weights.shape}")
     return matrix, mapping, weights

@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -17,6 +17,7 @@ from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, check_words, first_places
 
 GZIP = b"\x1f\x8b"
+MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before text
 CHUNK = 1 << 20  # bytes of lines read at once
 SLOW = 8 << 20  # bytes of text that take half a second to read without the compiled kernels, as loading these does
 MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
@@ -28,11 +29,18 @@ Rows = Iterable[tuple[bytes, np.ndarray]]
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A plain or gzip file, open for reading bytes (an `IO[bytes]`, though gzip's type does not say so)."""
+    """Open a plain or gzip file for reading bytes, past a byte order mark.
+
+    It is an `IO[bytes]`, though gzip's type does not say so.
+    """
     with open(path, "rb") as raw:
         is_gzip = raw.read(2) == GZIP
         raw.seek(0)
-        yield gzip.GzipFile(fileobj=raw) if is_gzip else raw
+        file: Any = gzip.GzipFile(fileobj=raw) if is_gzip else raw
+        head = file.read(len(MARK) + 1)
+        is_mark = head.startswith(MARK) and head[-1:] != b" "  # before a space it is a word
+        file.seek(len(MARK) if is_mark else 0)
+        yield file
 
 
 def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
@@ -92,12 +100,16 @@ def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
     return lengths.tolist(), vectors
 
 
-def vectors_from_rows(rows: Rows, path: Path, dim: int, expected: int | None = None) -> Vectors:
-    """Collect rows into `Vectors`; `expected` is the number of rows the file promises.
+def vectors_from_rows(
+    rows: Rows, path: Path, dim: int, expected: int | None = None, limit: int | None = None
+) -> Vectors:
+    """Collect rows into `Vectors`; `expected` is the number of rows the file promises, `limit` how many are read.
 
     Many rows are kept in a temporary file, not in memory: `Spool` says where.
     """
     words: list[str] = []
+    if limit is not None:
+        rows, expected = islice(rows, limit), None if expected is None else min(limit, expected)
     with Spool(dim) as spool, progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
         for word, vector in rows:
             words.append(word.decode("utf-8", "surrogateescape"))

@@ -1,6 +1,7 @@
 """word2vec, text and binary: a line with the number of words and dimensions, then the words."""
 
 import re
+from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -27,6 +28,7 @@ LONGEST_HEADER = 64  # bytes
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
+ENDS_IN_A_NUMBER = re.compile(rb" [-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
 def looks_like(path: Path, head: bytes) -> bool:
@@ -34,28 +36,51 @@ def looks_like(path: Path, head: bytes) -> bool:
     return HEADER.match(head[:LONGEST_HEADER]) is not None
 
 
-def load(path: Path) -> Vectors:
-    """Read a word2vec file; whether it is text or binary shows in its first row.
+def load(path: Path, limit: int | None = None) -> Vectors:
+    """Read a word2vec file, or its first `limit` rows; whether it is text or binary shows in its first row.
 
     Raises
     ------
     ValueError
-        If the header claims what the file cannot hold, or a row is malformed or missing.
+        If the header claims what the file cannot hold, or a row is malformed, missing or left over.
     """
     with opened(path) as file:
         header = HEADER.match(file.readline(LONGEST_HEADER))
         assert header is not None, "load is called for files that looks_like knows"
         n_words, dim = int(header[1]), int(header[2])
-        _check_claims(path, n_words, dim)
+        _check_claims(path, min(n_words, limit or n_words), dim)
         start = file.tell()
         first_line = file.readline(LONGEST_WORD + dim * LONGEST_NUMBER)
         head = first_line[:CHUNK] + file.read(4096)
         file.seek(start)
         is_text = parse_row(first_line, dim) is not None
-        if not is_text and not CONTROL.search(head) and not _fits_binary(head, n_words, dim):
+        has_fields = len(first_line.split()) == dim + 1 and not CONTROL.search(first_line)
+        if not is_text and not CONTROL.search(head) and (has_fields or not _fits_binary(head, n_words, dim)):
             raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
-        rows = read_rows(file, path, dim, 2) if is_text else _binary_rows(file, path, n_words, dim)
-        return vectors_from_rows(rows, path, dim, expected=n_words)
+        rows = _text_rows(file, path, dim, limit or n_words) if is_text else _binary_rows(file, path, n_words, dim)
+        return vectors_from_rows(rows, path, dim, n_words, limit)
+
+
+def _is_word(word: bytes) -> bool:
+    """Whether these bytes are a word and not the end of a row of floats, as far as one can tell."""
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return not CONTROL.search(word)
+
+
+def _text_rows(file: IO[bytes], path: Path, dim: int, limit: int) -> Rows:
+    """Rows of text; refuses a file whose first words all end in a number, for these belong to the vectors."""
+    rows = iter(read_rows(file, path, dim, 2))
+    first = list(islice(rows, min(limit, 100)))
+    if first and all(ENDS_IN_A_NUMBER.search(word) for word, _ in first):
+        raise ValueError(
+            f"{path}: its first line says {dim} dimensions, and the lines have more numbers, so that words would end "
+            f"in them (such as {first[0][0][:60]!r}); mend the first line"
+        )
+    yield from first
+    yield from rows
 
 
 def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
@@ -82,8 +107,11 @@ def _check_claims(path: Path, n_words: int, dim: int) -> None:
 
 
 def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
-    """Each entry is the word, a space, the floats, and from most tools a newline."""
-    data, at = b"", 0
+    """Each entry is the word, a space, the floats, and from most tools a newline: after every row or after none.
+
+    So a row without its newline, or bytes that are left over, show that words and floats are out of step.
+    """
+    data, at, ends_in_newline = b"", 0, False
     for i in range(n_words):
         space = data.find(b" ", at)
         while space < 0 or len(data) < space + 1 + 4 * dim:
@@ -94,9 +122,22 @@ def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
                 raise ValueError(f"{path} is cut short: it ends in word {i + 1:,} of {n_words:,}")
             data, at = data[at:] + more, 0
             space = data.find(b" ", at)
-        vector = np.frombuffer(data, "<f4", count=dim, offset=space + 1)
-        yield data[at:space].lstrip(b"\n"), vector
+        word, vector = data[at:space], np.frombuffer(data, "<f4", count=dim, offset=space + 1)
+        has_newline = word.startswith(b"\n")
+        ends_in_newline = has_newline if i == 1 else ends_in_newline
+        if i and (has_newline != ends_in_newline or not (ends_in_newline or _is_word(word))):
+            raise ValueError(
+                f"{path} is out of step before word {i + 1:,} of {n_words:,}, which would be {word[:60]!r}: "
+                "a word before it holds a space, or the first line says a wrong number of dimensions"
+            )
+        yield word.lstrip(b"\n"), vector
         at = space + 1 + 4 * dim
+    rest = (data[at:] + file.read(CHUNK)).lstrip(b"\n")
+    if rest:
+        raise ValueError(
+            f"{path} has bytes left over after word {n_words:,}, beginning with {rest[:60]!r}: its first line says a "
+            "wrong number of words or dimensions, or the last word holds a space"
+        )
 
 
 def save_text(v: Vectors, file: BinaryIO) -> None:
@@ -127,6 +168,7 @@ TEXT = Format(
     suffixes=(".vec", ".txt"),
     holds=fits_a_line,
     gzips=True,
+    stops=True,
 )
 BINARY = Format(
     name="word2vec-binary",

@@ -1,0 +1,165 @@
+"""Arrays and tables, the first words only, counts beside: what `load` takes besides models."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench.formats import readable_suffixes
+
+WORDS = ["the", "été", "new york", "nan"]  # the last is no missing value
+MATRIX = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+FRAME = pd.DataFrame(MATRIX.astype(float), columns=["x", "y", "z"])
+
+
+def npy(folder):
+    np.save(folder / "m.npy", MATRIX)
+    (folder / "m.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    return folder / "m.npy"
+
+
+def npy_json(folder):
+    np.save(folder / "m.npy", MATRIX)
+    (folder / "m.json").write_text(json.dumps(WORDS), encoding="utf-8")
+    return folder / "m.npy"
+
+
+def npz(folder):
+    np.savez(folder / "m.npz", vectors=MATRIX, vocab=np.array(WORDS))
+    return folder / "m.npz"
+
+
+def projector(folder):
+    FRAME.to_csv(folder / "vectors.tsv", sep="\t", index=False, header=False)
+    rows = "".join(f"{word}\t{i}\n" for i, word in enumerate(WORDS))
+    (folder / "metadata.tsv").write_text("word\tcount\n" + rows, encoding="utf-8-sig")
+    return folder / "vectors.tsv"
+
+
+def tsv(folder):
+    FRAME.set_axis(WORDS).to_csv(folder / "m.tsv", sep="\t", header=False)
+    return folder / "m.tsv"
+
+
+def csv(folder):
+    FRAME.assign(word=WORDS).to_csv(folder / "m.csv", index=False, encoding="utf-8-sig")
+    return folder / "m.csv"
+
+
+@pytest.mark.parametrize("make", [npy, npy_json, npz, projector, tsv, csv])
+def test_words_and_numbers_come_from_arrays_and_tables(make, tmp_path):
+    path = make(tmp_path)
+    v = wb.load(path)
+    assert v.words == WORDS
+    np.testing.assert_array_equal(v.matrix(), MATRIX)
+    assert path.suffix in readable_suffixes()
+    assert wb.load(path, limit=2).words == WORDS[:2]
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_parquet(lists, tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"word": WORDS, "vector": list(MATRIX)}) if lists else FRAME.assign(word=WORDS)
+    frame.to_parquet(tmp_path / "m.parquet")
+    np.testing.assert_array_equal(wb.load(tmp_path / "m.parquet")["été"], MATRIX[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda f: np.save(f / "m", MATRIX), "has no words in it; put them beside it, one a line"),
+        (lambda f: [npy(f), (f / "m.txt").write_text("a\nb\n")], "one row for each of 2 words"),
+        (lambda f: np.savez(f / "m", a=MATRIX, b=MATRIX), "one matrix of numbers and one list of words"),
+        (lambda f: np.savez(f / "m", a=np.array(WORDS, object), b=MATRIX), "no archive of plain arrays"),
+        (lambda f: (f / "m").write_text("word,a,b\nx,1,2\ny,1,z\n"), "column 'b' has others|one column of words"),
+        (lambda f: (f / "m").write_bytes(b"PAR1nonsense"), "Parquet"),
+    ],
+)
+def test_what_is_no_table_of_words_is_refused(make, why, tmp_path):
+    make(tmp_path)
+    path = next(p for p in sorted(tmp_path.iterdir()) if p.suffix in ("", ".npy", ".npz"))
+    with pytest.raises(ValueError, match=why) as error:
+        wb.load(path)
+    assert "\n" not in str(error.value)
+
+
+TEXT = b"4 2\nthe 1 2\nof 3 4\nand 5 6\nto 7 8\n"
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("text", [TEXT, TEXT.split(b"\n", 1)[1]], ids=["word2vec", "glove"])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(text, pack, mark, tmp_path):
+    (tmp_path / "m.txt").write_bytes(pack(mark + text))
+    assert wb.load(tmp_path / "m.txt").words == ["the", "of", "and", "to"]
+
+
+def test_a_text_that_was_cut_short_is_read_as_far_as_asked(tmp_path):
+    path = tmp_path / "m.vec"
+    path.write_bytes(TEXT[:-12])
+    with pytest.raises(ValueError, match=r"line 4|promises"):
+        wb.load(path)
+    assert wb.load(path, limit=2).words == ["the", "of"]
+    for limit in (0, -1, 2.5, True, "2"):
+        with pytest.raises(ValueError, match="limit to be a whole number"):
+            wb.load(path, limit=limit)
+
+
+def test_a_limit_keeps_ngrams_and_their_unseen_words(builtin):
+    few = wb.load("builtin:en", limit=100)
+    assert len(few) == 100
+    np.testing.assert_array_equal(few[["unseenest", "the"]], builtin[["unseenest", "the"]])
+
+
+def test_counts_may_come_from_a_list_beside(tmp_path):
+    (tmp_path / "m.vec").write_bytes(TEXT)
+    (tmp_path / "counts.txt").write_text("word count\nof 30\nthe 20\nelse 7\n", encoding="utf-8-sig")
+    v = wb.load(tmp_path / "m.vec", counts=tmp_path / "counts.txt")
+    assert v.vocab.counts.tolist() == [20, 30, 0, 0]
+    assert wb.Prune(n_words=1).fit_transform(v).words == ["of"]
+    (tmp_path / "counts.txt").write_text("other 30\n")
+    with pytest.raises(ValueError, match="none of the 4 words"):
+        wb.load(tmp_path / "m.vec", counts=tmp_path / "counts.txt")
+
+
+BINARY = [
+    (f"w{i}".encode(), row.astype("<f4").tobytes())
+    for i, row in enumerate(np.random.default_rng(1).normal(size=(50, 9)))
+]
+
+
+def binary(path, rows, after, says=None):
+    path.write_bytes(b"%d 9\n" % (says or len(rows)) + b"".join(word + b" " + row + after for word, row in rows))
+    return path
+
+
+@pytest.mark.parametrize("after", [b"\n", b""])
+@pytest.mark.parametrize("at", [0, 1, 25, 48, 49])
+def test_a_binary_word_with_a_space_shows_before_rows_are_wrong(at, after, tmp_path):
+    rows = [(b"new york" if i == at else word, row) for i, (word, row) in enumerate(BINARY)]
+    with pytest.raises(ValueError, match=r"word [\d,]+"):
+        wb.load(binary(tmp_path / "m.bin", rows, after))
+
+
+@pytest.mark.parametrize("after", [b"\n", b""])
+@pytest.mark.parametrize("says", [49, 51])
+def test_a_wrong_number_of_binary_words_is_noticed(says, after, tmp_path):
+    with pytest.raises(ValueError, match=r"left over after word 49|cut short"):
+        wb.load(binary(tmp_path / "m.bin", BINARY, after, says))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"3 2\na 1 2 3\nb 1 2 3\nc 1 2 3\n", "its first line says 2 dimensions"),
+        (b"3 3\nking 0,1 0,2 0,3\nqueen 0,4 0,5 0,6\nman 0,7 0,8 0,9\n", "line 2: expected a word and 3 numbers"),
+        ("3 3\né 0,1 0,2 0,3\nqueen 0,4 0,5 0,6\nman 0,7 0,8 0,9\n".encode(), "line 2: expected a word and 3 numbers"),
+    ],
+)
+def test_text_whose_numbers_are_not_what_the_header_says_is_refused(text, why, tmp_path):
+    (tmp_path / "m.vec").write_bytes(text)
+    with pytest.raises(ValueError, match=why):
+        wb.load(tmp_path / "m.vec")

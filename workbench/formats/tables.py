@@ -1,0 +1,175 @@
+"""Arrays and tables: ``.npy`` with words beside it, ``.npz``, and TSV, CSV or Parquet with a column of words.
+
+The projector of TensorBoard keeps numbers in one TSV file and words in ``metadata.tsv`` beside it.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..vectors import Vectors
+from .base import Format
+from .text import MARK
+
+NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
+BESIDE = ("{stem}.words.txt", "{stem}.txt", "{stem}.json", "words.txt", "vocab.txt", "metadata.tsv")
+WORD_COLUMNS = ("word", "words", "token", "key", "label", "text", "name")
+
+
+def load_npy(path: Path) -> Vectors:
+    """Map a matrix whose words stand in a file beside it: one a line, or a JSON list; see `BESIDE`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it has another number of words than the matrix has rows.
+    """
+    try:
+        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError) as error:
+        raise ValueError(f"{path} is no whole array: {' '.join(str(error).split())[:200]}") from error
+    return _vectors(path, _words_beside(path), matrix)
+
+
+def load_npz(path: Path) -> Vectors:
+    """Read an archive with two arrays, whatever their names: a matrix of numbers and a list of words."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [archive[name] for name in archive.files]
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, KeyError) as error:
+        raise ValueError(f"{path} is no archive of plain arrays: {' '.join(str(error).split())[:200]}") from error
+    matrices = [a for a in arrays if a.ndim == 2 and a.dtype.kind in "fiu"]
+    words = [a for a in arrays if a.ndim == 1 and a.dtype.kind in "US"]
+    if len(matrices) != 1 or len(words) != 1:
+        shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)[:200]
+        raise ValueError(f"{path}: expected one matrix of numbers and one list of words, got {shapes or 'nothing'}")
+    text = words[0] if words[0].dtype.kind == "U" else np.char.decode(words[0], "utf-8", "surrogateescape")
+    return _vectors(path, text.tolist(), matrices[0])
+
+
+def looks_like_table(path: Path, head: bytes) -> bool:
+    """Whether lines have the same tabs or commas, and numbers between them, in the first line or below it."""
+    return _separator(head) is not None
+
+
+def _separator(head: bytes) -> str | None:
+    lines = [line for line in head.removeprefix(MARK).split(b"\n")[:3] if line.strip()]
+    for separator in (b"\t", b","):
+        fields = [line.rstrip(b"\r").split(separator) for line in lines]
+        n_columns = len(fields[0]) if fields else 0
+        are_numbers = [sum(map(_is_number, line)) >= n_columns - 1 for line in fields]
+        if n_columns > 2 and all(len(line) == n_columns for line in fields[:2]) and any(are_numbers[:2]):
+            return separator.decode()
+    return None
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def load_table(path: Path) -> Vectors:
+    """Read TSV or CSV: a column of words and columns of numbers; without words, those beside it (see `BESIDE`)."""
+    import csv
+
+    import pandas as pd
+
+    with open(path, "rb") as file:
+        head = file.read(1 << 16).removeprefix(MARK)
+    separator = _separator(head)
+    has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split((separator or "\t").encode())))
+    try:
+        frame = pd.read_csv(
+            path, sep=separator, header=0 if has_names else None, keep_default_na=False,
+            quoting=csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE,
+            encoding="utf-8-sig", encoding_errors="surrogateescape",
+        )  # fmt: skip
+    except ValueError as error:
+        raise ValueError(f"{path} is no table: {' '.join(str(error).split())[:200]}") from error
+    return _of_frame(path, frame)
+
+
+def load_parquet(path: Path) -> Vectors:
+    """Read a Parquet file with a column of words and either columns of numbers or one of lists; needs pyarrow."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise ValueError(f"{path} is a Parquet file, and reading those needs pyarrow: pip install pyarrow") from error
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is no whole Parquet file: {' '.join(str(error).split())[:200]}") from error
+    return _of_frame(path, frame)
+
+
+def _of_frame(path: Path, frame: Any) -> Vectors:
+    """Vectors of a data frame; the column of words is named so, or the only one of strings."""
+    texts = [c for c in frame.columns if all(isinstance(x, str) for x in frame[c].head(1_000))]
+    named = [c for c in texts if str(c).lower() in WORD_COLUMNS] or texts
+    if len(named) > 1 or len(texts) > 1:
+        raise ValueError(f"{path}: expected one column of words, got {', '.join(map(str, texts))[:200]}")
+    rest = frame.drop(columns=named)
+    if rest.shape[1] == 1 and len(rest) and not np.isscalar(rest.iloc[0, 0]):  # a column of lists
+        try:
+            matrix = np.stack(rest.iloc[:, 0].to_list())
+        except ValueError as error:
+            raise ValueError(f"{path}: its lists of numbers differ in length") from error
+    else:
+        wrong = [c for c in rest.columns if rest[c].dtype.kind not in "fiu"]
+        if wrong or not rest.shape[1]:
+            raise ValueError(
+                f"{path}: expected numbers beside the words, and column {(wrong or ['?'])[0]!r} has others"
+            )
+        matrix = rest.to_numpy(np.float32)
+    return _vectors(path, frame[named[0]].tolist() if named else _words_beside(path), matrix)
+
+
+def _words_beside(path: Path) -> list[str]:
+    """The words in the first file of `BESIDE` that is there."""
+    names = [name.format(stem=path.stem) for name in BESIDE]
+    file = next((path.with_name(name) for name in names if path.with_name(name).is_file() and name != path.name), None)
+    if file is None:
+        raise ValueError(f"{path} has no words in it; put them beside it, one a line, as one of {', '.join(names)}")
+    text = file.read_bytes().removeprefix(MARK).decode("utf-8", "surrogateescape")
+    if file.suffix == ".json":
+        listed = json.loads(text)
+        if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
+            raise ValueError(f"{file}: expected a JSON list of words")
+        return listed
+    lines = text.removesuffix("\n").split("\n")
+    lines = [line.removesuffix("\r") for line in lines]
+    if file.name == "metadata.tsv" and "\t" in lines[0]:  # with more than one column it has names of columns
+        names, *rows = (line.split("\t") for line in lines)
+        at = next((i for i, name in enumerate(names) if name.lower() in WORD_COLUMNS), 0)
+        return [row[at] for row in rows]
+    return lines
+
+
+def _vectors(path: Path, words: Sequence[str], matrix: np.ndarray) -> Vectors:
+    try:
+        v = Vectors.from_arrays(words, matrix)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
+    return v
+
+
+def is_npz(path: Path, head: bytes) -> bool:
+    """Whether the first file in a zip archive is an array."""
+    return head.startswith(ZIP) and head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
+
+
+FORMATS = (
+    Format(
+        "npy", "an array (.npy) with words beside it", lambda _, head: head.startswith(NPY), load_npy, reads=(".npy",)
+    ),
+    Format("npz", "arrays (.npz)", is_npz, load_npz, reads=(".npz",)),
+    Format("parquet", "Parquet", lambda _, head: head.startswith(PARQUET), load_parquet, reads=(".parquet",)),
+    Format("table", "a table (TSV, CSV)", looks_like_table, load_table, reads=(".tsv", ".csv")),
+)
