@@ -18,10 +18,10 @@ lab: $(READY)
 	$(BIN)/workbench lab
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m ""
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m ""
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
