@@ -18,22 +18,24 @@ lab: $(READY)
 	$(BIN)/workbench lab
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test-all: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m ""
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m ""
 
 benchmark: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	$(BIN)/workbench report notebooks/90_benchmarks.ipynb --no-baselines -p N_ROWS 100000 -p DIM 300 -p N_SUBVECTORS 100 -p N_SEARCH 100000 -p N_TRIALS 12
-	$(BIN)/python tests/benchmark.py
-	$(BIN)/python tests/benchmark_bytes.py
-	$(BIN)/python tests/benchmark_search.py
-	$(BIN)/python tests/benchmark_rq.py
-	$(BIN)/python tests/benchmark_semantic.py
-	$(BIN)/python tests/benchmark_maps.py
-	$(BIN)/python tests/benchmark_panel.py
-	$(BIN)/python tests/benchmark_scale.py
+	$(BIN)/python benchmarks/pq.py
+	$(BIN)/python benchmarks/opening.py
+	$(BIN)/python benchmarks/compression.py
+	$(BIN)/python benchmarks/bytes.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/rq.py
+	$(BIN)/python benchmarks/semantic.py
+	$(BIN)/python benchmarks/maps.py
+	$(BIN)/python benchmarks/panel.py
+	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,9 @@
 """Fixtures: real data where it is at hand, small models made on the spot, and a browser."""
 
+import fcntl
 import os
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,11 +17,34 @@ from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vocab import Vocab
 
 OPEN = pytest.StashKey()  # the browser context of a module
+LONGEST = (
+    "browser browser_ids browser_training panel session budget project reports setting training_view bottleneck cli"
+)
+LONGEST_FILES = [f"test_{name}.py" for name in LONGEST.split()]  # the longest first
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt themselves and others: what a shell starts in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores, since many tests wait for a browser or another process."""
+    return min(4, len(os.sched_getaffinity(0)) + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests in a browser first: they take longest, and at the end one core would wait for another."""
-    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+    """Run long files first: at the end one core would wait for another."""
+    place = {f"test_{name}": at for at, name in enumerate(LONGEST.split())}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def impatient():
+    """Compute what a view shows beside its numbers at once: the rest before it is for a person's next change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workbench.views.session.PAUSE", 0.02)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -87,8 +112,11 @@ def plain() -> wb.Vectors:
 
 
 @pytest.fixture(scope="session")
-def builtin() -> wb.Vectors:
-    return wb.load("builtin:en")
+def builtin(tmp_path_factory) -> wb.Vectors:
+    """The built-in model. One process trains it where it is not there yet, and the others wait."""
+    with open(tmp_path_factory.getbasetemp().parent / "builtin.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return wb.load("builtin:en")
 
 
 @pytest.fixture

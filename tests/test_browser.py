@@ -23,7 +23,7 @@ CONTROLS = f"document.querySelectorAll('{PANEL} :is(input, select, button):not([
 
 
 @pytest.fixture(scope="module")
-def quickstart(browser):
+def quickstart(browser, builtin):
     """The quickstart, run by Run All, with its UMAP maps drawn."""
     notebook = browser(QUICKSTART)
     notebook.run_all()
@@ -96,6 +96,7 @@ def test_a_slider_moved_by_keyboard_or_mouse_refreshes_the_numbers(quickstart):
     expect(page.locator(".wb-numbers tbody tr").first.locator("td").last).to_have_text(f"{second:.2f} MB")
 
 
+@pytest.mark.slow
 def test_the_maps_follow_a_new_setting_though_another_page_was_shown(quickstart, maps):
     before = places(maps)
     turn(quickstart, "Numbers")
@@ -106,6 +107,7 @@ def test_the_maps_follow_a_new_setting_though_another_page_was_shown(quickstart,
     assert maps.read("figure._fullLayout.width") == pytest.approx(maps.read("figure.clientWidth"), abs=1)
 
 
+@pytest.mark.slow
 def test_a_search_shows_what_it_tries_can_be_cancelled_and_gone_back_over(quickstart):
     page, trail = quickstart.page, Plot(quickstart.page, ".wb-trail .js-plotly-plot")
     turn(quickstart, "Numbers")
@@ -135,6 +137,7 @@ def test_a_search_shows_what_it_tries_can_be_cancelled_and_gone_back_over(quicks
     assert megabytes(quickstart) == before
 
 
+@pytest.mark.slow
 def test_a_recipe_is_edited_step_by_step(quickstart):
     page, steps = quickstart.page, quickstart.page.locator(".wb-step")
     turn(quickstart, "Numbers")
@@ -158,6 +161,7 @@ def test_a_recipe_is_edited_step_by_step(quickstart):
     expect(steps).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_errors_are_messages_in_the_panel(quickstart):
     turn(quickstart, "Numbers")
     quickstart.fill("Model", "/no/such/model.bin")
@@ -192,7 +196,10 @@ def test_a_click_on_one_map_shows_neighbours_and_marks_the_word_on_both(quicksta
 
 @pytest.mark.parametrize(
     ("mode", "corners"),
-    [("Box Select", [(0.3, 0.3), (0.7, 0.7)]), ("Lasso Select", [(0.3, 0.3), (0.7, 0.35), (0.6, 0.7), (0.35, 0.6)])],
+    [
+        pytest.param("Box Select", [(0.3, 0.3), (0.7, 0.7)], marks=pytest.mark.slow),
+        ("Lasso Select", [(0.3, 0.3), (0.7, 0.35), (0.6, 0.7), (0.35, 0.6)]),
+    ],
 )
 def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, maps, mode, corners):
     quickstart.press("Clear selection")
@@ -210,6 +217,7 @@ def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, m
     maps.wait_until("[0, 1].every(i => !figure._fullData[i].selectedpoints)")
 
 
+@pytest.mark.slow
 def test_the_search_box_selects_on_both_maps(quickstart, maps):
     quickstart.fill("Find on the map", "music")
     expect(quickstart.find(".wb-maps-text")).to_contain_text("words on the map contain 'music'")
@@ -223,6 +231,7 @@ def test_the_search_box_selects_on_both_maps(quickstart, maps):
     maps.wait_until("[0, 1].every(i => !figure._fullData[i].selectedpoints)")
 
 
+@pytest.mark.slow
 def test_the_original_drawn_again_takes_the_right_maps_place(quickstart, maps):
     compressed, again = places(maps), quickstart.page.get_by_label("Show the original drawn again")
     again.check()
@@ -233,6 +242,7 @@ def test_the_original_drawn_again_takes_the_right_maps_place(quickstart, maps):
     assert places(maps) == compressed
 
 
+@pytest.mark.slow
 def test_a_word_picked_from_a_damaged_group_is_looked_at(quickstart):
     turn(quickstart, "Damage")
     expect(quickstart.find(".wb-damage")).to_contain_text("fate")
@@ -263,6 +273,7 @@ def test_the_recipe_is_copied_and_the_file_saved(quickstart, tmp_path):
     assert len(wb.load(tmp_path / "small.safetensors")) == 3_000
 
 
+@pytest.mark.slow
 def test_a_report_says_of_each_limit_whether_it_is_met_and_opens(quickstart):
     page, report = quickstart.page, quickstart.page.locator(".wb-report")
     turn(quickstart, "Save and report")
@@ -288,12 +299,14 @@ def test_a_report_says_of_each_limit_whether_it_is_met_and_opens(quickstart):
     expect(report).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_for_everybody(quickstart, name):
     turn(quickstart, name)
     assert violations(quickstart.page, PANEL) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_control_is_reached_by_tab_and_seen(quickstart, name):
     page = quickstart.page
@@ -333,6 +346,7 @@ def test_after_a_reload_the_panel_is_live_again(quickstart, maps):
     expect(twin).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_without_a_kernel_there_is_a_page_to_read(quickstart):
     quickstart.command("notebook:shutdown-kernel")
     expect(quickstart.page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "unknown")

@@ -82,6 +82,7 @@ def test_a_tile_leads_down_and_the_path_back(page, plot):
     plot.wait_until(f"{GREY} === 0")
 
 
+@pytest.mark.slow
 def test_keys_alone_lead_down(page, plot):
     page.locator(".wb-crumb").first.focus()
     tile(page, "1").focus()
@@ -94,6 +95,7 @@ def test_keys_alone_lead_down(page, plot):
     assert page.locator(".jp-Notebook-cell").count() == 1  # no key went to the notebook
 
 
+@pytest.mark.slow
 def test_a_code_of_a_deeper_level_colours_the_map(page, plot):
     before = plot.read("Array.from(figure._fullData[0].marker.color).join()")
     page.get_by_label("Colour by code of level").select_option("3")
@@ -126,6 +128,7 @@ def test_a_point_that_is_clicked_and_points_in_a_lasso(page, plot):
     plot.wait_until("figure._fullData[0].selectedpoints === undefined")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "theme"), [(1280, "Light"), (1280, "Dark"), (700, "Light")])
 def test_the_view_is_for_everybody(page, width, theme):
     page.set_viewport_size({"width": width, "height": 2_000})
@@ -138,6 +141,7 @@ def test_the_view_is_for_everybody(page, width, theme):
     page.set_viewport_size({"width": 1280, "height": 2_000})
 
 
+@pytest.mark.slow
 def test_the_page_stays_when_nothing_runs(notebook):
     notebook.page.locator("button.wb-tile").nth(1).click()
     expect(notebook.page.locator(".wb-twin")).to_contain_text("below ")

@@ -85,6 +85,7 @@ def test_the_use_of_another_arms_codes_is_shown(notebook):
     expect(page.locator(".wb-curves-legend").nth(1)).to_contain_text("codes of STE")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "theme"), [(1280, "Light"), (1280, "Dark"), (700, "Light")])
 def test_the_view_is_for_everybody(notebook, width, theme):
     page = notebook.page
@@ -98,6 +99,7 @@ def test_the_view_is_for_everybody(notebook, width, theme):
     page.set_viewport_size({"width": 1280, "height": 2_000})
 
 
+@pytest.mark.slow
 def test_ids_of_an_arm_open_below(notebook):
     page = notebook.page
     page.get_by_label("Ids of").select_option("STE")
@@ -107,6 +109,7 @@ def test_ids_of_an_arm_open_below(notebook):
     expect(page.locator("button.wb-tile").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_page_stays_when_nothing_runs(notebook):
     expect(notebook.page.locator(".wb-twin")).to_contain_text("Validation chose", timeout=60_000)
     notebook.save()

@@ -7,7 +7,7 @@ import pytest
 from browser import Plot, violations
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CELLS = (
     "import workbench as wb\n\n"
     "big = wb.load('builtin:en')\n"
@@ -39,7 +39,7 @@ class OneView:
 
 
 @pytest.fixture(scope="module")
-def views(browser, tmp_path_factory):
+def views(browser, builtin, tmp_path_factory):
     """A notebook with one view in each cell, run by Run All."""
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     cells = [nbformat.v4.new_code_cell(cell) for cell in CELLS]

@@ -26,6 +26,7 @@ def test_the_file_is_within_the_budget_and_nearly_fills_it(found, tmp_path):
     assert 0.95 * 700_000 < n_bytes <= 700_000
 
 
+@pytest.mark.slow
 def test_it_beats_a_recipe_written_by_hand_for_the_same_bytes(builtin, found):
     by_hand = wb.Chain([wb.Prune(3_000, 12_000), wb.Refit(), wb.PQ(40)])
     table = wb.sweep(builtin, [found.recipe, by_hand], n_queries=0)

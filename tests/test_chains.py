@@ -42,11 +42,10 @@ def outcome(chain: wb.Chain, original: wb.Vectors) -> tuple[wb.Vectors | None, s
         return None, str(refusal)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(STEPS, min_size=1, max_size=5))
-def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(name, steps, tmp_path_factory):
+def keeps_contracts(name: str, chain: wb.Chain, tmp_path_factory) -> None:
+    """Check that a chain is refused in one line, or that its result keeps the contracts."""
     original = MODELS[name]
-    small, refusal = outcome(wb.Chain(steps), original)
+    small, refusal = outcome(chain, original)
     event("refused" if small is None else "built")
     if small is None:
         assert refusal
@@ -64,6 +63,16 @@ def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(name, steps, tm
     np.testing.assert_allclose(again.norms, np.linalg.norm(vectors[: len(small)], axis=1), rtol=1e-4, atol=1e-6)
     repeated = wb.from_json(small.meta["recipe"]).fit_transform(original)
     np.testing.assert_array_equal(repeated.get_vectors(small.words), vectors[: len(small)])
+
+
+@pytest.mark.parametrize("n_examples", [30, pytest.param(150, marks=pytest.mark.slow)])
+def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(n_examples, tmp_path_factory):
+    @settings(max_examples=n_examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(STEPS, min_size=1, max_size=5))
+    def check(name, steps):
+        keeps_contracts(name, wb.Chain(steps), tmp_path_factory)
+
+    check()
 
 
 def test_the_chains_above_are_not_all_refused():

@@ -8,13 +8,13 @@ import zlib
 
 import numpy as np
 import pytest
-from fuzz import CORPUS, MORE, limits, made, parted, tried, warm_up
-from fuzz_mutations import mutated
-from fuzz_readers import READERS, Reader, read_parts
+from fuzz.mutations import mutated
+from fuzz.readers import READERS, Reader, read_parts
+from fuzz.run import CORPUS, MORE, limits, made, parted, tried, warm_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-RUNS = 60  # of each reader; fuzz.py makes as many as one likes
+RUNS = 60  # of each reader; fuzz.run makes as many as one likes
 FOUND = sorted(path for folder in CORPUS.iterdir() for path in folder.iterdir())
 
 

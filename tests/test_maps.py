@@ -69,6 +69,7 @@ def noises(builtin):
     return {name: shown.umap(step.fit_transform(v) if step else v).attrs["noise"] for name, step in steps.items()}
 
 
+@pytest.mark.slow
 def test_a_harmless_codec_is_not_told_apart_from_chance_and_a_bad_one_is(noises):
     good, bad = noises["float16"], noises["bad"]
     assert abs(good["kept_compressed"] - good["kept_control"]) < 0.05

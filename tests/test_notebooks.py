@@ -45,16 +45,8 @@ def test_every_tolerance_is_at_least_twice_what_the_processor_alone_moves(path):
         assert abs(metric.value - seen.median()) <= metric.abs / 2, f"{name}: its baseline is far from {seen.median()}"
 
 
-# All run in `make report` and `make test-all`; `make test` runs this one, and has tests of its own of what they show.
-QUICK = "00_quickstart"
-
-
-def named(path: Path):
-    """A notebook as a parameter."""
-    return pytest.param(path, id=path.stem, marks=pytest.mark.slow if path.stem != QUICK else ())
-
-
-@pytest.mark.parametrize("path", list(map(named, NOTEBOOKS)))
+# `make report` runs them all; `make test` runs the quickstart in a browser, and has tests of its own of what they show.
+@pytest.mark.slow
 def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
     run = run_notebook(path, tmp_path)
     assert run.error is None
@@ -64,6 +56,7 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
     assert (tmp_path / path.name).stat().st_size < 3_000_000
 
 
+@pytest.mark.slow
 def test_a_quarter_of_the_subvectors_fails_the_quickstart(tmp_path):
     run = run_notebook(FOLDER / "00_quickstart.ipynb", tmp_path, {"N_SUBVECTORS": 12})
     verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "00_quickstart.json"))

@@ -329,14 +329,13 @@ def test_lines_that_are_too_short_for_their_numbers_get_no_room_for_them(monkeyp
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_a_tenth_of_the_public_size_stays_below_its_bound(tmp_path):
+def test_a_tenth_of_the_public_size_stays_below_its_bound(tmp_path, monkeypatch):
     """480 MB of matrix, of which neither the words' half nor the n-grams' may be held."""
-    import benchmark_scale
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    import scale
 
-    size = benchmark_scale.Size(200_000, 200_000, 300)
-    model = benchmark_scale.make(tmp_path / "large.bin", size)
-    job = benchmark_scale.watched(
-        "build_workbench", model=str(model), path=str(tmp_path / "small"), **benchmark_scale.recipe(size)
-    )
+    size = scale.Size(200_000, 200_000, 300)
+    model = scale.make(tmp_path / "large.bin", size)
+    job = scale.watched("build_workbench", model=str(model), path=str(tmp_path / "small"), **scale.recipe(size))
     assert (tmp_path / "small").exists()
     assert job.anonymous() < 900e6

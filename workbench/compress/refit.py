@@ -67,7 +67,8 @@ class Refit(Step):
         Times that all codes are chosen anew, for rows stored as codes.
     n_words : int or None
         Words of the original that are fitted on, at most. Of more that have a weight, a sample of the half
-        from which no sample to score is drawn (`Vocab.is_for_scoring`). All with None, which takes ``4 * dim`` bytes a word.
+        from which no sample to score is drawn (`Vocab.is_for_scoring`). All with None, which takes
+        ``4 * dim`` bytes a word.
     random_state : int
         Seed of the made-up strings, and of that sample.
 

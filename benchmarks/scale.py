@@ -1,6 +1,6 @@
 """Models larger than memory: what a fastText file of the public size takes, stage by stage.
 
-    python tests/benchmark_scale.py [--words N] [--buckets N] [--dim N] [--peer-words N] [--text-words N]
+    python benchmarks/scale.py [--words N] [--buckets N] [--dim N] [--peer-words N] [--text-words N]
 
 A synthetic ``.bin`` of the shape of the public ones (2M words, 2M buckets, 300 dimensions: 4.8 GB of
 matrix) is opened, pruned, re-fitted, quantised and saved, and a smaller one beside gensim and
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from benchmark import CENTROIDS, THREADS, answer, environment, print_table
+from common import CENTROIDS, THREADS, answer, environment, print_table
 
 SEED = 0
 N_WORDS, N_NGRAMS, CODES = 100_000, 200_000, 100  # of the recipe, at full size; smaller files keep fewer

@@ -1,20 +1,19 @@
 """At equal bytes, whose vectors are closer? The workbench's budgets beside compress-fasttext's functions.
 
-    python tests/benchmark_bytes.py [--model PATH] [--text PATH] [--pairs FOLDER]
+    python benchmarks/bytes.py [--model PATH] [--text PATH] [--pairs FOLDER]
 
 For each of some sizes, points of compress-fasttext are built that are about so large, and
 `fit_budget` gets no more bytes than the smallest of them. Everything is built in a process of
 its own, from the model's file, and judged on the same words. The output is Markdown.
 """
 
-import argparse
 import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmark import MODEL_FILE, answer, is_there, peak_mb, print_table, run_job, unseen_words
+from common import MODEL_FILE, answer, is_there, parser_of, peak_mb, print_table, run_job, unseen_words
 
 FRACTIONS = (10, 20, 50, 100)  # of the float32 size
 SEED = 0
@@ -51,23 +50,20 @@ POINTS: dict[int, list[tuple[str, dict]]] = {
 def main() -> None:
     """Read the command line; build, judge and print."""
     data = os.environ.get("WORKBENCH_TEST_DATA") or None
-    parser = argparse.ArgumentParser(description="Quality at equal bytes.")
-    parser.add_argument("--model", type=Path, default=data and Path(data, "models/ru_ruslit_sg_100d.bin"))
-    parser.add_argument("--text", type=Path, default=data and Path(data, "data/text/ru_ruslit.tokens.txt.gz"))
+    parser = parser_of("Quality at equal bytes.", "model", "text")
     parser.add_argument("--pairs", type=Path, default=data and Path(data, "data/wordsim_ru"), help="word-pair files")
     parser.add_argument("--fractions", type=int, nargs="*", default=FRACTIONS)
-    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         answer(args.job, JOBS)
-    elif is_there("D", args.model, "--model") and is_there("D", args.text, "--text"):
+    elif is_there("Bytes", args.model, "--model") and is_there("Bytes", args.text, "--text"):
         for fraction in args.fractions:
             one_fraction(fraction, args.model, args.text, args.pairs)
 
 
 def one_fraction(fraction: int, model: Path, text: Path, pairs: Path | None) -> None:
     """The table of one size."""
-    here = {"script": __file__, "model": str(model)}
+    here = {"model": str(model)}
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, str(number), MODEL_FILE["peer"]) for number in range(len(POINTS[fraction]))]
         built = []

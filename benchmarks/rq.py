@@ -1,16 +1,16 @@
 """Residual k-means beside faiss's residual quantiser: fitting, encoding, error.
 
-    python tests/benchmark_rq.py [--repeats N] [--rows N]
+    python benchmarks/rq.py [--repeats N] [--rows N]
 
 Both sides are greedy (faiss with ``max_beam_size = 1``) and get the same rows, all of them; how many of
 these k-means looks at, and for how long, is each side's own default. They take turns in one process.
-The output is Markdown; ratios are what to read, see `benchmark`.
+The output is Markdown; ratios are what to read, see `common`.
 """
 
 import argparse
 from typing import Any
 
-from benchmark import answer, by_side, compared, print_table, run_job, squared_error, take_turns
+from common import answer, by_side, compared, print_table, run_job, squared_error, take_turns
 
 N_ROWS, DIM, N_LEVELS, N_ENTRIES = 100_000, 128, 8, 256
 DATA = {
@@ -31,9 +31,7 @@ def main() -> None:
         return
     for data, what in DATA.items():
         for threads in (1, 2):
-            runs = run_job(
-                "fit", threads, __file__, data=data, n_rows=args.rows, n_threads=threads, repeats=args.repeats
-            )
+            runs = run_job("fit", threads, data=data, n_rows=args.rows, n_threads=threads, repeats=args.repeats)
             print_table(
                 f"G. Residual quantisation of {args.rows:,} x {DIM}, {N_LEVELS} x {N_ENTRIES}, {data}, "
                 f"{threads} thread{'s' * (threads > 1)}",

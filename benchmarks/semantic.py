@@ -1,6 +1,6 @@
 """% retained by semantic ids on real collections: every estimator beside residual k-means, at several lengths.
 
-    python tests/benchmark_semantic.py [movielens] [office] [builtin] [--levels 1 2 3] [--seeds 0 1 2] [--keep FOLDER]
+    python benchmarks/semantic.py [movielens] [office] [builtin] [--levels 1 2 3] [--seeds 0 1 2] [--keep FOLDER]
 
 MovieLens-small and Amazon Office are read from the folder that WORKBENCH_TEST_DATA names. With --keep,
 what is trained is kept there, and a run that was stopped goes on.

@@ -1,6 +1,6 @@
 """How long a person waits: from a slider's release to refreshed numbers, in a real browser.
 
-    python tests/benchmark_panel.py [--model PATH] [--changes N]
+    python benchmarks/panel.py [--model PATH] [--changes N]
 
 Opens a model in the panel in JupyterLab and moves a slider by one place, again and again,
 each time as soon as the numbers are refreshed; UMAP maps that were begun meanwhile are stopped.
@@ -10,12 +10,15 @@ value is new, so that no earlier result is shown again.
 
 import argparse
 import os
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-import browser
 import nbformat
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+import browser
 
 CODE = "import workbench as wb\nwb.views.CompressionPanel({model!r}, n_words=10_000, n_ngrams=20_000, n_subvectors=50)"
 SLIDERS = {  # where each stands usually, and where it begins its way down

@@ -1,6 +1,6 @@
 """Opening, looking up and searching a compressed model of 100,000 words, beside compress-fasttext and gensim.
 
-    python tests/benchmark_search.py [--repeats N]
+    python benchmarks/search.py [--repeats N]
 
 Both sides get the same model: random codes and codebooks for made-up words, which costs a lookup
 or a search the same as real ones. Also here, because it needs no model: OPQ beside faiss, and the
@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark import (
+from common import (
     BATCH,
     MODEL_FILE,
     N_LOOKUPS,
@@ -65,12 +65,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: str(Path(folder, MODEL_FILE[side])) for side in SIDES}
-        frequent, rare = run_job("build", script=__file__, paths=paths)
+        frequent, rare = run_job("build", paths=paths)
         opened = {
             "a frequent word": opening(paths, frequent, args.repeats),
             "the last word": opening(paths, rare, args.repeats),
         }
-        found = run_job("search", script=__file__, paths=paths, repeats=args.repeats)
+        found = run_job("search", paths=paths, repeats=args.repeats)
     print_table(
         f"E. A compressed model of {N_WORDS:,} words and {N_NGRAMS:,} n-grams x {DIM}, {N_CODES} codes a row",
         ("", "workbench", "compress-fasttext", "workbench better by"),
@@ -88,7 +88,7 @@ def main() -> None:
             f"words on both sides. A batch has {BATCH} words, of {N_LOOKUPS:,}."
         ],
     )
-    job = run_job("opq", script=__file__, repeats=3)
+    job = run_job("opq", repeats=3)
     print_table(
         f"F. OPQ of {OPQ_ROWS:,} x {OPQ_DIM}, {OPQ_CODES} codes, and the hot loops beside the machine",
         ("", "workbench", "faiss", "faiss / workbench"),

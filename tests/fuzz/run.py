@@ -1,12 +1,12 @@
 """Give every reader of the project damaged and hostile files, and see that it says so: nothing else, at once.
 
-    python tests/fuzz.py --runs 200000 --seed 0             # changes made with an eye for each format
-    python tests/fuzz.py --runs 200000 --seed 0 --atheris   # led by what code they reach; needs atheris
+    PYTHONPATH=tests python -m fuzz.run --runs 200000 --seed 0             # changes made with an eye for each format
+    PYTHONPATH=tests python -m fuzz.run --runs 200000 --seed 0 --atheris   # led by what code they reach; needs atheris
 
 An input is a finding if opening it raises anything but a ValueError (of one line, which names the
 file), takes more than a second, or allocates more than twice its own size unpacked and 64 MB; or
 if a model that was opened raises anything but ValueError and KeyError in use. Findings are made
-smaller and kept under ``--out``; those that were mended are in tests/corpus, for test_fuzz.py.
+smaller and kept under ``--out``; those that were mended are in tests/fuzz/corpus, for test_fuzz.py.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from fuzz_mutations import mutated
+from fuzz.mutations import mutated
 
 if "--atheris" in sys.argv and "--folder" in sys.argv:  # what is imported here will tell how far an input gets
     import atheris
@@ -39,7 +39,7 @@ if "--atheris" in sys.argv and "--folder" in sys.argv:  # what is imported here 
     with atheris.instrument_imports(include=["workbench"], exclude=["workbench.kernels", "workbench.subwords"]):
         pass
 
-from fuzz_readers import READERS, Parts, Reader, read_parts
+from fuzz.readers import READERS, Parts, Reader, read_parts
 
 SECONDS = 1.0  # of processor time for one input
 KILL = 20  # seconds after which a process that hangs where Python's own alarm does not reach is ended
@@ -361,7 +361,17 @@ def supervised(name: str, runs: int, minutes: float, arguments: argparse.Namespa
         folder, first = Path(scratch) / "work", 0
         folder.mkdir()
         while True:
-            command = [sys.executable, __file__, "--reader", name, "--folder", str(folder), "--first", str(first)]
+            command = [
+                sys.executable,
+                "-m",
+                "fuzz.run",
+                "--reader",
+                name,
+                "--folder",
+                str(folder),
+                "--first",
+                str(first),
+            ]
             command += ["--runs", str(runs), "--seed", str(arguments.seed), "--out", str(arguments.out)]
             command += ["--minutes", str(minutes)] + ["--atheris"] * arguments.atheris
             done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """How long a map takes and how far it can be trusted, beside umap-learn's defaults on the same vectors.
 
-    python tests/benchmark_maps.py [--model NAME_OR_PATH] [--words N ...]
+    python benchmarks/maps.py [--model NAME_OR_PATH] [--words N ...]
 
 Both run once unmeasured, to compile. "Trust" is trustworthiness of 15 neighbours, see
 `layout.trustworthiness`; "kept" is the share of each word's 10 nearest on the map that are so

@@ -26,7 +26,7 @@ from workbench.subwords import Subwords
 from workbench.vocab import Vocab
 
 Parts = dict[str, bytes]  # files by name; those of a folder by their path in it
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ["one", "два", "three", "naïve", "\udcff\udc80", "猫", "</s>", "eleven"]
 LARGEST = 1 << 14  # bytes of a seed: of a small file a greater part is what rules the rest
 SMALL = 1 << 20  # numbers up to which all vectors of a model are looked at

@@ -1,0 +1,193 @@
+"""Helpers of the benchmarks: jobs in processes of their own, turns, ratios and Markdown tables.
+
+A benchmark's own process only starts others and prints: whatever is measured runs in a process of
+its own (a "job"), with `THREADS` threads, and the two sides take turns, so that a busy machine
+slows both. Absolute times are those of the machine; ratios are what to read. Every number is
+the median over the repeats, with the least and the greatest beside it; a ratio is taken within
+each repeat, and is above 1 where the workbench is better.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+THREADS = 2
+SIDES = ("workbench", "peer")
+Times = dict[str, list[float]]  # a value for each side and repeat
+CENTROIDS = 255  # compress-fasttext's own default: with 256 its codes take 16 bits each
+MODEL_FILE = {"workbench": "small.safetensors", "peer": "small.bin"}
+N_ROWS, DIM, N_TRAIN = 100_000, 300, 65_536  # of `pq_input`
+N_UNSEEN, N_LOOKUPS, BATCH = 5_000, 2_000, 500
+
+
+def parser_of(description: str, *options: str) -> argparse.ArgumentParser:
+    """Return a parser with some of the options that several benchmarks have: model, text, repeats."""
+    data = os.environ.get("WORKBENCH_TEST_DATA") or None
+    known: dict[str, dict[str, Any]] = {
+        "model": {"type": Path, "default": data and Path(data, "models/ru_ruslit_sg_100d.bin")},
+        "text": {"type": Path, "default": data and Path(data, "data/text/ru_ruslit.tokens.txt.gz")},
+        "repeats": {"type": int, "default": 3, "help": "default 3"},
+    }
+    parser = argparse.ArgumentParser(description=description)
+    for name in options:
+        parser.add_argument(f"--{name}", **known[name])
+    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
+    return parser
+
+
+def print_versions(*packages: str) -> None:
+    """Print the versions of the packages that are compared, and the number of cores."""
+    print(f"With {', '.join(f'{name} {version(name)}' for name in packages)}; {os.cpu_count()} cores.")
+
+
+def is_there(what: str, path: Path | None, option: str) -> bool:
+    """Return True where a file is there, and print which option names it where it is not."""
+    if path is None or not path.is_file():
+        print(f"\n{what} is left out: give {option} PATH, or set WORKBENCH_TEST_DATA ({path} is absent).")
+        return False
+    return True
+
+
+def environment(threads: int = THREADS) -> dict[str, str]:
+    """The environment of a job: the same number of threads for every library, no progress bars.
+
+    OpenMP's threads sleep while they wait. By default they spin, which on a machine that others
+    use too made faiss's training take up to four times as long. Python may keep what it compiled: else
+    a machine that forbids it would compile this package at every start, and not the peers, which pip has
+    compiled.
+    """
+    libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA")
+    settings = {f"{name}_NUM_THREADS": str(threads) for name in libraries}
+    quiet = {"OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1", "PYTHONDONTWRITEBYTECODE": ""}
+    return os.environ | settings | quiet
+
+
+def run_job(name: str, threads: int = THREADS, **arguments: Any) -> Any:
+    """Run one of the `JOBS` of the script that is running in a fresh process, and return its numbers."""
+    command = [sys.executable, sys.argv[0], "--job", name, json.dumps(arguments)]
+    done = subprocess.run(command, env=environment(threads), stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def answer(job: tuple[str, str], jobs: dict[str, Callable[..., Any]]) -> None:
+    """Do one of the `jobs` of a script, by name and JSON arguments, as `run_job` asks for it."""
+    name, arguments = job
+    sys.stdout.write("\n" + json.dumps(jobs[name](**json.loads(arguments))))
+
+
+def take_turns(calls: dict[str, Callable[[], Any]], turn: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Time each call once, in an order that turns round from one repeat to the next.
+
+    Returns
+    -------
+    seconds, results : dict by name
+    """
+    seconds, results = {}, {}
+    for name in list(calls)[:: 1 if turn % 2 == 0 else -1]:
+        time.sleep(0.2)  # threads of the other library may spin on for a moment
+        start = time.perf_counter()
+        results[name] = calls[name]()
+        seconds[name] = time.perf_counter() - start
+    return seconds, results
+
+
+def peak_mb() -> float:
+    """Peak memory of this process so far, in MB; pages of mapped files that were read count too."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def middle(values: Sequence[float], form: str = "{:.2f}") -> str:
+    """The median, and the least and the greatest where they differ when printed."""
+    least, most = form.format(min(values)), form.format(max(values))
+    return form.format(median(values)) + (f" ({least} to {most})" if least != most else "")
+
+
+def ratios(above: Sequence[float], below: Sequence[float], form: str = "{:.2f}") -> str:
+    """`middle` of the ratios, repeat by repeat."""
+    return middle([a / b for a, b in zip(above, below, strict=True)], form)
+
+
+def compared(label: str, values: Times, form: str = "{:.2f}", better: str | None = "lower") -> list[str]:
+    """A row of a table: the workbench, the peer, and how many times better the workbench is."""
+    ours, theirs = (values[side] for side in SIDES)
+    ratio = "" if better is None else ratios(theirs, ours) if better == "lower" else ratios(ours, theirs)
+    return [label, middle(ours, form), middle(theirs, form), ratio]
+
+
+def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """One GitHub-Markdown table, with its notes below."""
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(header) + " |")
+    print("|---" + "|--:" * (len(header) - 1) + "|")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    for note in notes:
+        print(f"\n{note}")
+
+
+def by_side(runs: Sequence[dict], name: str) -> Times:
+    """One number of each run, ``run[side][name]``, side by side."""
+    return {side: [run[side][name] for run in runs] for side in SIDES}
+
+
+# -- what several measure -----------------------------------------------------------------
+
+
+def pq_input() -> tuple[Any, Any]:
+    """The rows to encode, (N_ROWS, DIM), and those among them to train on, (N_TRAIN, DIM)."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((N_ROWS, DIM), dtype=np.float32)
+    return rows, rows[rng.choice(N_ROWS, N_TRAIN, replace=False)]
+
+
+def squared_error(decoded: Any, rows: Any) -> float:
+    return float(((decoded - rows) ** 2).mean())
+
+
+def unseen_words(original: Any, text: str) -> list[str]:
+    """A seeded sample of the text's words that are not in the vocabulary and that no step was fitted on."""
+    import numpy as np
+
+    from workbench.vocab import is_for_fitting
+
+    found: set[str] = set()
+    with gzip.open(text, "rt", encoding="utf-8") if text.endswith(".gz") else open(text, encoding="utf-8") as file:
+        for line in file:
+            found.update(line.split())
+    fresh = sorted(w for w in found if len(w) >= 3 and w not in original and not is_for_fitting(w))
+    return [fresh[i] for i in np.random.default_rng(0).permutation(len(fresh))[:N_UNSEEN]]
+
+
+def lookup_speed(ours: Any, theirs: Any, asked: dict[str, list[str]], repeats: int = 5) -> dict[str, Times]:
+    """Words looked up per second, one by one and in batches, both sides in turn."""
+    import numpy as np
+
+    speed = {}
+    for name, words in asked.items():
+        chosen = [words[i] for i in np.random.default_rng(0).integers(len(words), size=N_LOOKUPS)]
+        batches = [chosen[i : i + BATCH] for i in range(0, N_LOOKUPS, BATCH)]
+        for how, requests in (("one by one", chosen), ("in batches", batches)):
+            calls = {side: partial(look_all_up, v, requests) for side, v in zip(SIDES, (ours, theirs), strict=True)}
+            take_turns(calls, 0)  # warm up
+            seconds = [take_turns(calls, turn)[0] for turn in range(repeats)]
+            speed[f"{name} {how}"] = {side: [N_LOOKUPS / turn[side] for turn in seconds] for side in SIDES}
+    return speed
+
+
+def look_all_up(v: Any, requests: Sequence[str] | Sequence[list[str]]) -> None:
+    for request in requests:
+        v[request]
