@@ -1,6 +1,8 @@
 """Every reader of the project: valid files to begin with, how one is opened, and what a user does next."""
 
 import gzip
+import importlib.util
+import io
 import json
 import pickle
 import re
@@ -167,6 +169,25 @@ def pickles() -> Iterator[Parts]:
         yield {"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)}
 
 
+def npys() -> Iterator[Parts]:
+    for parts in matrices():
+        if "rows.npy" in parts:
+            yield {"rows.npy": parts["rows.npy"], "rows.txt": b"a\nb\nc\nd\n"}
+
+
+def npzs() -> Iterator[Parts]:
+    for save in (np.savez, np.savez_compressed):
+        file = io.BytesIO()
+        save(file, vectors=np.eye(4, dtype=np.float32), words=np.array(["a", "b", "c", "два"]))
+        yield {"rows.npz": file.getvalue()}
+
+
+def tables() -> Iterator[Parts]:
+    yield {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()}
+    yield {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'}
+    yield {"rows.tsv": b"1\t2\t3\n4\t5\t6\n", "metadata.tsv": b"word\tcount\na\t1\nb\t2\n"}
+
+
 def artefacts() -> Iterator[Parts]:
     with tempfile.TemporaryDirectory() as folder:
         for number, v in enumerate(compressed()):
@@ -175,8 +196,10 @@ def artefacts() -> Iterator[Parts]:
 
 def models() -> Iterator[Reader]:
     """A reader for each foreign format, and one for our own."""
-    by_hand = {"fasttext": fasttexts, "gensim": pickles}
+    by_hand = {"fasttext": fasttexts, "gensim": pickles, "npy": npys, "npz": npzs, "table": tables}
     for known in formats.FORMATS:
+        if known.name == "parquet" and importlib.util.find_spec("pyarrow") is None:
+            continue
 
         def seeds(known=known) -> Iterator[Parts]:
             yield from exported(known)

@@ -45,6 +45,27 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged, or no JSON: {error}") from error
 
 
+def mapped_array(path: Path) -> np.ndarray:
+    """The array of a ``.npy`` file, mapped, so that its shape must fit the file.
+
+    Raises
+    ------
+    ValueError
+        If it is none, damaged, or cut short.
+    """
+    with open(path, "rb") as file:
+        head = file.read(12)
+    # numpy sets memory aside for as long a header as version 2 and later claim, up to 4 GB.
+    claimed = int.from_bytes(head[8:12], "little") if head[6:7] > b"\x01" else 0
+    if not head.startswith(np.lib.format.MAGIC_PREFIX) or claimed > path.stat().st_size:
+        raise ValueError(f"{path} should be a .npy array, and begins with {head!r}: damaged")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy evaluates the header: what a damaged one raises is of a dozen kinds
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} is no .npy array that can be mapped, damaged or cut short: {reason}") from error
+
+
 def vectors_over(
     words: list[str], rows: np.ndarray, matrix: np.ndarray, files: list[Path], weights: np.ndarray | None = None
 ) -> Vectors:

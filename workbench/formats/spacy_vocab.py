@@ -17,7 +17,7 @@ import numpy as np
 
 from ..vectors import Vectors
 from .base import Format, is_unicode, word_blocks
-from .folder import file_in, read_json, vectors_over
+from .folder import file_in, mapped_array, read_json, vectors_over
 
 TITLE = "spaCy vectors"
 NONE = ": small pipelines (those named _sm) come without vectors"
@@ -96,17 +96,7 @@ def _check_mode(folder: Path) -> None:
 
 def _mapped(path: Path) -> np.ndarray:
     """The matrix of a ``.npy`` file, (n_rows, dim), mapped."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-    # numpy sets memory aside for as long a header as version 2 and later claim, up to 4 GB.
-    claimed = int.from_bytes(head[8:12], "little") if head[6:7] > b"\x01" else 0
-    if not head.startswith(b"\x93NUMPY") or claimed > path.stat().st_size:
-        raise ValueError(f"{path} should be a .npy matrix, and begins with {head!r}: damaged")
-    try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy evaluates the header: what a damaged one raises is of a dozen kinds
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} is no .npy matrix that can be mapped, damaged or cut short: {reason}") from error
+    matrix = mapped_array(path)
     if matrix.ndim != 2 or matrix.dtype.kind != "f":
         raise ValueError(f"{path} should hold a matrix of floats, got shape {matrix.shape} of {matrix.dtype}")
     if 0 in matrix.shape:

@@ -4,6 +4,9 @@ The projector of TensorBoard keeps numbers in one TSV file and words in ``metada
 """
 
 import json
+import shutil
+import tempfile
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,10 @@ import numpy as np
 
 from ..vectors import Vectors
 from .base import Format
+from .folder import mapped_array
 from .text import MARK
 
+MOST_ARRAYS = 16  # of an archive that are looked at
 NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
 BESIDE = ("{stem}.words.txt", "{stem}.txt", "{stem}.json", "words.txt", "vocab.txt", "metadata.tsv")
 WORD_COLUMNS = ("word", "words", "token", "key", "label", "text", "name")
@@ -27,19 +32,20 @@ def load_npy(path: Path) -> Vectors:
     ValueError
         If there is no such file, or it has another number of words than the matrix has rows.
     """
-    try:
-        matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError) as error:
-        raise ValueError(f"{path} is no whole array: {' '.join(str(error).split())[:200]}") from error
-    return _vectors(path, _words_beside(path), matrix)
+    return _vectors(path, _words_beside(path), mapped_array(path))
 
 
 def load_npz(path: Path) -> Vectors:
     """Read an archive with two arrays, whatever their names: a matrix of numbers and a list of words."""
+    arrays = []
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = [archive[name] for name in archive.files]
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, KeyError) as error:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            for number, name in enumerate(archive.namelist()[:MOST_ARRAYS]):
+                member = Path(folder, f"{number}.npy")
+                with archive.open(name) as packed, open(member, "wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked)
+                arrays.append(np.array(mapped_array(member)))
+    except Exception as error:  # a damaged archive raises errors of a dozen kinds
         raise ValueError(f"{path} is no archive of plain arrays: {' '.join(str(error).split())[:200]}") from error
     matrices = [a for a in arrays if a.ndim == 2 and a.dtype.kind in "fiu"]
     words = [a for a in arrays if a.ndim == 1 and a.dtype.kind in "US"]

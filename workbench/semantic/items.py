@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import artefact
+from ..formats.folder import mapped_array
 from ..vectors import Vectors
 from ..vocab import printable
 from . import texts as built_in
@@ -278,17 +278,9 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
 
 def _npy(path: Path) -> np.ndarray:
     with open(path, "rb") as file:
-        head = file.read(12)
-    if head.startswith(b"PK"):
-        raise ValueError("is an archive of arrays; save one of them with numpy.save")
-    # Of version 1 the header's length is two bytes, later it is four, and numpy makes room before it reads.
-    too_long = head[6:7] > b"\1" and int.from_bytes(head[8:], "little") > path.stat().st_size
-    if not head.startswith(np.lib.format.MAGIC_PREFIX) or too_long:
-        raise ValueError("is no .npy file, or damaged")
-    try:
-        return np.array(np.load(path, mmap_mode="r"))  # mapped first, so that its shape must fit the file
-    except (OSError, OverflowError, SyntaxError, TokenError) as error:
-        raise ValueError(f"is damaged: {error}") from error
+        if file.read(2) == b"PK":
+            raise ValueError("is an archive of arrays; save one of them with numpy.save")
+    return np.array(mapped_array(path))
 
 
 def _safetensors(path: Path) -> np.ndarray | Vectors:
