@@ -12,17 +12,14 @@ byte, so that older workbenches read it. Versions 1 and 2 are still read.
 
 import json
 import math
-import os
-import shutil
-import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from . import files
 from .storage import describe, rebuild, within
 from .subwords import Subwords
 from .vectors import Vectors
@@ -51,10 +48,7 @@ def save(v: Vectors, path: str | Path) -> Path:
         Where the file is.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with files.replacing(path) as file:
         write(v, file)
     return path
 
@@ -170,39 +164,3 @@ def mapped(path: str | Path, types: Mapping[str, str] = TYPES) -> dict[str, np.n
         flat = data[first : first + math.prod(entry["shape"]) * dtype.itemsize]
         arrays[name] = np.asarray(flat).view(dtype).reshape(entry["shape"])
     return arrays
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` only once it is whole and on the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        with open(beside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to write into that takes the place of `path` only once it is whole."""
-    beside, old = (
-        path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{end}") for end in ("part", "old")
-    )
-    beside.mkdir()
-    try:
-        yield beside
-        if path.exists():
-            path.rename(old)
-        try:
-            beside.rename(path)
-        except BaseException:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
