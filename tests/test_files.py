@@ -84,5 +84,5 @@ def test_the_temporary_folder_is_the_users_alone(tmp_path, monkeypatch):
     if os.name == "posix":
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
         made.chmod(0o777)
-        with pytest.raises(PermissionError, match="others can write to .*TMPDIR"):
+        with pytest.raises(PermissionError, match=r"others can write to .*TMPDIR"):
             files.temporary_folder("kind")

@@ -22,7 +22,7 @@ import numpy as np
 from . import files
 from .storage import describe, rebuild, within
 from .subwords import Subwords
-from .vectors import Vectors
+from .vectors import Vectors, check_meta
 from .vocab import Vocab
 
 FORMAT_VERSION = 3  # the newest that is written; older ones are read
@@ -106,20 +106,12 @@ def _line(quoted: object) -> str:
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:
-    _check_meta(about["meta"])
+    check_meta(about["meta"])
     subwords = None
     if about["subwords"] is not None:
         subwords = Subwords.restore(within(arrays, "subwords"), about["subwords"])
     vocab = Vocab.restore(within(arrays, "vocab"), subwords)
     return Vectors(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
-
-
-def _check_meta(meta: dict) -> None:
-    """Refuse notes that are not of the types which those who read them rely on."""
-    source = meta.get("provenance", {}).get("source", "")
-    for name, value, kind in (("meta", meta, dict), ("source", source, str), ("recipe", meta.get("recipe", []), list)):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def _arrays(v: Vectors) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ WIDTH = 64  # columns of a row read at once: four lines of the cache
 PACE = 1.9  # of Lloyd's steps but the last; of 1.5 to 2.1 the best that still converges for sure
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-    numba.config.THREADING_LAYER_PRIORITY = ["tbb", "workqueue", "omp"]
+    numba.config.THREADING_LAYER_PRIORITY = ["tbb", "workqueue", "omp"]  # type: ignore[attr-defined]
 
 
 def _new_lock() -> None:
@@ -52,7 +52,7 @@ def _keeps_code() -> bool:
 
 def _can_cache(folder: Path | None = None) -> bool:
     if folder is not None:
-        numba.config.CACHE_DIR = str(folder)
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
     try:
         numba.njit(cache=True)(hashing.fill_buckets)
         numba.njit(cache=True)(numba.njit)  # stands for UMAP, which is installed beside it
