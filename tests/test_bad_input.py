@@ -379,7 +379,7 @@ LONG = deflated(np.zeros(10**8), "u1")  # 100 MB, were they unpacked
     ("name", "array", "telling"),
     [
         ("row_of", deflated([99] * 20, "<u2"), "point at 100 rows, the matrix has 6"),
-        ("row_of", deflated([-1] * 20, "<i4"), "must not be negative"),
+        ("row_of", deflated([-1] * 20, "<i4"), "rows must be whole numbers from 0 on"),
         ("row_of", deflated([0] * 5, "<u2"), "one a word, got 10 bytes"),
         ("row_of", deflated([0] * 20, "<u2")[:-3], "one a word"),
         ("row_of", LONG, "one a word, got 81 bytes"),

@@ -34,7 +34,7 @@ def fasttext_bytes(
     out += struct.pack("<3iq", says["n_entries"], says["n_entries"] - len(labels), len(labels), 1000)
     out += struct.pack("<q", says["n_pruned"]) if magic else b""
     for i, entry in enumerate([*words, *labels]):
-        out += entry + b"\0" + struct.pack("<qb", 100 - i, i >= len(words))
+        out += entry + b"\0" + struct.pack("<qb", max(100 - i, 0), i >= len(words))
     out += struct.pack("<?", says["quantised"]) if magic else b""
     return out + struct.pack("<2q", says["n_rows"], dim) + matrix.astype("<f4").tobytes()
 
@@ -254,7 +254,7 @@ def test_words_of_any_length_are_found(lengths, load):
     matrix = random_matrix(len(words), 2)
     v = load(fasttext_bytes(words, matrix, labels=labels))
     assert encoded(v.words) == words
-    assert v.vocab.counts.tolist() == [100 - i for i in range(len(words))]
+    assert v.vocab.counts.tolist() == [max(100 - i, 0) for i in range(len(words))]
     np.testing.assert_array_equal(v.matrix(), matrix)
 
 

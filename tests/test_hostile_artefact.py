@@ -196,7 +196,7 @@ def test_words_are_not_seen_less_than_never(counts, saved, refused):
     arrays, about = saved(DENSE)
     differences = np.array(counts, np.int64)
     arrays["vocab.counts"] = put(np.frombuffer(zlib.compress(differences.tobytes()), np.uint8))
-    assert "counted from 0 on" in refused(file_of(arrays, about))
+    assert "whole numbers from 0 on" in refused(file_of(arrays, about))
 
 
 # -- bombs ---------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ def test_words_that_are_there_twice_are_refused_when_they_are_looked_at(saved, t
     (tmp_path / "twice").write_bytes(file_of(arrays, about))
     v = wb.load(tmp_path / "twice")
     np.testing.assert_array_equal(v["twice"], DENSE.matrix()[0])
-    with pytest.raises(ValueError, match="1 words of the file are there twice"):
+    with pytest.raises(ValueError, match="1 words are there twice"):
         v.get_vectors(["twice"])
 
 

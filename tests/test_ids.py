@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import artefact
+from workbench import files
 from workbench.semantic import SemanticIDs, id_files
 from workbench.semantic.ids import coded
 from workbench.semantic.tokens import letters
@@ -511,7 +511,7 @@ def test_a_save_that_fails_leaves_the_older_file_whole(tmp_path, ids, monkeypatc
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(artefact.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     for path in paths:
         with pytest.raises(OSError, match="no space"):
             made(seed=1).save(path)

@@ -1,6 +1,8 @@
 """What is remembered between settings is what would be computed anew, to the bit."""
 
+import copy
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import artefact, kernels, progress, vocab
+from workbench import artefact, kernels, progress, semantic, vocab
 from workbench.compress import pq
 from workbench.compress.builder import Builder
 from workbench.compress.refit import WeightedMeans
@@ -30,6 +32,43 @@ RECIPES = [
     wb.Chain([wb.Prune(300, remap="nearest"), wb.SQ()]),
     wb.Chain([wb.Prune(250, 200), wb.PQ(6, n_bits=4, norms=True, random_state=3)]),
 ]
+
+
+def use(v: wb.Vectors) -> None:
+    v.most_similar(v.words[0])
+    v.get_vectors(v.words[:40])
+    wb.scorecard(v, v)
+    assert v.vocab.factors is None or v.vocab.key_to_index
+
+
+def use_ids(ids: semantic.SemanticIDs) -> None:
+    assert ids.n_unique
+    assert ids[ids.items[0]]
+    ids.collisions()
+
+
+def fitted(v: wb.Vectors) -> wb.Chain:
+    return wb.Chain([wb.Prune(300, 400), wb.Refit(n_unseen=100), wb.PQ(4, n_bits=4)]).fit(v)
+
+
+@pytest.mark.parametrize(
+    ("make", "used"),
+    [
+        (lambda v, path: v, use),
+        (lambda v, path: wb.load(v.save(path)), use),
+        (lambda v, path: wb.Prune(300, remap="nearest").fit_transform(v), use),
+        (lambda v, path: fitted(v), lambda chain: chain.transform(made_fasttext())),
+        (lambda v, path: semantic.SemanticIDs.from_vectors(v, 2, 8), use_ids),
+    ],
+    ids=["Vectors", "from a file", "remapped", "Chain", "SemanticIDs"],
+)
+def test_a_pickle_is_the_same_before_and_after_use(make, used, tmp_path):
+    thing = make(made_fasttext(), tmp_path / "v.safetensors")
+    before = pickle.dumps(thing)
+    used(thing)
+    assert pickle.dumps(thing) == before
+    used(pickle.loads(before))
+    used(copy.deepcopy(thing))
 
 
 def forget() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from workbench import kernels
+from workbench.storage import Dense
 from workbench.subwords import Subwords
 from workbench.vectors import greatest, unit
+from workbench.vocab import Vocab
 
 
 @pytest.fixture
@@ -115,11 +117,69 @@ def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
         ([], np.zeros((0, 2)), "at least one word"),
         (["a", "b"], np.array([[1.0, 2], [np.nan, 0]]), "row 1 .*'b'.* NaN"),
         (["a", "b\0c"], np.zeros((2, 2)), "NUL"),
+        (["a", "b"], np.zeros((2, 0)), "one row for each"),
+        (["a", "\ud83d"], np.eye(2), "word 1 .* is no text"),
+        (
+            ["a", "\udcc3\udca9"],
+            np.eye(2),
+            "word 1 .* is no text",
+        ),  # bytes that are UTF-8: a file gives back one letter
     ],
 )
 def test_arrays_that_make_no_model_are_refused(words, matrix, trouble):
     with pytest.raises(ValueError, match=trouble):
         wb.Vectors.from_arrays(words, matrix)
+
+
+@pytest.mark.parametrize("counts", [[5, -1], [5, 0.2], [5, np.nan], [5, 2**63], [5, 2**70], [5, None], ["5", "1"]])
+def test_counts_that_no_file_could_give_back_are_refused_with_the_word(counts):
+    keyed = wb.Vectors.from_arrays(["a", "b"], np.eye(2)).to_gensim()
+    keyed.expandos["count"] = np.array(counts)
+    doors = (
+        lambda: wb.Vectors.from_arrays(["a", "b"], np.eye(2), counts),
+        lambda: Vocab(["a", "b"], counts=np.array(counts)),
+        lambda: wb.load(keyed),
+    )
+    for door in doors:
+        with pytest.raises(ValueError, match=r"counts must be whole numbers from 0 on, got .* for word . '[ab]'"):
+            door()
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.binary().map(
+    lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.dictionaries(TEXT, st.integers(0, 2**63 - 1), min_size=1, max_size=6),
+    st.sampled_from(["f2", "<f4", ">f4", "f8", "i1", "u2"]),
+    st.sampled_from([np.int64, np.float64, object]),
+)
+def test_whatever_is_accepted_is_there_again_after_saving(tmp_path_factory, words, dtype, counted_as):
+    counts = np.array(list(words.values()), counted_as)
+    if counted_as is np.float64:
+        counts = counts // 2
+    v = wb.Vectors.from_arrays(list(words), np.arange(2 * len(words)).reshape(-1, 2).astype(dtype), counts)
+    again = wb.load(v.save(tmp_path_factory.mktemp("saved") / "v.safetensors"))
+    assert again.words == list(words)
+    np.testing.assert_array_equal(again.matrix(), v.matrix())
+    np.testing.assert_array_equal(again.vocab.counts, counts.astype(np.int64))
+
+
+@pytest.mark.parametrize(
+    ("meta", "trouble"),
+    [({"n": np.int64(3)}, "JSON values.*int64"), ({"provenance": "x"}, "provenance must be a dict"), ([], "meta must")],
+)
+def test_notes_that_no_file_can_hold_are_refused_at_once(meta, trouble):
+    with pytest.raises(TypeError, match=trouble):
+        wb.Vectors(Vocab(["a"]), Dense(np.ones((1, 2), np.float32)), meta)
+
+
+@pytest.mark.parametrize("dtype", ["f8", ">f4", "i4"])
+def test_a_storage_refuses_types_that_its_file_does_not_hold(dtype):
+    with pytest.raises(ValueError, match="none of a dense storage"):
+        Dense(np.ones((1, 2), dtype))
 
 
 def test_words_that_are_not_strings_are_refused(pets):

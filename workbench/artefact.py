@@ -12,20 +12,17 @@ byte, so that older workbenches read it. Versions 1 and 2 are still read.
 
 import json
 import math
-import os
-import shutil
-import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from . import files
 from .storage import describe, rebuild, within
 from .subwords import Subwords
-from .vectors import Vectors
+from .vectors import Vectors, check_meta
 from .vocab import Vocab
 
 FORMAT_VERSION = 3  # the newest that is written; older ones are read
@@ -51,10 +48,7 @@ def save(v: Vectors, path: str | Path) -> Path:
         Where the file is.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with files.replacing(path) as file:
         write(v, file)
     return path
 
@@ -112,20 +106,12 @@ def _line(quoted: object) -> str:
 
 
 def _build(arrays: dict[str, np.ndarray], about: dict) -> Vectors:
-    _check_meta(about["meta"])
+    check_meta(about["meta"])
     subwords = None
     if about["subwords"] is not None:
         subwords = Subwords.restore(within(arrays, "subwords"), about["subwords"])
     vocab = Vocab.restore(within(arrays, "vocab"), subwords)
     return Vectors(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
-
-
-def _check_meta(meta: dict) -> None:
-    """Refuse notes that are not of the types which those who read them rely on."""
-    source = meta.get("provenance", {}).get("source", "")
-    for name, value, kind in (("meta", meta, dict), ("source", source, str), ("recipe", meta.get("recipe", []), list)):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def _arrays(v: Vectors) -> dict[str, np.ndarray]:
@@ -170,39 +156,3 @@ def mapped(path: str | Path, types: Mapping[str, str] = TYPES) -> dict[str, np.n
         flat = data[first : first + math.prod(entry["shape"]) * dtype.itemsize]
         arrays[name] = np.asarray(flat).view(dtype).reshape(entry["shape"])
     return arrays
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` only once it is whole and on the disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        with open(beside, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-@contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """An empty folder to write into that takes the place of `path` only once it is whole."""
-    beside, old = (
-        path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{end}") for end in ("part", "old")
-    )
-    beside.mkdir()
-    try:
-        yield beside
-        if path.exists():
-            path.rename(old)
-        try:
-            beside.rename(path)
-        except BaseException:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

@@ -3,16 +3,23 @@
 numba's thread pools abort the process when two threads enter them at once, so everything here
 (and UMAP, which uses numba too) runs while holding `LOCK`. Results do not depend on the number
 of threads: work is split by subvector and by row, and each part is summed in a fixed order.
+
+Importing this module also sets numba up, so it comes before the import of UMAP. numba's threads
+are not OpenMP's, unless NUMBA_THREADING_LAYER says so: starting those sets the number of torch's
+threads, and a forked child that uses them is killed.
 """
 
 import functools
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 
-from . import hashing
+from . import files, hashing
 
 LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
@@ -20,6 +27,41 @@ ROWS = 256  # rows whose codes are looked up at once, for the same reason
 COLUMNS = 52  # summed at once; a fixed number makes for vector instructions, two such blocks make 100 columns
 WIDTH = 64  # columns of a row read at once: four lines of the cache
 PACE = 1.9  # of Lloyd's steps but the last; of 1.5 to 2.1 the best that still converges for sure
+
+if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
+    numba.config.THREADING_LAYER_PRIORITY = ["tbb", "workqueue", "omp"]  # type: ignore[attr-defined]
+
+
+def _new_lock() -> None:
+    """In a forked child: the thread that held the lock is not there to release it."""
+    global LOCK
+    LOCK = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_new_lock)
+
+
+def _keeps_code() -> bool:
+    """Whether numba can keep compiled code: beside the source or in the user's cache, else in a temporary folder."""
+    try:
+        return _can_cache() or _can_cache(files.temporary_folder("numba"))
+    except OSError:  # there is no temporary folder
+        return False
+
+
+def _can_cache(folder: Path | None = None) -> bool:
+    if folder is not None:
+        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    try:
+        numba.njit(cache=True)(hashing.fill_buckets)
+        numba.njit(cache=True)(numba.njit)  # stands for UMAP, which is installed beside it
+    except RuntimeError:  # "no locator available": no such folder can be written, as in many containers
+        return False
+    return True
+
+
+_njit: Any = functools.partial(numba.njit, cache=_keeps_code())
 
 
 def _locked(kernel):
@@ -62,8 +104,8 @@ def in_threads(work, n, size):
 
 
 # Defined beside its plain Python use; numba's cache goes by the file of the definition.
-fill_buckets = _locked(numba.njit(cache=True)(hashing.fill_buckets))
-fill_finalfusion_buckets = _locked(numba.njit(cache=True)(hashing.fill_finalfusion_buckets))
+fill_buckets = _locked(_njit(hashing.fill_buckets))
+fill_finalfusion_buckets = _locked(_njit(hashing.fill_finalfusion_buckets))
 
 
 @numba.njit(cache=True)
@@ -75,7 +117,7 @@ def _copy(source, target):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def segment_sums(indptr, indices, table):
     """Sum the rows of `table` that each segment names: (n_segments, dim) float32.
 
@@ -94,7 +136,7 @@ def segment_sums(indptr, indices, table):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def group_sums(rows, codes, n_groups):
     """Sum the rows of each group: (n_groups, dim) float64. Each sum runs in order of the rows.
 
@@ -118,7 +160,7 @@ def group_sums(rows, codes, n_groups):
 
 
 @_locked
-@numba.njit(cache=True)
+@_njit
 def survivors(index, indptr, buckets, row_of):
     """Rows of the n-grams of some words, those without a row left out, as a ragged array.
 
@@ -152,7 +194,7 @@ def survivors(index, indptr, buckets, row_of):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def pull(indptr, rows, weights, x, targets):
     """What weighted sums over rows of `x` leave of their targets, handed back to the rows: ``A.T @ (targets - A @ x)``.
 
@@ -206,7 +248,7 @@ def pull(indptr, rows, weights, x, targets):
 
 
 @_locked
-@numba.njit(cache=True)
+@_njit
 def square_weights(indptr, rows, weights, n_rows):
     """The diagonal of ``A.T @ A``, see `pull`: for each row its squared weight in each word, summed; (n_rows,).
 
@@ -228,7 +270,7 @@ EXACT = np.uint64(1 << 53)  # up to which it holds all whole numbers
 
 
 @_locked
-@numba.njit(cache=True)
+@_njit
 def plain_lines(text, ends, dim):
     """Read lines of a word, then `dim` numbers, all with one space between.
 
@@ -273,7 +315,7 @@ def plain_lines(text, ends, dim):
     return lengths, numbers
 
 
-@numba.njit(cache=True)
+@_njit
 def _plain_number(text, at, stop):
     """The number that begins here, and where the space (or `stop`) after it is; -1 where this is no plain number."""
     negative = at < stop and text[at] == 45
@@ -306,7 +348,7 @@ def _plain_number(text, at, stop):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def table_sums(packed, tables, n_bits):
     """What each row's codes pick from a table for every code, added up: (n_tables, n) float32.
 
@@ -336,7 +378,7 @@ def table_sums(packed, tables, n_bits):
     return out
 
 
-@numba.njit(cache=True)
+@_njit
 def _code(row, j, n_bits):
     """One code of a packed row."""
     code = np.uint8(0)
@@ -354,7 +396,7 @@ def _assign_exactly(dim):
     """
     last = dim - 1
 
-    @numba.njit(fastmath={"contract"}, cache=True)
+    @_njit(fastmath={"contract"})
     def score(half, c, x0, x1, x2, x3, x4, x5):
         half -= c[0] * x0
         if dim > 1:
@@ -369,7 +411,7 @@ def _assign_exactly(dim):
             half -= c[5] * x5
         return half
 
-    @numba.njit(fastmath={"contract"}, cache=True)
+    @_njit(fastmath={"contract"})
     def assign(points, n, centroids, codes, nearest):
         filled, half = _in_fours(centroids)
         for first in range(0, n, TILE):
@@ -398,7 +440,7 @@ def _assign_exactly(dim):
     return assign
 
 
-@numba.njit(cache=True)
+@_njit
 def _in_fours(centroids):
     """The centroids, filled up to a multiple of four, and half their squared norms: infinite for the filling."""
     n, dim = centroids.shape
@@ -416,7 +458,7 @@ _assign_1, _assign_2, _assign_3 = _assign_exactly(1), _assign_exactly(2), _assig
 _assign_4, _assign_5, _assign_6 = _assign_exactly(4), _assign_exactly(5), _assign_exactly(6)
 
 
-@numba.njit(fastmath={"contract"}, cache=True)
+@_njit(fastmath={"contract"})
 def _assign_wide(points, n, centroids, codes, nearest):
     """`_assign` for any number of dimensions, one after another."""
     half = _in_fours(centroids)[1]
@@ -437,7 +479,7 @@ def _assign_wide(points, n, centroids, codes, nearest):
                 best[p] = scores[p] if scores[p] < best[p] else best[p]
 
 
-@numba.njit(cache=True)
+@_njit
 def _assign(points, n, centroids, codes, nearest):
     """Nearest centroid of the first `n` points, vectorised across points.
 
@@ -472,7 +514,7 @@ def _assign(points, n, centroids, codes, nearest):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def encode(rows, codebooks, spans):
     """Product-quantisation codes: for each span of columns, the nearest codebook entry.
 
@@ -507,7 +549,7 @@ def encode(rows, codebooks, spans):
 
 
 @_locked
-@numba.njit(parallel=True, fastmath={"reassoc"}, cache=True)
+@_njit(parallel=True, fastmath={"reassoc"})
 def start(points, spans, draws):
     """Rows to start k-means from, for each span of dimensions by itself: (n_entries, dim) float32.
 
@@ -545,7 +587,7 @@ def start(points, spans, draws):
     return out
 
 
-@numba.njit(cache=True)
+@_njit
 def _move(points, n, centroids, codes, nearest, pace):
     """One Lloyd step over the first `n` points: centroids to their means, empty ones to far points.
 
@@ -580,7 +622,7 @@ def _move(points, n, centroids, codes, nearest, pace):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def train(points, codebooks, spans, n_iter):
     """Lloyd's k-means for each span of dimensions by itself; moves `codebooks` in place.
 
@@ -612,7 +654,7 @@ def train(points, codebooks, spans, n_iter):
 
 
 @_locked
-@numba.njit(parallel=True, cache=True)
+@_njit(parallel=True)
 def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, spans, left):
     """Choose codes and codebook entries of n-gram rows so that weighted sums over them come out right.
 
@@ -649,7 +691,7 @@ def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, span
         _copy(entries, codebooks[:, start:stop])
 
 
-@numba.njit(cache=True)
+@_njit
 def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
     """Move each entry of one codebook to where it serves the words best, the others standing still."""
     n_entries, dim = entries.shape
@@ -681,7 +723,7 @@ def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
                 share[words[at]] = 0
 
 
-@numba.njit(cache=True)
+@_njit
 def _settle_codes(indptr, words, weights, squares, bound, prior, codes, entries, left):
     """Choose each row's entry of one codebook so that it serves the words best, the others standing still."""
     dim = entries.shape[1]
@@ -705,7 +747,7 @@ def _settle_codes(indptr, words, weights, squares, bound, prior, codes, entries,
             _take_away(wish, indptr[j], indptr[j + 1], words, weights, left)
 
 
-@numba.njit(cache=True)
+@_njit
 def _add_pull(pull, begin, end, words, weights, left):
     """Add what a row's words want of it."""
     for at in range(begin, end):
@@ -714,7 +756,7 @@ def _add_pull(pull, begin, end, words, weights, left):
             pull[d] += weights[word] * left[word, d]
 
 
-@numba.njit(cache=True)
+@_njit
 def _take_away(step, begin, end, words, weights, left):
     """What a row's words leave over once it has moved by `step`."""
     for at in range(begin, end):
@@ -723,7 +765,7 @@ def _take_away(step, begin, end, words, weights, left):
             left[word, d] -= weights[word] * step[d]
 
 
-@numba.njit(fastmath={"contract", "nnan", "nsz"}, cache=True)
+@_njit(fastmath={"contract", "nnan", "nsz"})
 def _nearest_entry(point, across, half, score):
     """Number of the entry nearest to a point; `across` is (dim, n_entries), `half` half their squared norms."""
     for k in range(len(score)):

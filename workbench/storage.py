@@ -65,12 +65,6 @@ class Storage:
         """
         expect(f"arrays of a {cls.kind} storage", {name.split(".")[0] for name in arrays}, {*cls.layout, *cls.parts})
         expect(f"parameters of a {cls.kind} storage", set(params), {*cls.numbers, *cls.parts})
-        for name, (n_axes, types) in cls.layout.items():
-            array = arrays[name]
-            if array.ndim != n_axes or array.dtype.str[1:] not in types.split() or 0 in array.shape[1:]:
-                raise ValueError(
-                    f"{name} of shape {array.shape} and type {array.dtype} is none of a {cls.kind} storage"
-                )
         for name in cls.numbers:
             if type(params[name]) is not int:
                 raise ValueError(f"{name} of a {cls.kind} storage must be a whole number, got {params[name]!r}")
@@ -79,6 +73,16 @@ class Storage:
             raise ValueError(f"n-gram rows stand beside the word rows, not within a {cls.kind} storage")
         own = {name: arrays[name] for name in cls.layout} | {name: params[name] for name in cls.numbers}
         return cls(**own, **parts)
+
+    @classmethod
+    def check(cls, **arrays: np.ndarray) -> None:
+        """Refuse arrays that no file of this storage may hold."""
+        for name, (n_axes, types) in cls.layout.items():
+            array, allowed = arrays[name], [f"{order}{code}" for code in types.split() for order in "<|"]
+            if array.ndim != n_axes or array.dtype.str not in allowed or 0 in array.shape[1:]:
+                raise ValueError(
+                    f"{name} of shape {array.shape} and type {array.dtype} is none of a {cls.kind} storage"
+                )
 
     @property
     def words(self) -> "Storage":
@@ -141,6 +145,7 @@ class Dense(Storage):
     is_float32 = True
 
     def __init__(self, matrix: np.ndarray):
+        self.check(matrix=matrix)
         self.matrix = matrix  # (n, dim) float32
         self.shape = matrix.shape
 
@@ -163,6 +168,7 @@ class Scaled(Storage):
     layout: ClassVar = {"matrix": (2, "f2 i1"), "scales": (1, "f4")}
 
     def __init__(self, matrix: np.ndarray, scales: np.ndarray):
+        self.check(matrix=matrix, scales=scales)
         if scales.shape != (matrix.shape[1],):
             raise ValueError(f"expected one scale for each of {matrix.shape[1]} columns, got {scales.shape}")
         self.matrix = matrix  # (n, dim) float16 or int8
@@ -214,7 +220,8 @@ class Coded(Storage):
     numbers = ("dim", "n_bits")
 
     def __init__(self, packed: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int):
-        if spans.ndim != 2 or spans.shape[1] != 2:
+        self.check(packed=packed, codebooks=codebooks, spans=spans)
+        if spans.shape[1] != 2:
             raise ValueError(f"spans are pairs of columns, got shape {spans.shape}")
         starts, stops = spans.astype(np.int64).T
         if not 1 <= n_bits <= 8 or not ((starts >= 0) & (starts < stops) & (stops <= dim)).all():
@@ -230,8 +237,8 @@ class Coded(Storage):
                 f"{(2**n_bits, width)}, got {packed.shape[1]} and {codebooks.shape}"
             )
         self.packed, self.codebooks, self.spans = packed, np.asarray(codebooks, np.float32), spans
-        self.n_bits, self._type = n_bits, codebooks.dtype
-        self.shape = (len(packed), dim)
+        self.n_bits, self._type = int(n_bits), codebooks.dtype
+        self.shape = (len(packed), int(dim))
         widths = spans[:, 1] - spans[:, 0]
         self._starts = np.cumsum(widths) - widths  # (n_codes,), each code's first column of the codebooks
         self._columns = np.concatenate([np.arange(start, stop) for start, stop in spans])  # (width,), of a row
@@ -321,7 +328,8 @@ class Projected(Storage):
     parts = ("inner",)
 
     def __init__(self, inner: Storage, axes: np.ndarray):
-        if axes.ndim != 2 or len(axes) != inner.shape[1]:
+        self.check(axes=axes)
+        if len(axes) != inner.shape[1]:
             raise ValueError(f"inner rows have {inner.shape[1]} dimensions, the axes are of shape {axes.shape}")
         self.inner, self.axes, self._type = inner, np.asarray(axes, np.float32), axes.dtype
         self.shape = (len(inner), axes.shape[1])

@@ -26,6 +26,14 @@ def utf8(word: str) -> bytes:
         return word.encode("utf-8", "surrogatepass")
 
 
+def is_text(text: str) -> bool:
+    """Whether a file gives this text back as it is."""
+    try:
+        return text.isascii() or text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
+    except UnicodeEncodeError:
+        return False
+
+
 def most_ngrams(lengths: list[int], min_n: int, max_n: int) -> int:
     """The n-grams that words of so many bytes (or code points) can have: bounds memory, however large `max_n` is."""
     return sum(n * length * max(min(max_n, length) - min_n + 1, 0) for length, n in Counter(lengths).items())
@@ -334,8 +342,8 @@ class ListedNgrams(Subwords):
             numbers = dict(zip(numbers, range(n), strict=True))
             if len(numbers) < n:
                 raise ValueError(f"n-grams must be listed once each, {n - len(numbers)} of {n} repeat another")
-            if any("\0" in text for text in numbers):
-                raise ValueError("an n-gram may not contain the NUL character")
+            if any("\0" in text or not is_text(text) for text in numbers):
+                raise ValueError("an n-gram may not contain the NUL character or half a surrogate pair")
         super().__init__(min_n, max_n, len(numbers), bucket_to_row, raw, (), residual)
         self.numbers = numbers
 

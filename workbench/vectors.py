@@ -1,5 +1,6 @@
 """`Vectors`: the one noun that travels. A vocabulary, a storage, and what is known of their past."""
 
+import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property, wraps
 from html import escape
@@ -47,10 +48,15 @@ class Vectors:
             raise ValueError(
                 f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(storage.ngrams or ())}"
             )
+        check_meta({} if meta is None else meta)
         self.vocab = vocab
         self.storage = storage
         self.meta = meta or {}
         self.origin = ""  # what to give `load` to get this very model; a loader says it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: nothing that was remembered on the way."""
+        return {name: value for name, value in vars(self).items() if name not in ("norms", "_answers")}
 
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
@@ -68,18 +74,17 @@ class Vectors:
         Raises
         ------
         ValueError
-            If shapes disagree, or a vector holds NaN or infinity (the row and word are named).
+            If shapes disagree, a vector holds NaN or infinity, a count is no whole number from 0 on, or a word
+            is no text (the row and word are named).
         """
         words = check_words(words)
         matrix = np.asarray(matrix)
-        if matrix.ndim != 2 or len(matrix) != len(words):
+        if matrix.ndim != 2 or len(matrix) != len(words) or not matrix.shape[1]:
             raise ValueError(f"expected a matrix with one row for each of {len(words)} words, got {matrix.shape}")
         if matrix.dtype.kind not in "fiu":
             raise TypeError(f"expected a matrix of numbers, got dtype {matrix.dtype}")
         matrix = matrix.astype(np.float32, copy=False)
         check_finite(matrix, words)
-        if counts is not None:
-            counts = np.asarray(counts, np.int64)
         vocab, storage = Vocab(words, counts=counts), Dense(matrix)
         places = first_places(words)
         if places is not None:
@@ -553,6 +558,21 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
         at = start + first + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
         of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
+
+
+def check_meta(meta: Any) -> None:
+    """Refuse notes that a file cannot hold, or not of the types that those who read them rely on."""
+    provenance = meta.get("provenance", {}) if isinstance(meta, dict) else {}
+    source = provenance.get("source", "") if isinstance(provenance, dict) else ""
+    recipe = meta.get("recipe", []) if isinstance(meta, dict) else []
+    kinds = {"meta": (meta, dict), "provenance": (provenance, dict), "source": (source, str), "recipe": (recipe, list)}
+    for name, (value, kind) in kinds.items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a {kind.__name__}, got a {type(value).__name__}")
+    try:
+        json.dumps(meta, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"meta must be JSON values, which a file can hold: {error}") from error
 
 
 def greatest(scores: np.ndarray, k: int) -> np.ndarray:

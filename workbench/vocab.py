@@ -5,15 +5,19 @@ import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from . import progress
 from .packing import deflate, deflate_texts, inflate, inflate_texts
-from .subwords import FEW, Subwords, utf8
+from .subwords import FEW, Subwords, is_text, utf8
 
 MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
 SHOWN = 60  # characters of a word that an error repeats
+MOST_SAID = 400  # characters of an error
+MOST_COUNTED = 1 << 63  # what int64 does not hold any more
 HASHED = 1 << 16  # words at once, where they are more: some 20 MB of buckets
 
 
@@ -65,18 +69,39 @@ class Vocab:
         self._buckets: tuple[tuple, np.ndarray, np.ndarray] | None = None  # the last found; see `buckets`
         self._places: tuple[weakref.ref[Vocab], np.ndarray] | None = None  # the last found; see `places_in`
         if not isinstance(words, bytes):
-            self.words = list(words)
+            self.words = check_words(words)
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
-            if array is not None and array.shape != (len(self),):
-                raise ValueError(f"{name} must have one entry a word ({len(self)}), got shape {array.shape}")
-        if row_of is not None and row_of.min(initial=0) < 0:
-            raise ValueError(f"row numbers must not be negative, got {row_of.min()}")
+            if array is not None and np.shape(array) != (len(self),):
+                raise ValueError(f"{name} must have one entry a word ({len(self)}), got shape {np.shape(array)}")
+        row_of, scales = (None if array is None else np.asarray(array) for array in (row_of, scales))
+        if row_of is not None and (row_of.dtype.kind not in "iu" or row_of.min(initial=0) < 0):
+            raise ValueError(f"rows must be whole numbers from 0 on, got {row_of.min()} of type {row_of.dtype}")
         if scales is not None:
+            scales = scales.astype(np.float16, copy=False)
             _check_scales(scales, row_of, subwords)
         self.row_of = row_of
-        self.counts = counts
+        self.counts = None if counts is None else self._checked_counts(counts)
         self.subwords = subwords
         self.scales = scales
+
+    def _checked_counts(self, counts: np.ndarray) -> np.ndarray:
+        """Counts as int64; what is no whole number from 0 on is refused with its word."""
+        counts = np.asarray(counts)
+        if counts.dtype == np.int64 and counts.min(initial=0) >= 0:
+            return counts
+        at = next((i for i, x in enumerate(counts.tolist()) if not _is_count(x)), None)
+        if at is not None:
+            raise ValueError(
+                f"counts must be whole numbers from 0 on, got {str(counts[at])[:SHOWN]} for word {at} "
+                f"{printable(self.words[at])[:SHOWN]!r}; give numbers of occurrences, or no counts"
+            )
+        return counts.astype(np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: nothing that was remembered on the way."""
+        remembered = {"key_to_index", "factors"} | ({"words"} if self._text else set())
+        kept = {name: value for name, value in vars(self).items() if name not in remembered}
+        return kept | {"_n_sought": 0, "_buckets": None, "_places": None}
 
     def __len__(self) -> int:
         return self._n_words
@@ -90,8 +115,8 @@ class Vocab:
     def key_to_index(self) -> dict[str, int]:
         """Position of each word."""
         table = dict(zip(self.words, range(len(self.words)), strict=True))
-        if self._text and len(table) < len(self):  # found here, since looking at all words would make opening slow
-            raise ValueError(f"{len(self) - len(table):,} words of the file are there twice, so it is damaged")
+        if len(table) < len(self):  # found here, since looking at all words would make opening slow
+            raise ValueError(f"{len(self) - len(table):,} words are there twice, so the file is damaged or made wrong")
         return table
 
     def place(self, word: str) -> int | None:
@@ -264,8 +289,6 @@ class Vocab:
         counts, row_of, scales = (arrays.get(name) for name in ("counts", "row_of", "scales"))
         if counts is not None:
             counts = np.cumsum(inflate(counts, n_words, ("<i8",)))
-            if counts.min(initial=0) < 0:
-                raise ValueError(f"words are counted from 0 on, got {counts.min()}")
         if row_of is not None and row_of.dtype != np.int32:  # as version 1 has them, not deflated
             row_of = inflate(row_of, n_words, ("<u2", "<i4")).astype(np.int32)
         if scales is not None:
@@ -289,16 +312,30 @@ def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwo
 
 
 def check_words(words: Iterable[str]) -> list[str]:
-    """Refuse what no vocabulary can hold: nothing at all, something that is no string, a NUL."""
+    """Refuse what no file could give back: no words, no string, a NUL, half a surrogate pair."""
     words = list(words)
     if not words:
         raise ValueError("expected at least one word, got none")
-    for position, word in enumerate(words):
+    try:
+        text = "\0".join(words)
+        is_sound = text.count("\0") == len(words) - 1 and is_text(text)
+    except TypeError:
+        is_sound = False
+    for position, word in enumerate(() if is_sound else words):
         if not isinstance(word, str):
-            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}")
+            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}"[:MOST_SAID])
         if "\0" in word:
             raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:SHOWN]!r}")
+        if not is_text(word):
+            raise ValueError(
+                f"word {position} {word[:SHOWN]!r} is no text: only bytes that are not UTF-8 may stand as lone "
+                "surrogates, U+DC80 to U+DCFF; mend or remove it"
+            )
     return words
+
+
+def _is_count(x: Any) -> bool:
+    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)
 
 
 def first_places(words: Sequence[str]) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,7 @@ def rows(card: "DataFrame") -> list[dict[str, Any]]:
 
 def _target(source: str, out: Path, format: str | None, own_by_default: bool = True) -> tuple[Path, "Format"]:
     """Where to write and in which format, refused before any work if it cannot be."""
-    from .. import formats
+    from .. import files, formats
 
     formats.format_of(source)
     there = Path(source).expanduser()
@@ -105,11 +104,7 @@ def _target(source: str, out: Path, format: str | None, own_by_default: bool = T
     if own_by_default and format is None and not _tells_a_format(out):
         format = formats.OWN.name
     chosen = formats.target(out, format)
-    nearest = next(folder for folder in out.absolute().parents if folder.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest} is a file, so {out} cannot be in it")
-    if not os.access(nearest, os.W_OK):
-        raise PermissionError(f"{nearest} is a folder that must not be written to")
+    files.check_writable(out, chosen.is_folder)
     return out, chosen
 
 

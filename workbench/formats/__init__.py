@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import artefact
+from .. import artefact, files
 from ..vectors import Vectors
 from . import builtin, fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format
@@ -141,12 +141,11 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
     for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
     assert chosen.save is not None, "only formats that can be written are chosen"
-    path.parent.mkdir(parents=True, exist_ok=True)
     if chosen.is_folder:
-        with artefact.replacing_folder(path) as folder:
+        with files.replacing_folder(path) as folder:
             chosen.save(v, folder)
         return path
-    with artefact.replacing(path) as file:
+    with files.replacing(path) as file:
         if path.suffix == ".gz":
             with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
                 chosen.save(v, packed)
@@ -285,8 +284,7 @@ def _check_place(path: Path, chosen: Format) -> None:
     if path.is_dir() != chosen.is_folder:
         wanted, there = ("folder", "file") if chosen.is_folder else ("file", "folder")
         raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")
-    if not path.is_dir() and not path.is_file():
-        raise ValueError(f"{path} is no ordinary file; give another name")
+    files.place(path, chosen.is_folder)
     is_known = chosen.is_folder and chosen.looks_like is not None and chosen.looks_like(path, b"")
     if chosen.is_folder and any(path.iterdir()) and not is_known:
         raise ValueError(f"{path} holds other things than {chosen.title}, which would be lost; give another name")

@@ -7,6 +7,7 @@ and the reader that opens it is the one that opens everybody's models.
 """
 
 import bz2
+import errno
 import hashlib
 import json
 import os
@@ -15,8 +16,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from .. import progress
-from ..artefact import replacing
+from .. import files, progress
 
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 NEWS = "lee_background.cor"
@@ -39,7 +39,7 @@ NAMES = ("builtin:en",)
 
 
 def model_path(name: str) -> Path:
-    """Where the built-in model is; trains it first if it is not there yet.
+    """Where the built-in model is; trains it first if it is not there yet, in a folder that was tried before.
 
     Raises
     ------
@@ -49,6 +49,13 @@ def model_path(name: str) -> Path:
     if name not in NAMES:
         raise ValueError(f"unknown built-in model {name!r}; there is {', '.join(NAMES)}")
     path = cache_folder() / f"builtin-en-{_fingerprint()}.bin"
+    if not path.exists():
+        try:
+            files.check_writable(path)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # what a container's folders give
+                raise
+            path = files.temporary_folder("models") / path.name
     if not path.exists():
         _train(path)
     return path
@@ -118,6 +125,5 @@ def _train(path: Path) -> None:
     description = "training the built-in model (once)"
     with progress.bar(total=TRAINING["epochs"], desc=description, unit="epoch") as bar:
         model = FastText(sentences(), callbacks=[Progress()], **TRAINING)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with files.replacing(path) as file:
         save_facebook_model(model, file.name)

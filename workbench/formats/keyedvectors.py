@@ -53,7 +53,6 @@ def from_gensim(thing: Any) -> Vectors:
         raise ValueError(f"{sum(key is None for key in keys):,} of its {len(keys):,} places have no key yet: fill them")
     words = check_words(key if isinstance(key, str) else str(key) for key in keys)
     counts = getattr(keyed, "expandos", {}).get("count")
-    counts = None if counts is None else np.asarray(counts, np.int64)
     if getattr(keyed, "vectors_ngrams", None) is not None and keyed.bucket > 0 and keyed.max_n >= keyed.min_n:
         v = _with_ngrams(keyed, words, counts)
     else:

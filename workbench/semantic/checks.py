@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..vocab import printable
+from ..subwords import is_text
+from ..vocab import SHOWN, printable
 
 
 def checked_items(items: Sequence[str]) -> tuple[str, ...]:
@@ -28,10 +29,8 @@ def checked_items(items: Sequence[str]) -> tuple[str, ...]:
 
 def check_text(text: str, row: int) -> None:
     """Refuse half of a surrogate pair, which JSON can say and no file can hold."""
-    try:
-        text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"row {row}: {text!r} holds half of a character ({error.reason}); mend it") from None
+    if not is_text(text):
+        raise ValueError(f"row {row}: {text[:SHOWN]!r} holds half of a character, which no file can hold; mend it")
 
 
 def checked_codes(codes: np.ndarray, items: tuple[str, ...]) -> np.ndarray:

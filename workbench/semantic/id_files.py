@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import artefact
+from .. import artefact, files
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
@@ -25,8 +25,7 @@ KINDS = (".csv", ".parquet", ".json", ".index.json", ".safetensors")
 def save(ids: SemanticIDs, path: str | Path) -> Path:
     """See `SemanticIDs.save`."""
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    files.place(path)
     kind = path.suffix.lower()
     if kind == ".safetensors":
         if ids.codebooks is None:
@@ -38,8 +37,7 @@ def save(ids: SemanticIDs, path: str | Path) -> Path:
         data = table_bytes(ids.to_frame(), kind)
     else:
         raise ValueError(f"expected a file that ends in one of {', '.join(KINDS)}, got {path.name!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with artefact.replacing(path) as file:
+    with files.replacing(path) as file:
         file.write(data)
     return path
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..storage import BLOCK, Coded, pack_codes
-from ..vectors import Vectors
+from ..vectors import Vectors, check_meta
 from ..vocab import Vocab, printable
 from .checks import check_text, checked_codebooks, checked_codes, checked_items, checked_rows
 from .tables import as_objects, summary_html
@@ -88,6 +88,7 @@ class SemanticIDs:
             raise ValueError(f"codebook_size is {codebook_size}, the codebooks have {self.codebooks.shape[1]} entries")
         self.codebook_size = int(codebook_size)
         self._check_range()
+        check_meta(meta or {})
         self.meta = dict(meta or {})
 
     @classmethod
@@ -200,6 +201,10 @@ class SemanticIDs:
         return save(self, path)
 
     # -- what it is -----------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: nothing that was computed on the way."""
+        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, 0), cached_property)}
 
     def __len__(self) -> int:
         """Number of items."""

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .. import progress
-from ..artefact import replacing
+from .. import files, progress
 from ..progress import Stopped
 from . import schedules
 from .examples import TRAIN
@@ -113,6 +112,8 @@ class Trainer:
             Where to `save` at each look, and when the work is stopped.
         """
         until = self.training.n_steps if until is None else until
+        if checkpoint is not None:
+            files.check_writable(checkpoint)
         try:
             self._run(until, name, told, checkpoint)
         except (Stopped, KeyboardInterrupt):
@@ -260,7 +261,7 @@ class Trainer:
         tensors = {f"{part}.{name}": t.contiguous() for part, named in parts.items() for name, t in named.items()}
         progressed = {name: getattr(self, name) for name in PROGRESSED}
         told = json.dumps({"about": self.about(), **progressed}, sort_keys=True)
-        with replacing(Path(path)) as file:
+        with files.replacing(path) as file:
             file.write(save(tensors, {KEY: told}))
 
     def load(self, path: str | Path) -> None:

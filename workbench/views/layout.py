@@ -53,9 +53,9 @@ def umap_layout(
     trust : float
         See `trustworthiness`.
     """
-    from umap import UMAP
+    from ..kernels import LOCK  # before UMAP, see there
 
-    from ..kernels import LOCK
+    from umap import UMAP  # isort: skip
 
     own = np.arange(len(vectors))
     found, similar = nearest_directions(vectors, n_neighbors - 1)

@@ -1,0 +1,123 @@
+"""Files: what is written takes its place once it is whole, and replaces nothing but its own kind."""
+
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def place(path: str | Path, is_folder: bool = False) -> Path:
+    """Return where a file (or folder) of this name is written: at the end of its symbolic links.
+
+    Raises
+    ------
+    IsADirectoryError
+        If a folder is there and a file is to be written.
+    ValueError
+        If something else is there that must not be replaced, such as a device or a pipe.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_dir() and not is_folder:
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    if real.exists() and not real.is_dir() and (is_folder or not real.is_file()):
+        raise ValueError(f"{path} is no {'folder' if is_folder else 'ordinary file'}; give another name")
+    return real
+
+
+def check_writable(path: str | Path, is_folder: bool = False) -> None:
+    """Refuse a place that cannot be written to, before the work whose result goes there.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `place`, and if no file can be made in the nearest folder that exists.
+    """
+    real = place(path, is_folder)
+    nearest = next(folder for folder in real.parents if folder.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is a file, so {path} cannot be in it")
+    try:
+        if nearest == real.parent:
+            tempfile.TemporaryFile(dir=nearest).close()
+        else:
+            os.rmdir(tempfile.mkdtemp(dir=nearest))  # a pseudo file system has files that open, and no new folders
+    except OSError as error:
+        raise type(error)(error.errno, f"{nearest} is a folder that cannot be written to ({error.strerror})") from error
+
+
+def temporary_folder(name: str) -> Path:
+    """Return this user's own folder for what can be made again: the same each time, and nobody else's to write to.
+
+    Raises
+    ------
+    OSError
+        If there is no temporary folder, or somebody else made that one.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None  # on Windows the temporary folder is the user's own
+    path = Path(tempfile.gettempdir(), f"embedding-workbench-{name}-{user}")
+    path.mkdir(mode=0o700, exist_ok=True)
+    there = path.lstat()
+    if user is not None and (there.st_uid != user or there.st_mode & 0o022 or not stat.S_ISDIR(there.st_mode)):
+        raise PermissionError(f"others can write to {path}; remove it, or set TMPDIR to a folder of your own")
+    return path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` only once it is whole and on the disk.
+
+    Missing folders are made. Permissions of a file that is replaced are kept, links are followed.
+    """
+    path = place(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path, "part")
+    try:
+        with open(beside, "wb") as file:
+            _like(path, beside)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder to write into that takes the place of `path` only once it is whole; see `replacing`."""
+    path = place(path, is_folder=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside, old = _beside(path, "part"), _beside(path, "old")
+    beside.mkdir()
+    try:
+        yield beside
+        if path.exists():
+            _like(path, beside)
+            path.rename(old)
+        try:
+            beside.rename(path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{end}")
+
+
+def _like(old: Path, new: Path) -> None:
+    """Give a new file the permissions, and where that is allowed the owner, of the one that it replaces."""
+    if old.exists():
+        there = old.stat()
+        with suppress(OSError, AttributeError):  # only root may; Windows has none
+            os.chown(new, there.st_uid, there.st_gid)
+        os.chmod(new, stat.S_IMODE(there.st_mode))
