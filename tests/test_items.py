@@ -274,7 +274,7 @@ def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
 BAD_INTERACTIONS = [
     ("", "empty"),
     ("user,item,time\n", "no rows"),
-    ("user,thing,when\n1,i0,1\n", "expected columns user, item and time; item, time is not among user, thing, when"),
+    ("user,thing,when\n1,i0,1\n", "expected columns user, item and time; item is not among user, thing, when"),
     (
         "user,item,time\n1,i0,1\n1,x,2\n1,y,3\n1,x,4\n",
         r"3 interactions are with 2 items that are not among the items, such as 'x', 'y' \(row 1\)",

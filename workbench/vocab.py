@@ -335,7 +335,7 @@ def check_words(words: Iterable[str]) -> list[str]:
 
 
 def _is_count(x: Any) -> bool:
-    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)
+    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)  # type: ignore[call-overload]
 
 
 def first_places(words: Sequence[str]) -> np.ndarray | None:

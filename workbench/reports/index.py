@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..artefact import replacing
+from ..files import replacing
 
 if TYPE_CHECKING:
     from .run import Run

@@ -1,5 +1,6 @@
 """What a two-tower model learns from: what somebody has seen, and which item came next."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,8 @@ def _by_time(place: np.ndarray, n: np.ndarray) -> np.ndarray:
 def read_interactions(frame: "pd.DataFrame", row_of: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Users, rows of items and times of a table with columns ``user``, ``item`` and ``time``.
 
+    Without a column ``time`` the order of the rows counts, with a warning.
+
     Raises
     ------
     ValueError
@@ -120,10 +123,13 @@ def read_interactions(frame: "pd.DataFrame", row_of: dict[str, int]) -> tuple[np
     """
     import pandas as pd
 
-    missing = [column for column in ("user", "item", "time") if column not in frame]
+    missing = [column for column in ("user", "item") if column not in frame]
     if missing:
         there = ", ".join(map(str, frame.columns))
-        raise ValueError(f"expected columns user, item and time; {', '.join(missing)} is not among {there}")
+        raise ValueError(
+            f"expected columns user, item and time; {', '.join(missing)} is not among {there}; "
+            'columns={"user": ...} says what they are called'
+        )
     if (frame["user"] == "").any():
         raise ValueError(f"row {(frame['user'] == '').to_numpy().argmax()} has no user")
     rows = frame["item"].map(row_of)
@@ -134,7 +140,10 @@ def read_interactions(frame: "pd.DataFrame", row_of: dict[str, int]) -> tuple[np
             f"{len(unknown):,} interactions are with {unknown.nunique():,} items that are not among the items, such as "
             f"{few} (row {unknown.index[0]}); add them there, or take their interactions out"
         )
-    return pd.factorize(frame["user"])[0], rows.to_numpy(np.int64), _times(frame["time"])
+    if "time" not in frame:
+        warnings.warn("the interactions have no column 'time': the order of their rows is taken for it", stacklevel=2)
+    times = _times(frame["time"]) if "time" in frame else np.arange(len(frame))
+    return pd.factorize(frame["user"])[0], rows.to_numpy(np.int64), times
 
 
 def _times(column: "pd.Series") -> np.ndarray:
@@ -148,5 +157,5 @@ def _times(column: "pd.Series") -> np.ndarray:
         if wrong.any():
             row = int(wrong.to_numpy().argmax())
             raise ValueError(f"row {row}: time should be a number or a date like 2024-05-31, got {column[row]!r}")
-        return dates.to_numpy("datetime64[ns]").astype(np.int64)
+        return dates.to_numpy("datetime64[us]").astype(np.int64)  # nanoseconds would end in the year 2262
     return times.to_numpy()

@@ -2,7 +2,7 @@
 
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ from . import texts as built_in
 from .checks import checked_items, checked_rows
 from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
 from .features import fitted
-from .tables import ENDINGS, naming, read_table, summary_html
+from .layouts import read_folder
+from .tables import naming, summary_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,8 @@ def load_items(
     n_features: int = 128,
     n_history: int = 50,
     random_state: int = 0,
+    columns: Mapping[str, str] | None = None,
+    sep: str | None = None,
 ) -> Items:
     """Items, their content features, and examples to learn from.
 
@@ -98,7 +101,8 @@ def load_items(
 
         A folder with ``items.csv`` or ``items.parquet``: a column ``id``, a column ``text``, and any others, of
         which ``title`` or ``name`` is what is shown. There may be ``interactions.csv`` or ``.parquet`` beside it:
-        ``user``, ``item`` and ``time`` (numbers or dates).
+        ``user``, ``item`` and ``time`` (numbers or dates; without it the order of the rows counts). Or a folder
+        as MovieLens (latest, 1M, 100K) or RecBole publish it.
 
         A matrix, one row for each item: ``.npy``, ``.safetensors`` (with one matrix in it, or one of ours), or
         `Vectors`, whose words are the items. It is taken as it is.
@@ -112,6 +116,10 @@ def load_items(
         How many of the items that a user saw before are in an example.
     random_state : int
         Seed of the SVD and, for the built-in texts, of the split.
+    columns : mapping of ``id``, ``text``, ``user``, ``item`` or ``time`` to the folder's name of that column, optional
+        Such as ``{"user": "userId", "time": "timestamp"}``.
+    sep : str, optional
+        What stands between the cells of the folder's files, if that is no comma.
 
     Returns
     -------
@@ -138,7 +146,7 @@ def load_items(
     elif str(source).startswith("builtin:"):
         items = _built_in(str(source), features, n_features, random_state)
     elif Path(source).is_dir():
-        items = _of_folder(Path(source), features, n_features, n_history, random_state)
+        items = _of_folder(Path(source), features, n_features, n_history, random_state, columns, sep)
     else:
         found = _read_matrix(Path(source))
         with naming(Path(source)):
@@ -174,12 +182,17 @@ def _built_in(name: str, features: Features, n_features: int, random_state: int)
     return Items(ids, names, texts, columns, embed(texts), examples, name)
 
 
-def _of_folder(folder: Path, features: Features, n_features: int, n_history: int, random_state: int) -> Items:
-    path = _table_in(folder, "items")
-    if path is None:
-        raise FileNotFoundError(f"there is no items.csv or items.parquet in {folder}")
+def _of_folder(
+    folder: Path,
+    features: Features,
+    n_features: int,
+    n_history: int,
+    random_state: int,
+    columns: Mapping[str, str] | None,
+    sep: str | None,
+) -> Items:
+    path, frame, seen, interactions = read_folder(folder, columns, sep)
     with naming(path):
-        frame = read_table(path)
         ids = _ids(frame)
     texts: tuple[str, ...] | None
     if isinstance(features, np.ndarray):
@@ -192,12 +205,14 @@ def _of_folder(folder: Path, features: Features, n_features: int, n_history: int
             made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
     names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
-    columns = _typed(frame.drop(columns=["id", "text"], errors="ignore"))
-    return Items(ids, names, texts, columns, made, _examples_in(folder, ids, made, n_history), str(folder))
-
-
-def _table_in(folder: Path, name: str) -> Path | None:
-    return next((path for ending in ENDINGS if (path := folder / (name + ending)).is_file()), None)
+    examples = None
+    if seen is not None and interactions is not None:
+        with naming(seen):
+            users, rows, times = read_interactions(interactions, {item: row for row, item in enumerate(ids)})
+            examples = of_interactions(users, rows, times, made, n_history)
+    return Items(
+        ids, names, texts, _typed(frame.drop(columns=["id", "text"], errors="ignore")), made, examples, str(folder)
+    )
 
 
 def _ids(frame: "pd.DataFrame") -> tuple[str, ...]:
@@ -230,15 +245,6 @@ def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
         if (numbers.notna() | (frame[column] == "")).all() and numbers.notna().any():
             frame[column] = numbers
     return frame
-
-
-def _examples_in(folder: Path, ids: tuple[str, ...], features: np.ndarray, n_history: int) -> Examples | None:
-    path = _table_in(folder, "interactions")
-    if path is None:
-        return None
-    with naming(path):
-        users, rows, times = read_interactions(read_table(path), {item: row for row, item in enumerate(ids)})
-        return of_interactions(users, rows, times, features, n_history)
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,7 @@
 """Tables in files, ``.csv`` and ``.parquet``, read so that an item called ``007`` or ``NA`` stays what it is."""
 
 import csv
+import gzip
 import io
 import textwrap
 import warnings
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".parquet")
+ENDINGS = (".csv", ".csv.gz", ".parquet")
 MOST_COLUMNS = 2_000
 LONGEST = 1_000  # characters of what an error says of a file: a cell that it quotes may be long
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
@@ -29,8 +30,19 @@ def naming(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: {said}") from error
 
 
-def read_table(path: Path) -> "pd.DataFrame":
+def read_table(
+    path: Path, sep: str | None = None, names: Sequence[str] | None = None, encoding: str = "utf-8-sig"
+) -> "pd.DataFrame":
     """A table whose cells are all strings, as they stand in the file; what is missing is "".
+
+    Parameters
+    ----------
+    path : Path
+    sep : str, optional
+        What stands between cells; a comma, unless said. Where it is another, quotation marks are letters.
+    names : sequence of str, optional
+        Names of the columns, for files without a header.
+    encoding : str
 
     Raises
     ------
@@ -39,16 +51,18 @@ def read_table(path: Path) -> "pd.DataFrame":
     ImportError
         If it is Parquet and pyarrow is not installed.
     """
-    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    is_parquet = path.suffix.lower() == ".parquet"
+    frame = _read_parquet(path) if is_parquet else _read_csv(path, sep or ",", names, encoding)
     if not len(frame):
         raise ValueError("no rows, only a header")
     return frame
 
 
-def _read_csv(path: Path) -> "pd.DataFrame":
+def _read_csv(path: Path, sep: str, names: Sequence[str] | None, encoding: str) -> "pd.DataFrame":
     import pandas as pd
 
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
         try:
             n_columns = len(next(csv.reader(file), ()))
         except csv.Error as error:
@@ -60,10 +74,15 @@ def _read_csv(path: Path) -> "pd.DataFrame":
         try:
             return pd.read_csv(
                 path,
+                sep=sep,
+                names=names,
+                header=None if names else 0,
+                engine="c" if len(sep) == 1 else "python",
+                quoting=csv.QUOTE_MINIMAL if sep == "," else csv.QUOTE_NONE,
                 dtype=object,
                 keep_default_na=False,
                 index_col=False,
-                encoding="utf-8-sig",
+                encoding=encoding,
                 encoding_errors="surrogateescape",
             )
         except pd.errors.EmptyDataError as error:
