@@ -144,6 +144,11 @@ class Dense(Storage):
         self.matrix = matrix  # (n, dim) float32
         self.shape = matrix.shape
 
+    @classmethod
+    def of_size(cls, n: int, dim: int) -> "Dense":
+        """Rows of zeros that take no memory, for counting bytes."""
+        return cls(np.broadcast_to(np.float32(0), (n, dim)))
+
     def rows(self, index: Index) -> np.ndarray:
         rows = self.matrix[index]
         return rows.copy() if isinstance(index, slice) else rows  # picked rows are a copy already

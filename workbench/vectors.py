@@ -448,6 +448,15 @@ class Vectors:
             return spool.matrix()
 
     @property
+    def has_spare_rows(self) -> bool:
+        """Whether there are word rows that no word has, as tables of other tools have them."""
+        return self.vocab.n_used_rows < len(self.storage.words)
+
+    def without_spare_rows(self) -> "Vectors":
+        """The same words over those word rows that some word has; `self` where that is all of them."""
+        return _without_spare_rows(self) if self.has_spare_rows else self
+
+    @property
     def has_fasttext_ngrams(self) -> bool:
         """Whether unseen words are put together from fastText's own hashed n-grams, which its tools share."""
         return type(self.vocab.subwords) is Subwords
@@ -542,6 +551,13 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
         return answers[key]
 
     return call
+
+
+@remembered
+def _without_spare_rows(v: Vectors) -> Vectors:
+    vocab, rows = v.vocab.without_spare_rows()
+    words, ngrams = v.storage.words.take(rows), v.storage.ngrams
+    return v.with_storage(words if ngrams is None else Stacked(words, ngrams), vocab)
 
 
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
