@@ -14,6 +14,9 @@ from safetensors.numpy import load_file
 
 import workbench as wb
 from workbench import artefact
+from workbench.evaluate.cost import float32_bytes
+from workbench.storage import Stacked
+from workbench.vocab import Vocab
 
 MODELS = {
     "plain": made_plain(),
@@ -188,3 +191,22 @@ def test_the_first_words_are_found_without_taking_the_text_apart(tmp_path):
         np.testing.assert_array_equal(again["дом"], [8, 9])
     assert "key_to_index" in vars(again.vocab)
     assert again.words == words
+
+
+@pytest.mark.parametrize("name", ["plain", "codes"])
+def test_rows_that_no_word_has_are_not_counted_fitted_or_saved(name, tmp_path):
+    """A table with a row to spare for each word: its copy was "9.8 times smaller"."""
+    lean = MODELS[name]
+    words, ngrams = lean.storage.words, lean.storage.ngrams
+    doubled = words.take(np.repeat(np.arange(len(words)), 2))
+    vocab = Vocab(lean.words, np.arange(0, 2 * len(lean), 2), lean.vocab.counts, lean.vocab.subwords)
+    table = lean.with_storage(doubled if ngrams is None else Stacked(doubled, ngrams), vocab)
+    path = table.save(tmp_path / "table")
+    again = wb.load(path)
+    assert_same(again, table)
+    assert len(again.storage.words) == len(lean) == len(wb.Prune().fit_transform(table).storage.words)
+    assert path.stat().st_size == artefact.file_bytes(table) == artefact.file_bytes(again)
+    assert float32_bytes(table) == float32_bytes(lean)
+    if name == "plain":
+        with pytest.raises(ValueError, match="centroids need as many rows at least, the words have 20"):
+            wb.PQ(2, 5).fit(table.take(np.arange(20)).with_storage(doubled, table.vocab.take(np.arange(20))[0]))

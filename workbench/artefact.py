@@ -20,7 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 from . import files
-from .storage import describe, rebuild, within
+from .storage import Dense, Stacked, describe, rebuild, within
 from .subwords import Subwords
 from .vectors import Vectors, check_meta
 from .vocab import Vocab
@@ -54,7 +54,8 @@ def save(v: Vectors, path: str | Path) -> Path:
 
 
 def write(v: Vectors, file: BinaryIO) -> None:
-    """Write header and arrays into an open file."""
+    """Write header and arrays into an open file; word rows that no word has are left out."""
+    v = v.without_spare_rows()
     arrays = _arrays(v)
     file.write(_header(v, arrays))
     for array in arrays.values():
@@ -62,7 +63,12 @@ def write(v: Vectors, file: BinaryIO) -> None:
 
 
 def file_bytes(v: Vectors) -> int:
-    """Size of the file that `save` would write, to the byte, without writing it."""
+    """Size of the file that `save` would write, to the byte, without writing it or reading a mapped matrix."""
+    words, ngrams = v.storage.words, v.storage.ngrams
+    if v.has_spare_rows:
+        vocab, rows = v.vocab.without_spare_rows()
+        words = Dense.of_size(len(rows), v.dim) if isinstance(words, Dense) else words.take(rows)
+        v = v.with_storage(words if ngrams is None else Stacked(words, ngrams), vocab)
     arrays = _arrays(v)
     return len(_header(v, arrays)) + sum(array.nbytes for array in arrays.values())
 

@@ -15,6 +15,8 @@ from .spool import spooled
 BLOCK = 16_384  # rows decoded at once; 100 to 300 dimensions make this 6 to 20 MB
 
 MANY = 16_384  # rows from which on loading the compiled kernels pays, when all are scored
+MODEST = (1e-15, 1e15)  # lengths between these have squares that float32 holds, also as products of two
+
 FEW_QUERIES = 128  # up to so many, tables of products beat decoding and a matrix product by twice or more
 
 Index = np.ndarray | slice
@@ -130,7 +132,7 @@ class Storage:
 
     def norms(self) -> np.ndarray:
         """Euclidean length of every row: (n,) float32."""
-        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
+        return np.concatenate([lengths(block) for _, block in self.blocks()])
 
     def __repr__(self) -> str:
         n, dim = self.shape
@@ -148,6 +150,11 @@ class Dense(Storage):
         self.check(matrix=matrix)
         self.matrix = matrix  # (n, dim) float32
         self.shape = matrix.shape
+
+    @classmethod
+    def of_size(cls, n: int, dim: int) -> "Dense":
+        """Rows of zeros that take no memory, for counting bytes."""
+        return cls(np.broadcast_to(np.float32(0), (n, dim)))
 
     def rows(self, index: Index) -> np.ndarray:
         rows = self.matrix[index]
@@ -177,9 +184,10 @@ class Scaled(Storage):
 
     @classmethod
     def of(cls, rows: np.ndarray, dtype: np.typing.DTypeLike, scales: np.ndarray) -> "Scaled":
-        """Rows rounded to this number type; what is beyond int8's range becomes the end of it."""
+        """Rows rounded to this number type; what is beyond its range becomes the end of it."""
         scaled = rows / scales
-        return cls((np.rint(scaled).clip(-127, 127) if dtype == "int8" else scaled).astype(dtype), scales)
+        most = 127 if dtype == "int8" else np.finfo(np.float16).max
+        return cls((np.rint(scaled) if dtype == "int8" else scaled).clip(-most, most).astype(dtype), scales)
 
     def rows(self, index: Index) -> np.ndarray:
         return self.matrix[index].astype(np.float32) * self.scales
@@ -287,6 +295,9 @@ class Coded(Storage):
 
     def norms(self) -> np.ndarray:
         if len(self) < MANY or not self.side_by_side:
+            return super().norms()
+        largest = np.abs(self.codebooks).max()
+        if not MODEST[0] < largest < MODEST[1]:  # squares of float32 would overflow, or vanish
             return super().norms()
         return np.sqrt(self._sums([np.square(self.codebooks)])[0])
 
@@ -479,6 +490,19 @@ def nested(**parts: Storage) -> dict[str, np.ndarray]:
 def within(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
     """The arrays whose names begin with ``part.``, without it."""
     return {name.removeprefix(part + "."): a for name, a in arrays.items() if name.startswith(part + ".")}
+
+
+def lengths(vectors: np.ndarray) -> np.ndarray:
+    """Euclidean length of each row of (..., dim), float32 for float32, also where squares overflow or vanish."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found = np.linalg.norm(vectors, axis=-1)
+        odd = ~((found > MODEST[0]) & (found < MODEST[1]))
+        if odd.any():
+            exact = np.linalg.norm(vectors[odd].astype(np.float64), axis=-1)
+            most = np.finfo(found.dtype).max
+            found = np.array(found)
+            found[odd] = np.where(np.isfinite(exact), np.minimum(exact, most), exact)
+    return found
 
 
 def halved(numbers: np.ndarray) -> np.ndarray:

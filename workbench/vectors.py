@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property, wraps
 from html import escape
 from itertools import pairwise
+from math import isfinite
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from . import progress
 from .spool import Spool
-from .storage import BLOCK, Dense, Stacked, Storage
+from .storage import BLOCK, MODEST, Dense, Stacked, Storage, lengths
 from .subwords import FEW, Subwords
 from .vocab import SHOWN, Vocab, check_words, first_places, printable
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 Missing = Literal["error", "zero", "nan"]
+Key = str | np.ndarray  # a word, or a vector
+Keys = Key | Sequence[Key | tuple[Key, float]]
+Nearest = list[tuple[str, float]]
 Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
 
@@ -121,12 +126,18 @@ class Vectors:
         """
         return self.vocab.subwords is not None and (self.vocab.subwords.raw or self.vocab.subwords.residual)
 
+    def __iter__(self) -> Iterator[str]:
+        """The words, in the order of the vocabulary."""
+        return iter(self.words)
+
     def __contains__(self, word: str) -> bool:
         """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
         return self.vocab.place(word) is not None
 
     def can_embed(self, word: str) -> bool:
         """Whether the word has a vector: it is known, or at least one of its n-grams survives."""
+        if not isinstance(word, str):
+            raise TypeError(f"expected a word, got {type(word).__name__}")
         if word in self:
             return True
         return self.vocab.subwords is not None and len(self.vocab.subwords.rows([word])[1]) > 0
@@ -183,11 +194,11 @@ class Vectors:
         if missing not in ("error", "zero", "nan"):
             raise ValueError(f"missing must be 'error', 'zero' or 'nan', got {missing!r}")
         if isinstance(words, str) or not isinstance(words, Iterable):
-            raise TypeError(f"expected several words, got {words!r}")
+            raise TypeError(f"expected several words, got {shortly(words)}")
         words = list(words)
         for word in words:
             if not isinstance(word, str):
-                raise TypeError(f"expected words, got {word!r} among them")
+                raise TypeError(f"expected words, got {shortly(word)} among them")
         place = self.key_to_index.get
         index = np.array([place(word, -1) for word in words], np.int64)
         known = index >= 0
@@ -250,7 +261,7 @@ class Vectors:
             means, lengths = self._means(ngrams)
         lost = np.flatnonzero(lengths == 0)
         if missing == "error" and len(lost):
-            names = ", ".join(repr(printable(word(i))) for i in lost[:5])
+            names = ", ".join(shortly(printable(word(i))) for i in lost[:5])
             why = "and none of their n-grams is left" if self.vocab.subwords else "and the model has no n-grams"
             more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
             raise KeyError(
@@ -314,33 +325,35 @@ class Vectors:
 
     @cached_property
     def norms(self) -> np.ndarray:
-        """Euclidean length of every word's vector: (n_words,) float32."""
+        """Euclidean length of every word's vector: (n_words,) float32, read-only."""
+        norms = self._lengths()
+        norms.setflags(write=False)
+        return norms
+
+    def _lengths(self) -> np.ndarray:
         if not self.is_composed:
             norms = self.storage.words.norms()[self.vocab.rows(slice(None))]
             norms = norms if self.vocab.factors is None else norms * self.vocab.factors
             if np.isfinite(norms).all():  # else `blocks` names the row and the word
                 return norms
-        return np.concatenate([np.linalg.norm(block, axis=1) for _, block in self.blocks()])
+        return np.concatenate([lengths(block) for _, block in self.blocks()])
 
     # -- neighbours -----------------------------------------------------------------------
 
-    def similarity(self, a: str, b: str) -> float:
-        """Cosine between two words, unseen ones included; 0 where a vector is all zeros."""
-        one, other = unit(self[[a, b]])
+    def similarity(self, a: Key, b: Key) -> float:
+        """Cosine between two words, unseen ones included, or vectors; 0 where one is all zeros."""
+        one, other = unit(self._vectors_of([a, b]))
         return float(one @ other)
 
-    def most_similar(
-        self,
-        positive: str | Sequence[str] | None = None,
-        negative: str | Sequence[str] | None = None,
-        topn: int = 10,
-    ) -> list[tuple[str, float]]:
-        """Nearest words by cosine to the mean of unit vectors, as gensim's method of this name.
+    def most_similar(self, positive: Keys | None = None, negative: Keys | None = None, topn: int = 10) -> Nearest:
+        """Nearest words by cosine to a weighted mean, as gensim's method of this name.
 
         Parameters
         ----------
-        positive, negative : str or sequence of str
-            Words that add and that subtract, unseen ones included; none is in the answer.
+        positive, negative : str, (dim,) array, or sequence of these or of (str or array, weight)
+            Words that add (weight 1) and that subtract (weight -1), unseen ones included; none is in the
+            answer. They count as unit vectors; arrays count as they are. A weight that is given
+            replaces the 1 or -1, also its sign.
         topn : int
             How many words to return.
 
@@ -349,18 +362,47 @@ class Vectors:
         list of (word, cosine), nearest first, ties in order of the vocabulary. Exact with
         respect to the decoded vectors.
         """
-        positive = [positive] if isinstance(positive, str) else list(positive or [])
-        negative = [negative] if isinstance(negative, str) else list(negative or [])
-        if not positive and not negative:
-            raise ValueError("expected at least one word in positive or negative, got none")
-        if topn < 1:
-            raise ValueError(f"expected topn >= 1, got {topn}")
-        signs = np.array([1.0] * len(positive) + [-1.0] * len(negative), np.float32)
-        query = unit(signs @ unit(self[positive + negative]))
-        cosines = self._scores(query[None])[0] / np.where(self.norms > 0, self.norms, 1)
-        asked = {self.key_to_index.get(word, -1) for word in positive + negative}
+        asked_for = [*_weighted(positive, 1.0), *_weighted(negative, -1.0)]
+        if not asked_for:
+            raise ValueError("expected at least one word or vector in positive or negative, got none")
+        if isinstance(topn, bool) or not isinstance(topn, Integral) or topn < 1:
+            raise ValueError(f"topn must be a whole number of at least 1, got {shortly(topn)}")
+        keys = [key for key, _ in asked_for]
+        is_word = np.array([isinstance(key, str) for key in keys])
+        vectors = self._vectors_of(keys)
+        vectors[is_word] = unit(vectors[is_word])
+        query = unit(np.array([weight for _, weight in asked_for], np.float32) @ vectors)
+        cosines = self._cosines(query)
+        asked = {self.key_to_index.get(key, -1) for key in keys if isinstance(key, str)}
         best = [i for i in greatest(cosines, topn + len(asked)).tolist() if i not in asked][:topn]
         return [(self.words[i], float(cosines[i])) for i in best]
+
+    def _vectors_of(self, keys: Sequence[Key]) -> np.ndarray:
+        """Vectors of words, and those that are given: (n, dim) float32."""
+        found = np.empty((len(keys), self.dim), np.float32)
+        for i, key in enumerate(keys):
+            if isinstance(key, str):
+                continue
+            if key.shape != (self.dim,) or key.dtype.kind not in "fiu" or not np.isfinite(key).all():
+                raise ValueError(
+                    f"expected a vector of {self.dim} finite numbers, got one of shape {key.shape} and type {key.dtype}"
+                )
+            found[i] = key
+        words = {i: key for i, key in enumerate(keys) if isinstance(key, str)}
+        if words:
+            found[list(words)] = self.get_vectors(words.values())
+        return found
+
+    def _cosines(self, query: np.ndarray) -> np.ndarray:
+        """Cosine of a unit query (dim,) with every word: (n_words,) float32."""
+        norms = self.norms
+        with np.errstate(over="ignore", invalid="ignore"):
+            cosines = self._scores(query[None])[0] / np.where(norms > 0, norms, 1)
+        odd = np.flatnonzero((norms > 0) & ~((norms > MODEST[0]) & (norms < MODEST[1])))
+        for start in range(0, len(odd), BLOCK):
+            here = odd[start : start + BLOCK]
+            cosines[here] = unit(self._known(here)) @ query
+        return cosines
 
     def _scores(self, queries: np.ndarray) -> np.ndarray:
         """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
@@ -453,6 +495,15 @@ class Vectors:
             return spool.matrix()
 
     @property
+    def has_spare_rows(self) -> bool:
+        """Whether there are word rows that no word has, as tables of other tools have them."""
+        return self.vocab.n_used_rows < len(self.storage.words)
+
+    def without_spare_rows(self) -> "Vectors":
+        """The same words over those word rows that some word has; `self` where that is all of them."""
+        return _without_spare_rows(self) if self.has_spare_rows else self
+
+    @property
     def has_fasttext_ngrams(self) -> bool:
         """Whether unseen words are put together from fastText's own hashed n-grams, which its tools share."""
         return type(self.vocab.subwords) is Subwords
@@ -535,6 +586,25 @@ class Vectors:
         return f"<table><caption>Vectors</caption><tbody>{rows}</tbody></table>"
 
 
+def shortly(thing: object) -> str:
+    """What an error repeats of a word, and of what is none: one line, not too long."""
+    return repr(thing[:SHOWN] + "..." * (len(thing) > SHOWN)) if isinstance(thing, str) else type(thing).__name__
+
+
+def _weighted(keys: Any, weight: float) -> list[tuple[Key, float]]:
+    """Words and vectors with their weights, that of `keys` without one being `weight`."""
+    if keys is None:
+        return []
+    one = isinstance(keys, str) or (isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "fiu")
+    found = []
+    for key in [keys] if one else keys:
+        given, by = (key[0], key[1]) if isinstance(key, tuple) and len(key) == 2 else (key, weight)
+        if not isinstance(given, str | np.ndarray) or not isinstance(by, Real) or not isfinite(by):
+            raise TypeError(f"expected words, vectors, or (word or vector, weight), got {shortly(given)}")
+        found.append((given, float(by)))
+    return found
+
+
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compute ``function(v, *rest)`` once for each `Vectors` `v`, which never changes and keeps the answer."""
 
@@ -547,6 +617,13 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
         return answers[key]
 
     return call
+
+
+@remembered
+def _without_spare_rows(v: Vectors) -> Vectors:
+    vocab, rows = v.vocab.without_spare_rows()
+    words, ngrams = v.storage.words.take(rows), v.storage.ngrams
+    return v.with_storage(words if ngrams is None else Stacked(words, ngrams), vocab)
 
 
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
@@ -585,5 +662,9 @@ def greatest(scores: np.ndarray, k: int) -> np.ndarray:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    long = lengths(vectors)[..., None]
+    if np.any(odd := (long > 0) & ~((long > MODEST[0]) & (long < MODEST[1]))):
+        largest = np.abs(vectors).max(axis=-1, keepdims=True)
+        vectors = np.where(odd, vectors / np.where(odd, largest, 1), vectors)
+        long = lengths(vectors)[..., None]
+    return vectors / np.where(long > 0, long, 1)

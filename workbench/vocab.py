@@ -5,7 +5,6 @@ import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -200,6 +199,17 @@ class Vocab:
         """How many rows the word matrix must have."""
         return len(self) if self.row_of is None else int(self.row_of.max(initial=-1)) + 1
 
+    @property
+    def n_used_rows(self) -> int:
+        """How many rows some word has."""
+        return len(self) if self.row_of is None else int(np.count_nonzero(np.bincount(self.row_of)))
+
+    def without_spare_rows(self) -> tuple["Vocab", np.ndarray]:
+        """The same words over the rows that they have, and which rows of the old matrix these are."""
+        if self.row_of is None or self.scales is not None or self.n_used_rows < len(self):
+            return self.take(np.arange(len(self)))
+        return Vocab(self.words, None, self.counts, self.subwords), self.row_of
+
     def rows(self, index: np.ndarray | slice) -> np.ndarray | slice:
         """Matrix rows of the words at these positions."""
         return index if self.row_of is None else self.row_of[index]
@@ -335,7 +345,7 @@ def check_words(words: Iterable[str]) -> list[str]:
 
 
 def _is_count(x: Any) -> bool:
-    return isinstance(x, Real) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)  # type: ignore[call-overload]
+    return isinstance(x, int | float | np.number) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)
 
 
 def first_places(words: Sequence[str]) -> np.ndarray | None:

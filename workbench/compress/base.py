@@ -34,7 +34,7 @@ class Step:
         reference : Vectors, optional
             The model that the result should stay close to; `Chain` passes its own input.
         """
-        self._fit(v, reference)
+        self._fit(self._model(v).without_spare_rows(), reference)
         return self
 
     def transform(self, v: Vectors) -> Vectors:
@@ -47,6 +47,7 @@ class Step:
         """
         if not any(name.endswith("_") for name in vars(self)):
             raise ValueError(f"{self!r} has learned nothing yet: call fit first")
+        v = self._model(v).without_spare_rows()
         out = self._transform(v)
         if out.storage.nbytes > v.storage.nbytes:
             raise ValueError(
@@ -59,6 +60,15 @@ class Step:
     def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
         """`fit`, then `transform`."""
         return self.fit(v, reference).transform(v)
+
+    def _model(self, v: Vectors) -> Vectors:
+        """`v`, where it is a model."""
+        if not isinstance(v, Vectors):
+            raise TypeError(
+                f"{type(self).__name__} takes Vectors, as from load(path) or Vectors.from_arrays(words, matrix), "
+                f"got {type(v).__name__}"
+            )
+        return v
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         raise NotImplementedError
@@ -131,7 +141,7 @@ class Chain(Step):
         for step in self.steps:
             if not isinstance(step, Step):
                 raise TypeError(f"Chain takes a list of steps, such as [Prune(n_words=1000)]; {step!r} is none")
-        reference = v if reference is None else reference
+        reference = self._model(v) if reference is None else reference
         with progress.bar(self.steps, unit="step", delay=0.5) as bar:
             for step in bar:
                 bar.set_description(type(step).__name__)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..storage import Coded, Dense, Normed, Storage
 from .base import check_int
-from .values import ValueStep, finite_blocks, training_rows
+from .values import ValueStep, check_squares, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
 STARTING_POINTS = 16  # of them, those that the start is drawn from
@@ -128,6 +128,7 @@ class PQ(ValueStep):
         n, dim = part.shape
         codes = np.empty((n, len(spans)), np.uint8)
         for start, block in finite_blocks(part, which):
+            check_squares(block, f"{self!r}: the {which}", also_small=False)
             codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
         return Coded.of(codes, codebooks, spans, dim, int(self.n_bits))
 

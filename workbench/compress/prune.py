@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import progress
-from ..storage import Dense, Stacked
+from ..storage import Dense, Stacked, lengths
 from ..subwords import Subwords
 from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab
@@ -157,9 +157,11 @@ class Prune(Step):
         self.remapped_, self.borrowed_, self.scales_ = nobody, nobody, nobody.astype(np.float16)
         if self.choose == "kmeans" and self.n_words is not None and self.n_words < len(v):
             self.words_, self.remapped_ = nobody, np.arange(len(v))
-            self.centroids_ = centroids(unit(v.matrix()), self.n_words, self.random_state)
+            usual = float(np.median(v.norms))  # float16 holds no scale that is far from 1
+            size = np.float32(1 if 1e-3 < usual < 1e3 or usual == 0 else 2.0 ** round(np.log2(usual)))
+            self.centroids_ = centroids(unit(v.matrix()), self.n_words, self.random_state) * size
             self.borrowed_, _ = nearest_kept(v, self.centroids_)
-            self.scales_ = as_scales(v.norms)
+            self.scales_ = as_scales(v.norms / size)
             return
         self.words_ = self._choose_words(v, corpus)
         if self.remap and len(self.words_) < len(v):
@@ -299,6 +301,6 @@ def ngram_norms(v: Vectors) -> np.ndarray:
     with progress.bar(total=len(v.ngrams[1]), desc="N-gram rows", unit=" rows", leave=False, delay=2) as bar:
         for start, block in v.ngrams[1].blocks():
             check_finite(block, (), start, "n-gram row")
-            norms.append(np.linalg.norm(block, axis=1))
+            norms.append(lengths(block))
             bar.update(len(block))
     return np.concatenate(norms) if norms else np.empty(0, np.float32)

@@ -11,6 +11,7 @@ from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, S
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
 from .base import Step, check_int
+from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
 N_WORDS = 200_000  # that are fitted on: their targets are what takes most memory, 240 MB in 300 dimensions
@@ -147,10 +148,13 @@ class Refit(Step):
         if self.frequency and words.counts is not None:
             counted = np.maximum(words.counts, 1) ** float(self.frequency)
             weights *= (counted / counted.mean()).astype(np.float32)
+            if not np.isfinite(weights).all():
+                raise ValueError(f"{self!r}: counts to the power of {self.frequency} overflow; take a lower frequency")
         wanted = self._sampled(words, np.flatnonzero(weights))
         parts = ((words, wanted), (unseen, np.arange(len(unseen))))
         targets = vectors_of(reference, parts)  # (n, dim)
         check_finite(targets, [words.words[i] for i in wanted] + unseen.words)
+        check_squares(targets, f"{self!r}: the original's vectors")
         rows_of_words, rows_of_unseen = (part.ngram_rows(index, v.ngrams[0]) for part, index in parts)
         indptr = np.concatenate([rows_of_words[0], rows_of_words[0][-1] + rows_of_unseen[0][1:]])
         rows = np.concatenate([rows_of_words[1], rows_of_unseen[1]])

@@ -8,7 +8,7 @@ import numpy as np
 from .. import progress
 from ..storage import Coded, Storage
 from .base import check_int
-from .values import ValueStep, training_rows
+from .values import ValueStep, check_squares, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
@@ -16,7 +16,6 @@ STARTING_POINTS = 16  # of them, those that the start is drawn from
 PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
 PACE_OF_FEW = 1.5  # with few rows for each centroid, for which five steps of the other are too few
 LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
-BLOCK = 16_384  # rows decoded at once to be encoded
 SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
 
 
@@ -76,7 +75,8 @@ class RQ(ValueStep):
         n_levels, n_entries, dim = learned.shape
         codes = np.empty((len(part), n_levels), np.uint8)
         with progress.bar(total=len(part), desc="RQ codes", unit=" rows", leave=False, delay=2) as bar:
-            for start, block in part.blocks(BLOCK):
+            for start, block in finite_blocks(part, which):
+                check_squares(block, f"{self!r}: the {which}", also_small=False)
                 codes[start : start + len(block)] = beam_codes(block, learned, self.beam)
                 bar.update(len(block))
         spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))

@@ -53,7 +53,8 @@ class SQ(ValueStep):
         for _, block in finite_blocks(part, which):
             np.maximum(largest, np.abs(block).max(axis=0), out=largest)
         if self.dtype == "int8":
-            return np.where(largest > 0, largest / np.float32(127), 1).astype(np.float32)  # (dim,)
+            steps = largest / np.float32(127)  # (dim,)
+            return np.where(steps > 0, steps, 1).astype(np.float32)
         _, exponent = np.frexp(largest)
         exponent = np.minimum(exponent, 127)  # float32 has no greater power of two
         return np.ldexp(np.float32(1), exponent).astype(np.float32)  # (dim,), |value / scale| < 2

@@ -15,22 +15,17 @@ from .table import row
 def float32_bytes(v: Vectors) -> int:
     """Bytes of the smallest file that holds the same vectors uncompressed in float32.
 
-    Words and counts included; of the n-gram rows, those that some word of the vocabulary uses,
-    for the others were never trained.
+    Words and counts included; of word rows and n-gram rows, those that some word of the
+    vocabulary uses, for the others were never trained.
     """
-    subwords = v.vocab.subwords
+    subwords, words = v.vocab.subwords, Dense.of_size(len(v.storage.words), v.dim)
     if subwords is None:
-        return artefact.file_bytes(v.with_storage(_no_numbers(len(v.storage.words), v.dim)))
+        return artefact.file_bytes(v.with_storage(words))
     used = v.vocab.used_buckets(subwords)
     used = used[subwords.rows_of(used) >= 0]
     n_rows = len(subwords.kept_rows(used))
-    storage = Stacked(_no_numbers(len(v.storage.words), v.dim), _no_numbers(n_rows, v.dim))
+    storage = Stacked(words, Dense.of_size(n_rows, v.dim))
     return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))
-
-
-def _no_numbers(n: int, dim: int) -> Dense:
-    """A matrix that has a size but takes no memory."""
-    return Dense(np.broadcast_to(np.float32(0), (n, dim)))
 
 
 def size(original: Vectors, small: Vectors) -> pd.DataFrame:

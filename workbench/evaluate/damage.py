@@ -98,7 +98,7 @@ def word_damage(original: Vectors, small: Vectors, n_words: int = 20_000, random
         has_vector=has_vector,
     )
     damage = damage[before.any(axis=1)]
-    counted = bool(damage["count"].sum() > 0)
+    counted = bool((damage["count"] > 0).any())
     damage = damage.assign(worry=_worry(damage, (damage["count"] if counted else 1 / damage["rank"]).to_numpy(float)))
     sampled = len(words) < len(original)
     damage.attrs = {

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..vectors import Vectors, check_finite, remembered
+from ..storage import MODEST, lengths
+from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
 
 
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Row by row cosine of two (n, dim) arrays: (n,) float32; 0 where either row is all zeros."""
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.einsum("ij,ij->i", a, b) / np.where(lengths > 0, lengths, np.inf)
+    sides = lengths(a), lengths(b)
+    if any(((long > 0) & ~((long > MODEST[0]) & (long < MODEST[1]))).any() for long in sides):
+        return np.einsum("ij,ij->i", unit(a), unit(b))  # for products of float32 may overflow, or vanish
+    product = sides[0] * sides[1]
+    return np.einsum("ij,ij->i", a, b) / np.where(product > 0, product, np.inf)
 
 
 def splits(words: Sequence[str], small: Vectors) -> dict[str, np.ndarray]:
@@ -88,11 +92,11 @@ def _rows(original, small, words, index, split, how, counts, seed) -> list[dict]
     cosine = cosines(before, after)
     sampled = not how.startswith("exact")
     out = [row("fidelity", split, cosine.mean(), how, len(cosine), interval(cosine, seed) if sampled else None)]
-    if counts is not None and counts.sum() > 0:
+    if counts is not None and counts.any():
         out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(cosine)))
     out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(cosine)))
     if covered.any():
-        ratios = np.linalg.norm(after[covered], axis=1) / np.linalg.norm(before[covered], axis=1)
+        ratios = lengths(after[covered]) / lengths(before[covered])
         out.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
     out.append(row("coverage", split, covered.mean(), how, len(cosine)))
     return out
@@ -104,7 +108,7 @@ def _both(
     """Vectors before and after, (n, dim), NaN after for none; and which words have a direction before."""
     before = original.vectors_of(words, index, missing="zero")
     check_finite(before, [words.words[i] for i in index])
-    defined = np.linalg.norm(before, axis=1) > 0
+    defined = np.asarray(before.any(axis=1))
     return before[defined], small.vectors_of(words, index, missing="nan")[defined], defined
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+FLAT = 1e-10  # of the points, a variance along an axis that is rounding
+
+
 class OriginalMap:
     """The original's part of the maps, made once for a model, whatever it is compressed to.
 
@@ -53,6 +56,7 @@ class OriginalMap:
         self.rank = places + 1
         self.words = [original.words[i] for i in original.vocab.by_frequency()[places]]
         self.vectors = original.get_vectors(self.words)
+        _check_directions(self.vectors)
         self._axes = pca_axes(self.vectors)
         self._pca = unit(self.vectors) @ self._axes  # (n, 2)
         self.first: tuple[np.ndarray, float] | None = None
@@ -111,6 +115,17 @@ class OriginalMap:
         )
         frame.attrs["sample"] = self.sample
         return frame
+
+
+def _check_directions(vectors: np.ndarray) -> None:
+    """Refuse vectors (n, dim) that no map on two axes can show."""
+    n, dim = vectors.shape
+    centred = (directions := unit(vectors)) - directions.mean(axis=0)
+    if n < 3 or dim < 2 or np.linalg.matrix_rank(centred.T @ centred, tol=FLAT * n) < 2:
+        raise ValueError(
+            f"there is nothing to map: {n} words in {dim} dimension{'s' * (dim != 1)}, all on one line of directions; "
+            "a map needs three directions at least"
+        )
 
 
 def _sample(original: Vectors, n_words: int, seed: int) -> tuple[np.ndarray, str]:

@@ -97,7 +97,7 @@ class Session(Work[State]):
         random_state: int = 0,
     ):
         self.suggest, self.small, self.show = suggest, small, show
-        self.unseen, self.pairs, self.labels = unseen, pairs, labels
+        self.unseen, self.pairs, self.labels = unseen, pairs, None if labels is None else dict(labels)
         self.n_words, self.n_queries = n_words, n_queries
         self.random_state = random_state
         super().__init__(State(words=tuple(words), n_mapped=n_mapped), background)

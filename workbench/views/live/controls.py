@@ -11,7 +11,9 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-MODEL_FILES = (".bin", ".gz", ".safetensors", ".txt", ".vec")  # what `load` opens goes by these names
+from ...formats import FORMATS
+
+MODEL_FILES = (".gz", *(suffix for format in FORMATS for suffix in format.suffixes))  # names of what `load` opens
 
 
 def round_values(low: int, high: int) -> list[int]:
@@ -127,7 +129,7 @@ class FilePicker:
             self.where.value = escape(str(error))
         else:
             self.where.value = f"Folder <code>{escape(str(self.folder))}</code>"
-        shown = [p for p in entries if not p.name.startswith(".") and (p.is_dir() or p.suffix in MODEL_FILES)]
+        shown = [p for p in entries if not p.name.startswith(".") and (p.is_dir() or p.name.endswith(MODEL_FILES))]
         self.list.options = [("..", self.folder.parent)] + [(p.name + "/" * p.is_dir(), p) for p in shown]
 
     def _go(self, _: object) -> None:

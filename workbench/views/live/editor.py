@@ -7,6 +7,7 @@ from typing import Any, Literal
 import ipywidgets as widgets
 
 from ...compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, Step
+from ...search.plan import bits_for
 from ...vectors import Vectors
 from .controls import Dial, Showing
 from .view import row
@@ -129,13 +130,18 @@ def rough_words(v: Vectors) -> int:
     return max(int(float(f"{len(v) / 7:.1g}")), min(FEWEST_WORDS, len(v)))
 
 
+def _bits(n_rows: int) -> int:
+    """Bits a code for so many rows: 8, or for fewer than 256 what pays, 0 where none does."""
+    return 8 if n_rows >= 256 else bits_for(n_rows)
+
+
 def main_recipe(v: Vectors, n_words: int, n_ngrams: int, n_subvectors: int, random_state: int = 0) -> Chain:
     """Prune, re-fit where there are n-grams to re-fit, quantise: what three numbers decide."""
-    pq = PQ(n_subvectors=n_subvectors, random_state=random_state)
-    if v.vocab.subwords is None:
-        return Chain([Prune(n_words=n_words), pq])
-    prune = Prune(n_words=n_words, n_ngrams=n_ngrams)
-    return Chain([prune, Refit(random_state=random_state), pq] if n_ngrams else [prune, pq])
+    has_ngrams = v.vocab.subwords is not None
+    prune = Prune(n_words=n_words, n_ngrams=n_ngrams) if has_ngrams else Prune(n_words=n_words)
+    n_bits = _bits(min(n_words, n_ngrams) if has_ngrams and n_ngrams else n_words)
+    steps = [prune, *([Refit(random_state=random_state)] if has_ngrams and n_ngrams else [])]
+    return Chain([*steps, PQ(n_subvectors, n_bits, random_state=random_state)] if n_bits else steps)
 
 
 def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
@@ -146,6 +152,7 @@ def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
         "n_ngrams": min(2 * n_words, n_ngrams(v)) if v.vocab.subwords else None,
         "n_buckets": max(n_ngrams(v) // 4, 1),
         "n_subvectors": max(v.dim // 2, 1),
+        "n_bits": _bits(min(n_words, min(2 * n_words, n_ngrams(v)) or n_words)) or 1,
         "rank": max(v.dim // 2, 1),
         "random_state": seed,
     }
@@ -182,9 +189,11 @@ def starts(v: Vectors, seed: int) -> dict[str, Chain]:
 def _residuals(v: Vectors, n_words: int, seed: int) -> list[Step]:
     """N-grams in few bytes, fitted to the words; of words what n-grams leave over. What `fit_budget` likes best."""
     refit = Refit(0.3, kept_weight=1, random_state=seed)
-    ngrams, words = (PQ(max(v.dim // n, 1), on=on, random_state=seed) for n, on in ((4, "ngrams"), (8, "words")))
+    n_kept = min(4 * n_words, n_ngrams(v))
+    parts = ((4, n_kept, "ngrams"), (8, n_words, "words"))
+    ngrams, words = (PQ(max(v.dim // n, 1), _bits(rows) or 1, on=on, random_state=seed) for n, rows, on in parts)
     return [
-        Prune(n_ngrams=min(4 * n_words, n_ngrams(v))),
+        Prune(n_ngrams=n_kept),
         refit,
         ngrams,
         refit,
