@@ -2,11 +2,13 @@
 
 import os
 import re
+from contextlib import suppress
 from textwrap import dedent
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tqdm import tqdm
 from tqdm.notebook import tqdm_notebook
 
 import workbench as wb
@@ -62,6 +64,36 @@ def test_bars_can_be_switched_off_in_notebooks_too(monkeypatch):
     monkeypatch.setattr("tqdm.auto.tqdm", tqdm_notebook)
     monkeypatch.setenv("TQDM_DISABLE", "1")
     assert progress.bar(range(3)).disable
+
+
+def work(*, delay: float) -> None:
+    for _ in progress.bar(range(5_000), desc="counting", delay=delay):
+        pass
+    with progress.bar(["first", "second"], delay=delay) as bar:
+        for name in bar:
+            bar.set_description(name)
+            for _ in progress.bar(range(1_000), desc="a detail", leave=False):
+                pass
+    with suppress(KeyError), progress.bar(total=3, desc="broken", delay=delay) as bar:
+        bar.update()
+        raise KeyError
+
+
+def test_a_log_file_gets_a_line_at_the_start_and_the_end_of_each_long_step(capsys):
+    work(delay=0)
+    lines = ["counting ...", "counting: 0 s (5,000 of 5,000)", "first ...", "first: 0 s (1 of 2)"]
+    lines += ["second ...", "second: 0 s (2 of 2)", "broken ...", "broken: 0 s (1 of 3)"]
+    assert capsys.readouterr().err.splitlines() == lines
+    work(delay=60)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_bars_and_a_program_without_standard_error_nothing(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert isinstance(progress.bar(range(3)), tqdm)
+    monkeypatch.setattr("sys.stderr", None)
+    work(delay=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_bar_in_a_notebook_leaves_text_and_no_widget():

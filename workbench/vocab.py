@@ -345,7 +345,8 @@ def check_words(words: Iterable[str]) -> list[str]:
 
 
 def _is_count(x: Any) -> bool:
-    return isinstance(x, int | float | np.number) and not isinstance(x, bool) and 0 <= x < MOST_COUNTED and x == int(x)
+    is_number = isinstance(x, Real) and not isinstance(x, bool)
+    return is_number and 0 <= x < MOST_COUNTED and x % 1 == 0
 
 
 def first_places(words: Sequence[str]) -> np.ndarray | None:

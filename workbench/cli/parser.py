@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
         (notebooks.lab, _lab),
     ):
         name = function.__name__
-        about = (function.__doc__ or "").rstrip(".")
+        about = (function.__doc__ or f"The command {name}").rstrip(".")  # python -OO strips docstrings
         sub = commands.add_parser(
             name,
             help=about[0].lower() + about[1:],
