@@ -164,7 +164,7 @@ def test_the_index_links_every_page_and_shows_value_baseline_tolerance_and_direc
     [
         (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice"),
         (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError"),
-        (["VALUE = 1"], "records no metric"),
+        pytest.param(["VALUE = 1"], "records no metric", marks=pytest.mark.slow),
     ],
 )
 def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, tmp_path):
