@@ -141,7 +141,7 @@ SHAPES = Shape(0, 3, 6), Shape(3, len(RATES) - 1, 5), Shape(2, 0, 9), Shape(1, 1
 @pytest.mark.parametrize(
     ("model", "n_bytes", "shape"),
     [
-        ("few", 800_000, SHAPES[0]),
+        ("few", 400_000, SHAPES[0]),
         *(pytest.param("builtin", 2_000_000, shape, marks=pytest.mark.slow) for shape in SHAPES),
     ],
     ids=repr,
