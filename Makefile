@@ -17,6 +17,7 @@ report: $(READY)
 lab: $(READY)
 	$(BIN)/workbench lab
 
+# The tests of a few minutes. `make test-all` also runs those marked slow.
 test: lint
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 

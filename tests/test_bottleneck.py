@@ -170,7 +170,7 @@ def test_rotation_falls_back_to_straight_through_near_zero(near):
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, pytest.param(torch.float64, marks=pytest.mark.slow)])
 def test_numbers_and_gradients_stay_finite(dtype, estimator, options, hard):
     for whole in (False, True):
         rq = made(estimator, hard=hard, **options)

@@ -603,7 +603,9 @@ def test_a_click_on_a_point_brings_its_setting_back(panel):
     assert dialled(panel) == FIRST
 
 
-@pytest.mark.parametrize("quality", ["known", "unseen", "overlap@10"])
+@pytest.mark.parametrize(
+    "quality", ["unseen", *(pytest.param(name, marks=pytest.mark.slow) for name in ("known", "overlap@10"))]
+)
 def test_the_trail_shows_all_that_was_tried_and_its_frontier(panel, quality):
     for n_words, n_subvectors in ((300, 4), (600, 4), (600, 2)):
         dial(panel, n_words=n_words, n_subvectors=n_subvectors)
@@ -800,7 +802,11 @@ def test_only_the_parts_of_the_page_that_is_turned_to_are_there(panel):
     panel.pages.value = "Numbers"
 
 
-@pytest.mark.parametrize("show", [SHOWN, ("damage", "words"), *((name,) for name in SHOWN), ()], ids="-".join)
+@pytest.mark.parametrize(
+    "show",
+    [SHOWN, ("damage", "words"), (), *(pytest.param((name,), marks=pytest.mark.slow) for name in SHOWN)],
+    ids="-".join,
+)
 def test_a_page_holds_what_is_shown_and_nothing_else(panel, show):
     dial(panel, n_subvectors=4)  # so that there is something before
     state = replace(settled(panel), limit=30_000)

@@ -100,12 +100,16 @@ def fresh():
     return found
 
 
-@settings(deadline=None, max_examples=8)
-@given(order=st.lists(st.integers(0, len(RECIPES) - 1), min_size=2, max_size=8))
-def test_a_model_that_was_worked_on_gives_what_a_new_one_gives(fresh, order):
-    builder = Builder(made_fasttext().adjusted())
-    for number in order:
-        assert same(outcome(builder, RECIPES[number]), fresh[number])
+@pytest.mark.parametrize("n_examples", [2, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_model_that_was_worked_on_gives_what_a_new_one_gives(fresh, n_examples):
+    @settings(deadline=None, max_examples=n_examples)
+    @given(order=st.lists(st.integers(0, len(RECIPES) - 1), min_size=2, max_size=8))
+    def check(order):
+        builder = Builder(made_fasttext().adjusted())
+        for number in order:
+            assert same(outcome(builder, RECIPES[number]), fresh[number])
+
+    check()
 
 
 def test_stopped_work_leaves_nothing_half_made(fresh):

@@ -187,15 +187,14 @@ def test_the_index_links_every_page_and_shows_value_baseline_tolerance_and_direc
 
 
 @pytest.mark.parametrize(
-    ("cells", "error"),
+    ("cells", "error", "jobs"),
     [
-        (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice"),
-        (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError"),
-        (["VALUE = 1"], "records no metric"),
-        (["VALUE = 1", NO_KERNEL], "No kernel name found"),
+        (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice", 1),
+        (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError", 2),
+        (["VALUE = 1", NO_KERNEL], "No kernel name found", 1),
+        pytest.param(["VALUE = 1"], "records no metric", 2, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("jobs", [1, 2])
 def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, jobs, tmp_path):
     paths = [notebook(tmp_path / f"{name}.ipynb", "VALUE = 0.9", RECORDS) for name in ("first", "broken", "last")]
     notebook(paths[1], *cells)

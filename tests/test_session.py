@@ -462,7 +462,7 @@ def recipes(s: State) -> list[wb.Chain]:
     return [trial["recipe"] for trial in s.trail]
 
 
-@pytest.mark.parametrize("goal", ["fidelity", "overlap"])
+@pytest.mark.parametrize("goal", ["fidelity", pytest.param("overlap", marks=pytest.mark.slow)])
 def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on_the_trail(
     unmapped, searches, fasttext, tmp_path, goal
 ):
@@ -764,6 +764,7 @@ def saved(begin, fasttext, tmp_path) -> Session:
     return session
 
 
+@pytest.mark.slow
 def test_a_report_is_of_the_recipe_it_was_asked_for_whatever_is_tried_meanwhile(saved, fasttext, tmp_path):
     states = heard(saved)
     assert saved.make_report(tmp_path / "report", LIMITS).reporting.recipe is saved.state.recipe
@@ -1097,6 +1098,7 @@ def test_a_cancelled_map_is_not_begun_again_however_quickly_it_stops(drawing, an
     assert (state.maps.attrs["method"], "maps" in state.errors) == ("PCA", True)
 
 
+@pytest.mark.slow
 def test_a_map_process_that_dies_is_an_error_in_words_and_the_next_map_is_drawn(drawing, fasttext):
     mapper.shared.warm().process.kill()
     state = drawing.wait(PATIENCE)

@@ -145,6 +145,7 @@ def test_a_model_without_ngrams_has_a_report_and_says_which_limit_it_cannot_meas
     assert "not measured" in report.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_a_cell_raised_is_in_the_report(source, tmp_path):
     path = write_report(tmp_path, source, GOOD, {"fidelity.kept": 0.9})
     book = nbformat.read(path, as_version=4)

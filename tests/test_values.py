@@ -135,7 +135,7 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
         (wb.SQ("kmeans", n_bits=1), "n_bits must be a whole number from 2 to 8"),
         (wb.SVD(0), "rank must be a whole number of at least 1"),
         (wb.RQ(beam=0), "beam must be a whole number from 1 to 64"),
-        (wb.RQ(20), "take fewer levels or bits"),
+        (wb.RQ(20, n_iter=1), "take fewer levels or bits"),
         (wb.OPQ(n_rotations=-1), "n_rotations must be a whole number of at least 0"),
         (wb.OPQ(17), "at most 16 subvectors"),
     ],

@@ -5,6 +5,7 @@ import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
