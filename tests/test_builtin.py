@@ -1,5 +1,7 @@
 """The built-in model: its texts, its training, its cache."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,25 @@ def test_training_is_deterministic_and_atomic(tmp_path, monkeypatch):
     assert files[0].read_bytes() == files[1].read_bytes()
     assert [p.name for p in files[0].parent.iterdir()] == [files[0].name]
     assert np.isfinite(wb.load(files[0]).matrix()).all()
+
+
+def test_a_cache_that_cannot_be_written_is_found_out_before_training(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(recipe, "_train", trained.append)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(recipe, "cache_folder", lambda: tmp_path / "file" / "cache")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        recipe.model_path("builtin:en")
+    assert trained == []
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "as in a container")
+
+    monkeypatch.setattr(recipe.files, "check_writable", refuse)
+    found = recipe.model_path("builtin:en")
+    assert found.parent == recipe.files.temporary_folder("models")
+    assert trained == [found]
 
 
 def test_the_cache_is_in_the_checkout():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -468,3 +469,17 @@ def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys
     assert isinstance(wb.recipe_from(lines[0].removeprefix("workbench: the best recipe so far is ")), wb.Chain)
     assert [path.name for path in Path().iterdir()] == [model]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_command_line_works_without_docstrings(model):
+    for arguments in (["info", model], ["--help"]):
+        line = [sys.executable, "-OO", "-m", "workbench", *arguments]
+        assert subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout
+
+
+def test_a_training_whose_checkpoint_cannot_be_written_does_not_begin(tmp_path):
+    from workbench.semantic.training import Trainer
+
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        Trainer.run(SimpleNamespace(training=SimpleNamespace(n_steps=1)), checkpoint=tmp_path / "file" / "c")

@@ -131,6 +131,12 @@ def test_arrays_that_make_no_model_are_refused(words, matrix, trouble):
         wb.Vectors.from_arrays(words, matrix)
 
 
+def test_words_may_be_asked_for_that_no_model_may_have():
+    assert len(Vocab(["\ud83d", "\udcc3\udca9"])) == 2
+    with pytest.raises(ValueError, match=r"word 0 .* is no text"):
+        wb.Vectors(Vocab(["\ud83d"]), Dense(np.ones((1, 2), np.float32)))
+
+
 @pytest.mark.parametrize("counts", [[5, -1], [5, 0.2], [5, np.nan], [5, 2**63], [5, 2**70], [5, None], ["5", "1"]])
 def test_counts_that_no_file_could_give_back_are_refused_with_the_word(counts):
     keyed = wb.Vectors.from_arrays(["a", "b"], np.eye(2)).to_gensim()

@@ -114,10 +114,11 @@ class _Lines(_Told):
             _innermost.set(self)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         if _innermost.get() is self:
             _innermost.set(self._before)
-        self._end()
+        if self._is_shown or error[0] is None:
+            self._end()
 
     def _see(self, step: str, share: float) -> None:
         if self._whole is not None:

@@ -53,6 +53,7 @@ class Vectors:
             raise ValueError(
                 f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(storage.ngrams or ())}"
             )
+        vocab.check()
         check_meta({} if meta is None else meta)
         self.vocab = vocab
         self.storage = storage

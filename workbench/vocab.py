@@ -66,10 +66,11 @@ class Vocab:
         self._text = words if isinstance(words, bytes) else b""
         self._n_words = words.count(b"\0") - 1 if isinstance(words, bytes) else len(words)
         self._n_sought = 0
+        self._is_checked = isinstance(words, bytes)  # these come from a file
         self._buckets: tuple[tuple, np.ndarray, np.ndarray] | None = None  # the last found; see `buckets`
         self._places: tuple[weakref.ref[Vocab], np.ndarray] | None = None  # the last found; see `places_in`
         if not isinstance(words, bytes):
-            self.words = check_words(words)
+            self.words = list(words)
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
             if array is not None and np.shape(array) != (len(self),):
                 raise ValueError(f"{name} must have one entry a word ({len(self)}), got shape {np.shape(array)}")
@@ -96,6 +97,12 @@ class Vocab:
                 f"{printable(self.words[at])[:SHOWN]!r}; give numbers of occurrences, or no counts"
             )
         return counts.astype(np.int64)
+
+    def check(self) -> None:
+        """Refuse words that no file could give back; a vocabulary of words that are only asked for may have some."""
+        if not self._is_checked:
+            check_words(self.words)
+            self._is_checked = True
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled and copied: nothing that was remembered on the way."""

@@ -80,7 +80,7 @@ class SemanticIDs:
             raise ValueError(
                 f"n_extra goes from 0 to {self.n_levels - 1}, as one level must have a meaning; got {n_extra}"
             )
-        self.n_extra = n_extra
+        self.n_extra = whole(n_extra)
         self.codebooks = None if codebooks is None else checked_codebooks(codebooks, self.n_levels - n_extra)
         if codebook_size is None:
             codebook_size = int(self._coding.max()) + 1 if self.codebooks is None else self.codebooks.shape[1]
