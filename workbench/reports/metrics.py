@@ -79,6 +79,8 @@ def record(
     ValueError
         If the number is not finite, or `abs` or `better` make no sense.
     """
+    if not isinstance(value, Real) and not hasattr(value, "columns"):
+        raise TypeError(f"{name}: expected a number or a scorecard, got {type(value).__name__}")
     if not isinstance(value, Real) and missing == "skip" and _rows(name, value).empty:
         return
     number = float(value) if isinstance(value, Real) else _from_card(name, value)
