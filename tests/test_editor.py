@@ -11,7 +11,7 @@ from conftest import made_fasttext, made_plain
 import workbench as wb
 from workbench.compress.base import STEPS, Step
 from workbench.views.live.controls import Dial, Slider
-from workbench.views.live.editor import FIELDS, NAMES, OF_NGRAMS, Field, RecipeEditor, starts
+from workbench.views.live.editor import FIELDS, NAMES, OF_NGRAMS, Field, RecipeEditor, main_recipe, starts
 
 KINDS = sorted((kind for kind in STEPS.values() if kind.__module__.startswith("workbench.")), key=lambda k: k.__name__)
 EVERY = [(kind, name) for kind, fields in FIELDS.items() for name in fields]
@@ -348,3 +348,9 @@ def test_another_model_has_its_own_limits(editor, fasttext):
     editor.show(fasttext, wb.Chain([wb.Rehash(300), wb.RQ(2)]))
     assert {name: dial.box.max for name, dial in editor.dials.items()} == {"n_buckets": 3_000, "n_levels": 12}
     assert editor.told == []
+
+
+@pytest.mark.parametrize("n", [1, 5, 20, 255])
+def test_the_first_recipe_suits_models_of_few_words(n):
+    v = made_plain(n, 8)
+    assert main_recipe(v, n, 0, 4).fit_transform(v).words == v.words

@@ -384,3 +384,15 @@ def test_many_points_are_drawn_by_webgl_unless_that_is_declined(frame):
 def test_umap_maps_take_the_layout_they_are_given(fasttext):
     frame = umap_maps(fasttext, fasttext, 100, layout=pca_layout)
     assert np.array_equal(frame["x_after"], frame["x_control"])
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [np.random.default_rng(0).normal(size=(40, 1)), np.ones((40, 8)), np.zeros((40, 8)), np.eye(8)[np.zeros(40, int)]
+     * np.array([1, -1] * 20)[:, None], np.eye(8)[:2]],
+    ids=["one dimension", "equal", "zeros", "opposite", "two words"],
+)  # fmt: skip
+def test_models_with_nothing_to_map_are_refused_in_a_line(matrix):
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(len(matrix))], matrix)
+    with pytest.raises(ValueError, match="there is nothing to map"):
+        OriginalMap(v)

@@ -213,7 +213,7 @@ def test_a_person_is_heard_while_another_thread_shows_something(turned):
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    for name in ("b.vec", "a.bin", "notes.md", ".hidden.bin"):
+    for name in ("b.vec", "a.bin", "c.fifu", "d.ftz", "e.kv", "f.glove", "notes.md", ".hidden.bin"):
         (tmp_path / name).touch()
     (tmp_path / "more" / "inside").mkdir(parents=True)
     return tmp_path
@@ -224,7 +224,7 @@ def listed(picker: FilePicker) -> list[str]:
 
 
 def test_the_file_picker_lists_folders_and_model_files(folder):
-    assert listed(FilePicker(print, folder)) == ["..", "more/", "a.bin", "b.vec"]
+    assert listed(FilePicker(print, folder)) == ["..", "more/", "a.bin", "b.vec", "c.fifu", "d.ftz", "e.kv", "f.glove"]
 
 
 def test_the_file_picker_enters_folders_goes_back_and_picks_files(folder):

@@ -8,6 +8,7 @@ from workbench.compress.opq import dealt_out
 from workbench.compress.rq import beam_codes
 from workbench.evaluate.fidelity import cosines
 from workbench.storage import Coded, Projected
+from workbench.vectors import unit
 
 RNG = np.random.default_rng(2)
 WORDS = [f"w{i}" for i in range(1_500)]
@@ -169,6 +170,22 @@ def test_lengths_apart_keep_the_length_of_every_row(v):
     np.testing.assert_allclose(small.norms, 1, atol=0.1)
 
 
-def test_numbers_too_large_to_square_do_not_crash(v):
-    large = wb.Vectors.from_arrays(v.words, v.matrix() * np.float32(1e25))
-    assert wb.PQ(4, n_bits=4).fit_transform(large).matrix().shape == large.matrix().shape
+@pytest.mark.parametrize("size", [1e25, 1e-25])
+@pytest.mark.parametrize("step", [wb.PQ(4, 4), wb.OPQ(4, 4), wb.RQ(2, 4), wb.SQ("kmeans")], ids=repr)
+def test_numbers_whose_squares_overflow_or_vanish_are_refused(v, step, size):
+    """Distances were infinite, or all 0, and so every row got the first code."""
+    with pytest.raises(ValueError, match="scale them first"):
+        step.fit_transform(wb.Vectors.from_arrays(v.words, v.matrix() * np.float32(size)))
+
+
+@pytest.mark.parametrize("size", [1e36, 1e-36])
+@pytest.mark.parametrize(
+    "step", [wb.SQ(), wb.SQ("int8"), wb.SVD(6), wb.Prune(30, choose="kmeans"), wb.Prune(30, remap="nearest")], ids=repr
+)
+def test_other_steps_take_rows_of_any_size(v, step, size):
+    large = wb.Vectors.from_arrays(v.words, v.matrix() * np.float32(size))
+    small, usual = step.fit_transform(large), step.fit_transform(v)
+    np.testing.assert_allclose(unit(small.matrix()), unit(usual.matrix()), atol=2e-3)
+    np.testing.assert_allclose(small.norms / size, usual.norms, rtol=2e-3)
+    cards = [wb.scorecard(a, b, parts=("fidelity",))["value"] for a, b in ((large, small), (v, usual))]
+    np.testing.assert_allclose(*cards, atol=0.01)

@@ -63,13 +63,60 @@ def test_the_greatest_are_those_of_a_full_sort():
 
 
 def test_most_similar_agrees_with_gensim(builtin):
-    theirs = builtin.to_gensim()
-    for question in ({"positive": ["music"]}, {"positive": ["king", "woman"], "negative": ["man"]}):
-        ours = builtin.most_similar(**question, topn=10)
-        assert [w for w, _ in ours] == [w for w, _ in theirs.most_similar(**question, topn=10)]
-        np.testing.assert_allclose(
-            [s for _, s in ours], [s for _, s in theirs.most_similar(**question, topn=10)], atol=1e-5
-        )
+    theirs, king = builtin.to_gensim(), builtin["king"]
+    for question in (
+        {"positive": ["music"]},
+        {"positive": ["king", "woman"], "negative": ["man"]},
+        {"positive": king},
+        {"positive": [king, "woman"], "negative": ["man", builtin["music"]]},
+        {"positive": [("king", 0.5), (king, -2), "woman"], "negative": [("man", 0.3)]},
+        {"negative": "music"},
+    ):
+        ours, expected = (v.most_similar(**question, topn=10) for v in (builtin, theirs))
+        assert [w for w, _ in ours] == [w for w, _ in expected]
+        np.testing.assert_allclose([s for _, s in ours], [s for _, s in expected], atol=1e-5)
+    assert builtin.similarity(king, "queen") == pytest.approx(builtin.similarity("king", "queen"))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda v: v["x" * 10**6], "no n-grams: 'xxx"),
+        (lambda v: v.most_similar("cat", topn=None), "topn must be a whole number"),
+        (lambda v: v.most_similar(np.ones(300)), "expected a vector of 2 finite numbers"),
+        (lambda v: v.most_similar([("cat", "dog")]), "expected words, vectors, or"),
+        (lambda v: v.most_similar([3]), "expected words, vectors, or .* got 3"),
+        (lambda v: v.can_embed(5), "expected a word"),
+        (lambda v: wb.PQ(1).fit_transform(v.matrix()), "PQ takes Vectors"),
+        (lambda v: wb.Chain([]).fit_transform("m.vec"), "Chain takes Vectors"),
+        (lambda v: wb.record("n", "7", abs=0, better="equal"), "expected a number or a scorecard"),
+    ],
+)
+def test_errors_name_the_cause_in_one_line(pets, call, said):
+    with pytest.raises((KeyError, TypeError, ValueError), match=said) as caught:
+        call(pets)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_gives_its_words_one_by_one(pets):
+    assert list(pets) == pets.words
+
+
+def test_what_a_model_remembers_cannot_be_written(fasttext):
+    for array in (fasttext.norms, *fasttext.vocab.buckets(fasttext.vocab.subwords)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+@pytest.mark.parametrize("size", [1e20, 1e30, 1e37, 1e-20, 1e-30, 1e-37])
+def test_lengths_and_cosines_of_very_large_and_small_rows(plain, size):
+    """Squares of float32 are infinite or 0 there: lengths were, and every cosine was 0 or NaN."""
+    v = wb.Vectors.from_arrays(plain.words, plain.matrix() * np.float32(size))
+    a, b = plain.words[:2]
+    np.testing.assert_allclose(v.norms / size, plain.norms, rtol=1e-5)
+    assert v.similarity(a, b) == pytest.approx(plain.similarity(a, b), abs=1e-5)
+    np.testing.assert_allclose([s for _, s in v.most_similar(a)], [s for _, s in plain.most_similar(a)], atol=1e-5)
 
 
 def test_gensim_gets_words_vectors_and_counts(fasttext):

@@ -589,7 +589,9 @@ class Vectors:
 
 def shortly(thing: object) -> str:
     """What an error repeats of a word, and of what is none: one line, not too long."""
-    return repr(thing[:SHOWN] + "..." * (len(thing) > SHOWN)) if isinstance(thing, str) else type(thing).__name__
+    if isinstance(thing, str):
+        return repr(thing[:SHOWN] + "..." * (len(thing) > SHOWN))
+    return repr(thing) if isinstance(thing, Real) else type(thing).__name__
 
 
 def _weighted(keys: Any, weight: float) -> list[tuple[Key, float]]:

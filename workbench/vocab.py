@@ -169,6 +169,8 @@ class Vocab:
         if last is not None and last[0] == subwords.hashing:
             return last[1:]
         found = subwords.buckets(self.words)
+        for array in found:
+            array.setflags(write=False)
         if len(self) <= MOST_REMEMBERED:
             self._buckets = (subwords.hashing, *found)
         return found
