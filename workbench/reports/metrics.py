@@ -7,6 +7,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..files import replacing
+
 if TYPE_CHECKING:
     import pandas as pd
     from nbformat import NotebookNode
@@ -198,4 +200,5 @@ def write_baseline(path: Path, metrics: list[Metric]) -> None:
     """Make these metrics, with their tolerances and directions, the baseline."""
     path.parent.mkdir(parents=True, exist_ok=True)
     values = {m.name: {"value": m.value, "abs": m.abs, "better": m.better} for m in metrics}
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    with replacing(path) as file:
+        file.write((json.dumps(values, indent=2) + "\n").encode())

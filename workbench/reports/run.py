@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ..files import replacing
 from .metrics import Metric, Verdict, compare, read_baseline, recorded, write_baseline
 
 # A kernel says this for each notebook: "Kernel is running over TCP without encryption".
@@ -110,7 +111,8 @@ def run_notebook(path: Path, out: Path, parameters: Mapping[str, Any] | None = N
         run.metrics = recorded(notebook) if executed.exists() else []
     except ValueError as error:
         run.error = run.error or str(error)
-    (out / f"{path.stem}.html").write_text(page(notebook, run.title), encoding="utf-8")
+    with replacing(out / f"{path.stem}.html") as file:
+        file.write(page(notebook, run.title).encode())
     return run
 
 
