@@ -539,3 +539,13 @@ def test_halfway_the_shapes_are_where_they_should_be():
     ):
         with pytest.raises(ValueError, match="expected"):
             temperature(*bad)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_bad_row_does_not_stay_in_the_moving_averages(bad):
+    made = [RQBottleneck(2, 4, 3, "ste", ema_decay=0.9) for _ in range(2)]
+    rows = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    made[0](rows)
+    made[1](torch.cat([rows, torch.full((1, 3), bad)]))
+    for name, tensor in made[0].state_dict().items():
+        assert tensor.allclose(made[1].state_dict()[name]), name

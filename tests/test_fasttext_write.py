@@ -138,7 +138,7 @@ def test_words_that_the_tool_cannot_meet_are_left_out_and_rows_follow(written):
 
 
 def test_counts_below_one_are_written_as_one_and_that_is_said(written):
-    v = wb.Vectors.from_arrays(["a", "b", "c"], np.eye(3, dtype=np.float32), np.array([5, 0, -1]))
+    v = wb.Vectors.from_arrays(["a", "b", "c"], np.eye(3, dtype=np.float32), np.array([5, 0, 0]))
     assert "counts below 1: 2 words are said to have been seen once" in formats.losses(v, "m", "fasttext")
     path = written(v)
     assert wb.load(path).vocab.counts.tolist() == [5, 1, 1]

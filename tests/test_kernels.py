@@ -63,7 +63,13 @@ def test_the_threading_layer_that_the_user_asks_for_is_used():
     assert printed("import numba; answers(); print(numba.threading_layer())", NUMBA_THREADING_LAYER="omp") == "omp\n"
 
 
-@pytest.mark.parametrize("allowed", ["", "embedding-workbench-numba"], ids=["nowhere", "in the temporary folder"])
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        pytest.param("", id="nowhere"),
+        pytest.param("embedding-workbench-numba", id="in the temporary folder", marks=pytest.mark.slow),
+    ],
+)
 def test_kernels_and_umap_work_where_neither_the_package_nor_the_home_can_be_written(allowed, tmp_path):
     """The refusal is made up, since root may write anywhere."""
     program = f"""

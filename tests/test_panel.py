@@ -230,7 +230,7 @@ def test_the_file_picker_lists_folders_and_model_files(folder):
 def test_the_file_picker_enters_folders_goes_back_and_picks_files(folder):
     picked: list[Path] = []
     picker = FilePicker(picked.append, folder)
-    for name, then in (("more/", ["..", "inside/"]), ("..", ["..", "more/", "a.bin", "b.vec"])):
+    for name, then in (("more/", ["..", "inside/"]), ("..", listed(picker))):
         picker.list.label = name
         picker.go.click()
         assert listed(picker) == then

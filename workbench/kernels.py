@@ -108,7 +108,7 @@ fill_buckets = _locked(_njit(hashing.fill_buckets))
 fill_finalfusion_buckets = _locked(_njit(hashing.fill_finalfusion_buckets))
 
 
-@numba.njit(cache=True)
+@_njit()
 def _copy(source, target):
     """Copy a matrix to the upper left of another. ``target[:] = source`` takes seconds to compile, for its errors."""
     for i in range(source.shape[0]):

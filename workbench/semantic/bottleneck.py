@@ -145,7 +145,8 @@ class RQBottleneck(nn.Module):
             vectors = estimate(rows, add_up(picked))
         losses = residual_losses(rows, picked, self.beta, codebook=self.ema_decay is None)
         if self.ema_decay is not None and self.training:
-            self._average(rows, codes, picked, self.ema_decay)
+            finite = rows.isfinite().all(1)  # one row with NaN would stay in the moving sums for ever
+            self._average(rows[finite], codes[finite], picked[finite], self.ema_decay)
         return Quantised(vectors.to(z.dtype), codes, losses)
 
     def losses(self, z: Tensor, codes: Tensor) -> Losses:

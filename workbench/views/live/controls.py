@@ -11,9 +11,9 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from ...formats import FORMATS
+from ...formats import readable_suffixes
 
-MODEL_FILES = (".gz", *(suffix for format in FORMATS for suffix in format.suffixes))  # names of what `load` opens
+MODEL_FILES = (".gz", *readable_suffixes())  # how names of what `load` opens end
 
 
 def round_values(low: int, high: int) -> list[int]:
