@@ -9,6 +9,7 @@ from ..storage import Dense, Stacked
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab, check_words, first_places
+from . import compress_fasttext
 from .base import Format, is_unicode
 from .fasttext import lost_buckets
 
@@ -90,7 +91,8 @@ def load(path: Path) -> Vectors:
     from gensim.utils import SaveLoad
 
     try:
-        thing = SaveLoad.load(str(path), mmap=None if path.suffix in PACKED else "r")
+        with compress_fasttext.classes():
+            thing = SaveLoad.load(str(path), mmap=None if path.suffix in PACKED else "r")
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} needs {error.filename}, which is not there: gensim saves large arrays in files of their own, "
@@ -101,11 +103,12 @@ def load(path: Path) -> Vectors:
             f"{path} is no pickle that gensim {__version__} can open as its own ({type(error).__name__}: {error}); "
             "with the gensim that wrote it, save model.wv.save_word2vec_format(path, binary=True), and load that"
         ) from error
-    if not is_gensims(thing):
+    is_compressed = compress_fasttext.is_compressed(thing)
+    if not is_compressed and not is_gensims(thing):
         raise ValueError(f"{path} holds gensim's {type(thing).__name__}, which has no vectors of words")
     try:
-        v = from_gensim(thing)
-    except ValueError as error:
+        v = compress_fasttext.from_compressed(thing) if is_compressed else from_gensim(thing)
+    except (ValueError, AttributeError, IndexError) as error:
         raise ValueError(f"{path}: {error}") from error
     v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
     return v
