@@ -584,3 +584,12 @@ def test_the_parts_that_are_public_are_there():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         semantic.nothing  # noqa: B018
     assert id_files.KINDS[0] == ".csv"
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e30, 1e-25])
+def test_rows_whose_squares_float32_cannot_hold_are_refused_and_not_all_given_one_code(scale):
+    rows = np.random.default_rng(0).normal(size=(300, 8)) * scale
+    with pytest.raises(ValueError, match="scale them first"):
+        SemanticIDs.from_vectors(rows, 2, 16)
+    with pytest.raises(TypeError, match=r"expected Vectors or an array \(n_items, dim\), got dict"):
+        SemanticIDs.from_vectors({})

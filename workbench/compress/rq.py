@@ -116,6 +116,7 @@ def residual_kmeans(
     left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
+    check_squares(left, "the rows")
     order, few = rng.permutation(len(left)), len(left) < FEW * n_entries
     codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
     total = n_levels * n_iter

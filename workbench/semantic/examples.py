@@ -150,7 +150,7 @@ def _times(column: "pd.Series") -> np.ndarray:
     """As numbers, or as dates: (n,) float64 or int64."""
     import pandas as pd
 
-    times = pd.to_numeric(column, errors="coerce")
+    times = pd.to_numeric(column, errors="coerce").replace([np.inf, -np.inf], np.nan)
     if times.isna().any():
         dates = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
         wrong = dates.isna() if dates.notna().sum() >= times.notna().sum() else times.isna()

@@ -123,6 +123,8 @@ class SemanticIDs:
         if min(n_levels, codebook_size, beam) < 1:
             raise ValueError(f"expected at least 1, got {n_levels} levels of {codebook_size} entries, beam {beam}")
         rows = vectors.matrix() if isinstance(vectors, Vectors) else np.asarray(vectors)
+        if not rows.ndim:
+            raise TypeError(f"expected Vectors or an array (n_items, dim), got {type(vectors).__name__}")
         if items is None:
             items = vectors.words if isinstance(vectors, Vectors) else [str(row) for row in range(len(rows))]
         rows = checked_rows(rows, checked_items(items))
