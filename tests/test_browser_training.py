@@ -25,7 +25,7 @@ ids = tuple(f"item{i}" for i in range(200))
 items = Items(ids, names, None, pd.DataFrame(index=range(200)), features, examples, "made up")
 training = Training(n_steps=160, n_warmup=60, batch_size=64, n_negatives=64, dim=8, hidden=16, eval_every=10)
 arms = {"STE": Arm("ste", n_levels=2, codebook_size=16), "Gumbel": Arm("gumbel", n_levels=2, codebook_size=16, end=0.1)}
-TrainingView(items, arms, training)"""
+TrainingView(items, arms, training, seeds=[0])"""
 VIEW = ".jp-OutputArea-output:has(.widget-vbox.wb)"
 GROWN = "figure._fullData.filter(trace => trace.name === '{}' && trace.yaxis === 'y')[0].y.length"
 
