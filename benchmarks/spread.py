@@ -80,7 +80,11 @@ def main() -> None:
     values = pd.read_csv(FILE, index_col=index) if FILE.exists() else pd.DataFrame()
     for name in [] if args.table else args.settings:
         column = pd.Series(measured(args.notebooks, SETTINGS[name]), name=f"{processor()}: {name}").rename_axis(index)
-        values = column.to_frame().combine_first(values) if len(values) else column.to_frame()
+        if len(values):
+            is_gone = values.index.isin(list({n for n, _ in column.index}), level=0) & ~values.index.isin(column.index)
+            values = column.to_frame().combine_first(values[~is_gone])  # without what is no longer recorded
+        else:
+            values = column.to_frame()
         values.to_csv(FILE, float_format="%.9g")  # after each, so that an interrupted run keeps what it has
     print(spreads(values).to_string(float_format="%.6g"))
 

@@ -69,7 +69,7 @@ def test_a_quarter_of_the_subvectors_fails_the_lesson_on_neighbourhoods(tmp_path
     run = run_notebook(FOLDER / "03_neighbourhoods.ipynb", tmp_path, {"N_SUBVECTORS": 12})
     verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "03_neighbourhoods.json"))
     failed = {v.name for v in verdicts if v.failed}
-    assert {"usual.kept_among_10", "usual.nearest_kept", "map.far_usual", "damage.all"} <= failed
+    assert {"usual.kept_among_10", "usual.nearest_kept", "map.lost_by_usual", "damage.all"} <= failed
     assert "harmless.kept_among_10" not in failed
 
 
