@@ -15,7 +15,7 @@ from ..files import replacing
 from .metrics import Metric, Verdict, compare, read_baseline, recorded, write_baseline
 
 # A kernel says this for each notebook: "Kernel is running over TCP without encryption".
-QUIET_KERNEL = ["--IPKernelApp.log_level=ERROR"]
+QUIET_KERNEL = ["--IPKernelApp.log_level=CRITICAL"]
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
