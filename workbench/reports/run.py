@@ -195,6 +195,7 @@ def _executed(
         for path in rest:
             yield path, run_notebook(path, out, parameters.get(path))
     elif rest:
+        rest = sorted(rest, key=_seconds, reverse=True)  # the longest first, so that no core is idle at the end
         share = str(max(1, (os.cpu_count() or 1) // jobs))
         # Processes, not threads: papermill changes the working folder of its process.
         with (
@@ -204,6 +205,13 @@ def _executed(
             futures = {pool.submit(run_notebook, path, out, parameters.get(path)): path for path in rest}
             for future in as_completed(futures):
                 yield futures[future], future.result()
+
+
+def _seconds(path: Path) -> float:
+    """About how long a notebook takes, as its metadata says; 0 where they do not."""
+    import nbformat
+
+    return nbformat.read(path, as_version=4).metadata.get("workbench", {}).get("seconds", 0)
 
 
 def title_of(path: Path) -> str:
