@@ -118,7 +118,7 @@ def run_notebook(path: Path, out: Path, parameters: Mapping[str, Any] | None = N
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes that start meanwhile."""
+    """Set environment variables for a while, for the processes that start meanwhile."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
