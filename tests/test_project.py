@@ -21,7 +21,7 @@ FLOORS = [  # a module may import from its own floor and from those before it
         "subwords",
         "hashing",
         "packing",
-        "raw",
+        "data",
         "storage",
         "artefact",
         "files",
@@ -37,6 +37,8 @@ FLOORS = [  # a module may import from its own floor and from those before it
     {"views"},
     {"lab", "cli", "__main__", "__init__"},
 ]
+
+DOORS = {("vectors", "formats")}  # `Vectors.to_gensim`, a method that only passes itself on
 
 
 def floor_of(module: str) -> int:
@@ -60,7 +62,7 @@ def imported(path: Path) -> set[str]:
 def test_imports_run_one_way(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for module in imported(path) - {own}:
-        assert floor_of(module) <= floor_of(own), f"{own} imports {module}"
+        assert floor_of(module) <= floor_of(own) or (own, module) in DOORS, f"{own} imports {module}"
 
 
 def python(code: str) -> str:

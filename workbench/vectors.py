@@ -315,12 +315,8 @@ class Vectors:
 
     def matrix(self) -> np.ndarray:
         """Vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
-        return self._filled(self.blocks(), len(self))
-
-    def _filled(self, blocks: Iterator[tuple[int, np.ndarray]], n: int) -> np.ndarray:
-        """The `n` rows that come block by block: (n, dim) float32."""
-        out = np.empty((n, self.dim), np.float32)
-        for start, block in blocks:
+        out = np.empty((len(self), self.dim), np.float32)
+        for start, block in self.blocks():
             out[start : start + len(block)] = block
         return out
 
@@ -530,31 +526,9 @@ class Vectors:
         ValueError
             With ``ngrams=True``, if the model has none, or others than fastText's.
         """
-        from gensim.models import KeyedVectors
-        from gensim.models.fasttext import FastTextKeyedVectors
+        from .formats.keyedvectors import to_gensim
 
-        from .raw import bucket_blocks, raw_blocks
-
-        if not ngrams:
-            out = KeyedVectors(self.dim)
-        elif not self.has_fasttext_ngrams:
-            raise ValueError("this model has no n-grams of fastText's; leave ngrams=False for its known words")
-        else:
-            subwords = self.ngrams[0]
-            n_buckets = subwords.n_hashed
-            out = FastTextKeyedVectors(self.dim, subwords.min_n, subwords.max_n, n_buckets)
-            out.vectors_vocab = self._filled(raw_blocks(self), len(self))
-            out.vectors_ngrams = self._filled(bucket_blocks(self), n_buckets)
-        out.vectors = self.matrix()
-        # Words of its own: a pickle tells strings that are the same from those that are equal.
-        out.index_to_key = "\0".join(self.words).split("\0")
-        out.key_to_index = {word: i for i, word in enumerate(out.index_to_key)}
-        out.next_index = len(self)
-        if self.vocab.counts is not None:
-            out.expandos["count"] = self.vocab.counts.astype(np.int64)
-        if ngrams:
-            out.recalc_char_ngram_buckets()
-        return out
+        return to_gensim(self, ngrams)
 
     def describe(self) -> list[tuple[str, str]]:
         """What a person wants to know at a glance: (label, value) pairs, without reading a matrix."""

@@ -127,7 +127,7 @@ def _written(v: "Vectors", out: Path, chosen: "Format") -> None:
 def _on_disk(source: str | Path) -> int:
     """Bytes of a file, or of all files in a folder."""
     if str(source).startswith("builtin:"):
-        from ..formats.builtin import model_path
+        from ..data import model_path
 
         source = model_path(str(source))
     path = Path(source).expanduser()

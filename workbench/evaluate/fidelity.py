@@ -138,7 +138,7 @@ def choose_unseen(
     if original.vocab.subwords is None:
         return [], "no n-grams"
     if unseen is None and original.meta.get("provenance", {}).get("source") == "builtin:en":
-        from ..formats.builtin import rare_words
+        from ..data import rare_words
 
         unseen, how = list(rare_words()), "rare words of its texts"
     elif unseen is None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import artefact, files
+from .. import artefact, data, files
 from ..vectors import Vectors
-from . import builtin, fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
+from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format
 from .text import GZIP, MARK, opened
 
@@ -192,7 +192,7 @@ def writable() -> dict[str, Format]:
 
 def _loaded(source: str | Path, allow_pickle: bool, limit: int | None) -> Vectors:
     if str(source).startswith("builtin:"):
-        v = fasttext.load(builtin.model_path(str(source)))
+        v = fasttext.load(data.model_path(str(source)))
         v.meta["provenance"]["source"] = str(source)
         return v
     path = _existing(source)

@@ -7,16 +7,16 @@ official C++ code. Only the header and the vocabulary are read; the matrix stays
 import mmap
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from .. import progress
-from ..raw import bucket_blocks, raw_blocks
-from ..storage import Dense, Stacked, Storage
+from ..storage import BLOCK, Dense, Stacked, Storage
 from ..subwords import Subwords, utf8
-from ..vectors import Vectors
+from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, first_places
 from . import ftz
 from .base import Format
@@ -244,6 +244,49 @@ def save(v: Vectors, file: BinaryIO) -> None:
             file.write(block.astype("<f4", copy=False).data)
             bar.update(len(block))
     file.write(struct.pack("<?2q", False, 0, v.dim))
+
+
+def raw_blocks(v: Vectors, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+    """Word rows as fastText has them, beside the rows of `bucket_blocks`: (first position, (<= size, dim)).
+
+    A word's vector is the mean of this row and the rows of all its buckets. So of raw rows
+    without pruned buckets they are the rows themselves, and else what undoes that mean.
+
+    Raises
+    ------
+    ValueError
+        At the first NaN or infinity, naming its row and word.
+    """
+    subwords, _ = v.ngrams
+    if subwords.raw and (subwords.bucket_to_row is None or subwords.bucket_to_row.min() >= 0):
+        for start in range(0, len(v), size):
+            block = v.storage.words.rows(v.vocab.rows(slice(start, start + size)))
+            check_finite(block, v.words, start)
+            yield start, block
+        return
+    for start, block in v.blocks(size):
+        words = v.words[start : start + len(block)]
+        lengths = np.diff(subwords.buckets(words)[0])  # (n,), with those that were pruned
+        means, left = v.ngram_means(words)
+        sums = means.astype(np.float64) * left[:, None]
+        yield start, (block * (lengths[:, None] + 1.0) - sums).astype(np.float32)
+
+
+def bucket_blocks(v: Vectors, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of all buckets that fastText's hash reaches, as it has them: (first bucket, (<= size, dim) float32).
+
+    Folded buckets are unfolded, pruned ones are zeros.
+    """
+    subwords, ngrams = v.ngrams
+    for start in range(0, subwords.n_hashed, size):
+        buckets = np.arange(start, min(start + size, subwords.n_hashed))
+        for modulus in (*subwords.folded[1:], subwords.n_buckets):
+            buckets %= modulus
+        rows = subwords.rows_of(buckets)
+        block = np.zeros((len(rows), v.dim), np.float32)
+        block[rows >= 0] = ngrams.rows(rows[rows >= 0])
+        check_finite(block, [], start, "n-gram row")
+        yield start, block
 
 
 def _write_head(v: Vectors, file: BinaryIO, held: np.ndarray, subwords: Subwords | None) -> None:

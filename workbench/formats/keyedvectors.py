@@ -1,7 +1,7 @@
 """gensim's vectors: objects in memory, and the files that their ``save`` writes, which are Python pickles."""
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from ..vectors import Vectors
 from ..vocab import Vocab, check_words, first_places
 from . import compress_fasttext
 from .base import Format, is_unicode
-from .fasttext import lost_buckets
+from .fasttext import bucket_blocks, lost_buckets, raw_blocks
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
 
 PACKED = (".gz", ".bz2")  # names by which gensim knows a packed file, whose arrays cannot be mapped
 
@@ -79,6 +82,35 @@ def _with_ngrams(keyed: Any, words: list[str], counts: np.ndarray | None) -> Vec
     return Vectors(vocab, Stacked(own, Dense(ngrams.astype(np.float32, copy=False))))
 
 
+def to_gensim(v: Vectors, ngrams: bool = False) -> "KeyedVectors":
+    """Return `v` as gensim's object; see `Vectors.to_gensim`."""
+    from gensim.models import KeyedVectors
+    from gensim.models.fasttext import FastTextKeyedVectors
+
+    if not ngrams:
+        out = KeyedVectors(v.dim)
+    elif not v.has_fasttext_ngrams:
+        raise ValueError("this model has no n-grams of fastText's; leave ngrams=False for its known words")
+    else:
+        subwords = v.ngrams[0]
+        out = FastTextKeyedVectors(v.dim, subwords.min_n, subwords.max_n, subwords.n_hashed)
+        out.vectors_vocab = np.empty((len(v), v.dim), np.float32)
+        out.vectors_ngrams = np.empty((subwords.n_hashed, v.dim), np.float32)
+        for rows, blocks in (out.vectors_vocab, raw_blocks(v)), (out.vectors_ngrams, bucket_blocks(v)):
+            for start, block in blocks:
+                rows[start : start + len(block)] = block
+    out.vectors = v.matrix()
+    # Strings of its own: a pickle tells the same string twice from two equal strings.
+    out.index_to_key = "\0".join(v.words).split("\0")
+    out.key_to_index = {word: i for i, word in enumerate(out.index_to_key)}
+    out.next_index = len(v)
+    if v.vocab.counts is not None:
+        out.expandos["count"] = v.vocab.counts.astype(np.int64)
+    if ngrams:
+        out.recalc_char_ngram_buckets()
+    return out
+
+
 def load(path: Path) -> Vectors:
     """Open a file of gensim's ``save``, which runs whatever code is in it; arrays in files beside are mapped.
 
@@ -118,7 +150,7 @@ def save(v: Vectors, file: BinaryIO) -> None:
     """Write one file that gensim's `KeyedVectors.load` opens; its arrays are decoded, as gensim has them in memory."""
     unfit = _unfit(v)
     v = v.take(np.setdiff1d(np.arange(len(v)), unfit)) if len(unfit) else v
-    keyed = v.to_gensim(ngrams=v.has_fasttext_ngrams)
+    keyed = to_gensim(v, v.has_fasttext_ngrams)
     keyed.lifecycle_events = None  # else the time of saving would be in the file
     if v.has_fasttext_ngrams:
         keyed.buckets_word = None  # gensim finds them again

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .. import progress
 from ..compress import Chain, Prune
 from ..compress.base import Step
-from ..formats.builtin import NAMES
+from ..data import NAMES
 from ..vectors import Vectors
 from .metrics import Better, Metric, Verdict, write_baseline
 from .run import run_all

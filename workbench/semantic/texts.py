@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from ..formats.builtin import paragraphs
+from ..data import paragraphs
 
 NAME = "builtin:texts"
 LEAST = 40  # words of a paragraph that is long enough to be cut
