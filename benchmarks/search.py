@@ -48,7 +48,7 @@ load(path)[word]
 print(json.dumps(time.perf_counter() - start))
 """
 OPENING = {
-    "workbench": "import workbench.formats, workbench.artefact, safetensors.numpy\nfrom workbench import load" + OPEN,
+    "workbench": "import workbench.formats, safetensors.numpy\nfrom workbench import load" + OPEN,
     "peer": "from compress_fasttext.models import CompressedFastTextKeyedVectors\n"
     "load = CompressedFastTextKeyedVectors.load" + OPEN,
 }

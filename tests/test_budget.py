@@ -7,7 +7,6 @@ import pytest
 
 import workbench as wb
 from workbench import search
-from workbench.artefact import file_bytes
 from workbench.search import budget as module
 from workbench.search import plan
 from workbench.search.budget import parse_bytes
@@ -36,7 +35,7 @@ def test_the_file_is_within_the_budget_and_nearly_fills_it(found, tmp_path):
 @pytest.mark.slow
 def test_it_beats_a_recipe_written_by_hand_for_the_same_bytes(builtin):
     found = wb.fit_budget(builtin, "700kB", **SMALL)
-    assert 0.95 * 700_000 < file_bytes(found.vectors) <= 700_000
+    assert 0.95 * 700_000 < found.vectors.file_bytes <= 700_000
     by_hand = wb.Chain([wb.Prune(3_000, 12_000), wb.Refit(), wb.PQ(40)])
     table = wb.sweep(builtin, [found.recipe, by_hand], n_queries=0)
     assert table["bytes"][0] < table["bytes"][1]
@@ -84,7 +83,7 @@ def test_a_model_that_fits_as_it_is_stays_so(plain, fasttext):
     as_it_is = wb.fit_budget(plain, "1GB", n_scored=50, n_queries=0)
     assert as_it_is.recipe == wb.Chain([])
     np.testing.assert_array_equal(as_it_is.vectors.matrix(), plain.matrix())
-    spare = wb.fit_budget(fasttext.head(50), file_bytes(fasttext.head(50)) - 1, n_scored=50, n_queries=0)
+    spare = wb.fit_budget(fasttext.head(50), fasttext.head(50).file_bytes - 1, n_scored=50, n_queries=0)
     assert wb.Chain([wb.Prune()]) in list(spare.frontier["recipe"])  # less n-grams that no word uses
 
 
@@ -214,7 +213,7 @@ def test_a_file_that_came_out_too_large_is_made_smaller_and_never_chosen(few, mo
     monkeypatch.setattr(plan, "ENTRY", 0)  # codebooks are forgotten, which every plan then overshoots by
     found = wb.fit_budget(few, BUDGET, n_trials=2, n_scored=100, n_queries=0)
     assert found.frontier["bytes"].max() > BUDGET
-    assert file_bytes(found.vectors) <= BUDGET
+    assert found.vectors.file_bytes <= BUDGET
 
 
 def test_what_was_found_shows_recipe_vectors_and_frontier(found):

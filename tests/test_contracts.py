@@ -168,7 +168,7 @@ def test_sums_over_tables_are_products_with_the_decoded_rows(n_bits, widths, res
     queries = RNG.normal(size=(n_queries, storage.shape[1])).astype(np.float32)
     decoded = storage.rows(slice(None))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.storage.MANY", 0)
+        patch.setattr("workbench.storage.MIN_COMPILED_ROWS", 0)
         np.testing.assert_allclose(storage.dot(queries), queries @ decoded.T, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(storage.norms(), np.linalg.norm(decoded, axis=1), rtol=1e-4, atol=1e-5)
 

@@ -6,7 +6,6 @@ import pytest
 from conftest import made_fasttext, made_words
 
 import workbench as wb
-from workbench import artefact
 from workbench.evaluate import fidelity, nearest, overlap, read_pairs, similarity
 from workbench.evaluate.cost import float32_bytes
 from workbench.evaluate.fidelity import choose_unseen
@@ -231,7 +230,7 @@ def test_the_size_in_float32_counts_the_ngrams_that_are_left(fasttext):
 
 
 def test_a_model_without_ngrams_has_its_own_size_uncompressed(plain):
-    assert float32_bytes(plain) == artefact.file_bytes(plain)
+    assert float32_bytes(plain) == plain.file_bytes
 
 
 def test_words_whose_original_vector_is_zero_have_no_direction_to_lose(plain):

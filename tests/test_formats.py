@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import workbench as wb
 from workbench.formats.fasttext import _read_words as read_words
-from workbench.subwords import FEW, Subwords
+from workbench.subwords import MAX_UNCOMPILED, Subwords
 
 SKIPGRAM, SUPERVISED = 2, 3
 RNG = np.random.default_rng(7)
@@ -300,7 +300,7 @@ def test_ngrams_of_any_bytes_are_fasttexts(word, min_n, more, n_buckets):
 def test_compiled_ngrams_equal_those_of_plain_python(words, min_n, more, n_buckets):
     subwords = Subwords(min_n, min_n + more, n_buckets)
     plain_indptr, plain = subwords.buckets(words)
-    indptr, compiled = subwords.buckets(words + ["filler"] * FEW)  # so many that the compiled kernel runs
+    indptr, compiled = subwords.buckets(words + ["filler"] * MAX_UNCOMPILED)  # so many that the compiled kernel runs
     np.testing.assert_array_equal(indptr[: len(words) + 1], plain_indptr)
     np.testing.assert_array_equal(compiled[: len(plain)], plain)
 
@@ -310,7 +310,7 @@ def test_compiled_ngrams_equal_those_of_plain_python(words, min_n, more, n_bucke
 def test_a_word_alone_and_in_a_batch_has_the_same_vector_to_the_bit(fasttext, words):
     words = [*words, *fasttext.words[:3]]
     alone = np.concatenate([fasttext.get_vectors([word], missing="nan") for word in words])
-    batch = fasttext.get_vectors(words + ["filler"] * FEW, missing="nan")
+    batch = fasttext.get_vectors(words + ["filler"] * MAX_UNCOMPILED, missing="nan")
     np.testing.assert_array_equal(alone, batch[: len(words)])
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import io
 import pickle
 import weakref
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import artefact, kernels, progress, semantic, vocab
+from workbench import kernels, progress, semantic, vocab
 from workbench.compress import pq
 from workbench.compress.builder import Builder
 from workbench.compress.refit import WeightedMeans
@@ -78,15 +79,15 @@ def forget() -> None:
     _compressed.cache_clear()
 
 
-def outcome(builder: Builder, recipe: wb.Chain) -> tuple[dict, list]:
-    """All arrays of the file, and the card."""
+def outcome(builder: Builder, recipe: wb.Chain) -> tuple[bytes, list]:
+    """The bytes of the file, and the card."""
     small = builder.build(recipe)
     card = quick_card(builder.original, small, None, 100, 40)
-    arrays = {name: (a.dtype, a.shape, a.tobytes()) for name, a in artefact._arrays(small).items()}
-    return arrays, card.to_numpy().tolist()
+    small.write(file := io.BytesIO())
+    return file.getvalue(), card.to_numpy().tolist()
 
 
-def same(a: tuple[dict, list], b: tuple[dict, list]) -> bool:
+def same(a: tuple[bytes, list], b: tuple[bytes, list]) -> bool:
     return a[0] == b[0] and repr(a[1]) == repr(b[1])  # NaN is not equal to itself
 
 
@@ -150,7 +151,7 @@ def test_codebooks_are_kept_only_for_the_last_rows(fasttext):
 
 @pytest.mark.parametrize("most", [0, 10**9], ids=["hashed anew", "remembered"])
 def test_words_of_another_vocabulary_have_the_vectors_they_have_by_name(fasttext, plain, monkeypatch, most):
-    monkeypatch.setattr(vocab, "MOST_REMEMBERED", most)
+    monkeypatch.setattr(vocab, "MAX_CACHED_WORDS", most)
     words = Vocab([*fasttext.words[::2], *made_words(900, seed=5)[::2], "</s>", "", "ы"][::-1])
     rng = np.random.default_rng(0)
     smalls = [fasttext, plain, *(recipe.fit_transform(fasttext) for recipe in RECIPES)]

@@ -13,7 +13,6 @@ from conftest import made_fasttext, made_plain
 from safetensors.numpy import load_file
 
 import workbench as wb
-from workbench import artefact
 from workbench.evaluate.cost import float32_bytes
 from workbench.storage import Stacked
 from workbench.vocab import Vocab
@@ -69,7 +68,7 @@ def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, t
 
 
 def test_the_size_is_known_to_the_byte_without_saving(model, tmp_path):
-    assert artefact.file_bytes(model) == model.save(tmp_path / "model").stat().st_size
+    assert model.file_bytes == model.save(tmp_path / "model").stat().st_size
 
 
 def test_safetensors_own_reader_finds_the_same_arrays(model, tmp_path):
@@ -125,7 +124,7 @@ def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
 def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(old, fasttext):
     resource = pytest.importorskip("resource", reason="limits the size of files; not on Windows")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (artefact.file_bytes(fasttext) // 2, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (fasttext.file_bytes // 2, hard))
     try:
         with pytest.raises(OSError, match="too large"):
             fasttext.save(old)
@@ -205,7 +204,7 @@ def test_rows_that_no_word_has_are_not_counted_fitted_or_saved(name, tmp_path):
     again = wb.load(path)
     assert_same(again, table)
     assert len(again.storage.words) == len(lean) == len(wb.Prune().fit_transform(table).storage.words)
-    assert path.stat().st_size == artefact.file_bytes(table) == artefact.file_bytes(again)
+    assert path.stat().st_size == table.file_bytes == again.file_bytes
     assert float32_bytes(table) == float32_bytes(lean)
     if name == "plain":
         with pytest.raises(ValueError, match="centroids need as many rows at least, the words have 20"):

@@ -123,8 +123,8 @@ def test_ngrams_of_very_many_words_are_found_block_by_block_with_the_same_result
         wb.Chain([wb.Rehash(500), wb.Refit(n_unseen=50)]),
     ]
     expected = [saved(recipe.fit_transform(made_fasttext()), tmp_path) for recipe in recipes]
-    monkeypatch.setattr(vocab, "MOST_REMEMBERED", 100)
-    monkeypatch.setattr(vocab, "HASHED", 64)
+    monkeypatch.setattr(vocab, "MAX_CACHED_WORDS", 100)
+    monkeypatch.setattr(vocab, "HASH_BLOCK", 64)
     v = made_fasttext()
     assert len(list(v.vocab.bucket_blocks(v.vocab.subwords))) == 11
     np.testing.assert_array_equal(
@@ -142,7 +142,7 @@ def spills(monkeypatch, tmp_path) -> Path:
     """A limit that every model here is above, and the folder where the rows then go."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1000)
+    monkeypatch.setattr(spool, "MAX_IN_MEMORY", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
@@ -192,7 +192,7 @@ def test_nan_beyond_the_limit_is_named_by_row_and_word(spills, tmp_path):
 def test_steps_that_keep_and_move_many_rows_map_them_with_the_same_result(monkeypatch, tmp_path):
     recipe = wb.Chain([PRUNE, wb.Refit(n_unseen=50), wb.PQ(3, 4, on="ngrams"), wb.Refit(n_unseen=50, kept_weight=1)])
     expected = saved(recipe.fit_transform(made_fasttext()), tmp_path)
-    monkeypatch.setattr(spool, "MOST_IN_MEMORY", 1000)
+    monkeypatch.setattr(spool, "MAX_IN_MEMORY", 1000)
     first, *_ = recipe.steps
     assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams)
     assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected

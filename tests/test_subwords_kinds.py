@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import artefact
 from workbench.evaluate.carriers import has_same_ngrams, ngram_carriers
 from workbench.storage import Dense, Stacked
-from workbench.subwords import FEW, FinalfusionBuckets, ListedNgrams, Subwords
+from workbench.subwords import MAX_UNCOMPILED, FinalfusionBuckets, ListedNgrams, Subwords
 
 HASHES = json.loads((Path(__file__).parent / "golden/finalfusion/hashes.json").read_text(encoding="utf-8"))
 KINDS = ["finalfusion", "explicit"]
@@ -33,7 +32,7 @@ def test_buckets_are_those_that_the_finalfusion_package_finds(settings):
     exponent, min_n, max_n = map(int, settings.split())
     subwords = FinalfusionBuckets(min_n, max_n, 2**exponent)
     words = list(HASHES[settings])
-    for many in (words, words * FEW):  # plain Python, unless loaded already, and compiled
+    for many in (words, words * MAX_UNCOMPILED):  # plain Python, unless loaded already, and compiled
         indptr, values = subwords.buckets(many)
         for i, word in enumerate(many):
             assert sorted(values[indptr[i] : indptr[i + 1]]) == sorted(HASHES[settings][word])
@@ -73,7 +72,7 @@ def test_the_file_is_of_version_3_and_holds_no_n_gram_that_was_pruned(kind, tmp_
     small = wb.Prune(300, 200).fit_transform(model)
     assert about(small.save(tmp_path / "small"))["format_version"] == 3
     again = wb.load(tmp_path / "small")
-    assert artefact.file_bytes(small) == (tmp_path / "small").stat().st_size
+    assert small.file_bytes == (tmp_path / "small").stat().st_size
     assert again.save(tmp_path / "again").read_bytes() == (tmp_path / "small").read_bytes()
     unseen = ["bakeliteness", "ласт", "zzzzz", "ba"]
     np.testing.assert_array_equal(

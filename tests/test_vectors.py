@@ -45,7 +45,7 @@ def test_nearest_words_come_in_order_and_leave_out_the_asked(pets):
 @pytest.mark.parametrize("many", [0, 10**9], ids=["tables", "decoded"])
 @pytest.mark.parametrize("topn", [1, 10, 699, 5_000])
 def test_most_similar_is_a_full_sort_of_the_decoded_cosines(plain, monkeypatch, many, topn):
-    monkeypatch.setattr("workbench.storage.MANY", many)
+    monkeypatch.setattr("workbench.storage.MIN_COMPILED_ROWS", many)
     small = wb.PQ(2, n_bits=3).fit_transform(plain)  # 64 different rows at most, so nearly all words tie
     query = plain.words[3]
     cosines = unit(small.matrix()) @ unit(small[query])

@@ -6,14 +6,14 @@ from functools import lru_cache
 
 import numpy as np
 
-MOST_COMPRESSED = 1 << 20  # bytes that are kept beside their deflated form
+MAX_CACHED = 1 << 20  # bytes that are kept beside their deflated form
 
 _compressed = lru_cache(maxsize=8)(zlib.compress)
 
 
 def deflate(data: bytes) -> np.ndarray:
     """The bytes, deflated: once, while a person changes a setting that leaves them as they are."""
-    return np.frombuffer((_compressed if len(data) <= MOST_COMPRESSED else zlib.compress)(data, 9), np.uint8)
+    return np.frombuffer((_compressed if len(data) <= MAX_CACHED else zlib.compress)(data, 9), np.uint8)
 
 
 def inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:

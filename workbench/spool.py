@@ -8,13 +8,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-MOST_IN_MEMORY = 1 << 27  # bytes; beyond, pages can be dropped and read again, so that memory does not run out
+MAX_IN_MEMORY = 1 << 27  # bytes; beyond, pages can be dropped and read again, so that memory does not run out
 
 
 class Spool:
     """Collects rows of float32 and gives them back as one matrix; a context manager.
 
-    More bytes than `MOST_IN_MEMORY` go to a temporary file in `tempfile.gettempdir()`, which the
+    More bytes than `MAX_IN_MEMORY` go to a temporary file in `tempfile.gettempdir()`, which the
     environment variable ``TMPDIR`` decides: it should lie on a disk with that much space, for on
     a file system in memory (tmpfs) nothing is won. The file has no name, so that nothing stays
     behind, whatever ends the process; its space is free again once the matrix is.
@@ -45,7 +45,7 @@ class Spool:
         """Add rows: (n, dim) float32, or their bytes."""
         try:
             self._file.write(rows if isinstance(rows, bytes) else np.ascontiguousarray(rows).data)
-            if isinstance(self._file, io.BytesIO) and self._file.tell() > MOST_IN_MEMORY:
+            if isinstance(self._file, io.BytesIO) and self._file.tell() > MAX_IN_MEMORY:
                 file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
                 file.write(self._file.getbuffer())
                 self._file = file

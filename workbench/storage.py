@@ -6,7 +6,7 @@ float32 comes out. None of them needs more than numpy.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from .spool import spooled
 
 BLOCK = 16_384  # rows decoded at once; 100 to 300 dimensions make this 6 to 20 MB
 
-MANY = 16_384  # rows from which on loading the compiled kernels pays, when all are scored
-MODEST = (1e-15, 1e15)  # lengths between these have squares that float32 holds, also as products of two
+MIN_COMPILED_ROWS = 16_384  # rows from which on loading the compiled kernels pays, when all are scored
+SAFE_NORMS = (1e-15, 1e15)  # lengths between these have squares that float32 holds, also as products of two
 
-FEW_QUERIES = 128  # up to so many, tables of products beat decoding and a matrix product by twice or more
+MAX_TABLE_QUERIES = 128  # up to so many, tables of products beat decoding and a matrix product by twice or more
 
 Index = np.ndarray | slice
 
@@ -289,15 +289,15 @@ class Coded(Storage):
 
         A product with a row is the sum of the products with its entries, of which there are few.
         """
-        if len(self) < MANY or not 0 < len(queries) <= FEW_QUERIES:
+        if len(self) < MIN_COMPILED_ROWS or not 0 < len(queries) <= MAX_TABLE_QUERIES:
             return super().dot(queries)
         return self._sums(self.codebooks * query[self._columns] for query in queries)
 
     def norms(self) -> np.ndarray:
-        if len(self) < MANY or not self.side_by_side:
+        if len(self) < MIN_COMPILED_ROWS or not self.side_by_side:
             return super().norms()
         largest = np.abs(self.codebooks).max()
-        if not MODEST[0] < largest < MODEST[1]:  # squares of float32 would overflow, or vanish
+        if not SAFE_NORMS[0] < largest < SAFE_NORMS[1]:  # squares of float32 would overflow, or vanish
             return super().norms()
         return np.sqrt(self._sums([np.square(self.codebooks)])[0])
 
@@ -482,9 +482,9 @@ def rebuild(arrays: dict[str, np.ndarray], description: dict) -> Storage:
     return KINDS[kind].restore(arrays, params)
 
 
-def nested(**parts: Storage) -> dict[str, np.ndarray]:
-    """The arrays of several storages, under the name of each; `within` undoes it."""
-    return {f"{part}.{name}": array for part, s in parts.items() for name, array in s.arrays().items()}
+def nested(**parts: Any) -> dict[str, np.ndarray]:
+    """Return the arrays of several parts, under the name of each; `within` undoes it."""
+    return {f"{part}.{name}": array for part, of in parts.items() for name, array in of.arrays().items()}
 
 
 def within(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
@@ -496,7 +496,7 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     """Euclidean length of each row of (..., dim), float32 for float32, also where squares overflow or vanish."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         found = np.linalg.norm(vectors, axis=-1)
-        odd = ~((found > MODEST[0]) & (found < MODEST[1]))
+        odd = ~((found > SAFE_NORMS[0]) & (found < SAFE_NORMS[1]))
         if odd.any():
             exact = np.linalg.norm(vectors[odd].astype(np.float64), axis=-1)
             most = np.finfo(found.dtype).max

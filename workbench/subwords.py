@@ -13,9 +13,11 @@ from .hashing import fill_buckets, fill_finalfusion_buckets
 from .packing import deflate_texts, inflate_texts
 
 END_OF_SENTENCE = "</s>"  # fastText's sentence mark: the one word without n-grams
-MOST = 2**31 - 1  # buckets, for their numbers are int32
-MOST_FOLDS = 100  # numbers that a hash may be taken modulo, one after the other
-FEW = 32  # up to so many words, plain Python beats loading the compiled kernels, unless they are loaded already
+MAX_BUCKETS = 2**31 - 1  # buckets, for their numbers are int32
+MAX_FOLDS = 100  # numbers that a hash may be taken modulo, one after the other
+MAX_UNCOMPILED = (
+    32  # up to so many words, plain Python beats loading the compiled kernels, unless they are loaded already
+)
 
 
 def utf8(word: str) -> bytes:
@@ -50,9 +52,9 @@ def _check_restored(arrays: dict[str, np.ndarray], params: dict) -> None:
     """Refuse types and sizes of a file that would fail, or take long, at the first lookup only."""
     if not all(isinstance(params.get(flag, False), bool) for flag in ("raw", "residual")):
         raise ValueError(f"raw and residual are true or false, got {params}")
-    if params["max_n"] > MOST or len(params.get("folded", ())) > MOST_FOLDS:
+    if params["max_n"] > MAX_BUCKETS or len(params.get("folded", ())) > MAX_FOLDS:
         raise ValueError(
-            f"expected n-grams of up to {MOST:,} characters, folded {MOST_FOLDS} times at most, got {params}"
+            f"expected n-grams of up to {MAX_BUCKETS:,} characters, folded {MAX_FOLDS} times at most, got {params}"
         )
     for name, kind in (("alive", np.uint8), ("bucket_to_row", np.int32)):
         if name in arrays and (arrays[name].ndim != 1 or arrays[name].dtype != kind):
@@ -106,8 +108,8 @@ class Subwords:
             raise ValueError(
                 f"expected whole numbers, 1 <= min_n <= max_n and n_buckets >= 1, got {min_n=}, {max_n=}, {n_buckets=}"
             )
-        if moduli[0] > MOST:
-            raise ValueError(f"expected at most {MOST:,} buckets, got {moduli[0]:,}")
+        if moduli[0] > MAX_BUCKETS:
+            raise ValueError(f"expected at most {MAX_BUCKETS:,} buckets, got {moduli[0]:,}")
         if any(after > before for before, after in pairwise(moduli)):
             raise ValueError(f"buckets are folded into fewer and fewer, got {moduli}")
         if bucket_to_row is not None and bucket_to_row.shape != (n_buckets,):
@@ -159,7 +161,7 @@ class Subwords:
         ends = np.cumsum(lengths, dtype=np.int64)
         indptr = np.zeros(len(encoded) + 1, np.int64)
         values = np.empty(most_ngrams(lengths, self.min_n, self.max_n), np.int32)
-        if len(encoded) <= FEW and f"{__package__}.kernels" not in sys.modules:
+        if len(encoded) <= MAX_UNCOMPILED and f"{__package__}.kernels" not in sys.modules:
             fill(numbers.tolist(), ends.tolist(), self.min_n, self.max_n, n_buckets, indptr, values)
         else:
             from . import kernels

@@ -8,15 +8,15 @@ from itertools import pairwise
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
-from . import progress
+from . import artefact, files, progress
 from .spool import Spool
-from .storage import BLOCK, MODEST, Dense, Stacked, Storage, lengths
-from .subwords import FEW, Subwords
-from .vocab import SHOWN, Vocab, check_words, first_places, printable
+from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, describe, lengths, nested, rebuild, within
+from .subwords import MAX_UNCOMPILED, Subwords
+from .vocab import MAX_QUOTED, Vocab, check_words, first_places, printable
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -62,7 +62,7 @@ class Vectors:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled and copied: nothing that was remembered on the way."""
-        return {name: value for name, value in vars(self).items() if name not in ("norms", "_answers")}
+        return {name: value for name, value in vars(self).items() if name not in ("norms", "_lean", "_answers")}
 
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
@@ -286,7 +286,7 @@ class Vectors:
         """Sums over n-gram rows, (n, dim), and of how many, (n,)."""
         (indptr, rows), storage = ngrams, self.ngrams[1]
         lengths = np.diff(indptr).astype(np.float32)
-        if len(lengths) <= FEW:
+        if len(lengths) <= MAX_UNCOMPILED:
             sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
             return np.array(sums, np.float32).reshape(len(lengths), self.dim), lengths
 
@@ -395,7 +395,7 @@ class Vectors:
         norms = self.norms
         with np.errstate(over="ignore", invalid="ignore"):
             cosines = self._scores(query[None])[0] / np.where(norms > 0, norms, 1)
-        odd = np.flatnonzero((norms > 0) & ~((norms > MODEST[0]) & (norms < MODEST[1])))
+        odd = np.flatnonzero((norms > 0) & ~((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1])))
         for start in range(0, len(odd), BLOCK):
             here = odd[start : start + BLOCK]
             cosines[here] = unit(self._known(here)) @ query
@@ -429,9 +429,7 @@ class Vectors:
         if len(index) == 0 or len(np.unique(index)) < len(index):
             raise ValueError("expected at least one position, and none twice")
         vocab, rows = self.vocab.take(index)
-        words = self.storage.words.take(rows)
-        storage = words if self.storage.ngrams is None else Stacked(words, self.storage.ngrams)
-        return self.with_storage(storage, vocab)
+        return self._over(self.storage.words.take(rows), vocab)
 
     def head(self, n: int) -> "Vectors":
         """The first `n` words: the most frequent ones, in the files of most tools."""
@@ -493,12 +491,21 @@ class Vectors:
 
     @property
     def has_spare_rows(self) -> bool:
-        """Whether there are word rows that no word has, as tables of other tools have them."""
+        """Whether there are word rows that no word has, as in tables of other tools."""
         return self.vocab.n_used_rows < len(self.storage.words)
 
     def without_spare_rows(self) -> "Vectors":
-        """The same words over those word rows that some word has; `self` where that is all of them."""
-        return _without_spare_rows(self) if self.has_spare_rows else self
+        """Return the same words over the rows that some word has; `self` where that is all of them."""
+        return self._lean if self.has_spare_rows else self
+
+    @cached_property
+    def _lean(self) -> "Vectors":
+        vocab, rows = self.vocab.without_spare_rows()
+        return self._over(self.storage.words.take(rows), vocab)
+
+    def _over(self, words: Storage, vocab: Vocab) -> "Vectors":
+        """Return these words over these word rows, beside the same n-gram rows."""
+        return self.with_storage(words if self.storage.ngrams is None else Stacked(words, self.storage.ngrams), vocab)
 
     @property
     def has_fasttext_ngrams(self) -> bool:
@@ -506,10 +513,62 @@ class Vectors:
         return type(self.vocab.subwords) is Subwords
 
     def save(self, path: str | Path) -> Path:
-        """Write one ``.safetensors`` file; see `artefact.save`."""
-        from . import artefact
+        """Write one ``.safetensors`` file and return its path. The same vectors always make the same file.
 
-        return artefact.save(self, path)
+        The file is written beside its place and renamed into it at the end, so that a failed or killed save leaves
+        an older file as it was. Missing folders are made.
+        """
+        with files.replacing(path) as file:
+            self.write(file)
+        return Path(path)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write what `save` writes into an open file; word rows that no word has are left out."""
+        header, arrays = self.without_spare_rows()._packed()
+        file.write(header)
+        for array in arrays:
+            file.write(np.ascontiguousarray(array).data)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file that `save` would write, to the byte, without writing it or reading a mapped matrix."""
+        v = self
+        if self.has_spare_rows:
+            vocab, rows = self.vocab.without_spare_rows()
+            words = self.storage.words
+            v = self._over(Dense.of_size(len(rows), self.dim) if isinstance(words, Dense) else words.take(rows), vocab)
+        header, arrays = v._packed()
+        return len(header) + sum(array.nbytes for array in arrays)
+
+    def _packed(self) -> tuple[bytes, list[np.ndarray]]:
+        subwords = self.vocab.subwords
+        parts = {"storage": self.storage, "vocab": self.vocab} | ({} if subwords is None else {"subwords": subwords})
+        about = {
+            "storage": describe(self.storage),
+            "subwords": None if subwords is None else subwords.params(),
+            "meta": self.meta,
+        }
+        return artefact.pack(nested(**parts), about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Vectors":
+        """Open a file that `save` wrote; matrices stay in the file until rows are asked for.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, is no artefact of ours, or comes from a newer version.
+        """
+        return artefact.read(path, cls._restored)
+
+    @classmethod
+    def _restored(cls, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> "Vectors":
+        check_meta(about["meta"])
+        subwords = about["subwords"]
+        if subwords is not None:
+            subwords = Subwords.restore(within(arrays, "subwords"), subwords)
+        vocab = Vocab.restore(within(arrays, "vocab"), subwords)
+        return cls(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
 
     def to_gensim(self, ngrams: bool = False) -> "KeyedVectors":
         """The same vectors as gensim's `KeyedVectors`, decoded, with counts.
@@ -532,8 +591,6 @@ class Vectors:
 
     def describe(self) -> list[tuple[str, str]]:
         """What a person wants to know at a glance: (label, value) pairs, without reading a matrix."""
-        from . import artefact
-
         about = [
             ("words", f"{len(self):,} ({', '.join(printable(w) for w in self.words[:5])}, ...)"),
             ("dimensions", f"{self.dim}"),
@@ -546,7 +603,7 @@ class Vectors:
                 ("n-grams", f"{subwords.min_n} to {subwords.max_n} characters, {subwords.n_buckets:,} buckets"),
                 ("known words", "own row and n-grams" if self.is_composed else "own row alone"),
             ]
-        about.append(("as a file", f"{artefact.file_bytes(self) / 1e6:.2f} MB"))
+        about.append(("as a file", f"{self.file_bytes / 1e6:.2f} MB"))
         source = self.meta.get("provenance", {}).get("source")
         return about + ([("source", source)] if source else [])
 
@@ -564,7 +621,7 @@ class Vectors:
 def shortly(thing: object) -> str:
     """What an error repeats of a word, and of what is none: one line, not too long."""
     if isinstance(thing, str):
-        return repr(thing[:SHOWN] + "..." * (len(thing) > SHOWN))
+        return repr(thing[:MAX_QUOTED] + "..." * (len(thing) > MAX_QUOTED))
     return repr(thing) if isinstance(thing, Real) else type(thing).__name__
 
 
@@ -596,13 +653,6 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-@remembered
-def _without_spare_rows(v: Vectors) -> Vectors:
-    vocab, rows = v.vocab.without_spare_rows()
-    words, ngrams = v.storage.words.take(rows), v.storage.ngrams
-    return v.with_storage(words if ngrams is None else Stacked(words, ngrams), vocab)
-
-
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
     """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
     for first in range(0, len(block), BLOCK):  # what is looked at is as large as a quarter of the rows
@@ -610,7 +660,7 @@ def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: 
         if np.isfinite(part).all():
             continue
         at = start + first + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
-        of = f" (word {printable(words[at][:SHOWN])!r})" if words else ""
+        of = f" (word {printable(words[at][:MAX_QUOTED])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 
@@ -640,7 +690,7 @@ def greatest(scores: np.ndarray, k: int) -> np.ndarray:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1; zero rows stay zero."""
     long = lengths(vectors)[..., None]
-    if np.any(odd := (long > 0) & ~((long > MODEST[0]) & (long < MODEST[1]))):
+    if np.any(odd := (long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))):
         largest = np.abs(vectors).max(axis=-1, keepdims=True)
         vectors = np.where(odd, vectors / np.where(odd, largest, 1), vectors)
         long = lengths(vectors)[..., None]

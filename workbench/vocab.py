@@ -12,13 +12,13 @@ import numpy as np
 
 from . import progress
 from .packing import deflate, deflate_texts, inflate, inflate_texts
-from .subwords import FEW, Subwords, is_text, utf8
+from .subwords import MAX_UNCOMPILED, Subwords, is_text, utf8
 
-MOST_REMEMBERED = 500_000  # words whose buckets are kept: some 50 MB
-SHOWN = 60  # characters of a word that an error repeats
-MOST_SAID = 400  # characters of an error
-MOST_COUNTED = 1 << 63  # what int64 does not hold any more
-HASHED = 1 << 16  # words at once, where they are more: some 20 MB of buckets
+MAX_CACHED_WORDS = 500_000  # words whose buckets are kept: some 50 MB
+MAX_QUOTED = 60  # characters of a word that an error repeats
+MAX_MESSAGE = 400  # characters of an error
+TOO_MANY = 1 << 63  # what int64 does not hold any more
+HASH_BLOCK = 1 << 16  # words at once, where they are more: some 20 MB of buckets
 
 
 def printable(word: str) -> str:
@@ -93,8 +93,8 @@ class Vocab:
         at = next((i for i, x in enumerate(counts.tolist()) if not _is_count(x)), None)
         if at is not None:
             raise ValueError(
-                f"counts must be whole numbers from 0 on, got {str(counts[at])[:SHOWN]} for word {at} "
-                f"{printable(self.words[at])[:SHOWN]!r}; give numbers of occurrences, or no counts"
+                f"counts must be whole numbers from 0 on, got {str(counts[at])[:MAX_QUOTED]} for word {at} "
+                f"{printable(self.words[at])[:MAX_QUOTED]!r}; give numbers of occurrences, or no counts"
             )
         return counts.astype(np.int64)
 
@@ -132,7 +132,12 @@ class Vocab:
         The first few are looked for in the text: one takes a fraction of a millisecond, the
         table of 100,000 words takes fifty.
         """
-        if not isinstance(word, str) or not self._text or self._n_sought >= FEW or "key_to_index" in vars(self):
+        if (
+            not isinstance(word, str)
+            or not self._text
+            or self._n_sought >= MAX_UNCOMPILED
+            or "key_to_index" in vars(self)
+        ):
             return self.key_to_index.get(word)
         self._n_sought += 1
         at = self._text.find(b"\0%b\0" % utf8(word))
@@ -171,19 +176,19 @@ class Vocab:
         found = subwords.buckets(self.words)
         for array in found:
             array.setflags(write=False)
-        if len(self) <= MOST_REMEMBERED:
+        if len(self) <= MAX_CACHED_WORDS:
             self._buckets = (subwords.hashing, *found)
         return found
 
     def bucket_blocks(self, subwords: Subwords) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """`buckets` block by block, each with the position of its first word; one block, unless words are very many."""
-        if len(self) <= MOST_REMEMBERED:
+        if len(self) <= MAX_CACHED_WORDS:
             yield 0, *self.buckets(subwords)
             return
         with progress.bar(total=len(self), desc="N-grams", unit=" words", leave=False, delay=2) as bar:
-            for start in range(0, len(self), HASHED):
-                yield start, *subwords.buckets(self.words[start : start + HASHED])
-                bar.update(min(HASHED, len(self) - start))
+            for start in range(0, len(self), HASH_BLOCK):
+                yield start, *subwords.buckets(self.words[start : start + HASH_BLOCK])
+                bar.update(min(HASH_BLOCK, len(self) - start))
 
     def used_buckets(self, subwords: Subwords) -> np.ndarray:
         """The buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
@@ -194,8 +199,8 @@ class Vocab:
 
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
         """`Subwords.rows` of the words at these positions."""
-        if len(self) > MOST_REMEMBERED:
-            blocks = [index[start : start + HASHED] for start in range(0, max(len(index), 1), HASHED)]
+        if len(self) > MAX_CACHED_WORDS:
+            blocks = [index[start : start + HASH_BLOCK] for start in range(0, max(len(index), 1), HASH_BLOCK)]
             parts = [subwords.rows([self.words[i] for i in block]) for block in blocks]
             lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
             return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
@@ -343,12 +348,12 @@ def check_words(words: Iterable[str]) -> list[str]:
         is_sound = False
     for position, word in enumerate(() if is_sound else words):
         if not isinstance(word, str):
-            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}"[:MOST_SAID])
+            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}"[:MAX_MESSAGE])
         if "\0" in word:
-            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:SHOWN]!r}")
+            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:MAX_QUOTED]!r}")
         if not is_text(word):
             raise ValueError(
-                f"word {position} {word[:SHOWN]!r} is no text: only bytes that are not UTF-8 may stand as lone "
+                f"word {position} {word[:MAX_QUOTED]!r} is no text: only bytes that are not UTF-8 may stand as lone "
                 "surrogates, U+DC80 to U+DCFF; mend or remove it"
             )
     return words
@@ -356,7 +361,7 @@ def check_words(words: Iterable[str]) -> list[str]:
 
 def _is_count(x: Any) -> bool:
     is_number = isinstance(x, Real) and not isinstance(x, bool)
-    return is_number and 0 <= x < MOST_COUNTED and x % 1 == 0
+    return is_number and 0 <= x < TOO_MANY and x % 1 == 0
 
 
 def first_places(words: Sequence[str]) -> np.ndarray | None:

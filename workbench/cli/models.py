@@ -152,7 +152,6 @@ def _recipe_of(v: "Vectors") -> str:
 
 def _facts(v: "Vectors", source: str, kind: str, n_bytes: int, recipe: str) -> dict[str, Any]:
     """What `info` says, for programs."""
-    from .. import artefact
     from ..storage import Storage
 
     def stored(part: Storage | None) -> dict[str, Any] | None:
@@ -165,7 +164,7 @@ def _facts(v: "Vectors", source: str, kind: str, n_bytes: int, recipe: str) -> d
         "file": source,
         "format": kind,
         "bytes": n_bytes,
-        "safetensors_bytes": artefact.file_bytes(v),
+        "safetensors_bytes": v.file_bytes,
         "words": len(v),
         "dimensions": v.dim,
         "counts": v.vocab.counts is not None,

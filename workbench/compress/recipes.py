@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .. import artefact
+from ..vectors import Vectors
 from .base import STEPS, Chain, Step
 
 MOST = 1 << 16  # characters of a recipe; a chain with every parameter said has a thousand
@@ -78,7 +78,7 @@ def from_json(recipe: str | dict | list) -> Step:
 
 
 def _of_model(path: Path) -> Step:
-    recipe = artefact.load(path).meta.get("recipe")
+    recipe = Vectors.load(path).meta.get("recipe")
     if not recipe:
         raise ValueError("the model in this file was made without a recipe")
     return from_json(recipe)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..storage import MODEST, Projected, Stacked, Storage
+from ..storage import SAFE_NORMS, Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite
 from .base import Step
 
@@ -98,7 +98,7 @@ def training_rows(step: Any, part: Storage, which: str, points_a_centroid: int) 
 def check_squares(rows: np.ndarray, what: str, also_small: bool = True) -> None:
     """Refuse rows whose squares float32 cannot hold: distances between them would be infinite, or all 0."""
     largest = max(rows.max(initial=0), -rows.min(initial=0))
-    if largest > MODEST[1] or (also_small and 0 < largest < MODEST[0]):
+    if largest > SAFE_NORMS[1] or (also_small and 0 < largest < SAFE_NORMS[0]):
         raise ValueError(
             f"{what} have numbers as large as {largest:.1e}, whose squares float32 cannot hold; scale them first: "
             f"Vectors.from_arrays(v.words, v.matrix() / {largest:.0e}, v.vocab.counts)"

@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pandas as pd
 
-from .. import artefact
 from ..storage import Dense, Stacked
 from ..vectors import Vectors, remembered
 from .table import row
@@ -20,12 +19,12 @@ def float32_bytes(v: Vectors) -> int:
     """
     subwords, words = v.vocab.subwords, Dense.of_size(len(v.storage.words), v.dim)
     if subwords is None:
-        return artefact.file_bytes(v.with_storage(words))
+        return v.with_storage(words).file_bytes
     used = v.vocab.used_buckets(subwords)
     used = used[subwords.rows_of(used) >= 0]
     n_rows = len(subwords.kept_rows(used))
     storage = Stacked(words, Dense.of_size(n_rows, v.dim))
-    return artefact.file_bytes(Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta))
+    return Vectors(v.vocab.with_subwords(subwords.adjusted().keep(used)), storage, v.meta).file_bytes
 
 
 def size(original: Vectors, small: Vectors) -> pd.DataFrame:
@@ -34,7 +33,7 @@ def size(original: Vectors, small: Vectors) -> pd.DataFrame:
     ``size`` of the ``compressed`` model, of the ``original`` in float32 (see `float32_bytes`)
     and, where it is known, of the ``source file``; ``ratio`` is original over compressed.
     """
-    before, after = float32_bytes(original), artefact.file_bytes(small)
+    before, after = float32_bytes(original), small.file_bytes
     rows = [
         row("size", "compressed", after, "exact, bytes of the file", len(small)),
         row("size", "original", before, "exact, bytes in float32", len(original)),

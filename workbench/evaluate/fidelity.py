@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..storage import MODEST, lengths
+from ..storage import SAFE_NORMS, lengths
 from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
@@ -14,7 +14,7 @@ from .table import interval, row
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Row by row cosine of two (n, dim) arrays: (n,) float32; 0 where either row is all zeros."""
     sides = lengths(a), lengths(b)
-    if any(((long > 0) & ~((long > MODEST[0]) & (long < MODEST[1]))).any() for long in sides):
+    if any(((long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))).any() for long in sides):
         return np.einsum("ij,ij->i", unit(a), unit(b))  # for products of float32 may overflow, or vanish
     product = sides[0] * sides[1]
     return np.einsum("ij,ij->i", a, b) / np.where(product > 0, product, np.inf)

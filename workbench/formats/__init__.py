@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import artefact, data, files
+from .. import data, files
 from ..vectors import Vectors
 from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format
@@ -25,8 +25,8 @@ OWN = Format(
     name="safetensors",
     title="the workbench's .safetensors",
     looks_like=lambda path, head: head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size,
-    load=artefact.load,
-    save=artefact.write,
+    load=Vectors.load,
+    save=Vectors.write,
     suffixes=(".safetensors",),
     keeps=frozenset({"n-grams", "counts", "codes", "recipe"}),
 )

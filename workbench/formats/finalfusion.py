@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..storage import BLOCK, Coded, Dense, Normed, Projected, Stacked, Storage, pack_codes, unpack_codes
-from ..subwords import MOST, FinalfusionBuckets, ListedNgrams, Subwords
+from ..subwords import MAX_BUCKETS, FinalfusionBuckets, ListedNgrams, Subwords
 from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, check_words, first_places, printable
 from .base import Format, is_unicode, word_blocks
@@ -181,8 +181,8 @@ def _read_fasttext(cursor: Cursor, length: int) -> Words:
 
 def _read_buckets(cursor: Cursor, length: int) -> Words:
     n, min_n, max_n, exponent = cursor.numbers("<QIII")
-    if 2 ** min(exponent, 32) > MOST:
-        raise ValueError(f"it claims 2 ** {exponent} buckets, {MOST:,} are the most")
+    if 2 ** min(exponent, 32) > MAX_BUCKETS:
+        raise ValueError(f"it claims 2 ** {exponent} buckets, {MAX_BUCKETS:,} are the most")
     return Words(cursor.texts(n, "words")[0], FinalfusionBuckets(min_n, max_n, 2**exponent))
 
 

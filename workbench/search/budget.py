@@ -10,7 +10,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from .. import artefact, progress
+from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
 from ..vectors import Vectors
@@ -216,7 +216,7 @@ class _Search:
             reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
             return f"no recipe found for {n_bytes:,} bytes: {reason}"
         low, high = 1, 2
-        if not self._any_recipe(10 * artefact.file_bytes(self.planner.v)):
+        if not self._any_recipe(10 * self.planner.v.file_bytes):
             return "no recipe makes so few rows smaller; save the model as it is"
         while not self._any_recipe(high):
             low, high = high, 2 * high

@@ -6,7 +6,6 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from .. import artefact
 from ..compress import OPQ, PQ, SQ, Chain, Prune, Refit, Residual, Step
 from ..evaluate.cost import float32_bytes
 from ..vectors import Vectors
@@ -91,7 +90,7 @@ class Planner:
 
     def untouched(self, n_bytes: int) -> Chain | None:
         """The recipe that changes nothing, where the model fits as it is, or but for n-grams that no word uses."""
-        if artefact.file_bytes(self.v) <= n_bytes:
+        if self.v.file_bytes <= n_bytes:
             return Chain([])
         spare = len(json.dumps(json.dumps(Prune().to_json())))
         return Chain([Prune()]) if self.has_ngrams and float32_bytes(self.v) + spare <= n_bytes else None

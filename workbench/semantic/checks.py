@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..subwords import is_text
-from ..vocab import SHOWN, printable
+from ..vocab import MAX_QUOTED, printable
 
 
 def checked_items(items: Sequence[str]) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def checked_items(items: Sequence[str]) -> tuple[str, ...]:
 def check_text(text: str, row: int) -> None:
     """Refuse half of a surrogate pair, which JSON can say and no file can hold."""
     if not is_text(text):
-        raise ValueError(f"row {row}: {text[:SHOWN]!r} holds half of a character, which no file can hold; mend it")
+        raise ValueError(f"row {row}: {text[:MAX_QUOTED]!r} holds half of a character, which no file can hold; mend it")
 
 
 def checked_codes(codes: np.ndarray, items: tuple[str, ...]) -> np.ndarray:

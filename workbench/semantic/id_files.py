@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import artefact, files
+from .. import files
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
@@ -30,7 +30,7 @@ def save(ids: SemanticIDs, path: str | Path) -> Path:
     if kind == ".safetensors":
         if ids.codebooks is None:
             raise ValueError(f"these ids have no codebooks, which {kind} is for; save them as .json or .csv")
-        return artefact.save(ids.to_vectors(), path)
+        return ids.to_vectors().save(path)
     if kind == ".json":
         data = (_published(ids) if path.name.lower().endswith(".index.json") else _json(ids)).encode()
     elif kind in ENDINGS:
@@ -51,7 +51,7 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     if kind == ".safetensors":
-        v = artefact.load(path)  # which names the file itself
+        v = Vectors.load(path)  # which names the file itself
         with naming(path):
             return _of_vectors(v)
     with naming(path):

@@ -295,7 +295,7 @@ def _safetensors(path: Path) -> np.ndarray | Vectors:
     try:
         with safe_open(path, "np") as file:
             if artefact.KEY in (file.metadata() or {}):
-                return artefact.load(path)
+                return Vectors.load(path)
             names = list(file.keys())
             matrices = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
             if len(matrices) != 1:
