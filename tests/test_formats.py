@@ -390,6 +390,43 @@ def test_text_may_hold_words_with_spaces_blank_lines_and_loose_ends(header, newl
     np.testing.assert_array_equal(v.matrix(), np.float32([[1, 2], [3, 4], [5, 6], [0.7, -8], [9, 0]]))
 
 
+def test_numbers_of_text_are_those_of_python_to_the_bit(load):
+    """Whether a line is plain, and numpy reads it with many others, or unusual and read alone."""
+    numbers = (RNG.normal(size=(9_000, 4)) * 10.0 ** RNG.integers(-25, 25, (9_000, 4))).astype(np.float32)
+    forms = ["%.9g", "%r", "%.6f", "%.3e", "%.17g"]
+    lines = [f"w{i} " + " ".join(forms[i % 5] % x for x in row) for i, row in enumerate(numbers.tolist())]
+    middles = (numbers.astype(float) + np.nextafter(numbers, np.float32(np.inf)).astype(float)) / 2
+    lines += [f"m{i} " + " ".join(f"{x:.17g}" for x in row) for i, row in enumerate(middles.tolist())]  # hard to round
+    lines += [
+        "a b 1 2 3 4",
+        "  1 2 3 4",
+        " 4 5 6 7",
+        "x 1_0 2 3 4",
+        "nan 1. .5 -0 4",
+        '"q +1e5 -1E-7 1e+3 4',
+        "u 123456789012345678901234567890 1e-40 0.1000000000000000055511151231257827 1e22",
+        "v 00000000000000000000000001.5 1e22 1e23 -0.0",
+        "w 9007199254740993 9007199254740992 9007199254740991e-22\t 4\t \r",
+        "1 2 3 4 5",
+        "tab\tin 1 2 3 4 ",
+    ]
+    v = load("\n".join(lines).encode())
+    parts = [line.rstrip().rsplit(" ", 4) for line in lines]
+    assert v.words == [word for word, *_ in parts]
+    expected = np.float32([[float(number) for number in row] for _, *row in parts])
+    np.testing.assert_array_equal(v.matrix().view(np.int32), expected.view(np.int32))
+
+
+@pytest.mark.parametrize(
+    "line", ["e 1e 2 3", "f - . +", "g 1-2 3", "h 1 2", "i 1 2\t3 x", "j 1  2 3", "k 1 2 0x3", "m"]
+)
+def test_a_line_with_other_numbers_is_refused_by_its_number(line, load):
+    for n in (2, 100_000):
+        lines = "a 1 2 3\n" * n + f"{line}\nb 1 2 3\n"
+        with pytest.raises(ValueError, match=f"line {n + 1:,}: expected a word and 3 numbers, got b'{line[:5]}"):
+            load(lines.encode())
+
+
 # -- every format --------------------------------------------------------------------------
 
 

@@ -12,8 +12,8 @@ from .text import (
     fits_a_line,
     opened,
     parse_row,
-    read_rows,
-    vectors_from_rows,
+    read_blocks,
+    vectors_from_blocks,
     write_rows,
 )
 
@@ -44,7 +44,7 @@ def load(path: Path, limit: int | None = None) -> Vectors:
         if dim > MOST_DIMENSIONS:
             raise ValueError(f"{path} has over {MOST_DIMENSIONS:,} numbers in its first line, more than any model has")
         file.seek(start)
-        return vectors_from_rows(read_rows(file, path, dim), path, dim, limit=limit)
+        return vectors_from_blocks(read_blocks(file, path, dim), path, dim, limit=limit)
 
 
 def save(v: Vectors, file: BinaryIO) -> None:

@@ -3,7 +3,6 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice, repeat
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -17,14 +16,14 @@ from ..vectors import Vectors, check_finite
 from ..vocab import Vocab, check_words, first_places
 
 GZIP = b"\x1f\x8b"
+BLANKS = b" \t\r\n"  # that may end a line
 MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before text
 CHUNK = 1 << 20  # bytes of lines read at once
-SLOW = 8 << 20  # bytes of text that take half a second to read without the compiled kernels, as loading these does
 MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
 LONGEST_NUMBER = 64  # characters; float64 in full has 25
 LONGEST_WORD = 1 << 16  # bytes
 
-Rows = Iterable[tuple[bytes, np.ndarray]]
+Blocks = Iterable[tuple[list[bytes], np.ndarray]]  # words and their vectors, (n, dim) float32
 
 
 @contextmanager
@@ -44,42 +43,41 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
-    """A word and its `dim` numbers from one line, or None where the line is not like that.
+    """Return the word and the `dim` numbers of one line, or None where it has others.
 
-    Counted from the end, so that a word may hold spaces, as a few of GloVe's do.
+    Numbers are counted from the end, since a word may hold spaces, as a few of GloVe's do.
     """
-    word, *numbers = line.rstrip(b" \t\r\n").rsplit(b" ", dim)
+    word, *numbers = line.rstrip(BLANKS).rsplit(b" ", dim)
     if len(numbers) != dim or max(map(len, numbers)) > LONGEST_NUMBER:  # numpy gives each the room of the longest
         return None
     try:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused later, by row and word
+        with np.errstate(over="ignore"):  # infinity is refused later, by row and word
             return word, np.array(numbers).astype(np.float32)
     except ValueError:
         return None
 
 
-def read_rows(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Rows:
-    """Words and vectors from the lines that are left; `line_number` is the next one's.
+def read_blocks(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> Blocks:
+    """Yield words and vectors of the lines that are left; `line_number` is that of the next one.
 
-    Most lines of a large file are read by a compiled kernel, which leaves to `parse_row` what is unusual.
+    numpy reads many lines at once, and `parse_row` one by one where some are unusual; the numbers are the same.
     """
-    n_bytes, longest = 0, LONGEST_WORD + dim * LONGEST_NUMBER
+    longest = LONGEST_WORD + dim * LONGEST_NUMBER
     for lines in _lines(file, longest):
-        n_bytes += sum(map(len, lines))
-        lengths, vectors = _plain(lines, dim) if n_bytes > SLOW else (repeat(-1), repeat(None))
-        for number, (line, length, vector) in enumerate(zip(lines, lengths, vectors, strict=False), line_number):
-            if length >= 0:
-                yield line[:length], vector
-            elif len(line) > longest or line.strip():
+        block = _parse_plain(lines, dim)
+        if block is not None:
+            yield block
+        for number, line in enumerate(lines if block is None else [], line_number):
+            if len(line) > longest or line.strip():
                 row = parse_row(line, dim) if len(line) <= longest else None
                 if row is None:
                     raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
-                yield row
+                yield [row[0]], row[1][None]
         line_number += len(lines)
 
 
 def _lines(file: IO[bytes], longest: int) -> Iterator[list[bytes]]:
-    """Lines, many at once; one of more than `longest` bytes is cut, for a file may have no line ends at all."""
+    """Many lines at once; one of more than `longest` bytes is cut, for a file may have no line ends at all."""
     rest = b""
     while chunk := file.read(CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -89,32 +87,37 @@ def _lines(file: IO[bytes], longest: int) -> Iterator[list[bytes]]:
     yield [rest]
 
 
-def _plain(lines: list[bytes], dim: int) -> tuple[Iterable[int], Iterable[Any]]:
-    """For each line the length of its word and the vector; -1 where it is no plain line, see `kernels.plain_lines`."""
-    from .. import kernels
+def _parse_plain(lines: list[bytes], dim: int) -> tuple[list[bytes], np.ndarray] | None:
+    """Words and vectors of lines that all are a word without spaces and `dim` numbers; else None."""
+    parts = [line.rstrip(BLANKS).partition(b" ") for line in lines]
+    numbers = [rest for _, _, rest in parts]
+    if not numbers or not all(numbers):  # numpy skips empty lines
+        return None
+    try:
+        block = np.loadtxt(numbers, np.float32, comments=None, delimiter=" ", ndmin=2, encoding="ascii")
+    except ValueError:
+        return None
+    return ([word for word, _, _ in parts], block) if block.shape[1] == dim else None
 
-    ends = np.cumsum([len(line) for line in lines], dtype=np.int64)
-    if not len(ends) or 2 * dim * len(lines) > ends[-1]:  # a number takes two bytes; without room, none is made
-        return repeat(-1), repeat(None)
-    lengths, vectors = kernels.plain_lines(np.frombuffer(b"".join(lines), np.uint8), ends, dim)
-    return lengths.tolist(), vectors
 
-
-def vectors_from_rows(
-    rows: Rows, path: Path, dim: int, expected: int | None = None, limit: int | None = None
+def vectors_from_blocks(
+    blocks: Blocks, path: Path, dim: int, expected: int | None = None, limit: int | None = None
 ) -> Vectors:
-    """Collect rows into `Vectors`; `expected` is the number of rows the file promises, `limit` how many are read.
+    """Collect `Vectors`; `expected` is the number of words that the file promises, `limit` how many are read.
 
     Many rows are kept in a temporary file, not in memory: `Spool` says where.
     """
     words: list[str] = []
-    if limit is not None:
-        rows, expected = islice(rows, limit), None if expected is None else min(limit, expected)
+    if limit is not None and expected is not None:
+        expected = min(limit, expected)
     with Spool(dim) as spool, progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
-        for word, vector in rows:
-            words.append(word.decode("utf-8", "surrogateescape"))
-            spool.write(vector.tobytes())
-            bar.update()
+        for found, block in blocks:
+            found = found if limit is None else found[: limit - len(words)]
+            words += [word.decode("utf-8", "surrogateescape") for word in found]
+            spool.write(block[: len(found)])
+            bar.update(len(found))
+            if len(words) == limit:
+                break
         if expected is not None and len(words) != expected:
             raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
         matrix = spool.matrix()  # (n_words, dim)

@@ -1,7 +1,6 @@
 """word2vec, text and binary: a line with the number of words and dimensions, then the words."""
 
 import re
-from itertools import islice
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -15,12 +14,12 @@ from .text import (
     LONGEST_NUMBER,
     LONGEST_WORD,
     MOST_DIMENSIONS,
-    Rows,
+    Blocks,
     fits_a_line,
     opened,
     parse_row,
-    read_rows,
-    vectors_from_rows,
+    read_blocks,
+    vectors_from_blocks,
     write_rows,
 )
 
@@ -57,8 +56,12 @@ def load(path: Path, limit: int | None = None) -> Vectors:
         has_fields = len(first_line.split()) == dim + 1 and not CONTROL.search(first_line)
         if not is_text and not CONTROL.search(head) and (has_fields or not _fits_binary(head, n_words, dim)):
             raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
-        rows = _text_rows(file, path, dim, limit or n_words) if is_text else _binary_rows(file, path, n_words, dim)
-        return vectors_from_rows(rows, path, dim, n_words, limit)
+        if is_text:
+            _check_dimensions(file, path, dim, min(n_words, limit or n_words, 100))
+            blocks = read_blocks(file, path, dim, 2)
+        else:
+            blocks = _binary_blocks(file, path, n_words, dim)
+        return vectors_from_blocks(blocks, path, dim, n_words, limit)
 
 
 def _is_word(word: bytes) -> bool:
@@ -70,17 +73,17 @@ def _is_word(word: bytes) -> bool:
     return not CONTROL.search(word)
 
 
-def _text_rows(file: IO[bytes], path: Path, dim: int, limit: int) -> Rows:
-    """Rows of text; refuses a file whose first words all end in a number, for these belong to the vectors."""
-    rows = iter(read_rows(file, path, dim, 2))
-    first = list(islice(rows, min(limit, 100)))
-    if first and all(ENDS_IN_A_NUMBER.search(word) for word, _ in first):
+def _check_dimensions(file: IO[bytes], path: Path, dim: int, n: int) -> None:
+    """Refuse text whose first `n` words all end in a number, which belongs to the vectors."""
+    start = file.tell()
+    lines = [file.readline(LONGEST_WORD + dim * LONGEST_NUMBER) for _ in range(n)]
+    file.seek(start)
+    words = [row[0] for line in lines if (row := parse_row(line, dim)) is not None]
+    if all(map(ENDS_IN_A_NUMBER.search, words)):
         raise ValueError(
             f"{path}: its first line says {dim} dimensions, and the lines have more numbers, so that words would end "
-            f"in them (such as {first[0][0][:60]!r}); mend the first line"
+            f"in them (such as {words[0][:60]!r}); mend the first line"
         )
-    yield from first
-    yield from rows
 
 
 def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
@@ -106,7 +109,7 @@ def _check_claims(path: Path, n_words: int, dim: int) -> None:
         raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MOST_DIMENSIONS:,} are read at most")
 
 
-def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
+def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Blocks:
     """Each entry is the word, a space, the floats, and from most tools a newline: after every row or after none.
 
     So a row without its newline, or bytes that are left over, show that words and floats are out of step.
@@ -130,7 +133,7 @@ def _binary_rows(file: IO[bytes], path: Path, n_words: int, dim: int) -> Rows:
                 f"{path} is out of step before word {i + 1:,} of {n_words:,}, which would be {word[:60]!r}: "
                 "a word before it holds a space, or the first line says a wrong number of dimensions"
             )
-        yield word.lstrip(b"\n"), vector
+        yield [word.lstrip(b"\n")], vector[None]
         at = space + 1 + 4 * dim
     rest = (data[at:] + file.read(CHUNK)).lstrip(b"\n")
     if rest:
