@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from .. import progress
-from ..formats.text import LONGEST_WORD, opened
+from ..formats.text import MAX_WORD, opened
 
 CHUNK = 1 << 20  # bytes read at once; a corpus may be one long line
 HEAD = 1 << 16  # bytes that tell a list of counts from a text
@@ -64,7 +64,7 @@ def _is_list(head: bytes) -> bool:
 
 def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
-    for number, line in enumerate(iter(lambda: file.readline(LONGEST_WORD), b""), 1):
+    for number, line in enumerate(iter(lambda: file.readline(MAX_WORD), b""), 1):
         if not line.strip():
             continue
         found = COUNTED.fullmatch(line)
@@ -94,7 +94,7 @@ def _words(file: IO[bytes], path: Path) -> Iterator[tuple[list[bytes], int]]:
     while chunk := file.read(CHUNK):
         words = (rest + chunk).split()
         rest = b"" if chunk[-1:].isspace() else words.pop()
-        if len(rest) > LONGEST_WORD:
+        if len(rest) > MAX_WORD:
             raise ValueError(f"{path} is no text: a word of it begins with {rest[:60]!r} and has no end")
         yield words, len(chunk)
     yield rest.split(), 0

@@ -30,7 +30,7 @@ SENSIBLE = ((1, 10**5), (1, 10**4), (1, 10**5), (0, 10**9), (0, 10**6), (1, 1000
 
 AFTER_WORD = np.dtype([("end", "u1"), ("count", "<i8"), ("type", "u1")])  # in the dictionary; the type is 1 for labels
 CHUNK = 1 << 20  # bytes of the dictionary taken apart at once
-LARGEST_TABLE = 1 << 26  # bytes of the rows of pruned buckets, whose number no file bears out
+MAX_TABLE = 1 << 26  # bytes of the rows of pruned buckets, whose number no file bears out
 BLANK = re.compile(r"[\0\t\n\v\f\r ]")  # what ends a word for the official tool
 
 
@@ -177,10 +177,10 @@ def _subwords(head: Head) -> Subwords | None:
     if head.pruned is None:
         return Subwords(*head.ngrams, raw=True)
     n_buckets = head.ngrams[2]
-    if 4 * n_buckets > LARGEST_TABLE:
+    if 4 * n_buckets > MAX_TABLE:
         raise ValueError(
             f"its header claims {n_buckets:,} buckets, of which {len(head.pruned):,} are left; "
-            f"the table of these is made for up to {LARGEST_TABLE // 4:,}"
+            f"the table of these is made for up to {MAX_TABLE // 4:,}"
         )
     buckets, rows = head.pruned.T
     if not (buckets.min() >= 0 and buckets.max() < n_buckets and rows.min() >= 0):

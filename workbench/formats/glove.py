@@ -6,9 +6,9 @@ from typing import BinaryIO
 from ..vectors import Vectors
 from .base import Format, word_blocks
 from .text import (
-    LONGEST_NUMBER,
-    LONGEST_WORD,
-    MOST_DIMENSIONS,
+    MAX_NUMBER,
+    MAX_WORD,
+    MAX_DIM,
     fits_a_line,
     opened,
     parse_row,
@@ -40,9 +40,9 @@ def load(path: Path, limit: int | None = None) -> Vectors:
     """
     with opened(path) as file:
         start = file.tell()
-        dim = dimensions(file.readline(LONGEST_WORD + LONGEST_NUMBER * MOST_DIMENSIONS))
-        if dim > MOST_DIMENSIONS:
-            raise ValueError(f"{path} has over {MOST_DIMENSIONS:,} numbers in its first line, more than any model has")
+        dim = dimensions(file.readline(MAX_WORD + MAX_NUMBER * MAX_DIM))
+        if dim > MAX_DIM:
+            raise ValueError(f"{path} has over {MAX_DIM:,} numbers in its first line, more than any model has")
         file.seek(start)
         return vectors_from_blocks(read_blocks(file, path, dim), path, dim, limit=limit)
 

@@ -18,7 +18,7 @@ from .base import Format
 from .folder import mapped_array
 from .text import MARK
 
-MOST_ARRAYS = 16  # of an archive that are looked at
+MAX_ARRAYS = 16  # of an archive that are looked at
 NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
 BESIDE = ("{stem}.words.txt", "{stem}.txt", "{stem}.json", "words.txt", "vocab.txt", "metadata.tsv")
 WORD_COLUMNS = ("word", "words", "token", "key", "label", "text", "name")
@@ -40,7 +40,7 @@ def load_npz(path: Path) -> Vectors:
     arrays = []
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for number, name in enumerate(archive.namelist()[:MOST_ARRAYS]):
+            for number, name in enumerate(archive.namelist()[:MAX_ARRAYS]):
                 member = Path(folder, f"{number}.npy")
                 with archive.open(name) as packed, open(member, "wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked)

@@ -19,9 +19,9 @@ GZIP = b"\x1f\x8b"
 BLANKS = b" \t\r\n"  # that may end a line
 MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before text
 CHUNK = 1 << 20  # bytes of lines read at once
-MOST_DIMENSIONS = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
-LONGEST_NUMBER = 64  # characters; float64 in full has 25
-LONGEST_WORD = 1 << 16  # bytes
+MAX_DIM = 1 << 18  # of a row of text or of word2vec's floats; far more than any model has
+MAX_NUMBER = 64  # characters; float64 in full has 25
+MAX_WORD = 1 << 16  # bytes
 
 Blocks = Iterable[tuple[list[bytes], np.ndarray]]  # words and their vectors, (n, dim) float32
 
@@ -48,7 +48,7 @@ def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
     Numbers are counted from the end, since a word may hold spaces, as a few of GloVe's do.
     """
     word, *numbers = line.rstrip(BLANKS).rsplit(b" ", dim)
-    if len(numbers) != dim or max(map(len, numbers)) > LONGEST_NUMBER:  # numpy gives each the room of the longest
+    if len(numbers) != dim or max(map(len, numbers)) > MAX_NUMBER:  # numpy gives each the room of the longest
         return None
     try:
         with np.errstate(over="ignore"):  # infinity is refused later, by row and word
@@ -62,7 +62,7 @@ def read_blocks(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> 
 
     numpy reads many lines at once, and `parse_row` one by one where some are unusual; the numbers are the same.
     """
-    longest = LONGEST_WORD + dim * LONGEST_NUMBER
+    longest = MAX_WORD + dim * MAX_NUMBER
     for lines in _lines(file, longest):
         block = _parse_plain(lines, dim)
         if block is not None:

@@ -11,9 +11,9 @@ from ..vectors import Vectors
 from .base import Format, word_blocks
 from .text import (
     GZIP,
-    LONGEST_NUMBER,
-    LONGEST_WORD,
-    MOST_DIMENSIONS,
+    MAX_NUMBER,
+    MAX_WORD,
+    MAX_DIM,
     Blocks,
     fits_a_line,
     opened,
@@ -23,7 +23,7 @@ from .text import (
     write_rows,
 )
 
-LONGEST_HEADER = 64  # bytes
+MAX_HEADER = 64  # bytes
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
 CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
@@ -32,7 +32,7 @@ ENDS_IN_A_NUMBER = re.compile(rb" [-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 def looks_like(path: Path, head: bytes) -> bool:
     """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
-    return HEADER.match(head[:LONGEST_HEADER]) is not None
+    return HEADER.match(head[:MAX_HEADER]) is not None
 
 
 def load(path: Path, limit: int | None = None) -> Vectors:
@@ -44,12 +44,12 @@ def load(path: Path, limit: int | None = None) -> Vectors:
         If the header claims what the file cannot hold, or a row is malformed, missing or left over.
     """
     with opened(path) as file:
-        header = HEADER.match(file.readline(LONGEST_HEADER))
+        header = HEADER.match(file.readline(MAX_HEADER))
         assert header is not None, "load is called for files that looks_like knows"
         n_words, dim = int(header[1]), int(header[2])
         _check_claims(path, min(n_words, limit or n_words), dim)
         start = file.tell()
-        first_line = file.readline(LONGEST_WORD + dim * LONGEST_NUMBER)
+        first_line = file.readline(MAX_WORD + dim * MAX_NUMBER)
         head = first_line[:CHUNK] + file.read(4096)
         file.seek(start)
         is_text = parse_row(first_line, dim) is not None
@@ -76,7 +76,7 @@ def _is_word(word: bytes) -> bool:
 def _check_dimensions(file: IO[bytes], path: Path, dim: int, n: int) -> None:
     """Refuse text whose first `n` words all end in a number, which belongs to the vectors."""
     start = file.tell()
-    lines = [file.readline(LONGEST_WORD + dim * LONGEST_NUMBER) for _ in range(n)]
+    lines = [file.readline(MAX_WORD + dim * MAX_NUMBER) for _ in range(n)]
     file.seek(start)
     words = [row[0] for line in lines if (row := parse_row(line, dim)) is not None]
     if all(map(ENDS_IN_A_NUMBER.search, words)):
@@ -105,8 +105,8 @@ def _check_claims(path: Path, n_words: int, dim: int) -> None:
             f"{path} claims {n_words:,} words of {dim:,} dimensions in its first line, "
             f"which cannot be in a file of {path.stat().st_size:,} bytes"
         )
-    if dim > MOST_DIMENSIONS:
-        raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MOST_DIMENSIONS:,} are read at most")
+    if dim > MAX_DIM:
+        raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MAX_DIM:,} are read at most")
 
 
 def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Blocks:
@@ -118,7 +118,7 @@ def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Block
     for i in range(n_words):
         space = data.find(b" ", at)
         while space < 0 or len(data) < space + 1 + 4 * dim:
-            if space < 0 and len(data) - at > LONGEST_WORD:
+            if space < 0 and len(data) - at > MAX_WORD:
                 raise ValueError(f"{path} is damaged: word {i + 1:,} of {n_words:,} has no end")
             more = file.read(max(CHUNK, 4 * dim))
             if not more:
