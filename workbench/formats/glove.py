@@ -6,9 +6,9 @@ from typing import BinaryIO
 from ..vectors import Vectors
 from .base import Format, word_blocks
 from .text import (
+    MAX_DIM,
     MAX_NUMBER,
     MAX_WORD,
-    MAX_DIM,
     fits_a_line,
     opened,
     parse_row,

@@ -11,9 +11,9 @@ from ..vectors import Vectors
 from .base import Format, word_blocks
 from .text import (
     GZIP,
+    MAX_DIM,
     MAX_NUMBER,
     MAX_WORD,
-    MAX_DIM,
     Blocks,
     fits_a_line,
     opened,
