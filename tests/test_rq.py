@@ -6,6 +6,7 @@ from sklearn.cluster import KMeans
 
 from workbench import kernels, progress
 from workbench.compress import rq
+from workbench.compress.kmeans import kmeans
 from workbench.compress.rq import beam_codes, residual_kmeans
 
 RNG = np.random.default_rng(3)
@@ -43,7 +44,7 @@ def test_each_level_sees_rows_of_its_own(monkeypatch):
     """With one sample for all levels, each fits these rows' own noise and the others fall ever further behind."""
     rows, seen = RNG.normal(size=(4_000, 16)).astype(np.float32), []
     monkeypatch.setattr(rq, "POINTS_A_CENTROID", 40)
-    monkeypatch.setattr(rq, "_kmeans", lambda sample, start, *_: seen.append(sample[:, 0].copy()) or 0 * start)
+    monkeypatch.setattr(rq, "kmeans", lambda sample, start, *_: seen.append(sample[:, 0].copy()) or 0 * start)
     residual_kmeans(rows, 2, 16)
     assert [len(sample) for sample in seen] == [640, 640]
     assert len(np.intersect1d(*seen)) < 200
@@ -83,9 +84,9 @@ def test_the_last_step_ends_at_means():
 
 def test_an_empty_centroid_goes_to_a_row_far_from_all():
     rows = np.concatenate([np.zeros((50, 2)), [[9, 0], [0, 5]]]).astype(np.float32)
-    entries = np.array([[0, 0], [50, 50], [60, 60]], np.float32)
-    moved = rq._moved(entries, rows, np.zeros(52, np.intp), np.square(rows).sum(1), 1.9)
-    assert moved[1:].tolist() == [[9, 0], [0, 5]]
+    start = np.array([[0, 0], [50, 50], [60, 60]], np.float32)
+    with progress.bar(total=1) as bar:
+        assert kmeans(rows, start, 1, bar)[1:].tolist() == [[9, 0], [0, 5]]
 
 
 def test_every_entry_is_used_where_rows_are_many():
@@ -107,7 +108,7 @@ def test_sizes_are_at_least_one(sizes):
 
 def test_greedy_codes_are_the_nearest_entries_across_blocks(monkeypatch):
     books = residual_kmeans(CLUSTERED, 3, 20, n_iter=3)
-    monkeypatch.setattr(rq, "SCORES", 20 * 7)  # blocks of seven rows, and one of four
+    monkeypatch.setattr("workbench.compress.kmeans.SCORES", 20 * 7)  # blocks of seven rows, and one of four
     rows = CLUSTERED[:704]
     codes, left = beam_codes(rows, books), rows.astype(np.float64)
     for level, entries in enumerate(books):

@@ -1,22 +1,19 @@
 """`RQ`: residual quantisation; residual k-means and codes, which semantic IDs use too."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from .. import progress
 from ..storage import Coded, Storage
 from .base import check_int
+from .kmeans import SCORES, kmeans, nearest_entries
 from .values import ValueStep, check_squares, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
 STARTING_POINTS = 16  # of them, those that the start is drawn from
-PACE = 1.9  # of the steps of k-means but the last, see `kernels._move`
-PACE_OF_FEW = 1.5  # with few rows for each centroid, for which five steps of the other are too few
-LEAST_GAIN = 5e-4  # a step that lowers the error by a smaller share is the last but one
-SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which stay in its cache
+PACE_OF_FEW = 1.5  # of k-means with few rows for each centroid, where five steps of `kernels.PACE` are too few
 
 
 class RQ(ValueStep):
@@ -110,6 +107,8 @@ def residual_kmeans(
     -------
     (n_levels, n_entries, dim) float32 array
     """
+    from .. import kernels
+
     if min(n_levels, n_entries, n_iter) < 1:
         raise ValueError(f"expected at least 1 level, entry and step, got {n_levels}, {n_entries} and {n_iter}")
     rng = np.random.default_rng(random_state)
@@ -119,6 +118,7 @@ def residual_kmeans(
     check_squares(left, "the rows")
     order, few = rng.permutation(len(left)), len(left) < FEW * n_entries
     codebooks = np.empty((n_levels, n_entries, left.shape[1]), np.float32)
+    whole = np.array([[0, left.shape[1]]], np.int32)  # one span of all columns
     total = n_levels * n_iter
     with progress.bar(total=total, desc="residual k-means", unit="step", leave=False, delay=2) as bar:
         for level in range(n_levels):
@@ -127,84 +127,12 @@ def residual_kmeans(
             sample = left[order[: POINTS_A_CENTROID * n_entries]]
             if level and few:
                 start = sample[np.arange(n_entries) % len(sample)]
-            else:
-                start = _spread_rows(sample, n_entries, rng)
-            codebooks[level] = _kmeans(sample, start, n_iter, PACE_OF_FEW if few else PACE, bar)
-            left -= codebooks[level][_nearest(left, codebooks[level])[0]]
+            else:  # by k-means++ among the first few rows for each entry
+                first = np.ascontiguousarray(sample[: STARTING_POINTS * n_entries].T)  # (dim, n)
+                start = kernels.start(first, whole, rng.random((1, n_entries)))
+            codebooks[level] = kmeans(sample, start, n_iter, bar, PACE_OF_FEW if few else None)
+            left -= codebooks[level][nearest_entries(left, codebooks[level])[0]]
     return codebooks
-
-
-def _spread_rows(rows: np.ndarray, n_entries: int, rng: np.random.Generator) -> np.ndarray:
-    """Rows far from each other, by k-means++ among the first few for each entry: (n_entries, dim)."""
-    from .. import kernels
-
-    sample = np.ascontiguousarray(rows[: STARTING_POINTS * n_entries].T)  # (dim, n)
-    spans = np.array([[0, rows.shape[1]]], np.int32)
-    return kernels.start(sample, spans, rng.random((1, n_entries)))
-
-
-def _kmeans(rows: np.ndarray, entries: np.ndarray, n_iter: int, pace: float, bar: Any) -> np.ndarray:
-    """Centroids of rows, from where `entries` stand: (n_entries, dim) float32.
-
-    Lloyd's steps, but beyond the mean, which gets there in fewer; the last one ends at means.
-    """
-    squares = np.einsum("nd,nd->n", rows, rows)
-    error = np.inf
-    for step in range(1, n_iter + 1):
-        codes, scores = _nearest(rows, entries)
-        distances = np.maximum(squares - 2 * scores, 0)
-        before, error = error, float(distances.mean(dtype=np.float64))
-        last = step == n_iter or error >= (1 - LEAST_GAIN) * before
-        entries = _moved(entries, rows, codes, distances, 1.0 if last else pace)
-        bar.update(n_iter - step + 1 if last else 1)
-        if last:
-            break
-    return entries
-
-
-def _moved(entries: np.ndarray, rows: np.ndarray, codes: np.ndarray, distances: np.ndarray, pace: float) -> np.ndarray:
-    """Centroids moved to, or beyond, the means of their rows; empty ones to the rows worst served."""
-    from .. import kernels
-
-    counts = np.bincount(codes, minlength=len(entries))
-    means = kernels.group_sums(rows, codes, len(entries)) / np.maximum(counts, 1)[:, None]
-    moved = entries + pace * (means - entries) if pace != 1 else means
-    empty = np.flatnonzero(counts == 0)
-    if len(empty):
-        far = np.argsort(-distances, kind="stable")[: len(empty)]
-        moved[empty] = rows[np.resize(far, len(empty))]
-    return moved.astype(np.float32)
-
-
-def _nearest(rows: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The entry nearest to each row, (n,), of equal ones the first; and its score, (n,), see `_scores`."""
-    from .. import kernels
-
-    across, half = _prepared(entries)
-    codes, best = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
-    size = max(1, SCORES // len(entries))
-
-    def work(blocks: Iterator[slice]) -> None:
-        memory = np.empty((min(size, len(rows)), len(entries)), np.float32)
-        for block in blocks:
-            found = _scores(rows[block], across, half, memory)
-            codes[block] = found.argmax(axis=1)
-            best[block] = found.max(axis=1)
-
-    kernels.in_threads(work, len(rows), size)
-    return codes, best
-
-
-def _prepared(entries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Entries one dimension after another, (dim, n_entries), and half their squares, (n_entries,)."""
-    return np.ascontiguousarray(entries.T), np.einsum("kd,kd->k", entries, entries) / 2
-
-
-def _scores(rows: np.ndarray, across: np.ndarray, half: np.ndarray, memory: np.ndarray) -> np.ndarray:
-    """Half of what a row's square exceeds its squared distance to each entry by: (n, n_entries), in `memory`."""
-    found = np.matmul(rows, across, out=memory[: len(rows)])
-    found -= half
-    return found
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
@@ -226,25 +154,19 @@ def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.nda
 
     n_levels, n_entries, _ = codebooks.shape
     codes = np.empty((len(rows), n_levels), np.min_scalar_type(n_entries - 1))
-    size = max(1, SCORES // (n_entries * beam))
-    levels = [(entries, *_prepared(entries)) for entries in codebooks]
+    if beam == 1:
+        left = np.array(rows, np.float32)
+        for level, entries in enumerate(codebooks):
+            chosen = nearest_entries(left, entries)[0]
+            left -= entries[chosen]
+            codes[:, level] = chosen
+        return codes
 
     def work(blocks: Iterator[slice]) -> None:
-        memory = np.empty((min(size, len(rows)), n_entries), np.float32)
         for block in blocks:
-            codes[block] = _beam(rows[block], codebooks, beam) if beam > 1 else _greedy(rows[block], levels, memory)
+            codes[block] = _beam(rows[block], codebooks, beam)
 
-    kernels.in_threads(work, len(rows), size)
-    return codes
-
-
-def _greedy(rows: np.ndarray, levels: Sequence[tuple[np.ndarray, ...]], memory: np.ndarray) -> np.ndarray:
-    """The nearest entry of each level in turn: (n, n_levels). A level is its entries, also as `_prepared`."""
-    left = np.array(rows, np.float32)
-    codes = np.empty((len(rows), len(levels)), np.intp)
-    for level, (entries, across, half) in enumerate(levels):
-        codes[:, level] = _scores(left, across, half, memory).argmax(axis=1)
-        left -= entries.take(codes[:, level], axis=0)
+    kernels.in_threads(work, len(rows), max(1, SCORES // (n_entries * beam)))
     return codes
 
 
