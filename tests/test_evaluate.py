@@ -109,24 +109,6 @@ def test_nearest_agrees_with_sorting_all_cosines(fasttext):
         np.testing.assert_allclose(scores, np.sort(expected)[::-1][:7], atol=1e-5)
 
 
-@pytest.mark.parametrize("block", [1, 7, 64])
-def test_nearest_is_the_same_in_blocks_of_any_size(fasttext, monkeypatch, block):
-    places, cosines = nearest(fasttext, fasttext.words, fasttext.words[:40], 10)
-    monkeypatch.setattr("workbench.evaluate.neighbours.CANDIDATES", block)
-    in_blocks, scores = nearest(fasttext, fasttext.words, fasttext.words[:40], 10)
-    np.testing.assert_array_equal(in_blocks, places)
-    np.testing.assert_allclose(scores, cosines, atol=1e-6)
-
-
-def test_ties_among_neighbours_go_by_position_across_blocks(monkeypatch):
-    from workbench.evaluate import neighbours
-
-    monkeypatch.setattr(neighbours, "CANDIDATES", 4)
-    v = wb.Vectors.from_arrays([f"w{i}" for i in range(20)], np.ones((20, 3)))
-    places, _ = nearest(v, v.words, ["w10", "w0"], 5)
-    np.testing.assert_array_equal(places, [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]])
-
-
 def test_overlap_counts_shared_neighbours():
     """Four points on a line; moving one swaps a neighbour out."""
     words = ["a", "b", "c", "d"]

@@ -27,6 +27,7 @@ FLOORS = [  # a module may import from its own floor and from those before it
         "files",
         "spool",
         "kernels",
+        "nearest",
         "notebook_bar",
         "progress",
     },

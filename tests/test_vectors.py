@@ -13,7 +13,7 @@ import workbench as wb
 from workbench import kernels
 from workbench.storage import Dense
 from workbench.subwords import Subwords
-from workbench.vectors import greatest, unit
+from workbench.vectors import unit
 from workbench.vocab import Vocab
 
 
@@ -54,12 +54,6 @@ def test_most_similar_is_a_full_sort_of_the_decoded_cosines(plain, monkeypatch, 
     found = small.most_similar(query, topn=topn)
     assert [word for word, _ in found] == expected
     np.testing.assert_allclose([s for _, s in found], cosines[[small.key_to_index[w] for w in expected]], atol=1e-5)
-
-
-def test_the_greatest_are_those_of_a_full_sort():
-    scores = np.random.default_rng(0).integers(5, size=60).astype(np.float32)
-    for k in (1, 7, 60, 99):
-        np.testing.assert_array_equal(greatest(scores, k), np.argsort(-scores, kind="stable")[:k])
 
 
 def test_most_similar_agrees_with_gensim(builtin):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from . import artefact, files, progress
+from .nearest import greatest
 from .spool import Spool
 from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, describe, lengths, nested, rebuild, within
 from .subwords import MAX_UNCOMPILED, Subwords
@@ -371,7 +372,7 @@ class Vectors:
         query = unit(np.array([weight for _, weight in asked_for], np.float32) @ vectors)
         cosines = self._cosines(query)
         asked = {self.key_to_index.get(key, -1) for key in keys if isinstance(key, str)}
-        best = [i for i in greatest(cosines, topn + len(asked)).tolist() if i not in asked][:topn]
+        best = [i for i in greatest(cosines[None], topn + len(asked))[0].tolist() if i not in asked][:topn]
         return [(self.words[i], float(cosines[i])) for i in best]
 
     def _vectors_of(self, keys: Sequence[Key]) -> np.ndarray:
@@ -677,14 +678,6 @@ def check_meta(meta: Any) -> None:
         json.dumps(meta, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"meta must be JSON values, which a file can hold: {error}") from error
-
-
-def greatest(scores: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the `k` greatest scores (all, where there are fewer), greatest first, ties in order: (k,)."""
-    k = min(k, len(scores))
-    limit = np.partition(scores, len(scores) - k)[len(scores) - k]
-    high = np.flatnonzero(scores >= limit)
-    return high[np.argsort(-scores[high], kind="stable")][:k]
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -1,20 +1,21 @@
-"""Which rows can stand for all words: kept words that cover the others, and centroids."""
+"""Rows that can stand for all words: kept words that cover the others, and centroids."""
 
 import heapq
-from typing import Any
 
 import numpy as np
 
 from .. import progress
+from ..nearest import blocks_of, nearest_rows
 from ..storage import BLOCK
 from ..vectors import Vectors, unit
+from .kmeans import kmeans
 
 N_NEIGHBOURS = 50  # that a word may be covered by; 100 raise the mean cosine by 0.0005, 20 lower it by 0.0014
-ROUNDS, ITERATIONS = 3, 4  # of k-means; between rounds it can be stopped
+N_STEPS = 12  # of k-means
 
 
 def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest row for each word by cosine; exact, in blocks.
+    """Return the nearest row for each word by cosine; exact, in blocks.
 
     Parameters
     ----------
@@ -29,10 +30,6 @@ def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cosines : (n_words,) float32 array
         0 for a word whose vector is all zeros; -inf where no row has a direction.
     """
-    from sklearn.metrics import pairwise_distances_argmin
-
-    from ..kernels import LOCK
-
     places, cosines = np.zeros(len(v), np.int64), np.full(len(v), -np.inf, np.float32)
     able = np.flatnonzero(rows.any(axis=1))
     if len(able) == 0:
@@ -40,17 +37,15 @@ def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     units = unit(rows[able])
     with progress.bar(total=len(v), desc="Nearest rows", unit=" words", leave=False, delay=2) as bar:
         for start, block in v.blocks():
-            block = unit(block)
-            with LOCK:
-                found = pairwise_distances_argmin(block, units)
-            places[start : start + len(block)] = able[found]
-            cosines[start : start + len(block)] = np.einsum("ij,ij->i", block, units[found])
+            here = slice(start, start + len(block))
+            found, scores = nearest_rows(unit(block), blocks_of(units), 1)
+            places[here], cosines[here] = able[found[:, 0]], scores[:, 0]
             bar.update(len(block))
     return places, cosines
 
 
 def covering(units: np.ndarray, n: int) -> np.ndarray:
-    """Words chosen one by one so that each adds most to how well all words are covered.
+    """Choose words one by one so that each adds most to how well all words are covered.
 
     Greedy maximisation of the sum, over all words, of the greatest cosine to a chosen word,
     itself included, negative ones counting 0 (facility location). Only a word's `N_NEIGHBOURS`
@@ -92,45 +87,27 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
 
 
 def _covered(units: np.ndarray):
-    """Which words each word can cover, and with which cosine: sparse, (n_words, n_words)."""
+    """Return which words each word can cover, and with which cosine: sparse, (n_words, n_words)."""
     from scipy.sparse import csr_array
-    from sklearn.neighbors import NearestNeighbors
-
-    from ..kernels import LOCK
 
     able = np.flatnonzero(units.any(axis=1))
-    if len(able) == 0:
-        return csr_array((len(units), len(units)), dtype=np.float32)
-    units_able = units[able]
-    k = min(N_NEIGHBOURS, len(able))
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(units_able)
-    indices = np.empty((len(able), k), np.int32)
-    cosines = np.empty((len(able), k), np.float32)
+    units_able, k = units[able], min(N_NEIGHBOURS, len(able))
+    indices, cosines = np.empty((len(able), k), np.int32), np.empty((len(able), k), np.float32)
     with progress.bar(total=len(able), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
         for start in range(0, len(able), BLOCK):
             here = slice(start, start + BLOCK)
-            with LOCK:
-                distances, found = search.kneighbors(units_able[here])
-            indices[here] = able[found]
-            cosines[here] = np.maximum(1 - distances**2 / 2, 0)  # of vectors of length 1
+            found, scores = nearest_rows(units_able[here], blocks_of(units_able), k)
+            indices[here], cosines[here] = able[found], np.maximum(scores, 0)
             bar.update(len(found))
     coverers = (cosines.ravel(), (indices.ravel(), np.repeat(able, k)))
     return csr_array(coverers, shape=(len(units), len(units)))
 
 
 def centroids(units: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Directions that words gather around: (n, dim) float32 of length 1.
+    """Return directions that words gather around: (n, dim) float32 of length 1.
 
-    Lloyd's k-means on vectors of length 1, started at random ones, with its means scaled to
-    length 1 at the end.
+    k-means on vectors of length 1, started at random ones, with its means scaled to length 1 at the end.
     """
-    from sklearn.cluster import KMeans
-
-    from ..kernels import LOCK
-
-    start: Any = "random"
-    for _ in progress.bar(range(ROUNDS), desc="k-means", unit="round", leave=False, delay=2):
-        means = KMeans(n, init=start, n_init=1, max_iter=ITERATIONS, random_state=seed)
-        with LOCK:
-            start = means.fit(units).cluster_centers_
-    return unit(start).astype(np.float32)
+    start = units[np.random.default_rng(seed).permutation(len(units))[:n]]
+    with progress.bar(total=N_STEPS, desc="k-means", unit="step", leave=False, delay=2) as bar:
+        return unit(kmeans(units, start, N_STEPS, bar))

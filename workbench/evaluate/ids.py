@@ -1,14 +1,14 @@
 """What semantic ids are worth: use of their codes, collisions, what they keep of the vectors, how steady they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from .. import progress
+from ..nearest import blocks_of, nearest_rows
 from ..vectors import Vectors, unit
-from .neighbours import CANDIDATES, nearest_rows
 from .table import COLUMNS, Scorecard, interval, row
 
 if TYPE_CHECKING:
@@ -151,11 +151,6 @@ def _of_closeness(ids: "SemanticIDs", codes: np.ndarray, originals: np.ndarray |
     return [*rows, row("reconstruction", "all", cosines.mean(dtype=np.float64), "exact", n)]
 
 
-def _blocks(vectors: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for start in range(0, len(vectors), CANDIDATES):
-        yield start, vectors[start : start + CANDIDATES]
-
-
 def _of_neighbours(
     ids: "SemanticIDs", groups: list[np.ndarray], originals: np.ndarray | None, k: int, n_queries: int, seed: int
 ) -> list[dict]:
@@ -166,11 +161,11 @@ def _of_neighbours(
     queries = np.sort(np.random.default_rng(seed).permutation(n)[:n_queries])
     how = "exact" if len(queries) == n else f"sampled, seed {seed}"
     k = min(k, n - 1)
-    before, _ = nearest_rows(unit(originals[queries]), queries, _blocks(originals), k)  # (q, k)
+    before, _ = nearest_rows(unit(originals[queries]), map(unit, blocks_of(originals)), k, queries)  # (q, k)
     rows = []
     if ids.codebooks is not None:
         decoded = ids.decode()
-        after, _ = nearest_rows(unit(decoded[queries]), queries, _blocks(decoded), k)
+        after, _ = nearest_rows(unit(decoded[queries]), map(unit, blocks_of(decoded)), k, queries)
         kept = (before[:, :, None] == after[:, None, :]).any(axis=2).mean(axis=1)  # (q,)
         rows.append(row(name, "all", kept.mean(), how, len(queries), interval(kept, seed)))
     table: dict[str, list[dict]] = {"prefix_neighbours": [], "prefix_random": [], "prefix_lift": []}

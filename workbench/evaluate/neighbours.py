@@ -1,16 +1,16 @@
 """Whose neighbours stay, go, and come."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from ..nearest import CANDIDATES, blocks_of, nearest_rows
 from ..vectors import Vectors, remembered, unit
 from ..vocab import Vocab, printable
 from .fidelity import splits
 from .table import interval, row
 
-CANDIDATES = 8_192  # vectors compared at once: with 1,000 queries, 32 MB of cosines
 LOOKED_UP = 4 * CANDIDATES  # at once, so that n-grams are decoded less often: with 300 dimensions, 40 MB
 
 
@@ -37,56 +37,14 @@ def nearest(v: Vectors, words: Sequence[str] | Vocab, queries: list[str], k: int
     if len(vocab) != len(words):
         raise ValueError(f"the {len(words)} candidates are only {len(vocab)} different words; name each once")
     own = np.array([vocab.key_to_index.get(word, -1) for word in queries])  # (q,)
-    return nearest_rows(unit(v.get_vectors(queries, missing="nan")), own, _candidates(v, vocab), k)
+    return nearest_rows(unit(v.get_vectors(queries, missing="nan")), _candidates(v, vocab), k, own)
 
 
-def _candidates(v: Vectors, vocab: Vocab) -> Iterator[tuple[int, np.ndarray]]:
-    """Vectors of all words of a vocabulary, block by block; several blocks are looked up at once."""
+def _candidates(v: Vectors, vocab: Vocab) -> Iterator[np.ndarray]:
+    """Unit vectors of all words of a vocabulary, block by block; several blocks are looked up at once."""
     for first in range(0, len(vocab), LOOKED_UP):
-        vectors = v.vectors_of(vocab, np.arange(first, min(first + LOOKED_UP, len(vocab))), missing="nan")
-        for start in range(0, len(vectors), CANDIDATES):
-            yield first + start, vectors[start : start + CANDIDATES]
-
-
-def nearest_rows(
-    queries: np.ndarray, own: np.ndarray, blocks: Iterable[tuple[int, np.ndarray]], k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`nearest` for vectors: unit `queries` (q, dim), their own positions (q,), and candidates by block."""
-    places = np.full((len(queries), k), -1, np.int64)
-    best = np.full((len(queries), k), -np.inf, np.float32)
-    found = np.empty((len(queries), 0), queries.dtype)
-    for start, vectors in blocks:
-        block = unit(vectors)
-        if found.shape[1] != len(block):  # else the memory of the last one, for fresh memory is slow
-            found = np.empty((len(queries), len(block)), queries.dtype)
-        np.matmul(queries, block.T, out=found)  # (q, block)
-        numbers = np.arange(start, start + len(block))
-        found[:, np.isnan(block[:, 0])] = -np.inf
-        here = np.flatnonzero((own >= start) & (own < start + len(block)))
-        found[here, own[here] - start] = -np.inf
-        who, column = _worth_a_look(found, best[:, -1:], k)
-        who = np.concatenate([np.repeat(np.arange(len(queries)), k), who])
-        places = np.concatenate([places.reshape(-1), numbers[column]])
-        best = np.concatenate([best.reshape(-1), found[who[best.size :], column]])
-        order = np.lexsort((places, -best, who))
-        first = np.searchsorted(who[order], np.arange(len(queries)))
-        order = order[first[:, None] + np.arange(k)]
-        places, best = places[order], best[order]  # (q, k)
-    nobody = ~np.isfinite(best)
-    return np.where(nobody, -1, places), np.where(nobody, np.nan, best)
-
-
-def _worth_a_look(scores: np.ndarray, limits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the scores (q, n) that may be among the `k` greatest so far.
-
-    Those above the k-th greatest of earlier blocks, `limits` (q, 1): of equal ones the earlier
-    stays. As long as a row knows of fewer than `k`, the k-th greatest of this block says.
-    """
-    width = scores.shape[1]
-    high = scores > limits
-    if np.isneginf(limits).any() and k < width:
-        high = scores >= np.partition(scores, width - k, axis=1)[:, width - k : width - k + 1]
-    return np.divmod(np.flatnonzero(high), width)  # faster than `nonzero`, where few are high
+        places = np.arange(first, min(first + LOOKED_UP, len(vocab)))
+        yield from map(unit, blocks_of(v.vectors_of(vocab, places, missing="nan")))
 
 
 def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):

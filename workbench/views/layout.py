@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..nearest import blocks_of, nearest_rows
 from ..vectors import unit
 
 Layout = Callable[[np.ndarray, np.ndarray, int, int, bool], tuple[np.ndarray, float]]
@@ -57,8 +58,8 @@ def umap_layout(
 
     from umap import UMAP  # isort: skip
 
-    own = np.arange(len(vectors))
-    found, similar = nearest_directions(vectors, n_neighbors - 1)
+    own, directions = np.arange(len(vectors)), unit(vectors)
+    found, similar = nearest_rows(directions, blocks_of(directions), n_neighbors - 1, own)
     indices = np.hstack([own[:, None], found])  # UMAP counts each point as its own first neighbour
     distances = np.hstack([np.zeros((len(own), 1)), np.maximum(1 - similar, 0)]).astype(np.float32)
     n_epochs = N_EPOCHS if again or len(own) > 5_000 else 500  # umap-learn: 500 up to 10,000
@@ -82,39 +83,6 @@ def _fitted(places: np.ndarray, start: np.ndarray) -> np.ndarray:
     """Places (n, 2), shifted and stretched along each axis to the mean and the spread of others."""
     centred = places - places.mean(axis=0)
     return (centred / centred.std(axis=0) * start.std(axis=0) + start.mean(axis=0)).astype(np.float32)
-
-
-def nearest_directions(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest of the vectors (n, dim) for each of them, by cosine, itself left out. Exact.
-
-    A block's cosines are cut into `n // width` sets by position. At least `k` cosines reach the
-    k-th greatest of the sets' maxima, and few more do, so that only those need be sorted.
-
-    Returns
-    -------
-    places : (n, k) int64 array
-        Nearest first, ties in order of position.
-    cosines : (n, k) float32 array
-    """
-    directions = unit(vectors)
-    n = len(directions)
-    if not 0 < k < n:
-        raise ValueError(f"expected 1 to {n - 1} neighbours of {n} points, got {k}")
-    places, cosines = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-    width = max(1, min(32, n // (4 * k)))
-    n_sets = n // width
-    for first in range(0, n, BLOCK):
-        found = directions[first : first + BLOCK] @ directions.T  # (block, n)
-        who = np.arange(len(found))
-        found[who, first + who] = -np.inf
-        greatest = found[:, : n_sets * width].reshape(len(found), width, n_sets).max(axis=1)
-        limit = np.partition(greatest, n_sets - k, axis=1)[:, n_sets - k, None]
-        rows, columns = np.divmod(np.flatnonzero(found >= limit), n)
-        values = found[rows, columns]
-        order = np.lexsort((columns, -values, rows))
-        order = order[np.searchsorted(rows, who)[:, None] + np.arange(k)]
-        places[first : first + BLOCK], cosines[first : first + BLOCK] = columns[order], values[order]
-    return places, cosines
 
 
 def nearest_places(places: np.ndarray, k: int) -> np.ndarray:
