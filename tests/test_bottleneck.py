@@ -10,10 +10,8 @@ import torch
 from torch.autograd.functional import jacobian
 
 from workbench.compress.rq import residual_kmeans
-from workbench.semantic import estimators
-from workbench.semantic.bottleneck import RQBottleneck
-from workbench.semantic.residual import nearest
-from workbench.semantic.schedules import SHAPES, temperature
+from workbench.semantic.bottleneck import SCALES, RQBottleneck, gumbel, mixture, nearest, rotation
+from workbench.semantic.settings import SHAPES, temperature
 
 ESTIMATORS = ("ste", "rotation", "gumbel")
 
@@ -89,9 +87,9 @@ def test_what_gumbel_leaves_over_is_live():
     z, books = some_rows(5).double(), made(n_levels=2).double().codebooks.detach()
     first = books[:1].clone().requires_grad_()
     torch.manual_seed(1)
-    out = estimators.gumbel(z, torch.cat([first, books[1:]]), 1.0)
+    out = gumbel(z, torch.cat([first, books[1:]]), 1.0)
     torch.manual_seed(1)
-    alone = estimators.gumbel(z, first, 1.0)
+    alone = gumbel(z, first, 1.0)
     by_both, by_first = (torch.autograd.grad(x.sum(), first)[0] for x in (out, alone))
     assert not torch.allclose(by_both, by_first)
 
@@ -146,7 +144,7 @@ def test_rotation_turns_and_stretches_as_it_turned_and_stretched_z(n_levels):
 def test_rotation_stays_orthogonal_where_vectors_are_alike_or_opposite(angle):
     z = torch.tensor([2.0, 0, 0])
     q = 3 * torch.tensor([math.cos(angle), math.sin(angle), 0])
-    J = jacobian(lambda row: estimators.rotation(row[None], q[None])[0], z)
+    J = jacobian(lambda row: rotation(row[None], q[None])[0], z)
     torch.testing.assert_close(J @ J.T, 2.25 * torch.eye(3), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(J @ z, q, rtol=1e-3, atol=1e-3)
 
@@ -163,7 +161,7 @@ def test_forward_gives_the_sum_of_the_entries_to_the_bit(estimator):
 @pytest.mark.parametrize("near", [0.0, 1e-38, 1e-20])
 def test_rotation_falls_back_to_straight_through_near_zero(near):
     for z, q in ((near * torch.ones(6), torch.ones(6)), (torch.ones(6), near * torch.ones(6))):
-        J = jacobian(lambda row, q=q: estimators.rotation(row[None], q[None])[0], z)
+        J = jacobian(lambda row, q=q: rotation(row[None], q[None])[0], z)
         torch.testing.assert_close(J, torch.eye(6))
 
 
@@ -185,12 +183,12 @@ def test_numbers_and_gradients_stay_finite(dtype, estimator, options, hard):
             assert z.grad.dtype == dtype
 
 
-@pytest.mark.parametrize("scale", estimators.SCALES)
+@pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("rows", [torch.zeros(3, 6), torch.ones(1, 6)])
 def test_gumbel_is_finite_where_all_distances_are_the_same(scale, rows):
     for books in (torch.zeros(2, 4, 6), torch.ones(2, 1, 6)):
         z, books = rows.clone().requires_grad_(), books.requires_grad_()
-        out = estimators.gumbel(z, books, 1.0, scale=scale)
+        out = gumbel(z, books, 1.0, scale=scale)
         out.sum().backward()
         assert out.isfinite().all()
         assert z.grad.isfinite().all()
@@ -202,8 +200,8 @@ def test_gumbel_draws_by_normalised_distances_and_the_temperature_sharpens_the_m
 
     def drawn(factor, scale="nearest", tau=1.0):
         torch.manual_seed(0)
-        distances = estimators.squared_distances(factor * z, factor * books[0])
-        return estimators.mixture(distances, tau, hard=False, scale=scale)
+        distances = torch.cdist(factor * z, factor * books[0]).square()
+        return mixture(distances, tau, hard=False, scale=scale)
 
     for scale in ("nearest", "std"):  # whatever the data's scale
         torch.testing.assert_close(drawn(100, scale), drawn(0.01, scale), rtol=1e-2, atol=1e-3)
@@ -224,7 +222,7 @@ def test_hard_gumbel_adds_up_whole_entries_and_has_the_gradient_of_the_soft_one(
     outs = []
     for hard in (True, False):
         torch.manual_seed(3)
-        outs.append(estimators.gumbel(z, books, 1.0, hard=hard))
+        outs.append(gumbel(z, books, 1.0, hard=hard))
     assert (torch.cdist(outs[0], books[0]).amin(1) < 1e-5).all()
     assert (torch.cdist(outs[1], books[0]).amin(1) > 1e-3).all()
     torch.testing.assert_close(*(torch.autograd.grad(out.sum(), z)[0] for out in outs))

@@ -82,7 +82,7 @@ def test_a_bottleneck_keeps_most_and_codes_by_lot_next_to_nothing(results):
 def test_the_lower_end_is_popularity_and_nothing_else(items):
     judge = Judge(items)
     which = np.flatnonzero(items.examples.split == TEST)
-    met = items.examples.bags[which].toarray() > 0
+    met = items.examples.history[which].toarray() > 0
     shares = np.where(met, 0, judge.popularity)
     shares /= shares.sum(axis=1, keepdims=True)
     loss = -np.log(shares[np.arange(len(which)), items.examples.targets[which]]).mean()
@@ -117,10 +117,10 @@ def test_equal_scores_are_no_hit():
 
 
 def test_what_was_met_is_no_candidate_unless_things_come_again(items):
-    assert Judge(items).leaves_out
+    assert Judge(items).excludes_history
     again = made_up()
-    again.examples.bags.indices[0] = again.examples.targets[0]
-    assert not Judge(again).leaves_out
+    again.examples.history.indices[0] = again.examples.targets[0]
+    assert not Judge(again).excludes_history
 
 
 def test_popularity_is_no_worse_than_all_items_alike(items):
@@ -241,13 +241,15 @@ def test_without_their_loss_straight_through_codebooks_stay_where_they_start(ite
 
 
 def test_only_a_wrong_item_that_was_not_met_counts_against_an_example(items):
-    """Another's wish and a drawn negative do, unless they are the item itself, or in the bag."""
-    trainer = Trainer(Judge(items), torch.from_numpy(items.features), UPPER, QUICK)
+    """Another's wish and a drawn negative do, unless they are the item itself, or in the history."""
+    judge = Judge(items)
     which = np.flatnonzero(items.examples.split == TRAIN)[[5, 6]]
     own, others = items.examples.targets[which]
-    met = items.examples.bags[which[0]].indices[0]
-    fresh = next(i for i in range(len(items)) if not items.examples.bags[which][:, [i]].nnz and i not in (own, others))
-    left_out = trainer._no_rivals(which, np.array([own, others, met, own, fresh]))
+    met = items.examples.history[which[0]].indices[0]
+    fresh = next(
+        i for i in range(len(items)) if not items.examples.history[which][:, [i]].nnz and i not in (own, others)
+    )
+    left_out = judge.no_rivals(which, np.array([own, others, met, own, fresh]))
     assert left_out[0, [0, 2, 3, 4]].tolist() == [False, True, True, False]
     assert left_out[1, 1] == 0
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from workbench.semantic import bottleneck as module
-from workbench.semantic.bottleneck import Quantised, RQBottleneck
+from workbench.semantic.bottleneck import Losses, Quantised, RQBottleneck, add_up, greedy_codes, pick
 from workbench.semantic.gradients import gradient_flow, gradient_warnings
-from workbench.semantic.residual import Losses, add_up, greedy_codes, pick
 
 Z = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
 

@@ -58,18 +58,18 @@ def test_the_built_in_texts_are_continuations_and_their_beginnings_ask_for_them(
     assert (paragraphs.ids[0], paragraphs.ids[-1]) == ("paragraph-0001", f"paragraph-{n}")
     assert paragraphs.columns.columns.tolist() == ["article", "source", "beginning"]
     assert (paragraphs.columns["source"] == "news").sum() == 300
-    assert paragraphs.features.shape == paragraphs.examples.things.shape == (n, 128)
+    assert paragraphs.features.shape == paragraphs.examples.history_features.shape == (n, 128)
     assert paragraphs.features.dtype == np.float32
     assert unit_rows(paragraphs.features)
     examples = paragraphs.examples
     np.testing.assert_array_equal(examples.targets, np.arange(n))
-    np.testing.assert_array_equal(examples.bags.indices, np.arange(n))
+    np.testing.assert_array_equal(examples.history.indices, np.arange(n))
     np.testing.assert_array_equal(np.bincount(examples.split), [n - 2 * (n // 10), n // 10, n // 10])
 
 
 def test_a_beginning_is_nearer_to_its_own_continuation_than_to_nearly_all(paragraphs):
     """Else there would be nothing to learn; were it the first always, there would be nothing either."""
-    scores = paragraphs.examples.things @ paragraphs.features.T
+    scores = paragraphs.examples.history_features @ paragraphs.features.T
     places = (scores > scores.diagonal()[:, None]).sum(axis=1)
     assert 0.2 < (places < 10).mean() < 0.9
 
@@ -92,7 +92,9 @@ def test_words_of_beginnings_alone_are_no_part_of_the_features(monkeypatch):
     monkeypatch.setattr(texts, "pieces", lambda: tuple(pieces))
     items = load_items("builtin:texts")
     monkeypatch.setattr(texts, "pieces", lambda: tuple(piece._replace(beginning="bird") for piece in pieces))
-    np.testing.assert_array_equal(items.examples.things, load_items("builtin:texts").examples.things)
+    np.testing.assert_array_equal(
+        items.examples.history_features, load_items("builtin:texts").examples.history_features
+    )
     np.testing.assert_array_equal(items.features, load_items("builtin:texts").features)
 
 
@@ -241,11 +243,11 @@ def test_an_example_is_what_a_user_saw_before_and_what_came_next(n_history):
     expected = by_hand(users.tolist(), rows.tolist(), times.tolist(), n_history)
     assert len(examples) == len(expected)
     for place, (bag, target, split) in enumerate(expected):
-        row = examples.bags[place]
+        row = examples.history[place]
         assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(bag)
         assert (examples.targets[place], examples.split[place]) == (target, split)
-    assert (examples.bags.dtype, examples.targets.dtype, examples.split.dtype) == (np.float32, np.int32, np.int8)
-    np.testing.assert_allclose(examples.bags.sum(axis=1), 1, rtol=1e-6)
+    assert (examples.history.dtype, examples.targets.dtype, examples.split.dtype) == (np.float32, np.int32, np.int8)
+    np.testing.assert_allclose(examples.history.sum(axis=1), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -264,11 +266,11 @@ def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
     )
     items = load_items(folder(text))
     assert items.examples.targets.tolist() == [3, 4]
-    assert items.examples.bags.indices.tolist() == [1, 5]
-    assert items.examples.things is items.features
+    assert items.examples.history.indices.tolist() == [1, 5]
+    assert items.examples.history_features is items.features
     later = load_items(folder("user,item,time\nu,i1,1e3\nu,i2,999.5\nu,i3,-3\n"), n_history=1)
     assert later.examples.targets.tolist() == [2, 1]
-    assert later.examples.bags.indices.tolist() == [3, 2]
+    assert later.examples.history.indices.tolist() == [3, 2]
 
 
 BAD_INTERACTIONS = [

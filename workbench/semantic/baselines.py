@@ -1,4 +1,4 @@
-"""What semantic IDs are held against: codes that say nothing. Needs no torch."""
+"""The floor of semantic IDs: random codes. Needs no torch."""
 
 import numpy as np
 
@@ -6,11 +6,10 @@ import numpy as np
 def random_codes(
     rows: np.ndarray, n_levels: int, n_entries: int, random_state: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes drawn at random, the floor of any method, with the best codebooks that such codes can have level by level.
+    """Return random codes, with the best codebooks that such codes can have level by level.
 
-    Each level deals the rows out evenly, so that every entry is used; it stands for the mean of
-    what the levels before left over of its rows. With few rows an entry, that mean is near to
-    them though the code is not: the floor is a floor at equal numbers of levels and entries only.
+    Each level deals the rows out evenly; an entry is the mean residual of its rows. With few rows an entry,
+    that mean is near to them though the code says nothing: compare at equal numbers of levels and entries only.
 
     Parameters
     ----------
@@ -22,7 +21,7 @@ def random_codes(
     -------
     codes : (n, n_levels) int32 array
     codebooks : (n_levels, n_entries, dim) float32 array
-        An entry that no row got, where there are fewer rows than entries, is zero.
+        With fewer rows than entries, the entries left over are zero.
 
     Raises
     ------
@@ -31,7 +30,7 @@ def random_codes(
     """
     from ..kernels import group_sums
 
-    left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
+    left = np.array(rows, np.float32, order="C")  # (n, dim), residuals
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"expected rows of finite numbers, at least one; got an array of shape {left.shape}")
     if min(n_levels, n_entries) < 1:

@@ -1,4 +1,4 @@
-"""Arms beside each other on the same items, seed by seed, with what needs no training beside them."""
+"""Arms side by side on the same items, seed by seed, beside baselines that need no training."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -23,13 +23,12 @@ Told = Callable[[str, int, dict], None]
 
 
 class Experiment:
-    """Two-tower models with and without a bottleneck, judged by what they keep.
+    """Two-tower models with and without a bottleneck, judged by what they retain.
 
-    For each seed there are three kinds of model: the *lower* has no content, so popularity is all it
-    knows; the *upper* has content and no bottleneck; an *arm* has both. All of one seed start alike and
-    see the same examples in the same steps. Beside them stands what needs no training: residual k-means
-    of the upper model's vectors, by the nearest entry in turn and by beam search, and of the content
-    features; and codes drawn by lot, which are the floor.
+    For each seed there are three kinds of model: the *lower* has no content and knows popularity only; the *upper*
+    has content and no bottleneck; an *arm* has both. All of one seed start alike and see the same examples in the
+    same steps. Beside them stand baselines without training: residual k-means of the upper model's vectors, greedy
+    and by beam search, and of the content features; and random codes, which are the floor.
 
     Parameters
     ----------
@@ -41,9 +40,9 @@ class Experiment:
     seeds : sequence of int
     folder : path, optional
         For checkpoints: a training that was stopped or killed goes on from there, and one that is done is not
-        done again.
+        repeated.
     baselines : bool
-        Whether to have what needs no training, for each number of levels and entries among the arms.
+        Add the baselines without training, for each number of levels and entries among the arms.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class Experiment:
         Parameters
         ----------
         told : callable, optional
-            Called at each look at the validation split, with the arm's name, the seed and a row of `Trainer.curves`.
+            Called at each measurement in validation, with the arm's name, the seed and a row of `Trainer.curves`.
         """
         with one_thread():
             for seed in self.seeds:
@@ -94,57 +93,50 @@ class Experiment:
         return self.results
 
     def _run_seed(self, seed: int, told: Told | None) -> None:
-        """All arms of one seed. Until a bottleneck is in use they are the same, so those steps are done once."""
+        """Train all arms of one seed. Their warm-up is the same, and is done once."""
         outcomes, has = self.results.outcomes, self.results.has
         if has(UPPER_NAME, seed) and all(has(name, seed) for name in self.arms):
             return
         warmed = self._trained("warm-up", UPPER, seed, told, until=self.training.n_warmup)
-        if not has(UPPER_NAME, seed):
-            upper = self._trained(UPPER_NAME, UPPER, seed, told, start=warmed)
-            upper.use_best()
-            lower = self.judge.scores(None, None, self._test)
-            untrained = list(self._untrained(upper)) if self.baselines else []
-            outcomes += [Outcome(LOWER_NAME, seed, None, lower), self._judged(upper, UPPER_NAME), *untrained]
-        for name, arm in self.arms.items():
-            if not has(name, seed):
-                trainer = self._trained(name, arm, seed, told, start=warmed)
-                trainer.use_best()
-                outcomes.append(self._judged(trainer, name))
+        for name, arm in {UPPER_NAME: UPPER, **self.arms}.items():
+            if has(name, seed):
+                continue
+            trainer = self._trained(name, arm, seed, told, start=warmed)
+            trainer.model.load_state_dict(trainer.best)
+            made, bottleneck = trainer.documents(), trainer.model.bottleneck
+            codes = books = None
+            if bottleneck is not None and made.quantised is not None:
+                codes = made.quantised.codes.cpu().numpy()
+                books = bottleneck.effective_codebooks().detach().cpu().numpy()
+            test = self.judge.scores(trainer.model.user, made.vectors, self._test)
+            found = trainer.best_loss, trainer.best_step, trainer.curves
+            outcome = Outcome(name, seed, arm, test, *found, codes, books, made.encoded.cpu().numpy())
+            if name == UPPER_NAME:
+                lower = Outcome(LOWER_NAME, seed, None, self.judge.scores(None, None, self._test))
+                outcomes += [lower, outcome, *(self._untrained(trainer) if self.baselines else ())]
+            else:
+                outcomes.append(outcome)
 
     def _trained(
         self, name: str, arm: Arm, seed: int, told: Told | None, start: Trainer | None = None, until: int | None = None
     ) -> Trainer:
-        """A trainer that reached the end, or a step: from its checkpoint, or else from where another one is."""
+        """Return a trainer that reached the end, or a step: from its checkpoint, or else from where `start` is."""
         trainer = Trainer(self.judge, self.features, arm, self.training, seed)
         path = None
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             plain = "".join(c if c.isalnum() else "-" for c in name)
             path = self.folder / f"{plain}-{seed}-{trainer.digest()}.safetensors"
         if path is not None and path.exists():
             trainer.load(path)
         elif start is not None:
             trainer.adopt(start)
-        hear = None if told is None else partial(told, name, seed)
-        trainer.run(until, name=f"{name}, seed {seed}", told=hear, checkpoint=path)
+        trainer.run(until, f"{name}, seed {seed}", None if told is None else partial(told, name, seed), path)
         return trainer
-
-    def _judged(self, trainer: Trainer, name: str) -> Outcome:
-        """What a trained model does on the test split, and its codes."""
-        made, bottleneck = trainer.documents(), trainer.model.bottleneck
-        codes = books = None
-        if bottleneck is not None and made.quantised is not None:
-            codes = made.quantised.codes.cpu().numpy()
-            books = bottleneck.effective_codebooks().detach().cpu().numpy()
-        return Outcome(
-            name, trainer.random_state, trainer.arm, self.judge.scores(trainer.model.user, made.vectors, self._test),
-            trainer.best_loss, trainer.best_step, trainer.curves, codes, books, made.encoded.cpu().numpy(),
-        )  # fmt: skip
 
     @torch.no_grad()
     def _untrained(self, upper: Trainer) -> Iterator[Outcome]:
-        """Codes after the fact, put in the place of what they stand for in the upper model."""
-        decoder, seed = upper.model.decoder, upper.random_state
+        """Replace the upper model's vectors by those of codes found afterwards."""
+        model, seed = upper.model, upper.random_state
         encoded, content = upper.documents().encoded.cpu().numpy(), self.items.features  # (n_items, dim), (n_items, d)
         for n_levels, n_entries in dict.fromkeys((arm.n_levels, arm.codebook_size) for arm in self.arms.values()):
             books, of_content = (residual_kmeans(r, n_levels, n_entries, random_state=seed) for r in (encoded, content))
@@ -156,7 +148,7 @@ class Experiment:
             ]
             for way, rows, codes, entries in ways:
                 decoded = torch.from_numpy(SemanticIDs(self.items.ids, codes, entries).decode()).to(self.judge.device)
-                vectors = upper.model.documents(decoded).vectors if rows is content else decoder(decoded)
-                test = self.judge.scores(upper.model.user, vectors, self._test)
+                vectors = model.documents(decoded).vectors if rows is content else model.decoder(decoded)
+                test = self.judge.scores(model.user, vectors, self._test)
                 name = f"{way}, {n_levels} x {n_entries}"
                 yield Outcome(name, seed, None, test, codes=codes, codebooks=entries, encoded=rows)

@@ -1,4 +1,4 @@
-"""How well scores find what people want: log-loss, recall and NDCG over all items."""
+"""Measures of a model's scores: log-loss, recall and NDCG over all items."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Scores(NamedTuple):
     log_loss : float
         Negative log-likelihood of the item that came next, among all items; in nats.
     recall, ndcg : float
-        Of that item, among the 10 with the greatest scores.
+        Of that item, among the 10 with the highest scores.
     n : int
         Examples.
     """
@@ -37,11 +37,9 @@ class Scores(NamedTuple):
 class Judge:
     """Measures vectors of items and of users on a split of the examples.
 
-    Popularity is not for the towers to learn: a score is the inner product plus the logarithm of
-    how often an item was wanted in training, plus a number for all alike that the validation split
-    chooses. Without vectors popularity alone is left, which is the *lower* end of what is retained.
-
-    What an example has in its bag is no candidate, unless in training things that were met come next again.
+    A score is the inner product plus the logarithm of the item's popularity, so that the towers need not learn
+    that. Without vectors popularity alone is left: the *lower* end of what is retained. Items in the history
+    are excluded unless training contains repeats.
 
     Parameters
     ----------
@@ -56,9 +54,8 @@ class Judge:
     Attributes
     ----------
     popularity : (n_items,) float64 array
-        Share of the training examples that want each item; sums to 1.
-    leaves_out : bool
-        Whether an example's bag is no candidate.
+        Share of the training examples with each target, smoothed as is best in validation; sums to 1.
+    excludes_history : bool
     device : torch.device
         Where to work: a GPU if torch sees one.
     """
@@ -68,55 +65,58 @@ class Judge:
             raise ValueError(
                 f"{items.source} has no interactions, so there is nothing to learn from: add interactions.csv"
             )
-        self.examples = items.examples
-        n_train, n_valid = (int((self.examples.split == part).sum()) for part in (TRAIN, VALID))
-        if not n_train or not n_valid:
+        self.examples, self.n_items = items.examples, len(items.ids)
+        history, targets = self.examples.history, self.examples.targets
+        train, valid = (np.flatnonzero(self.examples.split == part) for part in (TRAIN, VALID))
+        if not len(train) or not len(valid):
             raise ValueError(
-                f"there are {n_train} examples to train on and {n_valid} to validate on; "
+                f"there are {len(train)} examples to train on and {len(valid)} to validate on; "
                 "give interactions of more users, or longer ones"
             )
-        self.n_items = len(items.ids)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.leaves_out = (self.examples.things is items.features) and not self._repeats()
-        self.popularity = self._popularity()
-        self._log_popularity = torch.from_numpy(np.log(self.popularity)).float().to(self.device)  # (n_items,)
-
-    def _popularity(self) -> np.ndarray:
-        """Share of each item, (n_items,), smoothed as is best for the validation split."""
-        examples = self.examples
-        counts = np.bincount(examples.targets[examples.split == TRAIN], minlength=self.n_items)
-        valid = np.flatnonzero(examples.split == VALID)
-        wanted, bags = examples.targets[valid], examples.bags[valid]
-        met = bags.astype(bool) if self.leaves_out else None
-        best, least = counts, np.inf
+        some = train[:10_000]
+        repeats = history[some, targets[some]].sum() > 0
+        self.excludes_history = self.examples.history_features is items.features and not repeats
+        counts = np.bincount(targets[train], minlength=self.n_items)
+        met = history[valid].astype(bool) if self.excludes_history else None
+        least = np.inf
         for more in PSEUDO_COUNTS:
             shares = (counts + more) / (counts + more).sum()
             left = 1.0 if met is None else 1 - met @ shares
-            loss = float(np.mean(np.log(left) - np.log(shares[wanted])))
+            loss = float(np.mean(np.log(left) - np.log(shares[targets[valid]])))
             if loss < least:
-                best, least = shares, loss
-        return best
+                self.popularity, least = shares, loss
+        self._log_popularity = torch.from_numpy(np.log(self.popularity)).float().to(self.device)  # (n_items,)
 
-    def _repeats(self) -> bool:
-        """Whether in training an example's item may be one that is in its bag."""
-        some = np.flatnonzero(self.examples.split == TRAIN)[:10_000]
-        return self.examples.bags[some, self.examples.targets[some]].sum() > 0
-
-    def validation(self, most: int) -> np.ndarray:
-        """Numbers of validation examples, ascending; of more than `most` a sample, always the same."""
+    def validation(self, n: int) -> np.ndarray:
+        """Return numbers of validation examples, ascending; of more than `n` a sample, always the same."""
         drawn = np.random.default_rng(0).permutation(np.flatnonzero(self.examples.split == VALID))
-        return np.sort(drawn[:most])
+        return np.sort(drawn[:n])
 
-    def bags(self, which: np.ndarray) -> Tensor:
-        """Mean features of what these examples met: (b, d)."""
-        return torch.from_numpy(self.examples.bags[which] @ self.examples.things).to(self.device)
+    def history(self, which: np.ndarray) -> Tensor:
+        """Return mean features of these examples' histories: (b, d)."""
+        return torch.from_numpy(self.examples.history[which] @ self.examples.history_features).to(self.device)
 
-    def left_out(self, which: np.ndarray) -> tuple[Tensor, Tensor] | None:
-        """Places of what is in these examples' bags, in a table of examples and items; None if nothing is left out."""
-        if not self.leaves_out:
-            return None
-        rows, columns = self.examples.bags[which].nonzero()
-        return torch.from_numpy(rows).long().to(self.device), torch.from_numpy(columns).long().to(self.device)
+    def no_rivals(self, which: np.ndarray, candidates: np.ndarray) -> Tensor:
+        """Return the candidates that must not count against an example: its own item again, or one in its history.
+
+        Parameters
+        ----------
+        which : (b,) int array
+            Numbers of examples.
+        candidates : (n,) int array
+            Rows of items, of which the first `b` are the examples' targets.
+
+        Returns
+        -------
+        (b, n) bool tensor
+        """
+        numbers = torch.from_numpy(candidates).to(self.device)
+        excluded = numbers[None] == numbers[: len(which), None]
+        if self.excludes_history:
+            met = self.examples.history[which][:, candidates].toarray() > 0
+            excluded |= torch.from_numpy(met).to(self.device)
+        return excluded.fill_diagonal_(False)
 
     @torch.no_grad()
     def scores(self, user: torch.nn.Module | None, vectors: Tensor | None, which: np.ndarray) -> Scores:
@@ -125,7 +125,7 @@ class Judge:
         Parameters
         ----------
         user : module, optional
-            From the mean features of a bag, (b, d), to a user's vector, (b, dim).
+            From the mean features of a history, (b, d), to a user's vector, (b, dim).
         vectors : (n_items, dim) tensor, optional
             Of all items. Without them, popularity alone.
         which : (m,) int array
@@ -136,12 +136,12 @@ class Judge:
             block = which[start : start + BLOCK]
             logits = self._log_popularity.repeat(len(block), 1)  # (b, n_items)
             if user is not None and vectors is not None:
-                logits.addmm_(user(self.bags(block)), vectors.T)
+                logits.addmm_(user(self.history(block)), vectors.T)
             wanted = torch.from_numpy(self.examples.targets[block]).long().to(self.device)[:, None]
             own = logits.gather(1, wanted)  # (b, 1)
-            met = self.left_out(block)
-            if met is not None:
-                logits[met] = -torch.inf
+            if self.excludes_history:
+                met = self.examples.history[block].nonzero()  # rows and columns
+                logits[tuple(torch.from_numpy(numbers).long().to(self.device) for numbers in met)] = -torch.inf
                 logits.scatter_(1, wanted, own)
             totals[0] += functional.cross_entropy(logits, wanted[:, 0], reduction="sum").item()
             ranks = (logits > own).sum(1) + ((logits == own).sum(1) - 1) / 2  # (b,), from 0; ties in the middle

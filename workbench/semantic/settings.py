@@ -1,14 +1,58 @@
-"""What is trained, and how: settings of the bottleneck, and of the training that all share."""
+"""Settings of one way through the bottleneck (`Arm`), and of the training that all arms share (`Training`)."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from . import schedules
 from .bottleneck import RQBottleneck
 from .examples import TRAIN, Examples
 
-STEPS = 200, 800  # at least and at most, where nobody says how many
+MIN_STEPS, MAX_STEPS = 200, 800  # where the number of examples decides
+SHAPES = {  # between two numbers, by the share of the way
+    "linear": lambda start, end, share: start + (end - start) * share,
+    "exponential": lambda start, end, share: start * (end / start) ** share,
+    "cosine": lambda start, end, share: start + (end - start) * ((1 - math.cos(math.pi * share)) / 2),
+}
+READINGS = ("tau", "1/tau")
+
+
+def temperature(
+    step: int,
+    n_steps: int,
+    start: float = math.exp(-1),
+    end: float = 1.0,
+    shape: str = "exponential",
+    reading: str = "tau",
+) -> float:
+    """Return the temperature at a step of training.
+
+    A pure function of the step: a temperature that is decayed in place depends on how often it was
+    asked for, and starts over after a checkpoint.
+
+    Parameters
+    ----------
+    step : int
+        From 0, where the temperature is that of `start`.
+    n_steps : int
+        The step at which `end` is reached, and kept.
+    start, end : float
+        Above 0; either may be the greater.
+    shape : {"linear", "exponential", "cosine"}
+        Equal differences, equal ratios, or half a cosine wave (Loshchilov and Hutter, "SGDR", 2017).
+    reading : {"tau", "1/tau"}
+        What `start`, `end` and the shape mean: the temperature or its inverse. Papers differ.
+    """
+    if shape not in SHAPES or reading not in READINGS:
+        raise ValueError(
+            f"expected a shape of {tuple(SHAPES)} and a reading of {READINGS}, got {shape!r} and {reading!r}"
+        )
+    if step < 0 or n_steps < 1 or not (0 < start < math.inf and 0 < end < math.inf):
+        raise ValueError(
+            f"expected a step from 0, n_steps from 1, and start and end above 0, got {step}, {n_steps}, {start}, {end}"
+        )
+    value = end if step >= n_steps else SHAPES[shape](start, end, step / n_steps)
+    return value if reading == "tau" else 1 / value
 
 
 @dataclass(frozen=True)
@@ -21,12 +65,10 @@ class Arm:
         See `RQBottleneck`, as for most of the following. None: a model without a bottleneck, the *upper* one.
     n_levels, codebook_size : int
     simvq, train_codebooks, ema_decay, beta, hard, scale
-    start, end : float
-        Temperatures of the Gumbel estimators, from the end of the warm-up to the last step.
-    shape, reading : str
-        How they change, see `schedules.temperature`.
+    start, end, shape, reading
+        Temperatures of the Gumbel estimators, from the end of the warm-up to the last step, see `temperature`.
     init : {"kmeans", "random"}
-        Codebooks after the warm-up: residual k-means of what the tower makes of the items, or as drawn.
+        Codebooks after the warm-up: residual k-means of the encoded items, or as drawn.
     """
 
     estimator: str | None = "ste"
@@ -45,10 +87,10 @@ class Arm:
     init: str = "kmeans"
 
     def bottleneck(self, dim: int, random_state: int) -> RQBottleneck | None:
-        """The module, fresh."""
+        """Return a new module, after a check of all settings."""
         if self.init not in ("kmeans", "random"):
             raise ValueError(f"expected init 'kmeans' or 'random', got {self.init!r}")
-        schedules.temperature(0, 1, self.start, self.end, self.shape, self.reading)
+        temperature(0, 1, self.start, self.end, self.shape, self.reading)
         if self.estimator is None:
             return None
         return RQBottleneck(
@@ -63,31 +105,29 @@ UPPER = Arm(estimator=None)
 
 @dataclass(frozen=True)
 class Training:
-    """How long, and on what, all arms are trained alike.
+    """Length and data of a training, the same for all arms.
 
     Parameters
     ----------
     n_steps : int
-        Of the optimiser, AdamW, with a learning rate that falls by half a cosine.
+        Steps of AdamW, with a learning rate that falls by half a cosine.
     n_warmup : int
-        The first of these, in which every arm is trained without its bottleneck.
+        The first of these, without the bottleneck.
     batch_size, n_negatives : int
-        Examples in a step, and items drawn by popularity beside those that they want.
-    dim, hidden : int
-        Of the towers.
-    learning_rate, weight_decay : float
+        Examples in a step, and items drawn by popularity beside their targets.
+    dim, hidden, learning_rate, weight_decay
         Of the towers.
     codebook_rate : float
-        Learning rate of the codebooks, which do not decay. AdamW's steps are as large as the rate says, however
+        Learning rate of the codebooks, which do not decay. AdamW's steps are as large as the rate, however
         small an entry is, and those of the last levels are small.
     loss_weight : float
         Of the bottleneck's losses beside the task's.
     eval_every : int
-        Steps from one look at the validation split to the next. The best of these models is kept.
+        Steps between measurements on the validation split. The best of these models is kept.
     n_valid : int
         Validation examples at most, a sample drawn once.
     reset_every : int
-        Steps from one reset of dead entries to the next; 0 for none. The last fifth of the steps has none.
+        Steps between resets of dead entries; 0 for none. The last fifth of the steps has none.
     """
 
     n_steps: int = 800
@@ -106,17 +146,16 @@ class Training:
 
     @classmethod
     def suited(cls, examples: Examples) -> "Training":
-        """As long as so many examples bear, since few are soon learnt by heart; no wider than their features."""
-        n_steps = int(np.clip((examples.split == TRAIN).sum() // 50, *STEPS))
-        look, dim = n_steps // 16, min(cls.dim, examples.things.shape[1])
+        """Return settings for these examples: few are soon overfitted, and `dim` is at most that of their features."""
+        n_steps = int(np.clip((examples.split == TRAIN).sum() // 50, MIN_STEPS, MAX_STEPS))
+        look, dim = n_steps // 16, min(cls.dim, examples.history_features.shape[1])
         return cls(n_steps=n_steps, n_warmup=n_steps // 2, dim=dim, eval_every=look, reset_every=look)
 
     def __post_init__(self) -> None:
-        """Refuse what could not be trained."""
-        least = {"n_steps": 1, "n_warmup": 0, "batch_size": 1, "n_negatives": 1, "dim": 1, "hidden": 1}
-        least |= {"eval_every": 1, "n_valid": 1, "reset_every": 0}
-        for name, low in least.items():
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < low:
-                raise ValueError(f"expected {name} to be a whole number of at least {low}, got {getattr(self, name)!r}")
+        """Refuse numbers that cannot be trained with."""
+        for field in fields(self):
+            low, value = int(field.name not in ("n_warmup", "reset_every")), getattr(self, field.name)
+            if field.type is int and not (isinstance(value, int) and value >= low):
+                raise ValueError(f"expected {field.name} to be a whole number of at least {low}, got {value!r}")
         if self.n_warmup >= self.n_steps:
             raise ValueError(f"a warm-up of {self.n_warmup} steps leaves none of {self.n_steps} for the bottleneck")

@@ -1,4 +1,4 @@
-"""Two towers: one for who asks, one for what may be found, with a bottleneck inside the second."""
+"""Two towers: one for users, one for items, with a bottleneck inside the second."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from .bottleneck import Quantised, RQBottleneck
 
 
 class Documents(NamedTuple):
-    """What the document tower makes of items.
+    """Output of the document tower.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class Documents(NamedTuple):
     encoded : (n, dim) tensor
         As they enter the bottleneck.
     quantised : Quantised or None
-        What the bottleneck gave back; None where there is none, or where it is left out.
+        From the bottleneck; None where there is none, or it is skipped.
     """
 
     vectors: Tensor
@@ -28,17 +28,16 @@ class Documents(NamedTuple):
 
 
 class TwoTower(nn.Module):
-    """Scores of items for users: inner products of what two small networks make of them.
+    """Scores of items for users: inner products of the vectors of two small networks.
 
-    The user tower sees the mean of the content features of what a user met before; the document
-    tower sees those of the item alone: an encoder, the bottleneck, and a decoder of what comes out.
-    (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations",
-    2019, without its item identifiers: an item is its content.)
+    The user tower sees the mean content features of a history; the document tower those of one item: an encoder,
+    the bottleneck, and a decoder. (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item
+    recommendations", 2019, without its item identifiers: an item is its content.)
 
     Parameters
     ----------
     axes : (dim, n_features) tensor
-        What both towers begin as: a projection on these. So scores begin as content similarity.
+        Both towers begin as a projection on these, so that scores begin as content similarity.
     hidden : int
         Width of the hidden layer of each network.
     bottleneck : RQBottleneck, optional
@@ -56,16 +55,7 @@ class TwoTower(nn.Module):
         self.bottleneck = bottleneck
 
     def documents(self, features: Tensor, squeeze: bool = True, temperature: float | None = None) -> Documents:
-        """Vectors of items.
-
-        Parameters
-        ----------
-        features : (n, n_features) tensor
-        squeeze : bool
-            Whether to go through the bottleneck; not so while the towers warm up.
-        temperature : float, optional
-            See `RQBottleneck`.
-        """
+        """Return vectors of items by their features, (n, n_features); `squeeze` sends them through the bottleneck."""
         encoded = self.encoder(features)
         if self.bottleneck is None or not squeeze:
             return Documents(self.decoder(encoded), encoded, None)
@@ -74,14 +64,7 @@ class TwoTower(nn.Module):
 
 
 class Network(nn.Module):
-    """A linear map and, added to it, a hidden layer that has nothing to say at the start.
-
-    Parameters
-    ----------
-    start : (n_out, n_in) tensor
-        The linear map, to begin with.
-    hidden : int
-    """
+    """A linear map that begins as `start`, (n_out, n_in), plus a zero-initialised hidden layer."""
 
     def __init__(self, start: Tensor, hidden: int):
         super().__init__()
@@ -94,20 +77,13 @@ class Network(nn.Module):
             self.out.bias.zero_()
 
     def forward(self, rows: Tensor) -> Tensor:
-        """From (n, n_in) to (n, n_out)."""
         return self.linear(rows) + self.out(functional.relu(self.hidden(rows)))
 
 
 def principal_axes(features: Tensor, dim: int, sharpness: float = 20.0) -> Tensor:
-    """The directions along which features are longest: (dim, n_features), each of length ``sqrt(sharpness)``.
+    """Return the directions along which features, (n, n_features), are longest: (dim, n_features).
 
-    Parameters
-    ----------
-    features : (n, n_features) tensor
-    dim : int
-        At most `n_features`.
-    sharpness : float
-        Scores begin as this many times the inner product of what is left of the features.
+    Each has length ``sqrt(sharpness)``: scores begin as that many times the inner product of projected features.
     """
     if dim > features.shape[1]:
         raise ValueError(f"dim is {dim}, but there are only {features.shape[1]} content features; take a smaller one")

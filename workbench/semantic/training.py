@@ -1,4 +1,4 @@
-"""Training of one two-tower model, step by step, in a state that can be saved and taken up again."""
+"""Training of one two-tower model, step by step, in a state that can be saved and resumed."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,15 +16,13 @@ from torch.nn import functional
 
 from .. import files, progress
 from ..progress import Stopped
-from . import schedules
 from .examples import TRAIN
 from .judge import Judge
-from .settings import Arm, Training
+from .settings import SHAPES, Arm, Training, temperature
 from .towers import Documents, TwoTower, principal_axes
 
-LEAST_RATE = 0.02  # of the learning rate, at the end of its cosine
+MIN_RATE = 0.02  # of the learning rate, at the end of its cosine
 KEY = "workbench-training"  # of a checkpoint's metadata
-PARTS = ("model", "best", "optimizer")
 PROGRESSED = ("step", "curves", "best_step", "best_loss", "n_resets", "losses")
 
 
@@ -49,11 +47,11 @@ class Trainer:
     step : int
         Steps done.
     curves : list of dict
-        At each look at the validation split: ``step``, ``loss`` (the task's, mean of the steps since the last
-        look), ``log_loss``, ``recall``, ``ndcg``, ``tau``, ``resets`` (so far), and ``use_1``... of each level.
+        At each measurement on the validation split: ``step``, ``loss`` (the task's, mean of the steps since the
+        last one), ``log_loss``, ``recall``, ``ndcg``, ``tau``, ``resets`` (so far), and ``use_1``... of each level.
     best : dict
         The tensors of the model that was best in validation so far.
-    best_step : int
+    best_step, best_loss
     """
 
     def __init__(self, judge: Judge, features: Tensor, arm: Arm, training: Training, random_state: int = 0):
@@ -62,35 +60,24 @@ class Trainer:
         axes = principal_axes(features, training.dim)
         bottleneck = arm.bottleneck(training.dim, random_state)
         self.model = TwoTower(axes, training.hidden, bottleneck, random_state).to(features.device)
-        self.optimizer = self._optimizer()
+        towers = [p for part in (self.model.user, self.model.encoder, self.model.decoder) for p in part.parameters()]
+        self._rates = [training.learning_rate, training.codebook_rate]
+        groups: list[dict[str, Any]] = [{"params": towers, "weight_decay": training.weight_decay}]
+        if bottleneck is not None:
+            groups.append({"params": list(bottleneck.parameters()), "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups)
         self.step, self.best_step, self.n_resets = 0, 0, 0
         self.curves: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
         self.best_loss = float("inf")
-        self.losses: list[float] = []  # since the last look
+        self.losses: list[float] = []  # since the last measurement
         self._train = np.flatnonzero(judge.examples.split == TRAIN)
         self._valid = judge.validation(training.n_valid)
         self._cumulative = np.cumsum(judge.popularity)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        bottleneck = self.model.bottleneck
-        entries = [] if bottleneck is None else list(bottleneck.parameters())
-        towers = [p for part in (self.model.user, self.model.encoder, self.model.decoder) for p in part.parameters()]
-        t = self.training
-        groups: list[dict[str, Any]] = [{"params": towers, "weight_decay": t.weight_decay, "lr": t.learning_rate}]
-        if entries:
-            groups.append({"params": entries, "weight_decay": 0.0, "lr": t.codebook_rate})
-        self._rates: list[float] = [group["lr"] for group in groups]
-        return torch.optim.AdamW(groups)
-
     @property
     def is_done(self) -> bool:
         return self.step >= self.training.n_steps
-
-    @property
-    def squeezed(self) -> bool:
-        """Whether the last step went through the bottleneck."""
-        return self.arm.estimator is not None and self.step > self.training.n_warmup
 
     def run(
         self,
@@ -107,104 +94,82 @@ class Trainer:
         name : str
             For the progress bar.
         told : callable, optional
-            Hears of each look at the validation split.
+            Called with each new row of `curves`.
         checkpoint : path, optional
-            Where to `save` at each look, and when the work is stopped.
+            Where to `save` at each measurement, and when the work is stopped.
         """
-        until = self.training.n_steps if until is None else until
         if checkpoint is not None:
             files.check_writable(checkpoint)
+        n_steps = self.training.n_steps
         try:
-            self._run(until, name, told, checkpoint)
+            with progress.bar(total=n_steps, initial=self.step, desc=name, unit="step", leave=False) as bar:
+                while self.step < (n_steps if until is None else until):
+                    self._step()
+                    bar.update()
+                    if self.step % self.training.eval_every == 0 or self.is_done:
+                        self._measure()
+                        if checkpoint is not None:
+                            self.save(checkpoint)
+                        if told is not None:
+                            told(self.curves[-1])
         except (Stopped, KeyboardInterrupt):
             if checkpoint is not None:
                 self.save(checkpoint)
             raise
 
-    def _run(self, until: int, name: str, told: Callable[[dict], None] | None, checkpoint: Path | None) -> None:
-        with progress.bar(total=self.training.n_steps, initial=self.step, desc=name, unit="step", leave=False) as bar:
-            while self.step < until:
-                self._step()
-                bar.update()
-                if self.step % self.training.eval_every == 0 or self.is_done:
-                    self._look()
-                    if checkpoint is not None:
-                        self.save(checkpoint)
-                    if told is not None:
-                        told(self.curves[-1])
-
     def _step(self) -> None:
-        t = self.training
-        squeeze = self.arm.estimator is not None and self.step >= t.n_warmup
+        t, judge, bottleneck = self.training, self.judge, self.model.bottleneck
+        squeeze = bottleneck is not None and self.step >= t.n_warmup
         if squeeze:
-            self._prepare()
-        which, candidates = self._draw()
+            self._prepare_codebooks()
+        rng = np.random.default_rng([self.random_state, self.step])
+        which = rng.choice(self._train, t.batch_size)  # examples
+        drawn = np.searchsorted(self._cumulative, rng.random(t.n_negatives))  # items, by popularity
+        negatives = np.minimum(drawn, judge.n_items - 1)
+        candidates = np.concatenate([judge.examples.targets[which], negatives])  # (n_candidates,)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.random_state * 1_000_003 + self.step)
             documents = self.model.documents(self.features[candidates], squeeze, self.temperature())
-        logits = self.model.user(self.judge.bags(which)) @ documents.vectors.T  # (batch_size, n_candidates)
-        logits = logits.masked_fill(self._no_rivals(which, candidates), -torch.inf)
+        logits = self.model.user(judge.history(which)) @ documents.vectors.T  # (batch_size, n_candidates)
+        logits = logits.masked_fill(judge.no_rivals(which, candidates), -torch.inf)
         loss = functional.cross_entropy(logits, torch.arange(len(which), device=logits.device))
         self.losses.append(loss.item())
         if documents.quantised is not None:
             loss = loss + t.loss_weight * documents.quantised.losses.total
         self.optimizer.zero_grad()
         loss.backward()
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = schedules.cosine(rate, LEAST_RATE * rate, self.step / t.n_steps)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=False):
+            group["lr"] = SHAPES["cosine"](rate, MIN_RATE * rate, self.step / t.n_steps)
         self.optimizer.step()
         self.step += 1
 
-    def temperature(self) -> float:
-        """At this step."""
-        arm, t = self.arm, self.training
-        step = max(0, self.step - t.n_warmup)
-        return schedules.temperature(step, t.n_steps - t.n_warmup, arm.start, arm.end, arm.shape, arm.reading)
-
-    def _prepare(self) -> None:
-        """Before a step: give the codebooks their start, or move dead entries, where it is time."""
+    @torch.no_grad()
+    def _prepare_codebooks(self) -> None:
+        """Give the codebooks their start, or move dead entries, where it is time."""
         bottleneck, t = self.model.bottleneck, self.training
         assert bottleneck is not None
         if not bool(bottleneck.initialised) and self.arm.init == "kmeans":
-            with torch.no_grad():
-                bottleneck.init_codebooks(self.model.encoder(self.features))
+            bottleneck.init_codebooks(self.model.encoder(self.features))
         elif t.reset_every and self.step % t.reset_every == 0 and t.n_warmup < self.step < 0.8 * t.n_steps:
-            with torch.no_grad():
-                rows = self.model.encoder(self.features)
+            rows = self.model.encoder(self.features)
             self.n_resets += int(bottleneck.reset_dead(rows, self.optimizer, random_state=self.step).sum())
 
-    def _draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """Examples, (batch_size,), and candidates: what these want, then negatives by popularity."""
-        rng = np.random.default_rng([self.random_state, self.step])
-        which = rng.choice(self._train, self.training.batch_size)
-        drawn = np.searchsorted(self._cumulative, rng.random(self.training.n_negatives))
-        negatives = np.minimum(drawn, self.judge.n_items - 1)
-        return which, np.concatenate([self.judge.examples.targets[which], negatives])
-
-    def _no_rivals(self, which: np.ndarray, candidates: np.ndarray) -> Tensor:
-        """Where a candidate must not count against an example's own: the same item, or one in its bag."""
-        numbers = torch.from_numpy(candidates).to(self.features.device)
-        wanted = numbers[: len(which), None]
-        rivals = numbers[None] == wanted  # (batch_size, n_candidates)
-        if self.judge.leaves_out:
-            bags = self.judge.examples.bags[which][:, candidates].toarray()
-            rivals |= torch.from_numpy(bags > 0).to(rivals.device)
-        rivals[:, : len(which)].fill_diagonal_(False)
-        return rivals
+    def temperature(self) -> float:
+        """Return the temperature at this step."""
+        arm, t = self.arm, self.training
+        step = max(0, self.step - t.n_warmup)
+        return temperature(step, t.n_steps - t.n_warmup, arm.start, arm.end, arm.shape, arm.reading)
 
     @torch.no_grad()
     def documents(self) -> Documents:
-        """What the model makes of all items, as at evaluation."""
+        """Return the model's vectors of all items, as at evaluation; through the bottleneck after the warm-up."""
         self.model.eval()
-        made = self.model.documents(self.features, self.squeezed)
+        made = self.model.documents(self.features, self.step > self.training.n_warmup)
         self.model.train()
         return made
 
-    def _look(self) -> None:
-        """Measure on the validation split, and keep the model if it is the best so far.
-
-        A model that does not use its bottleneck yet is measured, but is not what is looked for.
-        """
+    def _measure(self) -> None:
+        """Measure on the validation split, and keep the model if it is the best so far."""
         made = self.documents()
         scores = self.judge.scores(self.model.user, made.vectors, self._valid)
         row = {"step": self.step, "loss": float(np.mean(self.losses)), "log_loss": scores.log_loss}
@@ -212,60 +177,56 @@ class Trainer:
         if made.quantised is not None:
             for level, codes in enumerate(made.quantised.codes.T, 1):
                 row[f"use_{level}"] = len(torch.unique(codes)) / self.arm.codebook_size
-        chosen_among = self.squeezed or self.arm.estimator is None
-        if chosen_among and scores.log_loss < self.best_loss:
+        # A model that does not use its bottleneck yet is no candidate.
+        is_candidate = made.quantised is not None or self.model.bottleneck is None
+        if is_candidate and scores.log_loss < self.best_loss:
             self.best = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
             self.best_step, self.best_loss = self.step, scores.log_loss
         self.curves.append(row)
         self.losses = []
 
     def adopt(self, warmed: "Trainer") -> None:
-        """Begin where the warm-up of a model without a bottleneck, of the same seed, ended: it is the same for all."""
+        """Start from the end of the warm-up of a model without a bottleneck, of the same seed."""
         for part in ("user", "encoder", "decoder"):
             getattr(self.model, part).load_state_dict(getattr(warmed.model, part).state_dict())
-        state = self.optimizer.state_dict()
         # A copy, or the next arm would begin with what this one leaves in it.
-        state["state"] = deepcopy(warmed.optimizer.state_dict()["state"])
-        self.optimizer.load_state_dict(state)
+        self._load_moments(deepcopy(warmed.optimizer.state_dict()["state"]))
         tau = self.temperature()  # the start of this arm's own schedule
         self.step, self.losses = warmed.step, list(warmed.losses)
         self.curves = [{**row, "tau": tau} for row in warmed.curves]
-        if self.arm.estimator is None:
+        if self.model.bottleneck is None:
             self.best, self.best_step, self.best_loss = dict(warmed.best), warmed.best_step, warmed.best_loss
-
-    def use_best(self) -> None:
-        """Make the model that was best in validation the one that is there."""
-        self.model.load_state_dict(self.best)
 
     # -- checkpoints ----------------------------------------------------------------------
 
     def about(self) -> dict[str, Any]:
-        """What a checkpoint must agree with to be taken up."""
-        shapes = [list(self.features.shape), list(self.judge.examples.things.shape), len(self.judge.examples)]
-        digest = blake2b(self.features.cpu().numpy().tobytes(), digest_size=8)
-        digest.update(self.judge.examples.targets.tobytes())
+        """Return what a checkpoint must agree with to be loaded."""
+        shapes = [list(self.features.shape), list(self.judge.examples.history_features.shape), len(self.judge.examples)]
+        data = blake2b(self.features.cpu().numpy().tobytes(), digest_size=8)
+        data.update(self.judge.examples.targets.tobytes())
         settings = {"arm": asdict(self.arm), "training": asdict(self.training), "random_state": self.random_state}
-        return {**settings, "shapes": shapes, "data": digest.hexdigest()}
+        return {**settings, "shapes": shapes, "data": data.hexdigest()}
 
     def digest(self) -> str:
-        """Names the arm, the training, the seed and the items."""
+        """Return a name of the arm, the training, the seed and the items."""
         return blake2b(json.dumps(self.about(), sort_keys=True).encode(), digest_size=6).hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write all that is needed to go on later: a .safetensors file, whole or not at all."""
         from safetensors.torch import save
 
-        moments = self.optimizer.state_dict()["state"]
-        parts = {"model": self.model.state_dict(), "best": self.best}
-        parts["optimizer"] = {f"{i}.{name}": tensor for i, named in moments.items() for name, tensor in named.items()}
-        tensors = {f"{part}.{name}": t.contiguous() for part, named in parts.items() for name, t in named.items()}
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in moments.items()}
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         progressed = {name: getattr(self, name) for name in PROGRESSED}
         told = json.dumps({"about": self.about(), **progressed}, sort_keys=True)
         with files.replacing(path) as file:
             file.write(save(tensors, {KEY: told}))
 
     def load(self, path: str | Path) -> None:
-        """Take up what `save` wrote.
+        """Resume from the file that `save` wrote.
 
         Raises
         ------
@@ -283,25 +244,28 @@ class Trainer:
         different = [name for name, value in self.about().items() if told["about"].get(name) != value]
         if different:
             raise ValueError(f"{path} is the checkpoint of another training ({', '.join(different)} differ); remove it")
-        parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        model: dict[str, Tensor] = {}
+        moments: dict[int, dict[str, Tensor]] = {}
+        self.best = {}
         for name, tensor in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        self.model.load_state_dict(parts["model"])
-        self.best = parts["best"]
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for name, tensor in parts["optimizer"].items():
-            i, _, moment = name.partition(".")
-            state["state"].setdefault(int(i), {})[moment] = tensor
-        self.optimizer.load_state_dict(state)
+            part, rest = name.split(".", 1)
+            if part == "optimizer":
+                i, moment = rest.split(".")
+                moments.setdefault(int(i), {})[moment] = tensor
+            else:
+                (model if part == "model" else self.best)[rest] = tensor
+        self.model.load_state_dict(model)
+        self._load_moments(moments)
         for name in PROGRESSED:
             setattr(self, name, told[name])
+
+    def _load_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch work in one thread: its towers are too small to gain by more, and sums come out the same everywhere."""
+    """Let torch work in one thread: the towers are too small to gain by more, and sums come out the same everywhere."""
     n = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
