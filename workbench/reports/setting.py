@@ -1,32 +1,27 @@
-"""From a setting to a report: a notebook that builds it again, limits that it must hold, and the page.
-
-Limits are baselines (see `metrics.compare`) with a tolerance of 0, in a file that a person may edit.
-A report that is run by `run_report` has a process of its own, so that a live kernel goes on undisturbed and
-work that nobody waits for any more can be ended. It takes its place only once it is whole.
-"""
+"""From a setting to a report: a notebook that builds it again, limits that it must hold, and the page."""
 
 import json
 import math
 import os
+import pickle
 import re
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from numbers import Real
+from dataclasses import dataclass
 from pathlib import Path
+from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from .. import progress
+from ..child import Child
 from ..compress import Chain, Prune
 from ..compress.base import Step
 from ..data import NAMES
 from ..vectors import Vectors
-from .metrics import Better, Metric, Verdict, write_baseline
+from .metrics import Better, Metric, Run, Verdict, write_baseline
 from .run import run_all
 
 if TYPE_CHECKING:
@@ -41,95 +36,10 @@ LIMITS: dict[str, Better] = {  # what may be limited, and which way is good; spe
     "similarity.simlex999": "higher",
     "similarity.wordsim353": "higher",
 }
-N_UNSEEN = 5_000  # words of no vocabulary that are scored, at most
-PARAMETERS = {  # what a person reads beside each
-    "SOURCE": "the original model: a path, or builtin:en",
-    "WORDS": "to look at closely, four at most; unknown ones are left out",
-    "UNSEEN": "a file of words that the model has never seen, one a line; None: some are chosen",
-    "N_WORDS": "how many words of each group are measured, at most",
-    "N_UNSEEN": "the same for unseen words",
-    "N_QUERIES": "how many words are asked for their neighbours",
-    "SEED": "of these samples; the recipe has seeds of its own",
-}
-COMMAND = "import sys; from workbench.reports.setting import serve; serve(*sys.argv[1:])"
+TEMPLATE = Path(__file__).with_name("template.ipynb")
+MAX_UNSEEN = 5_000  # words of no vocabulary that are scored
 POLL = 0.25  # seconds between two looks at the work
 GRACE = 8.0  # seconds in which papermill may shut its kernel down, which takes two
-
-TITLE = """# {stem}: does this setting hold its limits?
-
-Somebody explored a model, found a setting worth keeping, and said how bad it may get. This notebook builds
-that setting again, from the original model, and measures it: first its size, then how close its vectors and
-its neighbourhoods stay to the original ones. At the end it records the numbers that have a limit.
-
-The limits stand beside this notebook, in `limits/{name}.json`. In this folder, the command
-
-    workbench report {name}.ipynb --baselines limits
-
-does it all again, and `reports/index.html` says of each limit whether it is met. Use it whenever something
-changes: the model, the recipe, a library. The notebook is yours: add cells, and change what you like.
-
-The next cell holds everything that you may want to change first."""
-
-LOAD = """## 1. The model
-
-We begin with the model as it was: not with a copy, and with nothing of it thrown away yet. Everything below
-is compared with it. Opening it takes no time where its numbers can stay in the file until they are needed."""
-
-RECIPE = """## 2. The recipe
-
-A recipe is a list of steps, and each step works on what the one before it left. It is stored as plain JSON
-(text, never run as code), with every seed in it, so the same model gives the same small model each time.
-Shown below, it is Python to paste. This one has:
-
-{steps}"""
-
-STEPS = {
-    "Prune": "keeps the words and n-grams that matter most. Where there are n-grams, words that go are rebuilt from "
-    "those that stay, as unseen words are.",
-    "Rehash": "folds n-gram buckets into fewer, so that several n-grams share one row.",
-    "Refit": "moves the n-grams that stay, by least squares, so that dropped words come out closer. It adds no bytes.",
-    "Residual": "stores of known words only what their n-grams leave over, which is less to say.",
-    "PQ": "cuts each vector into pieces and stores for each piece which of some typical pieces is nearest.",
-    "OPQ": "turns the space first, so that the pieces which `PQ` would cut are easier to describe.",
-    "RQ": "describes each vector by typical vectors that are added up, each one mending what is still wrong.",
-    "SQ": "stores each number in fewer bits.",
-    "SVD": "keeps the directions in which the vectors differ most, and leaves out the others.",
-}
-
-BUILD = """## 3. Build it, and open the file
-
-We save the small model and open it again, so that what we measure is what a user of the file would get. The
-file lies in the folder of this report as `small.safetensors`, and carries its recipe."""
-
-COST = """## 4. What it saves, and what it costs
-
-`scorecard` compares the two. It takes larger samples than a panel can wait for, so expect numbers that
-differ a little from those you saw while exploring. Read the figure from left to right: bytes; closeness, which
-is the cosine between a word's old and new vector (1: the same direction; the short line: one word in twenty
-is worse); the share of ten nearest neighbours that stayed; and, where the model knows the words, whether it
-still agrees with people on which words are alike. Bars in black are 95% intervals.
-
-Look at each group of words alone. *Kept* words have a row of their own, *remapped* ones borrow another word's,
-*dropped* ones were in the vocabulary and are rebuilt from n-grams, *unseen* ones were never in it. A good mean
-can hide a group that suffers."""
-
-TABLE = """The same as a table. The column *how* says where a number comes from: exact, from a sample, or timed. A
-limit close to a sampled number may be missed by chance, when the model or the seed changes; the interval from
-*low* to *high* says how close is too close."""
-
-NEIGHBOURS = """## 5. Some words at close range
-
-Numbers do not say whether a loss matters to you; words that you know well do. A line joins neighbours that
-stayed; see which ones were lost and what came in. Losing the ninth neighbour to another word of the same kind
-is harmless. Losing the first one, or gaining a word that has nothing to do with it, is not."""
-
-RECORD = """## {number}. Recorded, to be held against the limits
-
-Each line records one number. The tolerance is 0, for a limit is a limit: on its good side, or just at it, a
-number passes, and on the other it fails the report. To change a limit, change its `value` in
-`limits/{name}.json`. To add one, add a line here and an entry there. A number that the scorecard does not have
-is skipped here (a model without n-grams has no unseen words, and a recipe that drops no words none that were
-dropped), and its limit then counts as not met."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +68,9 @@ class Report:
 
 
 def suggest_limits(card: "pd.DataFrame") -> dict[str, float]:
-    """Limits to begin with: what a setting has now, less a little, in round numbers.
+    """Return limits to begin with: what a setting has now, less a little, in round numbers.
 
-    Where a number comes from a sample, the margin is one and a half times the way to the lower end of its
+    Where a number comes from a sample, the margin is one and a half times the distance to the lower end of its
     95% interval, since the report takes another sample.
 
     Parameters
@@ -239,28 +149,50 @@ def write_report(
     FileNotFoundError
         If there is no such model, or no such text that the recipe learns from.
     """
+    import nbformat
+
     origin = _origin(source)
-    _check_limits(limits, source)
+    metrics = _limit_metrics(limits, source)
     if not isinstance(recipe, Step):
         raise TypeError(f"recipe must be a step, such as Chain([Prune(n_words=1000)]), got {type(recipe).__name__}")
-    steps = [_placed(step.to_json()) for step in (recipe.steps if isinstance(recipe, Chain) else [recipe])]
-    folder = Path(folder).expanduser().absolute()
+    steps = [_with_absolute_path(step.to_json()) for step in (recipe.steps if isinstance(recipe, Chain) else [recipe])]
     stem = origin if origin in NAMES else Path(origin).stem
-    path = _free(folder, f"{_slug(stem)}-{_slug(name)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    given = None if unseen is None else str(_write_words(folder / "unseen" / f"{path.stem}.txt", unseen))
-    samples = {"N_WORDS": n_words, "N_UNSEEN": min(n_words, N_UNSEEN), "N_QUERIES": n_queries}
-    parameters = {"SOURCE": origin, "WORDS": list(words), "UNSEEN": given, **samples, "SEED": random_state}
-    write_baseline(
-        folder / "limits" / f"{path.stem}.json",
-        [Metric(key, float(value), 0, LIMITS[key]) for key, value in limits.items()],
-    )
-    _write_notebook(path, _cells(path.stem, stem, parameters, steps, list(limits)))
+    slug = "-".join(re.sub(r"[^\w.]+", "-", text).strip("-.") or "model" for text in (stem, name))
+    folder = Path(folder).expanduser().absolute()
+    path, n = folder / f"{slug}.ipynb", 1
+    while path.exists():
+        n += 1
+        path = folder / f"{slug}-{n}.ipynb"
+    write_baseline(folder / "limits" / f"{path.stem}.json", metrics)
+    file = folder / "unseen" / f"{path.stem}.txt"
+    if unseen is not None:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("\n".join(unseen), encoding="utf-8")
+    values = {
+        "SOURCE": origin,
+        "LIMITS": list(limits),
+        "WORDS": list(words),
+        "UNSEEN": None if unseen is None else str(file),
+        "N_WORDS": n_words,
+        "N_UNSEEN": min(n_words, MAX_UNSEEN),
+        "N_QUERIES": n_queries,
+        "SEED": random_state,
+    }
+    code = {parameter: pformat(value, width=100, compact=True) for parameter, value in values.items()}
+    code["RECIPE"] = _code_of_recipe(steps)
+    book = nbformat.read(TEMPLATE, as_version=4)
+    for cell in book.cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("NAME", path.stem)
+        elif "parameters" in cell.metadata.get("tags", ()):
+            lines = [re.fullmatch(r"(\w+) = .*  # (.*)", line) for line in cell.source.splitlines()]
+            cell.source = "\n".join(f"{line[1]} = {code[line[1]]}  # {line[2]}" for line in lines if line)
+    nbformat.write(book, path)
     return path
 
 
 def _origin(source: Vectors | str | Path) -> str:
-    """What `load` will find in any folder."""
+    """Return what `load` will find from any folder."""
     origin = source.origin if isinstance(source, Vectors) else str(source)
     if not origin:
         raise ValueError(
@@ -275,23 +207,22 @@ def _origin(source: Vectors | str | Path) -> str:
     return str(path)
 
 
-def _check_limits(limits: Mapping[str, float], source: Vectors | str | Path) -> None:
+def _limit_metrics(limits: Mapping[str, float], source: Vectors | str | Path) -> list[Metric]:
+    """Limits as metrics, which have a tolerance of 0."""
     if not limits:
         raise ValueError(f"a report needs at least one limit; there are {', '.join(LIMITS)}")
     if unknown := [key for key in limits if key not in LIMITS]:
         raise ValueError(f"no limit is known as {', '.join(map(str, unknown))}; there are {', '.join(LIMITS)}")
-    for key, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise ValueError(f"the limit {key} must be a finite number, got {value!r}")
     beyond = [key for key in limits if key.endswith(".unseen")]
     if beyond and isinstance(source, Vectors) and source.vocab.subwords is None:
         raise ValueError(f"{', '.join(beyond)}: a model without n-grams has no vectors for unseen words; leave it out")
+    return [Metric(key, value, 0, LIMITS[key]) for key, value in limits.items()]
 
 
-def _placed(step: dict[str, Any]) -> dict[str, Any]:
-    """A step's JSON, its path of a text made absolute, for the notebook runs in another folder."""
+def _with_absolute_path(step: dict[str, Any]) -> dict[str, Any]:
+    """A step's JSON, the path of its text made absolute: the notebook runs in another folder."""
     if "steps" in step:
-        return step | {"steps": [_placed(inner) for inner in step["steps"]]}
+        return step | {"steps": [_with_absolute_path(inner) for inner in step["steps"]]}
     if step["step"] != "Prune" or step["importance"] in Prune.IMPORTANCE:
         return step
     path = Path(step["importance"]).expanduser().absolute()
@@ -300,92 +231,15 @@ def _placed(step: dict[str, Any]) -> dict[str, Any]:
     return step | {"importance": str(path)}
 
 
-def _slug(text: str) -> str:
-    """`text` as part of a file's name."""
-    return re.sub(r"[^\w.]+", "-", text).strip("-.") or "model"
-
-
-def _free(folder: Path, name: str) -> Path:
-    """A notebook's path that is not taken."""
-    n, path = 1, folder / f"{name}.ipynb"
-    while path.exists():
-        n += 1
-        path = folder / f"{name}-{n}.ipynb"
-    return path
-
-
-def _write_words(path: Path, words: Sequence[str]) -> Path:
-    """One word a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(words), encoding="utf-8")
-    return path
-
-
-# -- the notebook -----------------------------------------------------------------------------
-
-
-def _cells(
-    name: str, stem: str, parameters: dict[str, Any], steps: list[dict], limits: list[str]
-) -> list[tuple[str, str]]:
-    """Kind and source of every cell."""
-    known = [step["step"] for step in steps]
-    about = "\n".join(f"- **`{step}`** {STEPS.get(step, 'is a list of steps.')}" for step in dict.fromkeys(known))
-    start = "from pathlib import Path\n\nimport workbench as wb\n\nbig = wb.load(SOURCE)\nbig"
-    card = (
-        'unseen = Path(UNSEEN).read_text(encoding="utf-8").split("\\n") if UNSEEN else None\n'
-        "card = wb.scorecard(\n    big, small, unseen=unseen, n_words=N_WORDS,\n"
-        "    n_unseen=N_UNSEEN, n_queries=N_QUERIES, random_state=SEED,\n)\nwb.views.scorecard_figure(card)"
-    )
-    neighbours = (
-        "words = [word for word in WORDS if big.can_embed(word)][:4]\n"
-        "changes = wb.neighbour_changes(big, small, words) if words else None\n"
-        'wb.views.neighbours_figure(changes) if words else "the model can embed none of WORDS"'
-    )
-    records = [f'wb.record("{key}", card, abs=0, better="{LIMITS[key]}", missing="skip")' for key in limits]
-    close_range = [("markdown", NEIGHBOURS), ("code", neighbours)] if parameters["WORDS"] else []
-    return [
-        ("markdown", TITLE.format(stem=stem, name=name)),
-        ("code", _parameters(parameters, steps)),
-        ("markdown", LOAD),
-        ("code", start),
-        ("markdown", RECIPE.format(steps=about)),
-        ("code", "recipe = wb.from_json(RECIPE)\nrecipe"),
-        ("markdown", BUILD),
-        ("code", 'recipe.fit_transform(big).save("small.safetensors")\nsmall = wb.load("small.safetensors")\nsmall'),
-        ("markdown", COST),
-        ("code", card),
-        ("markdown", TABLE),
-        ("code", "card"),
-        *close_range,
-        ("markdown", RECORD.format(number=6 if close_range else 5, name=name)),
-        ("code", "\n".join(records)),
-    ]
-
-
-def _parameters(values: dict[str, Any], steps: list[dict]) -> str:
-    """The cell tagged ``parameters``; the recipe is JSON text, one step a line."""
+def _code_of_recipe(steps: list[dict[str, Any]]) -> str:
+    """A string in Python that holds the JSON of a recipe, one step a line."""
     texts = [json.dumps(step, ensure_ascii=False) for step in steps]
-    lines = ['{"step": "Chain", "steps": [', *(f"{text}, " for text in texts[:-1]), *texts[-1:], "]}"]
-    recipe = "\n".join(f"    {line!r}" for line in lines)
-    plain = [f"{name} = {value!r}  # {PARAMETERS[name]}" for name, value in values.items()]
-    return "\n".join([*plain, f"RECIPE = (\n{recipe}\n)"])
-
-
-def _write_notebook(path: Path, cells: list[tuple[str, str]]) -> None:
-    from nbformat import v4, write
-
-    make = {"markdown": v4.new_markdown_cell, "code": v4.new_code_cell}
-    made = [make[kind](text, id=f"cell-{i}") for i, (kind, text) in enumerate(cells)]
-    next(cell for cell in made if cell.cell_type == "code").metadata["tags"] = ["parameters"]
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    write(v4.new_notebook(cells=made, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}), path)
-
-
-# -- running it -------------------------------------------------------------------------------
+    lines = ["[", *(f"{text}, " for text in texts[:-1]), *texts[-1:], "]"]
+    return "(\n" + "\n".join(f"    {line!r}" for line in lines) + "\n)"
 
 
 def run_report(path: str | Path) -> Report:
-    """Run a report's notebook in a process of its own, and hold it against its limits.
+    """Run a report's notebook in a process of its own, and compare it with its limits.
 
     Progress goes to `progress.bar`, so ``with progress.told_to(listener)`` hears of it; an exception that the
     listener raises, such as `progress.Stopped`, ends the run and shuts its kernel down. May be called from any
@@ -421,77 +275,50 @@ def run_report(path: str | Path) -> Report:
         dir=final.parent,
         ignore_cleanup_errors=True,  # a kernel that is about to end may still write
     ) as folder:
-        values = _run_elsewhere(path, limits.parent, Path(folder))
+        run = _run_beside(path, limits.parent, Path(folder))
         shutil.rmtree(final, ignore_errors=True)
         os.replace(Path(folder, "report"), final)
-    verdicts = [Verdict(**verdict) for verdict in values["verdicts"]]
-    passed = values["error"] is None and not any(verdict.failed for verdict in verdicts)
-    return Report(passed, verdicts, final / "index.html", final / path.name, values["error"])
+    return Report(not run.failed, run.verdicts, final / "index.html", final / path.name, run.error)
 
 
-def _run_elsewhere(path: Path, limits: Path, folder: Path) -> dict[str, Any]:
-    """Run the notebook into ``report`` in `folder`; its `Run`, as JSON values."""
-    log = folder / "log.txt"
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, path, limits, folder],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # an interrupt of the kernel that waits is not meant for it
-        )
+def _run_beside(path: Path, limits: Path, folder: Path) -> Run:
+    """Run the notebook into ``report`` in `folder`, and tell how far it is."""
+    import nbformat
+
+    log, result, executed = folder / "log.txt", folder / "run.pickle", folder / "report" / path.name
+    n_cells = len(nbformat.read(path, as_version=4).cells)
+    with open(log, "wb") as file, progress.bar(total=n_cells, desc="report: starting", unit="cell") as bar:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
+        child = Child(__name__, *map(str, (path, limits, folder)), **streams)
         try:
-            _follow(process, path, folder / "report" / path.name)
+            while child.process.poll() is None:
+                n_done, heading = _how_far(executed)
+                if heading:
+                    bar.set_description(f"report: {heading}")
+                bar.update(max(n_done - bar.n, 0))  # tells a listener even where nothing is new, so that it can stop us
+                with suppress(subprocess.TimeoutExpired):
+                    child.process.wait(POLL)
         finally:
-            _end(process)
-    result = folder / "run.json"
+            child.end(GRACE)
     if not result.exists():
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"the report of {path.name} ended with status {process.returncode}: {' '.join(last)}")
-    return json.loads(result.read_text(encoding="utf-8"))
+        raise RuntimeError(f"the report of {path.name} ended with status {child.process.returncode}: {' '.join(last)}")
+    return pickle.loads(result.read_bytes())
 
 
 def serve(path: str, limits: str, folder: str) -> None:
-    """The other process: run the notebook, write what came of it."""
+    """Run the notebook, in the other process, and write what came of it."""
     [run] = run_all([Path(path)], Path(folder, "report"), Path(limits))
-    Path(folder, "run.json").write_text(json.dumps(asdict(run)), encoding="utf-8")
+    Path(folder, "run.pickle").write_bytes(pickle.dumps(run))
 
 
-def _follow(process: subprocess.Popen, path: Path, executed: Path) -> None:
-    """Wait for the process, and tell how far the notebook is."""
-    import nbformat
-
-    with progress.bar(total=len(nbformat.read(path, as_version=4).cells), desc="report: starting", unit="cell") as bar:
-        while process.poll() is None:
-            n_done, heading = _how_far(executed) or (bar.n, "")
-            if heading:
-                bar.set_description(f"report: {heading}")
-            bar.update(n_done - bar.n)  # tells a listener even where nothing is new, so that it can stop us
-            try:
-                process.wait(POLL)
-            except subprocess.TimeoutExpired:
-                continue
-
-
-def _how_far(executed: Path) -> tuple[int, str] | None:
-    """Cells that are done, and the heading of those that run; papermill saves the notebook after each cell."""
+def _how_far(executed: Path) -> tuple[int, str]:
+    """The number of cells that are done, and the last heading; papermill saves the notebook after each cell."""
     try:
         cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
     except (OSError, ValueError):  # not there yet, or being written
-        return None
+        return 0, ""
     n_done = sum(cell["metadata"].get("papermill", {}).get("status") == "completed" for cell in cells)
     sources = ["".join(cell["source"]) for cell in cells[: n_done + 1] if cell["cell_type"] == "markdown"]
     headings = [text.splitlines()[0].lstrip("# ") for text in sources if text.startswith("#")]
     return n_done, headings[-1] if headings else ""
-
-
-def _end(process: subprocess.Popen) -> None:
-    """End the process if it still runs; its kernel notices at the latest when its parent is gone."""
-    if process.poll() is not None:
-        return
-    if os.name != "nt":  # where one process alone cannot be interrupted
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE)
-    process.kill()
-    process.wait()

@@ -8,19 +8,19 @@ rounds it hears an interrupt.
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import threading
 from hashlib import blake2b
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import numpy as np
 
+from ..child import Child
 from ..progress import Stopped
 
 PATIENCE = 2.0  # seconds from a stop until a process that does not react is ended
 N_REMEMBERED = 32  # answers; of 20,000 words each takes 160 kB
-COMMAND = "from workbench.views.mapper import serve; serve()"
 
 
 class Mapper:
@@ -140,17 +140,11 @@ class _Request:
         self.over = threading.Event()
 
 
-class _Worker:
+class _Worker(Child):
     """The process, and pickles to and from it."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what goes wrong comes back as an answer
-            start_new_session=True,  # an interrupt of the kernel is not meant for it
-        )
+        super().__init__(__name__, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)  # errors come back as answers
         self._requests: Any = self.process.stdin
         self._answers: Any = self.process.stdout
         self._ready = False
@@ -164,16 +158,6 @@ class _Worker:
         pickle.dump(arguments, self._requests, pickle.HIGHEST_PROTOCOL)
         self._requests.flush()
         return pickle.load(self._answers)
-
-    def interrupt(self) -> None:
-        if os.name == "nt":  # where one process alone cannot be interrupted
-            self.process.kill()
-        else:
-            self.process.send_signal(signal.SIGINT)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
 
 
 shared = Mapper()
