@@ -1,17 +1,17 @@
-"""`SemanticIDs`: a short list of codes for each item, and what the codes stand for. Works without torch."""
+"""`SemanticIDs`: a short list of codes for each item, and the codebooks that give them a meaning. Needs no torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from operator import index as whole
+from functools import cached_property, reduce
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import BLOCK, Coded, pack_codes
+from ..storage import Coded, pack_codes
 from ..vectors import Vectors, check_meta
 from ..vocab import Vocab, printable
-from .checks import check_text, checked_codebooks, checked_codes, checked_items, checked_rows
+from .checks import check_text, checked_items, checked_rows
 from .tables import as_objects, summary_html
 from .tokens import parsed, token_strings
 
@@ -19,44 +19,38 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_EXEMPLARS = 3
-MOST_ENTRIES = 256  # of a level, in a `Coded` storage
+MAX_CODED = 256  # entries of a level in a `Coded` storage
+MAX_CODE = np.iinfo(np.int32).max
 
 
 class SemanticIDs:
-    """Codes of items, level by level: what a level leaves over of an item, the next one codes.
+    """Codes of items, level by level: each level codes what the levels before it left over.
 
-    Instances are not changed after they are made.
+    Instances are immutable; their parameters are attributes, `items` and `names` as tuples.
 
     Parameters
     ----------
     items : sequence of str
-        What the ids are of; without repeats.
+        Without repeats.
     codes : (n_items, n_levels) array of whole numbers
+        Kept as int32.
     codebooks : (n_levels - n_extra, codebook_size, dim) array, optional
-        The entries that the codes name. An item's decoded vector is the sum of its entries.
+        The entries that the codes pick, kept as float32. An item's decoded vector is the sum of its entries.
     names : sequence of str, optional
-        How the items are called where they are shown; without it, as in `items`.
+        How the items are shown; by default as in `items`.
     codebook_size : int, optional
-        Entries of a level; without it as many as `codebooks` has, or one more than the greatest code.
+        Entries of a level; by default that of `codebooks`, or the greatest code plus one.
     n_extra : int
-        The last levels that only tell apart items of equal codes, see `disambiguated`. They have no
-        codebook, and any code from 0 may stand in them.
+        Number of last levels that only tell apart items of equal codes, see `disambiguated`. They have no
+        codebook, and their codes may exceed `codebook_size`.
     meta : dict, optional
-        What is known of their making, as JSON values; travels in ``.json`` and ``.safetensors`` files.
+        How the ids were made, as JSON values; saved in ``.json`` and ``.safetensors`` files.
 
     Raises
     ------
     ValueError, TypeError
         If lengths or shapes disagree, an item is repeated, or a code is no whole number from 0 to
         ``codebook_size - 1`` (the item is named).
-
-    Attributes
-    ----------
-    items, names : tuple of str
-    codes : (n_items, n_levels) int32 array, read-only
-    codebooks : (n_levels - n_extra, codebook_size, dim) float32 array, read-only, or None
-    codebook_size, n_extra : int
-    meta : dict
     """
 
     def __init__(
@@ -70,25 +64,47 @@ class SemanticIDs:
         meta: dict | None = None,
     ):
         self.items = checked_items(items)
-        self.names = self.items if names is None else tuple(str(name) for name in names)
+        self.names = self.items if names is None else tuple(map(str, names))
         if len(self.names) != len(self.items):
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
         for row, name in enumerate(self.names):
             check_text(name, row)
-        self.codes = checked_codes(codes, self.items)
-        if not 0 <= n_extra < self.n_levels:
+        codes = np.asarray(codes)
+        if codes.ndim != 2 or len(codes) != len(self.items) or not codes.shape[1]:
+            raise ValueError(f"expected codes of shape ({len(self.items)}, n_levels), got {codes.shape}")
+        if codes.dtype.kind not in "iuf":
+            raise TypeError(f"expected codes that are whole numbers, got dtype {codes.dtype}")
+        n_levels = codes.shape[1]
+        if not 0 <= n_extra < n_levels:
+            raise ValueError(f"n_extra goes from 0 to {n_levels - 1}, as one level must have a meaning; got {n_extra}")
+        n_coding = n_levels - index(n_extra)
+        if codebooks is not None:
+            codebooks = np.array(codebooks, np.float32)
+            if codebooks.ndim != 3 or len(codebooks) != n_coding or 0 in codebooks.shape:
+                raise ValueError(f"expected codebooks of shape ({n_coding}, codebook_size, dim), got {codebooks.shape}")
+            if not np.isfinite(codebooks).all():
+                level, entry = np.argwhere(~np.isfinite(codebooks).all(axis=2))[0]
+                raise ValueError(f"entry {entry} of level {level + 1} holds NaN or infinity")
+            if codebook_size not in (None, codebooks.shape[1]):
+                raise ValueError(f"codebook_size is {codebook_size}, the codebooks have {codebooks.shape[1]} entries")
+            codebook_size = codebooks.shape[1]
+            codebooks.setflags(write=False)
+        highest = np.full(n_levels, MAX_CODE)
+        highest[:n_coding] = MAX_CODE if codebook_size is None else index(codebook_size) - 1
+        with np.errstate(invalid="ignore"):
+            good = (codes >= 0) & (codes <= highest) & (codes == np.floor(codes))
+        if not good.all():
+            row, level = np.argwhere(~good)[0]
             raise ValueError(
-                f"n_extra goes from 0 to {self.n_levels - 1}, as one level must have a meaning; got {n_extra}"
+                f"codes are whole numbers and go from 0 to {highest[level]}; item {printable(self.items[row])!r} "
+                f"(row {row}) has {codes[row, level]} at level {level + 1}"
             )
-        self.n_extra = whole(n_extra)
-        self.codebooks = None if codebooks is None else checked_codebooks(codebooks, self.n_levels - n_extra)
-        if codebook_size is None:
-            codebook_size = int(self._coding.max()) + 1 if self.codebooks is None else self.codebooks.shape[1]
-        if self.codebooks is not None and self.codebooks.shape[1] != codebook_size:
-            raise ValueError(f"codebook_size is {codebook_size}, the codebooks have {self.codebooks.shape[1]} entries")
-        self.codebook_size = int(codebook_size)
-        self._check_range()
         check_meta(meta or {})
+        self.codes = codes.astype(np.int32)
+        self.codes.setflags(write=False)
+        self.codebooks = codebooks
+        self.codebook_size = int(self.codes[:, :n_coding].max()) + 1 if codebook_size is None else int(codebook_size)
+        self.n_extra = index(n_extra)
         self.meta = dict(meta or {})
 
     @classmethod
@@ -103,7 +119,7 @@ class SemanticIDs:
         beam: int = 1,
         random_state: int = 0,
     ) -> "SemanticIDs":
-        """Ids of vectors by residual k-means (Chen, Guan and Wang, 2010).
+        """Return ids of vectors by residual k-means (Chen, Guan and Wang, 2010).
 
         Parameters
         ----------
@@ -111,7 +127,7 @@ class SemanticIDs:
             Fewer than `codebook_size` of them, or equal ones, give codebooks with repeated entries.
         n_levels, codebook_size : int
         items : sequence of str, optional
-            Without it, the words of `vectors`, or of an array "0", "1", "2"...
+            By default the words of `vectors`, or for an array "0", "1", "2"...
         names : sequence of str, optional
         beam : int
             Sums kept from level to level, see `compress.RQ`. With 1 each level takes the nearest entry.
@@ -130,8 +146,8 @@ class SemanticIDs:
         rows = checked_rows(rows, checked_items(items))
         codebooks = residual_kmeans(rows, n_levels, codebook_size, random_state=random_state)
         codes = beam_codes(rows, codebooks, beam)
-        made = {"method": "residual k-means", "beam": beam, "random_state": random_state}
-        return cls(items, codes, codebooks, names, meta=made)
+        meta = {"method": "residual k-means", "beam": beam, "random_state": random_state}
+        return cls(items, codes, codebooks, names, meta=meta)
 
     @classmethod
     def from_tokens(
@@ -143,20 +159,15 @@ class SemanticIDs:
         codebook_size: int | None = None,
         n_extra: int = 0,
     ) -> "SemanticIDs":
-        """Ids from token strings.
+        """Return ids read from token strings.
 
         Parameters
         ----------
-        items : sequence of str
         tokens : sequence of str, or of lists of str
-            Such as ``"<a_12><b_7><c_201>"`` or ``["<a_12>", "<b_7>", "<c_201>"]``.
-        names, codebook_size, n_extra
+            Such as ``"<a_12><b_7><c_201>"`` or ``["<a_12>", "<b_7>", "<c_201>"]``. The first that does not parse,
+            or has another number of levels, is refused with its row and item.
+        items, names, codebook_size, n_extra
             See `SemanticIDs`.
-
-        Raises
-        ------
-        ValueError
-            At the first that does not parse, or has another number of levels; its row and item are named.
         """
         items = checked_items(items)
         return cls(items, parsed(items, tokens), None, names, codebook_size, n_extra)
@@ -170,21 +181,21 @@ class SemanticIDs:
         path : path
             By its ending: ``.csv`` or ``.parquet`` (columns ``id`` and ``code_1``, ``code_2``... or
             ``tokens``, and perhaps ``name``), ``.json``, ``.safetensors``. The published JSON form
-            ``{"0": ["<a_60>", "<b_159>", "<c_203>"], ...}`` is known by its content.
+            ``{"0": ["<a_60>", "<b_159>", "<c_203>"], ...}`` is recognised by its content.
         codebook_size : int, optional
-            Of a file that does not say it (all but our own ``.json`` and ``.safetensors``).
+            For a file that does not say it (all but our own ``.json`` and ``.safetensors``).
 
         Raises
         ------
         ValueError
-            If the file is damaged, or something in it is no id; its row is named.
+            If the file is damaged, or an id in it is not valid; its row is named.
         """
         from .id_files import load
 
         return load(path, codebook_size)
 
     def save(self, path: str | Path) -> Path:
-        """Write to a file; one that is there stays whole until the new one is.
+        """Write to a file and return its path; a failed save leaves an older file whole.
 
         Parameters
         ----------
@@ -192,47 +203,35 @@ class SemanticIDs:
             ``.json`` holds everything, to the bit. So does ``.safetensors``, which `workbench.load` opens as
             `Vectors` too; it needs codebooks of at most 256 entries. ``.csv`` and ``.parquet`` hold items,
             names, codes and tokens; ``.index.json`` items and tokens, as other systems publish them.
-
-        Returns
-        -------
-        Path
-            Where the file is.
         """
         from .id_files import save
 
         return save(self, path)
 
-    # -- what it is -----------------------------------------------------------------------
+    # -- items and codes ------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled and copied: nothing that was computed on the way."""
+        """Return what is pickled and copied, without cached values."""
         return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, 0), cached_property)}
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
         return len(self.items)
 
     def __iter__(self) -> Iterator[str]:
-        """The items, in order."""
+        """Iterate over the items in order."""
         return iter(self.items)
 
     def __contains__(self, item: object) -> bool:
-        """Whether there is an id of this item."""
         return item in self._row_of
 
     def __getitem__(self, item: str) -> tuple[int, ...]:
-        """The id of an item: its codes, those of extra levels too.
-
-        Raises
-        ------
-        KeyError
-            If there is no such item.
-        """
+        """Return the id of an item: its codes, including those of extra levels; KeyError if there is none."""
         return tuple(self.codes[self._rows([item])[0]].tolist())
 
     @property
     def n_levels(self) -> int:
-        """Codes an item, those of extra levels too."""
+        """Codes of an item, including those of extra levels."""
         return self.codes.shape[1]
 
     @property
@@ -245,79 +244,51 @@ class SemanticIDs:
         """Codes of the levels that have a meaning: (n_items, n_levels - n_extra)."""
         return self.codes[:, : self.n_levels - self.n_extra]
 
-    def _check_range(self) -> None:
-        row, level = np.unravel_index(self._coding.argmax(), self._coding.shape)
-        if self._coding[row, level] >= self.codebook_size:
-            raise ValueError(
-                f"codes of {self.codebook_size} entries go from 0 to {self.codebook_size - 1}; "
-                f"item {printable(self.items[row])!r} (row {row}) has {self._coding[row, level]} at level {level + 1}"
-            )
-
     @cached_property
     def _row_of(self) -> dict[str, int]:
         return {item: row for row, item in enumerate(self.items)}
 
     def _rows(self, items: Iterable[str]) -> np.ndarray:
-        """Rows of items: (n,) int64."""
+        """Return rows of items, (n,) int64; refuse unknown ones with what to do."""
         if isinstance(items, str) or not isinstance(items, Iterable):
             raise TypeError(f"expected several items, got {items!r}")
         items = list(items)
         unknown = [item for item in items if item not in self._row_of]
-        if unknown:
-            raise KeyError(self._no_such(unknown))
-        return np.array([self._row_of[item] for item in items], np.int64)
-
-    def _no_such(self, unknown: list[str]) -> str:
-        """What to say of items that are not here, and what to do."""
-        shown = ", ".join(repr(item) for item in unknown[:5]) + (f" and {len(unknown) - 5} more" * (len(unknown) > 5))
+        if not unknown:
+            return np.array([self._row_of[item] for item in items], np.int64)
+        shown = ", ".join(map(repr, unknown[:5])) + f" and {len(unknown) - 5} more" * (len(unknown) > 5)
         if unknown[0] in self.names:
             item = self.items[self.names.index(unknown[0])]
-            return f"no item {shown}; {unknown[0]!r} is the name of item {item!r}, ask for that"
+            raise KeyError(f"no item {shown}; {unknown[0]!r} is the name of item {item!r}, ask for that")
         some = ", ".join(repr(printable(item)) for item in self.items[:3])
-        return f"no item {shown}; there are {len(self):,}, such as {some}, see .items"
+        raise KeyError(f"no item {shown}; there are {len(self):,}, such as {some}, see .items")
 
     # -- vectors --------------------------------------------------------------------------
 
     def decode(self, items: Iterable[str] | None = None) -> np.ndarray:
-        """Sums of the entries that the codes name: (n, dim) float32.
-
-        Parameters
-        ----------
-        items : iterable of str, optional
-            Without it, all in order.
+        """Return the vectors of some items, or of all in order: the sums of their entries, (n, dim) float32.
 
         Raises
         ------
-        KeyError
-            If there is no such item.
-        ValueError
-            If there are no codebooks.
+        KeyError, ValueError
+            If there is no such item, or there are no codebooks.
         """
         return self._decoded(self._coding if items is None else self._coding[self._rows(items)])
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
-        """Sums of entries of the first levels, as many as there are codes: (n, dim) float32."""
+        """Return sums of entries of the first levels, as many as `codes`, (n, <= n_levels), has: (n, dim) float32."""
         if self.codebooks is None:
             raise ValueError(
                 "these ids have no codebooks, so nothing is known of distances; files that hold them are "
                 ".json and .safetensors, and SemanticIDs(..., codebooks=...) takes them"
             )
-        out = np.zeros((len(codes), self.codebooks.shape[2]), np.float32)
-        for start in range(0, len(codes), BLOCK):
-            part = slice(start, start + BLOCK)
-            for entries, chosen in zip(self.codebooks, codes[part].T, strict=False):
-                out[part] += entries[chosen]
-        return out
+        return reduce(np.add, (entries[chosen] for entries, chosen in zip(self.codebooks, codes.T, strict=False)))
 
     def to_vectors(self) -> Vectors:
-        """The decoded vectors as the word engine has them, with the items for words; coded as here.
+        """Return the decoded vectors as the word engine has them: coded, with the items as words.
 
-        Extra levels are not part of a vector; they and the names are in its ``meta``.
-
-        Raises
-        ------
-        ValueError
-            If there are no codebooks, or with more than 256 entries a level.
+        Extra levels are not part of a vector; they and the names are in its ``meta``. Codebooks are needed, of at
+        most 256 entries.
         """
         if self.codebooks is None:
             raise ValueError("these ids have no codebooks; vectors need them")
@@ -330,45 +301,12 @@ class SemanticIDs:
 
     # -- search ---------------------------------------------------------------------------
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        """Rows sorted by their codes, ties in order of the items: (n_items,) int64."""
-        return np.lexsort(self.codes.T[::-1])
-
-    @cached_property
-    def _sorted(self) -> np.ndarray:
-        """Codes level by level, in `_order`: (n_levels, n_items) int32."""
-        return np.ascontiguousarray(self.codes[self._order].T)
-
-    def _span(self, prefix: Iterable[int]) -> tuple[int, int]:
-        """Where items with this prefix begin and end in `_order`."""
-        first, last = 0, len(self)
-        for codes, code in zip(self._sorted, self._checked_prefix(prefix), strict=False):
-            inside = codes[first:last]
-            first, last = (first + int(np.searchsorted(inside, code, side)) for side in ("left", "right"))
-        return first, last
-
-    def _checked_prefix(self, prefix: Iterable[int]) -> tuple[int, ...]:
-        if isinstance(prefix, str) or not isinstance(prefix, Iterable):
-            raise TypeError(f"expected codes such as (12, 7), got {prefix!r}")
-        codes = tuple(whole(code) for code in prefix)
-        if len(codes) > self.n_levels:
-            raise ValueError(f"there are {self.n_levels} levels, got {len(codes)} codes: {codes}")
-        return codes
-
     def with_prefix(self, prefix: Iterable[int]) -> list[str]:
-        """Items whose id begins with these codes, in order of `items`; none where no id does."""
-        first, last = self._span(prefix)
-        return [self.items[row] for row in np.sort(self._order[first:last])]
+        """Return items whose id begins with these codes, in order of `items`; none where no id does."""
+        return [self.items[row] for row in self._rows_under(self._checked_prefix(prefix))]
 
     def prefixes(self, level: int, prefix: Iterable[int] = ()) -> "pd.DataFrame":
-        """Groups of the items whose id begins with `prefix`, by their first `level` codes.
-
-        Parameters
-        ----------
-        level : int
-            How many codes a group shares; from 1, and at least as many as are in `prefix`.
-        prefix : codes, optional
+        """Group the items whose id begins with `prefix` by their first `level` codes.
 
         Returns
         -------
@@ -382,25 +320,11 @@ class SemanticIDs:
         prefix = self._checked_prefix(prefix)
         if not max(1, len(prefix)) <= level <= self.n_levels:
             raise ValueError(f"level goes from {max(1, len(prefix))} to {self.n_levels}, got {level}")
-        first, last = self._span(prefix)
-        rows, codes = self._order[first:last], self._sorted[:level, first:last]  # (n,), (level, n)
-        if not len(rows):
-            return pd.DataFrame({"prefix": [], "count": [], "share": [], "exemplars": []})
-        starts = _starts(codes)
+        rows = self._rows_under(prefix)
+        rows = rows[np.lexsort(self.codes[rows].T[::-1])]  # (n,), sorted by their codes
+        codes = self.codes[rows, :level]
+        starts = np.flatnonzero(np.diff(codes, axis=0, prepend=-1).any(axis=1))  # (n_groups,)
         counts = np.diff(starts, append=len(rows))
-        best = self._exemplars(rows, starts, counts)
-        frame = pd.DataFrame(
-            {
-                "prefix": list(map(tuple, codes[:, starts].T.tolist())),
-                "count": counts,
-                "share": counts / len(rows),
-                "exemplars": best,
-            }
-        )
-        return frame.sort_values("count", ascending=False, kind="stable", ignore_index=True)
-
-    def _exemplars(self, rows: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> list[tuple[str, ...]]:
-        """Names of a few items of each group of rows, which lie one behind the other."""
         group = np.repeat(np.arange(len(starts)), counts)  # (n,)
         keys = [rows, group]
         if self.codebooks is not None:
@@ -408,19 +332,25 @@ class SemanticIDs:
             means = np.add.reduceat(vectors, starts, axis=0) / counts[:, None].astype(np.float32)
             vectors -= means[group]
             keys.insert(1, np.einsum("nd,nd->n", vectors, vectors))
-        rows = rows[np.lexsort(keys)]
-        return [
-            tuple(self.names[row] for row in rows[start : start + min(count, N_EXEMPLARS)])
-            for start, count in zip(starts, counts, strict=True)
-        ]
+        typical = rows[np.lexsort(keys)]
+        spans = zip(starts, starts + np.minimum(counts, N_EXEMPLARS), strict=True)
+        frame = pd.DataFrame(
+            {
+                "prefix": list(map(tuple, codes[starts].tolist())),
+                "count": counts,
+                "share": counts / len(rows),
+                "exemplars": [tuple(self.names[row] for row in typical[start:stop]) for start, stop in spans],
+            }
+        )
+        return frame.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
     def nearest(self, query: str | Iterable[int], topn: int = 10, by: str = "prefix") -> "pd.DataFrame":
-        """Items whose ids, or whose decoded vectors, are nearest to those of an item or of codes.
+        """Return items whose ids, or whose decoded vectors, are nearest to those of an item or of codes.
 
         Parameters
         ----------
         query : str, or codes
-            An item, which is not in the answer; or a whole id; or, by prefix, its beginning.
+            An item, which is left out of the answer; or a whole id; or, by prefix, its beginning.
         topn : int
         by : {"prefix", "distance"}
             ``"prefix"`` sorts by how many levels are shared from the first on, then by distance;
@@ -438,17 +368,25 @@ class SemanticIDs:
             raise ValueError(f"by is 'prefix' or 'distance', got {by!r}")
         if topn < 1:
             raise ValueError(f"expected topn >= 1, got {topn}")
-        codes, own = self._query(query, by)
+        rows = np.arange(len(self))
+        if isinstance(query, str):
+            own = self._rows([query])[0]
+            codes, rows = self.codes[own], np.delete(rows, own)
+        else:
+            codes = np.array(self._checked_prefix(query), np.int64)
+            n_coding = self.n_levels - self.n_extra
+            least = 1 if by == "prefix" else n_coding
+            if len(codes) < least:
+                raise ValueError(f"expected an item or at least {least} codes to search by {by}, got {query}")
+            if codes.min() < 0 or codes[:n_coding].max() >= self.codebook_size:
+                raise ValueError(f"codes go from 0 to {self.codebook_size - 1}, got {query}")
         shared = (self.codes[:, : len(codes)] == codes).cumprod(axis=1).sum(axis=1)  # (n_items,)
-        rows = np.delete(np.arange(len(self)), own)
-        if by == "prefix" and topn < len(rows):  # others cannot be among the best
-            least = np.partition(shared[rows], len(rows) - topn)[len(rows) - topn]
-            rows = rows[shared[rows] >= least]
+        if by == "prefix" and topn < len(rows):  # the others need no decoding
+            rows = rows[shared[rows] >= -np.partition(-shared[rows], topn - 1)[topn - 1]]
         distances = np.full(len(rows), np.nan, np.float32)
         if by == "distance" or self.codebooks is not None:
             distances = np.linalg.norm(self._decoded(self._coding[rows]) - self._decoded(codes[None]), axis=1)
-        keys = (distances,) if by == "distance" else (distances, -shared[rows])
-        best = np.lexsort(keys)[:topn]
+        best = np.lexsort([distances] if by == "distance" else [distances, -shared[rows]])[:topn]
         rows = rows[best]
         return pd.DataFrame(
             {
@@ -460,24 +398,21 @@ class SemanticIDs:
             }
         )
 
-    def _query(self, query: str | Iterable[int], by: str) -> tuple[np.ndarray, list[int]]:
-        """Codes to search for, (n,), and the row of the item they are of, if they are one's."""
-        if isinstance(query, str):
-            row = int(self._rows([query])[0])
-            return self.codes[row], [row]
-        codes = self._checked_prefix(query)
-        least = 1 if by == "prefix" else self.n_levels - self.n_extra
-        if len(codes) < least:
-            raise ValueError(f"expected an item or at least {least} codes to search by {by}, got {codes}")
-        meant = codes[: self.n_levels - self.n_extra]
-        if min(codes) < 0 or max(meant) >= self.codebook_size:
-            raise ValueError(f"codes go from 0 to {self.codebook_size - 1}, got {codes}")
-        return np.array(codes, np.int64), []
+    def _rows_under(self, prefix: tuple[int, ...]) -> np.ndarray:
+        return np.flatnonzero((self.codes[:, : len(prefix)] == prefix).all(axis=1))
+
+    def _checked_prefix(self, prefix: Iterable[int]) -> tuple[int, ...]:
+        if isinstance(prefix, str) or not isinstance(prefix, Iterable):
+            raise TypeError(f"expected codes such as (12, 7), got {prefix!r}")
+        codes = tuple(index(code) for code in prefix)
+        if len(codes) > self.n_levels:
+            raise ValueError(f"there are {self.n_levels} levels, got {len(codes)} codes: {codes}")
+        return codes
 
     # -- equal ids ------------------------------------------------------------------------
 
     def collisions(self) -> "pd.DataFrame":
-        """Groups of items that have one id in common, all levels counted.
+        """Group items that have the same id, extra levels included.
 
         Returns
         -------
@@ -487,47 +422,38 @@ class SemanticIDs:
         """
         import pandas as pd
 
-        starts = _starts(self._sorted)
-        counts = np.diff(starts, append=len(self))
-        several = np.flatnonzero(counts > 1)
-        several = several[np.argsort(-counts[several], kind="stable")]
-        groups = [self._order[starts[group] : starts[group] + counts[group]] for group in several]
-        return pd.DataFrame(
-            {
-                "codes": list(map(tuple, self._sorted[:, starts[several]].T.tolist())),
-                "count": counts[several],
-                "items": [tuple(self.items[row] for row in rows) for rows in groups],
-                "names": [tuple(self.names[row] for row in rows) for rows in groups],
-            }
-        )
+        codes = list(map(tuple, self.codes.tolist()))
+        frame = pd.DataFrame({"codes": codes, "items": as_objects(self.items), "names": as_objects(self.names)})
+        groups = frame[frame.duplicated("codes", keep=False)].groupby("codes", as_index=False)
+        found = groups.agg(count=("items", "size"), items=("items", tuple), names=("names", tuple))
+        return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
     @cached_property
     def n_unique(self) -> int:
-        """How many different ids there are."""
-        return len(_starts(self._sorted))
+        """Number of different ids."""
+        return len(set(map(tuple, self.codes.tolist())))
 
     def disambiguated(self) -> "SemanticIDs":
-        """Ids with one more level, which counts 0, 1, 2... among items of equal ids, in order of the items.
+        """Return ids with one more level, which counts 0, 1, 2... among items of equal ids, in order of the items.
 
         As in TIGER (Rajput et al., 2023). Where every id is unique already, these ids, without the level.
         """
+        import pandas as pd
+
         if self.n_unique == len(self):
             return self
-        starts = _starts(self._sorted)
-        places = np.arange(len(self)) - np.repeat(starts, np.diff(starts, append=len(self)))
-        level = np.empty((len(self), 1), np.int32)
-        level[self._order, 0] = places
-        codes, names = np.hstack([self.codes, level]), None if self.names is self.items else self.names
+        level = pd.DataFrame(self.codes).groupby(list(range(self.n_levels))).cumcount()
+        codes, names = np.column_stack([self.codes, level]), None if self.names is self.items else self.names
         return SemanticIDs(self.items, codes, self.codebooks, names, self.codebook_size, self.n_extra + 1, self.meta)
 
-    # -- as text and tables ---------------------------------------------------------------
+    # -- text and tables ------------------------------------------------------------------
 
     def tokens(self) -> list[str]:
-        """The ids as other systems write them, such as ``"<a_12><b_7><c_201>"``; extra levels too."""
+        """Return the ids as other systems write them, such as ``"<a_12><b_7><c_201>"``; extra levels too."""
         return token_strings(self.codes)
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
+        """Return a row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
         import pandas as pd
 
         n_coding = self.n_levels - self.n_extra
@@ -537,7 +463,7 @@ class SemanticIDs:
         return pd.DataFrame({**shown, **codes, "tokens": as_objects(self.tokens())})
 
     def describe(self) -> list[tuple[str, str]]:
-        """What there is to know at a glance: pairs of label and value."""
+        """Return a summary: pairs of label and value."""
         levels = f"{self.n_levels - self.n_extra} x {self.codebook_size}"
         rows = [
             ("items", f"{len(self):,}"),
@@ -559,31 +485,21 @@ class SemanticIDs:
 
 
 def coded(codes: np.ndarray, codebooks: np.ndarray) -> Coded:
-    """Residual codes as a storage of the word engine: a row is the sum of its entries.
+    """Return residual codes as a storage of the word engine: a row is the sum of its entries.
 
     Parameters
     ----------
     codes : (n, n_levels) array of ints
     codebooks : (n_levels, n_entries, dim) float32 array
-
-    Raises
-    ------
-    ValueError
-        With more than 256 entries a level.
+        Of at most 256 entries.
     """
     n_levels, n_entries, dim = codebooks.shape
-    if n_entries > MOST_ENTRIES:
+    if n_entries > MAX_CODED:
         raise ValueError(
-            f"a Coded storage has at most {MOST_ENTRIES} entries a level, got {n_entries}: use more levels instead"
+            f"a Coded storage has at most {MAX_CODED} entries a level, got {n_entries}: use more levels instead"
         )
     n_bits = max(1, (n_entries - 1).bit_length())
     side_by_side = np.zeros((2**n_bits, n_levels * dim), np.float32)
     side_by_side[:n_entries] = codebooks.transpose(1, 0, 2).reshape(n_entries, -1)
     spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
     return Coded(pack_codes(codes.astype(np.uint8), n_bits), side_by_side, spans, dim, n_bits)
-
-
-def _starts(codes: np.ndarray) -> np.ndarray:
-    """Where groups of equal columns of sorted codes, (n_levels, n), begin: (n_groups,) int64."""
-    changed = (codes[:, 1:] != codes[:, :-1]).any(axis=0)
-    return np.concatenate([[0], np.flatnonzero(changed) + 1])
