@@ -13,7 +13,7 @@ from ..vectors import Vectors, check_meta
 from ..vocab import Vocab, printable
 from .checks import check_text, checked_items, checked_rows
 from .tables import as_objects, summary_html
-from .tokens import parsed, token_strings
+from .tokens import parsed, token_lists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -450,7 +450,7 @@ class SemanticIDs:
 
     def tokens(self) -> list[str]:
         """Return the ids as other systems write them, such as ``"<a_12><b_7><c_201>"``; extra levels too."""
-        return token_strings(self.codes)
+        return ["".join(tokens) for tokens in token_lists(self.codes)]
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
@@ -479,7 +479,7 @@ class SemanticIDs:
         return f"SemanticIDs({', '.join(f'{label}: {value}' for label, value in self.describe())})"
 
     def _repr_html_(self) -> str:
-        few = token_strings(self.codes[:3])
+        few = map("".join, token_lists(self.codes[:3]))
         rows = self.describe() + [(printable(name), id_) for name, id_ in zip(self.names, few, strict=False)]
         return summary_html("Semantic IDs", rows)
 

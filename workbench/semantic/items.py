@@ -1,9 +1,8 @@
-"""`Items`: what semantic ids are made for, with content features and, where known, who took what after what."""
+"""`Items`: what semantic IDs are made for, with content features and, where known, who took what after what."""
 
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +18,12 @@ from .checks import checked_items, checked_rows
 from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
 from .features import fitted
 from .layouts import read_folder
-from .tables import naming, summary_html
+from .tables import expect_columns, naming, summary_html
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_NAME = 60  # characters
+MAX_NAME = 60  # characters
 Features = str | Path | Vectors | np.ndarray
 MATRICES = (".npy", ".safetensors")
 
@@ -35,10 +34,8 @@ class Items:
 
     Attributes
     ----------
-    ids : tuple of str
-        Without repeats.
-    names : tuple of str
-        Short, for showing.
+    ids, names : tuple of str
+        Ids are without repeats; names are short, for showing.
     texts : tuple of str, or None
     columns : DataFrame
         What else is known; a row for each item.
@@ -47,7 +44,6 @@ class Items:
     examples : Examples or None
         What to learn from, where there are interactions or pairs of texts.
     source : str
-        Where they are from.
     """
 
     ids: tuple[str, ...]
@@ -59,11 +55,11 @@ class Items:
     source: str
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
         return len(self.ids)
 
     def describe(self) -> list[tuple[str, str]]:
-        """What there is to know at a glance: pairs of label and value."""
+        """Return a summary: pairs of label and value."""
         rows = [("source", self.source), ("items", f"{len(self):,}"), ("features", f"{self.features.shape[1]}")]
         if len(self.columns.columns):
             rows.append(("columns", ", ".join(map(str, self.columns.columns))))
@@ -91,7 +87,7 @@ def load_items(
     columns: Mapping[str, str] | None = None,
     sep: str | None = None,
 ) -> Items:
-    """Items, their content features, and examples to learn from.
+    """Return items, their content features, and examples to learn from.
 
     Parameters
     ----------
@@ -119,42 +115,38 @@ def load_items(
     columns : mapping of ``id``, ``text``, ``user``, ``item`` or ``time`` to the folder's name of that column, optional
         Such as ``{"user": "userId", "time": "timestamp"}``.
     sep : str, optional
-        What stands between the cells of the folder's files, if that is no comma.
-
-    Returns
-    -------
-    Items
+        What separates the cells of the folder's files, if that is no comma.
 
     Raises
     ------
     FileNotFoundError, ValueError, ImportError
-        Of files that are missing, or hold what they should not: the row and the item are named.
+        If a file is missing or damaged: the row and the item are named.
 
     Warns
     -----
     UserWarning
-        If items have no feature but zeros, with their count.
+        If all features of some items are zero, with their number.
     """
     if n_history < 1:
         raise ValueError(f"expected n_history >= 1, got {n_history}")
     if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
         features = _read_matrix(Path(features))[1]
     if isinstance(source, Vectors):
-        items = _of_matrix(source.words, source.matrix(), source.origin or "Vectors")
+        items = _from_matrix(source.words, source.matrix(), source.origin or "Vectors")
     elif not isinstance(source, str | Path):
         raise TypeError(f"expected 'builtin:texts', a path or Vectors, got {type(source).__name__}")
     elif str(source).startswith("builtin:"):
         items = _built_in(str(source), features, n_features, random_state)
     elif Path(source).is_dir():
-        items = _of_folder(Path(source), features, n_features, n_history, random_state, columns, sep)
+        items = _from_folder(Path(source), features, n_features, n_history, random_state, columns, sep)
     else:
-        found = _read_matrix(Path(source))
+        ids, rows = _read_matrix(Path(source))
         with naming(Path(source)):
-            items = _of_matrix(*found, str(source))
-    n_zero = int((~items.features.any(axis=1)).sum())
-    if n_zero:
-        first = printable(items.ids[int((~items.features.any(axis=1)).argmax())])
-        warnings.warn(f"{n_zero} of {len(items)} items (such as {first!r}) have no feature but zeros", stacklevel=2)
+            items = _from_matrix(ids, rows, str(source))
+    zero = np.flatnonzero(~items.features.any(axis=1))
+    if len(zero):
+        first = printable(items.ids[zero[0]])
+        warnings.warn(f"{len(zero)} of {len(items)} items (such as {first!r}) have no feature but zeros", stacklevel=2)
     return items
 
 
@@ -167,22 +159,22 @@ def _built_in(name: str, features: Features, n_features: int, random_state: int)
         raise ValueError("the built-in texts need features of their beginnings too, not a matrix; give Vectors")
     pieces = built_in.pieces()
     texts = tuple(piece.continuation for piece in pieces)
-    embed = fitted(texts, features, n_features, random_state)
     beginnings = [piece.beginning for piece in pieces]
+    articles = [piece.article for piece in pieces]
+    embed = fitted(texts, features, n_features, random_state)
     columns = pd.DataFrame(
         {
-            "article": [piece.article for piece in pieces],
-            "source": ["Wikipedia" if piece.article else "news" for piece in pieces],
+            "article": articles,
+            "source": ["Wikipedia" if article else "news" for article in articles],
             "beginning": beginnings,
         }
     )
-    examples = of_pairs(embed(beginnings), random_state)
     names = tuple(_short(f"{piece.article}: {piece.continuation}".removeprefix(": ")) for piece in pieces)
     ids = tuple(f"paragraph-{i:04}" for i in range(1, len(pieces) + 1))
-    return Items(ids, names, texts, columns, embed(texts), examples, name)
+    return Items(ids, names, texts, columns, embed(texts), of_pairs(embed(beginnings), random_state), name)
 
 
-def _of_folder(
+def _from_folder(
     folder: Path,
     features: Features,
     n_features: int,
@@ -191,115 +183,77 @@ def _of_folder(
     columns: Mapping[str, str] | None,
     sep: str | None,
 ) -> Items:
+    import pandas as pd
+
     path, frame, seen, interactions = read_folder(folder, columns, sep)
     with naming(path):
-        ids = _ids(frame)
-    texts: tuple[str, ...] | None
-    if isinstance(features, np.ndarray):
-        texts, made = tuple(frame["text"]) if "text" in frame else None, checked_rows(features, ids)
-    else:
-        with naming(path):
-            texts = _texts(frame, ids)
-        is_about_texts = isinstance(features, Vectors) or features == "tfidf"
-        with naming(path) if is_about_texts else nullcontext():
-            made = checked_rows(fitted(texts, features, n_features, random_state)(texts), ids)
+        expect_columns(frame, "id", *([] if isinstance(features, np.ndarray) else ["text"]))
+        empty = np.flatnonzero(frame["id"] == "")
+        if len(empty):
+            raise ValueError(f"row {empty[0]} has no id")
+        ids = checked_items(frame["id"])
+        texts = tuple(frame["text"]) if "text" in frame else None
+        if texts is not None and not isinstance(features, np.ndarray):
+            without = [item for item, text in zip(ids, texts, strict=True) if not text.strip()]
+            if without:
+                some = ", ".join(map(repr, without[:5]))
+                raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {some}; write some")
+            features = fitted(texts, features, n_features, random_state)(texts)
+        features = checked_rows(np.asarray(features), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
     names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
     examples = None
     if seen is not None and interactions is not None:
         with naming(seen):
             users, rows, times = read_interactions(interactions, {item: row for row, item in enumerate(ids)})
-            examples = of_interactions(users, rows, times, made, n_history)
-    return Items(
-        ids, names, texts, _typed(frame.drop(columns=["id", "text"], errors="ignore")), made, examples, str(folder)
-    )
+            examples = of_interactions(users, rows, times, features, n_history)
+    others = frame.drop(columns=["id", "text"], errors="ignore")
+    for column in others:
+        numbers = pd.to_numeric(others[column], errors="coerce")
+        if (numbers.notna() | (others[column] == "")).all() and numbers.notna().any():
+            others[column] = numbers
+    return Items(ids, names, texts, others, features, examples, str(folder))
 
 
-def _ids(frame: "pd.DataFrame") -> tuple[str, ...]:
-    if "id" not in frame:
-        raise ValueError(f"expected a column 'id', got {', '.join(map(str, frame.columns))}")
-    empty = np.flatnonzero(frame["id"] == "")
-    if len(empty):
-        raise ValueError(f"row {empty[0]} has no id")
-    return checked_items(frame["id"])
-
-
-def _texts(frame: "pd.DataFrame", ids: tuple[str, ...]) -> tuple[str, ...]:
-    if "text" not in frame:
-        raise ValueError(
-            f"expected a column 'text', got {', '.join(map(str, frame.columns))}; or give a matrix, features="
-        )
-    without = [ids[row] for row in np.flatnonzero(frame["text"].str.strip() == "")]
-    if without:
-        some = ", ".join(map(repr, without[:5]))
-        raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {some}; write some, or remove them")
-    return tuple(frame["text"])
-
-
-def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Columns as numbers where all that is in them is a number or empty."""
-    import pandas as pd
-
-    for column in frame.columns:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if (numbers.notna() | (frame[column] == "")).all() and numbers.notna().any():
-            frame[column] = numbers
-    return frame
-
-
-def _short(text: str) -> str:
-    """The first words, on one line."""
-    line = " ".join(text.split())
-    if " " not in line[:LONGEST_NAME]:  # of one long word, `shorten` would leave nothing
-        return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
-    return textwrap.shorten(line, LONGEST_NAME, placeholder=" …")
-
-
-def _of_matrix(ids: Sequence[str], rows: np.ndarray, source: str) -> Items:
+def _from_matrix(ids: Sequence[str], rows: np.ndarray, source: str) -> Items:
     import pandas as pd
 
     ids = checked_items(ids)
-    rows = checked_rows(rows, ids)
     names = tuple(_short(printable(item)) for item in ids)
-    return Items(ids, names, None, pd.DataFrame(index=range(len(ids))), rows, None, source)
+    return Items(ids, names, None, pd.DataFrame(index=range(len(ids))), checked_rows(rows, ids), None, source)
 
 
 def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
-    """Items of a file with one matrix, and the matrix; the items are "0", "1"... where the file names none."""
+    """Return the items of a file with one matrix, "0", "1"... where it names none, and the matrix."""
+    from safetensors import safe_open
+
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} does not exist; expected a folder with items.csv, a matrix, or {built_in.NAME!r}"
         )
-    ending = path.suffix.lower()
-    if ending not in MATRICES:
+    if path.suffix.lower() not in MATRICES:
         raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
     with naming(path):
-        found = _npy(path) if ending == ".npy" else _safetensors(path)
-        if isinstance(found, Vectors):
-            return found.words, found.matrix()
-    if found.ndim != 2:
-        raise ValueError(f"{path}: expected a matrix, a row for each item, got an array of shape {found.shape}")
-    return [str(row) for row in range(len(found))], found
+        if path.suffix.lower() == ".npy":
+            rows = np.array(mapped_array(path))
+        else:
+            with safe_open(path, "np") as file:
+                if artefact.KEY in (file.metadata() or {}):
+                    v = Vectors.load(path)
+                    return v.words, v.matrix()
+                names = list(file.keys())
+                matrices = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
+                if len(matrices) != 1:
+                    raise ValueError(f"expected one matrix, got {len(matrices)} among the arrays {', '.join(names)}")
+                rows = file.get_tensor(matrices[0])
+        if rows.ndim != 2:
+            raise ValueError(f"expected a matrix, a row for each item, got an array of shape {rows.shape}")
+    return [str(row) for row in range(len(rows))], rows
 
 
-def _npy(path: Path) -> np.ndarray:
-    with open(path, "rb") as file:
-        if file.read(2) == b"PK":
-            raise ValueError("is an archive of arrays; save one of them with numpy.save")
-    return np.array(mapped_array(path))
-
-
-def _safetensors(path: Path) -> np.ndarray | Vectors:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            if artefact.KEY in (file.metadata() or {}):
-                return Vectors.load(path)
-            names = list(file.keys())
-            matrices = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
-            if len(matrices) != 1:
-                raise ValueError(f"expected one matrix, got {len(matrices)} among the arrays {', '.join(names)}")
-            return file.get_tensor(matrices[0])
-    except SafetensorError as error:
-        raise ValueError(f"not a whole .safetensors file: {error}") from error
+def _short(text: str) -> str:
+    """Return the first words, on one line."""
+    line = " ".join(text.split())
+    if " " in line[:MAX_NAME]:
+        return textwrap.shorten(line, MAX_NAME, placeholder=" …")
+    return line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"  # `shorten` would leave nothing of one word

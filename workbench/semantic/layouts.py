@@ -1,161 +1,128 @@
-"""How folders of items and interactions are laid out: our own, MovieLens's and RecBole's, as they are published.
-
-A layout is known by its files. Each is read into two tables with our names of columns: items with ``id``, ``text``
-and whatever else there is, and interactions with ``user``, ``item`` and, where it is known, ``time``.
+"""Folders of items and interactions: our own, and MovieLens's and RecBole's as they are published.
 
 Sources: the README files of ml-latest-small, ml-1m and ml-100k (GroupLens); RecBole's "atomic files".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from .tables import ENDINGS, naming, read_table
+from .tables import TABLES, expect_columns, naming, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ITEM, PERSON = ("id", "text"), ("user", "item", "time")
-GENRES_OF_100K = ["unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"]
-GENRES_OF_100K += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War"]
-GENRES_OF_100K += ["Western"]
+ITEM, INTERACTION = ("id", "text"), ("user", "item", "time")  # our names of columns
+MOVIELENS = {"id": "movieId", "user": "userId", "item": "movieId", "time": "timestamp"}
+RECBOLE = {"id": "item_id", "user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
+RATINGS = ["userId", "movieId", "rating", "timestamp"]
+GENRES = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+]
+GENRES += ["Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
 Tables = tuple[Path, "pd.DataFrame", Path | None, "pd.DataFrame | None"]
 
 
-def read_folder(folder: Path, columns: Mapping[str, str] | None = None, sep: str | None = None) -> Tables:
-    """Read the items and the interactions of a folder.
+def _movielens(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+    expect_columns(items, "movieId", "title", "genres")
+    text = items["title"] + " " + items["genres"].str.replace("|", " ", regex=False)
+    if (folder / "tags.csv").is_file():
+        with naming(folder / "tags.csv"):
+            tags = read_table(folder / "tags.csv")
+            expect_columns(tags, "movieId", "tag")
+        text += " " + items["movieId"].map(tags.groupby("movieId")["tag"].agg(" ".join)).fillna("")
+    return items.assign(text=text.str.strip())
 
-    Parameters
-    ----------
-    folder : Path
-    columns : mapping of our names of columns to the folder's, optional
-        Such as ``{"user": "userId"}``; for folders with ``items`` and ``interactions``.
-    sep : str, optional
-        What stands between the cells of such a folder's files, instead of a comma.
+
+def _movielens_100k(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+    """Each genre has a column of 0 and 1."""
+    flags = items[GENRES].eq("1").to_numpy()  # (n_items, 19)
+    genres = [" ".join(name for name, has in zip(GENRES, row, strict=True) if has) for row in flags]
+    text = (items["title"] + " " + genres).str.strip()
+    return items[["movieId", "title", "release"]].assign(text=text)
+
+
+def _recbole(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+    """Each column is named with its type, as ``item_id:token``; tokens and their sequences are the text."""
+    texts = [name for name in items if name.endswith((":token", ":token_seq")) and not name.startswith("item_id:")]
+    text = items[texts].agg(" ".join, axis=1).str.strip()
+    return items.rename(columns=lambda name: name.rsplit(":", 1)[0]).assign(text=text)
+
+
+class Layout(NamedTuple):
+    """Names of files and columns: of the items, and of the interactions."""
+
+    items: tuple[str, ...]  # patterns, the first that fits counts
+    interactions: tuple[str, ...]  # {stem}: that of the items' file
+    names: Mapping[str, str]  # our names of columns to the files'
+    seps: tuple[str, str]
+    headers: tuple[list[str] | None, list[str] | None] = (None, None)  # for files without
+    encoding: str = "utf-8-sig"
+    with_text: "Callable[[pd.DataFrame, Path], pd.DataFrame]" = lambda items, folder: items
+
+
+MOVIES_DAT = (["movieId", "title", "genres"], RATINGS)
+U_ITEM = (["movieId", "title", "release", "video_release", "url", *GENRES], RATINGS)
+PUBLISHED = (
+    Layout(("movies.csv",), ("ratings.csv",), MOVIELENS, (",", ","), with_text=_movielens),
+    Layout(("movies.dat",), ("ratings.dat",), MOVIELENS, ("::", "::"), MOVIES_DAT, "latin-1", _movielens),
+    Layout(("u.item",), ("u.data",), MOVIELENS, ("|", "\t"), U_ITEM, "latin-1", _movielens_100k),
+    Layout(("*.item",), ("{stem}.inter",), RECBOLE, ("\t", "\t"), with_text=_recbole),
+)
+
+
+def read_folder(folder: Path, columns: Mapping[str, str] | None = None, sep: str | None = None) -> Tables:
+    """Read the items and the interactions of a folder, which is known by the names of its files.
+
+    Columns and separator are those of `load_items`.
 
     Returns
     -------
-    The file of items and its table; the file of interactions and its table, or None twice.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If no layout fits, or a column is not there.
+    The file of items and its table, with columns ``id``, ``text`` and others; the file of interactions and its table,
+    with columns ``user``, ``item`` and, where it is known, ``time``, or None twice.
     """
-    own = _first(folder, [f"items{ending}" for ending in ENDINGS])
-    if own is not None:
-        return _own(folder, own, dict(columns or {}), sep)
-    if columns or sep:
-        raise FileNotFoundError(f"columns= and sep= are for folders with items.csv; there is none in {folder}")
-    for known in (_movielens_csv, _movielens_dat, _movielens_100k, _recbole):
-        found = known(folder)
-        if found is not None:
-            return found
-    raise FileNotFoundError(
-        f"there is no items.csv or items.parquet in {folder}, nor what MovieLens (movies.csv, movies.dat, u.item) or "
-        "RecBole (name.item) publish"
-    )
-
-
-def _first(folder: Path, names: list[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _own(folder: Path, path: Path, columns: dict[str, str], sep: str | None) -> Tables:
-    unknown = sorted(set(columns) - {*ITEM, *PERSON})
+    unknown = sorted(set(columns or {}) - {*ITEM, *INTERACTION})
     if unknown:
-        raise ValueError(f"columns= names {', '.join(unknown)}; expected some of {', '.join((*ITEM, *PERSON))}")
-    seen = _first(folder, [f"interactions{ending}" for ending in ENDINGS])
+        raise ValueError(f"columns= names {', '.join(unknown)}; expected some of {', '.join(ITEM + INTERACTION)}")
+    files = [tuple(f"{name}{ending}" for ending in TABLES) for name in ("items", "interactions")]
+    own = Layout(files[0], files[1], columns or {}, (sep or ",", sep or ","))
+    found = ((layout, path) for layout in (own, *PUBLISHED) if (path := _first(folder, layout.items)))
+    layout, path = next(found, (None, None))
+    if layout is not own and (columns or sep):
+        raise FileNotFoundError(f"columns= and sep= are for folders with items.csv; there is none in {folder}")
+    if layout is None or path is None:
+        raise FileNotFoundError(
+            f"there is no items.csv or items.parquet in {folder}, nor what MovieLens (movies.csv, movies.dat, u.item) "
+            "or RecBole (name.item) publish"
+        )
     with naming(path):
-        items = _renamed(read_table(path, sep), {k: v for k, v in columns.items() if k in ITEM})
+        items = read_table(path, layout.seps[0], layout.headers[0], layout.encoding)
+        items = _renamed(layout.with_text(items, folder), layout.names, ITEM)
+    seen = _first(folder, [name.format(stem=path.stem) for name in layout.interactions])
     if seen is None:
         return path, items, None, None
     with naming(seen):
-        return path, items, seen, _renamed(read_table(seen, sep), {k: v for k, v in columns.items() if k in PERSON})
+        interactions = read_table(seen, layout.seps[1], layout.headers[1], layout.encoding)
+        has_time = layout is own or layout.names["time"] in interactions
+        return path, items, seen, _renamed(interactions, layout.names, INTERACTION if has_time else INTERACTION[:2])
 
 
-def _renamed(frame: "pd.DataFrame", columns: dict[str, str]) -> "pd.DataFrame":
-    missing = [name for name in columns.values() if name not in frame]
-    if missing:
-        there = ", ".join(map(str, frame.columns))
-        raise ValueError(f"there is no column {', '.join(map(repr, missing))} among {there}; see columns=")
-    ours = {theirs: ours for ours, theirs in columns.items() if theirs != ours}
-    return frame.drop(columns=[name for name in ours.values() if name in frame]).rename(columns=ours)
+def _first(folder: Path, patterns: Iterable[str]) -> Path | None:
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()), None)
 
 
-def _movielens_csv(folder: Path) -> Tables | None:
-    path, seen, tagged = (folder / name for name in ("movies.csv", "ratings.csv", "tags.csv"))
-    if not path.is_file():
-        return None
-    with naming(path):
-        items = _renamed(read_table(path), {"id": "movieId"})
-        _expect(items, "title", "genres")
-    about = items["title"] + " " + items["genres"].str.replace("|", " ", regex=False)
-    if tagged.is_file():
-        with naming(tagged):
-            tags = read_table(tagged)
-            _expect(tags, "movieId", "tag")
-        about += " " + items["id"].map(tags.groupby("movieId")["tag"].agg(" ".join)).fillna("")
-    if not seen.is_file():
-        return path, items.assign(text=about.str.strip()), None, None
-    with naming(seen):
-        ratings = _renamed(read_table(seen), {"user": "userId", "item": "movieId", "time": "timestamp"})
-    return path, items.assign(text=about.str.strip()), seen, ratings
-
-
-def _movielens_dat(folder: Path) -> Tables | None:
-    path, seen = folder / "movies.dat", folder / "ratings.dat"
-    if not path.is_file():
-        return None
-    with naming(path):
-        items = read_table(path, "::", ["id", "title", "genres"], encoding="latin-1")
-    items["text"] = items["title"] + " " + items["genres"].str.replace("|", " ", regex=False)
-    if not seen.is_file():
-        return path, items, None, None
-    with naming(seen):
-        return path, items, seen, read_table(seen, "::", ["user", "item", "rating", "time"], encoding="latin-1")
-
-
-def _movielens_100k(folder: Path) -> Tables | None:
-    path, seen = folder / "u.item", folder / "u.data"
-    if not path.is_file():
-        return None
-    names = ["id", "title", "release", "video_release", "url", *GENRES_OF_100K]
-    with naming(path):
-        items = read_table(path, "|", names, encoding="latin-1")
-    flags = items[GENRES_OF_100K].eq("1").to_numpy()  # (n_items, 19)
-    genres = [" ".join(name for name, has in zip(GENRES_OF_100K, row, strict=True) if has) for row in flags]
-    items = items[["id", "title", "release"]].assign(text=(items["title"] + " " + genres).str.strip())
-    if not seen.is_file():
-        return path, items, None, None
-    with naming(seen):
-        return path, items, seen, read_table(seen, "\t", ["user", "item", "rating", "time"])
-
-
-def _recbole(folder: Path) -> Tables | None:
-    """Tab-separated, each column named with its type, as ``user_id:token``; tokens and their sequences are the text."""
-    paths = sorted(folder.glob("*.item"))
-    if not paths:
-        return None
-    path, seen = paths[0], paths[0].with_suffix(".inter")
-    with naming(path):
-        items = read_table(path, "\t")
-        texts = [name for name in items if name.endswith((":token_seq", ":token")) and not name.startswith("item_id:")]
-        text = items[texts].agg(" ".join, axis=1).str.strip()
-        items = _renamed(_untyped(items), {"id": "item_id"}).assign(text=text)
-    if not seen.is_file():
-        return path, items, None, None
-    with naming(seen):
-        inter = _untyped(read_table(seen, "\t"))
-        names = {"user": "user_id", "item": "item_id", "time": "timestamp"}
-        return path, items, seen, _renamed(inter, {k: v for k, v in names.items() if k != "time" or v in inter})
-
-
-def _untyped(frame: "pd.DataFrame") -> "pd.DataFrame":
-    return frame.rename(columns=lambda name: str(name).rsplit(":", 1)[0])
-
-
-def _expect(frame: "pd.DataFrame", *names: str) -> None:
-    missing = [name for name in names if name not in frame]
-    if missing:
-        raise ValueError(f"expected columns {', '.join(names)}, got {', '.join(map(str, frame.columns))}")
+def _renamed(frame: "pd.DataFrame", names: Mapping[str, str], ours: tuple[str, ...]) -> "pd.DataFrame":
+    """Give columns our names; another column that has one of them goes."""
+    names = {theirs: name for name, theirs in names.items() if name in ours}
+    expect_columns(frame, *names)
+    taken = [name for theirs, name in names.items() if name in frame and name != theirs]
+    return frame.drop(columns=taken).rename(columns=names)

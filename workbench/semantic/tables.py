@@ -11,35 +11,38 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".csv.gz", ".parquet")
-MOST_COLUMNS = 2_000
-LONGEST = 1_000  # characters of what an error says of a file: a cell that it quotes may be long
+TABLES = (".csv", ".csv.gz", ".parquet")
+MAX_COLUMNS = 2_000  # pandas takes longer than in proportion to them
+MAX_MESSAGE = 1_000  # characters: an error may quote a long cell
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Errors about what is in a file name it, on one line."""
+    """Turn errors about what a file holds into a ValueError of one line that names the file."""
     try:
         yield
-    except (ValueError, TypeError, EOFError) as error:
-        said = textwrap.shorten(str(error)[: 2 * LONGEST], LONGEST, placeholder=" ...")
-        raise ValueError(f"{path}: {said}") from error
+    except (ValueError, TypeError, EOFError, OverflowError, RecursionError, SafetensorError) as error:
+        message = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        message = textwrap.shorten(message[: 2 * MAX_MESSAGE], MAX_MESSAGE, placeholder=" ...")
+        raise ValueError(f"{path}: {message}") from error
 
 
 def read_table(
-    path: Path, sep: str | None = None, names: Sequence[str] | None = None, encoding: str = "utf-8-sig"
+    path: Path, sep: str = ",", names: Sequence[str] | None = None, encoding: str = "utf-8-sig"
 ) -> "pd.DataFrame":
-    """A table whose cells are all strings, as they stand in the file; what is missing is "".
+    """Return a table whose cells are all strings, as they stand in the file; missing ones are "".
 
     Parameters
     ----------
     path : Path
-    sep : str, optional
-        What stands between cells; a comma, unless said. Where it is another, quotation marks are letters.
+    sep : str
+        What separates cells. Unless it is a comma, quotation marks have no meaning.
     names : sequence of str, optional
         Names of the columns, for files without a header.
     encoding : str
@@ -51,26 +54,21 @@ def read_table(
     ImportError
         If it is Parquet and pyarrow is not installed.
     """
-    is_parquet = path.suffix.lower() == ".parquet"
-    frame = _read_parquet(path) if is_parquet else _read_csv(path, sep or ",", names, encoding)
+    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path, sep, names, encoding)
     if not len(frame):
         raise ValueError("no rows, only a header")
-    return frame
+    return frame.fillna("")
 
 
 def _read_csv(path: Path, sep: str, names: Sequence[str] | None, encoding: str) -> "pd.DataFrame":
     import pandas as pd
 
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        try:
-            n_columns = len(next(csv.reader(file), ()))
-        except csv.Error as error:
-            raise ValueError(f"its header is no row of a table: {error}") from error
-    if n_columns > MOST_COLUMNS:  # of which pandas takes longer than in proportion
-        raise ValueError(f"expected at most {MOST_COLUMNS:,} columns, got {n_columns:,}")
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        n_columns = file.readline().count(sep.encode()) + 1
+    if n_columns > MAX_COLUMNS:
+        raise ValueError(f"expected at most {MAX_COLUMNS:,} columns, got {n_columns:,}")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are longer than the header
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
         try:
             return pd.read_csv(
                 path,
@@ -98,27 +96,29 @@ def _read_parquet(path: Path) -> "pd.DataFrame":
         frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
     except ImportError as error:
         raise ImportError(NO_PARQUET) from error
-    except OSError as error:  # so pyarrow calls what is damaged
+    except OSError as error:  # pyarrow's for a damaged file
         raise ValueError(f"damaged: {error}") from error
     texts = {column: frame[column].astype(object).where(frame[column].notna(), "").map(str) for column in frame}
     return pd.DataFrame(texts).astype(object)
 
 
+def expect_columns(frame: "pd.DataFrame", *names: str) -> None:
+    """Refuse a table without one of these columns."""
+    missing = [name for name in names if name not in frame]
+    if missing:
+        there = ", ".join(map(str, frame.columns))
+        raise ValueError(f"there is no column {', '.join(map(repr, missing))} among {there}")
+
+
 def as_objects(strings: Sequence[str]) -> "pd.Series":
-    """A column of strings that may hold bytes that are not UTF-8, for which pandas' own type has no place."""
+    """Return a column of strings that may hold bytes that are not UTF-8, which pandas' own type cannot."""
     import pandas as pd
 
     return pd.Series(list(strings), dtype=object)
 
 
 def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
-    """What a file of this ending holds.
-
-    Raises
-    ------
-    ImportError
-        If it is Parquet and pyarrow is not installed.
-    """
+    """Return what a file of this ending holds."""
     if ending == ".csv":
         return frame.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
     data = io.BytesIO()
@@ -130,9 +130,7 @@ def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
 
 
 def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
-    """A small table of labels and values, for a notebook."""
-    cells = "".join(
-        f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-        for label, value in rows
-    )
+    """Return a small table of labels and values, for a notebook."""
+    left = "style='text-align:left'"
+    cells = "".join(f"<tr><th {left}>{escape(label)}</th><td {left}>{escape(value)}</td></tr>" for label, value in rows)
     return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"
