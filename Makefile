@@ -9,10 +9,15 @@ ifneq ($(wildcard ../shared/data),)
 export WORKBENCH_TEST_DATA ?= $(abspath ../shared)
 endif
 
-.PHONY: report lab test test-all benchmark lint clean
+.PHONY: report lessons lab test test-all benchmark lint clean
 
 report: $(READY)
 	$(BIN)/workbench report
+
+# The lessons with their outputs, as a reader of the repository sees them.
+lessons: report
+	cp reports/0*.ipynb notebooks/rendered
+	$(BIN)/nbstripout --keep-output --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/rendered/*.ipynb
 
 lab: $(READY)
 	$(BIN)/workbench lab
