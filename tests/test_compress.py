@@ -117,7 +117,7 @@ def test_refit_with_nothing_to_fit_leaves_ngrams_as_they_are(fasttext, refit):
 
 @pytest.mark.parametrize("refit", [wb.Refit(strength=float("nan")), wb.Refit(unseen_weight=-1)], ids=repr)
 def test_weights_that_make_no_sense_are_refused(fasttext, refit):
-    with pytest.raises(ValueError, match="0 or more, and finite"):
+    with pytest.raises(ValueError, match="must be a finite number of at least 0"):
         refit.fit(fasttext, reference=fasttext)
 
 

@@ -144,9 +144,9 @@ def test_changing_what_a_step_learned_does_not_change_the_next_one(fasttext):
 
 
 def test_codebooks_are_kept_only_for_the_last_rows(fasttext):
-    for seed in range(pq.MOST_TRAINED + 3):
+    for seed in range(pq.MAX_TRAINED + 3):
         wb.PQ(2, n_bits=2, random_state=seed).fit(fasttext)
-    assert len(pq._trained) == pq.MOST_TRAINED
+    assert len(pq._trained) == pq.MAX_TRAINED
 
 
 @pytest.mark.parametrize("most", [0, 10**9], ids=["hashed anew", "remembered"])

@@ -257,8 +257,8 @@ def test_work_that_nobody_waits_for_can_be_stopped(plain):
     [
         (wb.Prune(5, choose="best"), "choose must be one of"),
         (wb.Prune(5, remap="closest"), "remap must be one of"),
-        (wb.Prune(5, threshold=1.5), "threshold is a cosine"),
-        (wb.Prune(5, threshold=float("nan")), "threshold is a cosine"),
+        (wb.Prune(5, threshold=1.5), "threshold must be a finite number from -1 to 1"),
+        (wb.Prune(5, threshold=float("nan")), "threshold must be a finite number from -1 to 1"),
         (wb.Prune(5, importance=3), "importance must be one of"),
         (wb.Prune(5, random_state=-1), "random_state must be a whole number"),
         (wb.Rehash(0), "n_buckets must be a whole number of at least 1"),

@@ -6,16 +6,18 @@
     small = wb.Chain([wb.Prune(n_words=4_000, n_ngrams=8_000), wb.Refit(), wb.PQ()]).fit_transform(big)
     wb.scorecard(big, small)
 
-Names load when they are first used, so that importing the package needs numpy and safetensors
-alone.
+Other names than those of steps load when they are first used, so that importing the package needs numpy and
+safetensors alone.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .compress import *  # noqa: F403 - the steps are named there alone
+from .compress import STEPS, from_json, recipe_from
+
 if TYPE_CHECKING:
     from . import semantic, views
-    from .compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, from_json, recipe_from
     from .evaluate.carriers import ngram_carriers
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
@@ -32,18 +34,6 @@ _HOMES = {
     "Vectors": "vectors",
     "load": "formats",
     "export": "formats",
-    "Chain": "compress",
-    "Prune": "compress",
-    "Refit": "compress",
-    "Rehash": "compress",
-    "Residual": "compress",
-    "PQ": "compress",
-    "OPQ": "compress",
-    "RQ": "compress",
-    "SQ": "compress",
-    "SVD": "compress",
-    "from_json": "compress",
-    "recipe_from": "compress",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
     "ngram_carriers": "evaluate.carriers",
@@ -56,16 +46,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "OPQ",
-    "PQ",
-    "RQ",
-    "SQ",
-    "SVD",
-    "Chain",
-    "Prune",
-    "Refit",
-    "Rehash",
-    "Residual",
     "Vectors",
     "export",
     "fit_budget",
@@ -81,6 +61,7 @@ __all__ = [
     "views",
     "word_damage",
 ]
+__all__.extend(STEPS)
 
 
 def __getattr__(name: str) -> Any:

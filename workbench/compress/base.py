@@ -1,27 +1,116 @@
-"""What every compression step is, and how steps make a chain.
+"""What every compression step is, how it describes its parameters, and how steps make a chain.
 
 A step works as a scikit-learn estimator does: the constructor stores, `fit` learns names that
 end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 """
 
+import dataclasses
 import inspect
-from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, Self
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, dataclass_transform
 
 import numpy as np
 
 from .. import progress
 from ..vectors import Vectors
 
-STEPS: dict[str, type["Step"]] = {}  # by name, for reading recipes
+STEPS: dict[str, type["Step"]] = {}  # by name; every subclass of `Step` with a label adds itself
 
 
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """The values that a parameter may have, and how it is shown.
+
+    Parameters
+    ----------
+    kind : {"count", "whole", "number", "choice", "tick", "text", "seed"}
+        A count has a slider. A text is one of the choices or a path.
+    label : str
+    low : int
+    high : int or callable, optional
+        The greatest value, or a function that gives the greatest value of use for a model.
+    all_is_none : bool
+        None means "all of them".
+    choices : sequence, or mapping to labels
+    main : bool
+        Shown always, not only under "More".
+    of_ngrams : bool
+        Only for models that have n-grams.
+    brief : str
+        The value in short forms of a recipe, such as ``"{:,} words"``; left out there without it.
+    omit : bool
+        Left out of recipes at its default, so that recipes written before the parameter existed compare equal.
+    """
+
+    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed"]
+    label: str
+    low: int = 0
+    high: int | Callable[[Vectors], int] | None = None
+    all_is_none: bool = False
+    choices: Sequence[Any] | Mapping[Any, str] = ()
+    main: bool = True
+    of_ngrams: bool = False
+    brief: str = ""
+    omit: bool = False
+
+    def check(self, name: str, value: Any) -> None:
+        """Refuse a value that the parameter of this name cannot have."""
+        if self.kind == "tick" or (self.all_is_none and value is None):
+            return
+        if self.kind in ("choice", "text"):
+            is_path = self.kind == "text" and isinstance(value, str | Path)
+            fits = is_path or value in tuple(self.choices)
+            expected = f"one of {tuple(self.choices)}" + (" or a path" if self.kind == "text" else "")
+        else:
+            kind, noun = (Real, "finite number") if self.kind == "number" else (Integral, "whole number")
+            high = self.high if isinstance(self.high, int) else None
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            fits = is_number and self.low <= value <= (sys.float_info.max if high is None else high)
+            expected = f"a {noun} " + (f"of at least {self.low}" if high is None else f"from {self.low} to {high}")
+        if not fits:
+            raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+
+def parameter(default: Any, kind: str, label: str, *args: Any, **kwargs: Any) -> Any:
+    """A parameter of a step: its default, and the arguments of its `Field`."""
+    return dataclasses.field(default=default, metadata={"field": Field(kind, label, *args, **kwargs)})  # type: ignore[arg-type]
+
+
+@dataclass_transform(eq_default=False)
 class Step:
-    """One compression step. Subclasses write `_fit` and `_transform`."""
+    """One compression step.
+
+    Subclasses say what they are called and for, list their parameters, and write `_fit` and `_transform`; that is
+    all it takes for recipes, the command line, panels and reports to know them.
+
+    Attributes
+    ----------
+    label : str
+        The name that people read. Bases of steps have none.
+    blurb : str
+        What the step does, as the rest of a sentence that begins with its name.
+    advice : str
+        What to do where it would make the arrays larger.
+    needs_ngrams : bool
+        Whether it is for models with n-grams alone.
+    fields : dict of str to Field
+        By parameter, in order.
+    """
+
+    label: ClassVar[str] = ""
+    blurb: ClassVar[str] = ""
+    advice: ClassVar[str] = "leave it out"
+    needs_ngrams: ClassVar[bool] = False
+    fields: ClassVar[dict[str, Field]] = {}
 
     def __init_subclass__(cls) -> None:
-        if "__init__" in vars(cls):  # else a base of steps
+        dataclasses.dataclass(repr=False, eq=False)(cls)  # which writes the constructor
+        found = dataclasses.fields(cls)  # type: ignore[arg-type]
+        cls.fields = {field.name: field.metadata["field"] for field in found if "field" in field.metadata}
+        if "label" in vars(cls):
             STEPS[cls.__name__] = cls
 
     def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
@@ -34,7 +123,13 @@ class Step:
         reference : Vectors, optional
             The model that the result should stay close to; `Chain` passes its own input.
         """
-        self._fit(self._model(v).without_spare_rows(), reference)
+        name = type(self).__name__
+        for of, field in self.fields.items():
+            field.check(f"{name}: {of}", getattr(self, of))
+        v = self._model(v).without_spare_rows()
+        if self.needs_ngrams and v.storage.ngrams is None:
+            raise ValueError(f"{name} is for n-grams, and this model has none; leave it out")
+        self._fit(v, reference)
         return self
 
     def transform(self, v: Vectors) -> Vectors:
@@ -52,7 +147,7 @@ class Step:
         if out.storage.nbytes > v.storage.nbytes:
             raise ValueError(
                 f"{self!r} would make the arrays larger ({v.storage.nbytes:,} to {out.storage.nbytes:,} bytes): "
-                f"{self._advice(v)}"
+                f"{self.advice}"
             )
         meta = dict(out.meta, recipe=[*v.meta.get("recipe", []), self.to_json()])
         return Vectors(out.vocab, out.storage, meta)
@@ -76,23 +171,28 @@ class Step:
     def _transform(self, v: Vectors) -> Vectors:
         raise NotImplementedError
 
-    def _advice(self, v: Vectors) -> str:
-        """What to do where the step does not pay."""
-        return "leave it out"
-
     # -- parameters and recipes -----------------------------------------------------------
 
     @classmethod
     def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments."""
         return {name: getattr(self, name) for name in self._names()}
 
     def _plain_params(self) -> dict[str, Any]:
-        """The same, with numpy's numbers as Python's."""
-        return {name: x.item() if isinstance(x, np.generic) else x for name, x in self.get_params().items()}
+        """The parameters that recipes show: numpy's numbers as Python's, paths as text."""
+        params = self.get_params()
+        for name, field in self.fields.items():
+            value = params[name]
+            if field.omit and value == getattr(type(self), name):  # its default
+                del params[name]
+            elif isinstance(value, np.generic):
+                params[name] = value.item()
+            elif isinstance(value, Path):
+                params[name] = f"./{value}" if str(value) in field.choices else str(value)
+        return params
 
     def set_params(self, **params: Any) -> Self:
         """Change arguments; unknown names are refused."""
@@ -110,6 +210,11 @@ class Step:
         """The step as Python code, whole."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._plain_params().items())})"
 
+    def brief(self) -> str:
+        """The step in a few words, such as "PQ 50 codes of words"."""
+        values = [(field.brief, getattr(self, name)) for name, field in self.fields.items() if field.brief]
+        return " ".join([type(self).__name__, *(text.format(x) for text, x in values if x not in (None, "all"))])
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_params() == other.get_params()
 
@@ -123,6 +228,9 @@ class Chain(Step):
     ----------
     steps : sequence of Step
     """
+
+    label = "Chain"
+    blurb = "is a list of steps."
 
     def __init__(self, steps: Sequence[Step]):
         self.steps = steps
@@ -154,12 +262,6 @@ class Chain(Step):
     def to_json(self) -> dict:
         return {"step": "Chain", "steps": [step.to_json() for step in self.steps]}
 
-
-def check_int(step: Step, name: str, low: int, high: int | None = None, optional: bool = False) -> None:
-    """Refuse a parameter that is no whole number in its range, before any work."""
-    value = getattr(step, name)
-    if optional and value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= (high or int(value)):
-        span = f"from {low} to {high}" if high is not None else f"of at least {low}"
-        raise ValueError(f"{type(step).__name__}: {name} must be a whole number {span}, got {value!r}")
+    def brief(self) -> str:
+        """The steps in a few words each."""
+        return ", ".join(step.brief() for step in self.steps) or "nothing"

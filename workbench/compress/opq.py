@@ -4,14 +4,15 @@ import numpy as np
 
 from .. import progress
 from ..storage import Coded, Projected, Storage, halved
-from .base import check_int
-from .pq import PQ
+from .base import parameter
+from .pq import coded, first_codebooks, training_sample
 from .svd import principal_axes
+from .values import ROWS, ValueStep
 
 ROTATING_POINTS = 64  # training rows for each codebook entry while the rotation is learned: it needs fewer
 
 
-class OPQ(PQ):
+class OPQ(ValueStep):
     """Turn rows so that subvectors suit product quantisation, then quantise.
 
     Ge, He, Ke and Sun, "Optimized Product Quantization" (2013), the non-parametric solution:
@@ -26,48 +27,44 @@ class OPQ(PQ):
         Times that the rotation is learned anew.
     """
 
-    def __init__(
-        self,
-        n_subvectors: int = 50,
-        n_bits: int = 8,
-        n_iter: int = 25,
-        n_rotations: int = 12,
-        on: str = "all",
-        random_state: int = 0,
-    ):
-        super().__init__(n_subvectors, n_bits, n_iter, on, random_state=random_state)
-        self.n_rotations = n_rotations
+    label = "OPQ"
+    blurb = "turns the space first, so that the pieces which `PQ` would cut are easier to describe."
+    advice = "the codebooks outweigh the rows; take fewer bits, or use SQ"
 
-    def _check(self) -> None:
-        super()._check()
-        check_int(self, "n_rotations", 0)
+    n_subvectors: int = parameter(50, "count", "Subvectors", 1, lambda v: v.dim, brief="{:,} codes")
+    n_bits: int = parameter(8, "whole", "Bits a code", 1, 8)
+    n_iter: int = parameter(25, "whole", "Rounds of k-means", 1, main=False)
+    n_rotations: int = parameter(12, "whole", "Rotations tried", main=False)
+    on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+    random_state: int = parameter(0, "seed", "Seed")
 
-    def _learn(self, part: Storage, which: str) -> tuple:
+    def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Codebooks and spans as of `PQ`, and the rotation: (dim, dim) float32, rows times it are turned."""
         from .. import kernels
 
         n_bits = int(self.n_bits)
-        sample, spans = self._sample(part, which)
+        sample, spans = training_sample(self, part, which)
         few = sample[: ROTATING_POINTS * 2**n_bits]
         axes = principal_axes(part, which)
         carried = np.square(few @ axes.T).sum(axis=0)  # (dim,)
         rotation = axes[dealt_out(carried, spans)].T
         turned = few @ rotation
-        codebooks = self._start(turned, spans)
+        codebooks = first_codebooks(self, turned, spans)
         kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, self.n_iter)
         for _ in progress.bar(range(self.n_rotations), desc="OPQ", unit="rotation", leave=False, delay=2):
             kernels.train(np.ascontiguousarray(turned.T), codebooks, spans, 1)
             codes = kernels.encode(turned, codebooks, spans)
-            coded = Coded.of(codes, codebooks, spans, turned.shape[1], n_bits)
-            left, _, right = np.linalg.svd(few.T @ coded.rows(slice(None)))
+            decoded = Coded.of(codes, codebooks, spans, turned.shape[1], n_bits).rows(slice(None))
+            left, _, right = np.linalg.svd(few.T @ decoded)
             rotation = left @ right  # orthogonal Procrustes (Schoenemann, 1966)
             turned = few @ rotation
         kernels.train(np.ascontiguousarray((sample @ rotation).T), codebooks, spans, self.n_iter)
         return codebooks, spans, rotation
 
-    def _encode(self, part: Storage, which: str, learned: tuple) -> Storage:
-        *of_pq, rotation = learned
-        return Projected(super()._encode(Projected(part, rotation), which, tuple(of_pq)), halved(rotation.T.copy()))
+    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Storage:
+        codebooks, spans, rotation = learned
+        turned = coded(self, Projected(part, rotation), which, codebooks, spans)
+        return Projected(turned, halved(rotation.T.copy()))
 
 
 def dealt_out(carried: np.ndarray, spans: np.ndarray) -> np.ndarray:

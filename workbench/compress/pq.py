@@ -1,18 +1,19 @@
 """`PQ`: product quantisation."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
 from ..storage import Coded, Dense, Normed, Storage
-from .base import check_int
-from .values import ValueStep, check_squares, finite_blocks, training_rows
+from .base import parameter
+from .values import ROWS, ValueStep, check_squares, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
 STARTING_POINTS = 16  # of them, those that the start is drawn from
-MOST_TRAINED = 8  # codebooks kept, of a few hundred kB each
+MAX_TRAINED = 8  # codebooks kept, of a few hundred kB each
 
-_trained: dict[tuple, np.ndarray] = {}  # codebooks by all that decides them, the newest last
+_trained: dict[tuple, np.ndarray] = {}  # codebooks by what they depend on, the newest last
 
 
 class PQ(ValueStep):
@@ -40,113 +41,89 @@ class PQ(ValueStep):
         Seed of the choice of training rows and of the start.
     """
 
-    def __init__(
-        self,
-        n_subvectors: int = 50,
-        n_bits: int = 8,
-        n_iter: int = 25,
-        on: str = "all",
-        norms: bool = False,
-        random_state: int = 0,
-    ):
-        self.n_subvectors = n_subvectors
-        self.n_bits = n_bits
-        self.n_iter = n_iter
-        self.on = on
-        self.norms = norms
-        self.random_state = random_state
+    label = "PQ"
+    blurb = "cuts each vector into pieces and stores for each piece which of some typical pieces is nearest."
+    advice = "the codebooks outweigh the rows; take fewer bits, or use SQ"
 
-    def _check(self) -> None:
-        check_int(self, "n_subvectors", 1)
-        check_int(self, "n_bits", 1, 8)
-        check_int(self, "n_iter", 1)
-        check_int(self, "random_state", 0)
+    n_subvectors: int = parameter(50, "count", "Subvectors", 1, lambda v: v.dim, brief="{:,} codes")
+    n_bits: int = parameter(8, "whole", "Bits a code", 1, 8)
+    n_iter: int = parameter(25, "whole", "Rounds of k-means", 1, main=False)
+    on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+    norms: bool = parameter(False, "tick", "Lengths apart", main=False)
+    random_state: int = parameter(0, "seed", "Seed")
 
     def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, ...]:
-        """Codebooks, (2**n_bits, dim) float32, and the columns that each serves, (n_subvectors, 2).
-
-        With `norms`, also those of the lengths.
-        """
+        """Codebooks, (2**n_bits, dim) float32, and the columns of subvectors; with `norms` also those of lengths."""
         if not self.norms:
             return self._codebooks(part, which)
-        of_directions = self._codebooks(directions(part), which)
-        coded = self._coded(directions(part), which, *of_directions)
-        return *of_directions, *self._of_lengths()._codebooks(Dense(lengths_left(part, coded)), which)
+        learned = self._codebooks(directions(part), which)
+        left = lengths_left(part, coded(self, directions(part), which, *learned))
+        return *learned, *self._of_lengths()._codebooks(left, which)
+
+    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, ...]) -> Storage:
+        if not self.norms:
+            return coded(self, part, which, *learned)
+        of_directions = coded(self, directions(part), which, *learned[:2])
+        left = lengths_left(part, of_directions)
+        return Normed(of_directions, coded(self._of_lengths(), left, which, *learned[2:]))
 
     def _codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
-        """Codebooks and spans; not trained again on the very rows of a moment ago, as where only n-grams changed."""
-        sample, spans = self._sample(part, which)
+        """Codebooks and spans, cached by a hash of the training rows."""
+        from .. import kernels
+
+        sample, spans = training_sample(self, part, which)
         rows = hashlib.sha256(np.ascontiguousarray(sample).data).digest()
         key = (rows, sample.shape, spans.tobytes(), int(self.n_bits), int(self.n_iter), int(self.random_state))
         codebooks = _trained.get(key)
         if codebooks is None:
-            codebooks = _trained[key] = self._train(sample, spans)
-            for old in list(_trained)[:-MOST_TRAINED]:
+            codebooks = first_codebooks(self, sample, spans)
+            kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
+            _trained[key] = codebooks
+            for old in list(_trained)[:-MAX_TRAINED]:
                 _trained.pop(old, None)
         return codebooks.copy(), spans
 
-    def _train(self, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
-        """Codebooks of these rows: (2**n_bits, dim) float32."""
-        from .. import kernels
-
-        codebooks = self._start(sample, spans)
-        kernels.train(np.ascontiguousarray(sample.T), codebooks, spans, self.n_iter)
-        return codebooks
-
-    def _start(self, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
-        """Codebooks to start from, drawn from the rows: (2**n_bits, dim) float32."""
-        from .. import kernels
-
-        n_entries = 2 ** int(self.n_bits)
-        draws = np.random.default_rng(self.random_state).random((len(spans), n_entries))
-        return kernels.start(np.ascontiguousarray(sample[: STARTING_POINTS * n_entries].T), spans, draws)
-
-    def _sample(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to train on, (n_sample, dim), in random order, and the spans of subvectors."""
-        dim = part.shape[1]
-        if self.n_subvectors > dim:
-            raise ValueError(f"{self!r}: vectors of {dim} dimensions have at most {dim} subvectors")
-        sample = training_rows(self, part, which, POINTS_A_CENTROID)
-        edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), self.n_subvectors)])
-        spans = np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
-        return sample, spans
-
     def _of_lengths(self) -> "PQ":
-        """What quantises lengths: columns of one number."""
+        """The quantiser of lengths: columns of one number."""
         return PQ(1, self.n_bits, self.n_iter, random_state=self.random_state)
 
-    def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, ...]) -> Storage:
-        if not self.norms:
-            return self._coded(part, which, *learned)
-        coded = self._coded(directions(part), which, *learned[:2])
-        left = Dense(lengths_left(part, coded))
-        return Normed(coded, self._of_lengths()._coded(left, which, *learned[2:]))
 
-    def _coded(self, part: Storage, which: str, codebooks: np.ndarray, spans: np.ndarray) -> Coded:
-        from .. import kernels
-
-        n, dim = part.shape
-        codes = np.empty((n, len(spans)), np.uint8)
-        for start, block in finite_blocks(part, which):
-            check_squares(block, f"{self!r}: the {which}", also_small=False)
-            codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
-        return Coded.of(codes, codebooks, spans, dim, int(self.n_bits))
-
-    def _advice(self, v) -> str:
-        return "the codebooks outweigh the rows; take fewer bits, or use SQ"
+def training_sample(step: Any, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train a product quantiser on, (n_sample, dim), and the columns of each subvector, (n_subvectors, 2)."""
+    dim = part.shape[1]
+    if step.n_subvectors > dim:
+        raise ValueError(f"{step!r}: vectors of {dim} dimensions have at most {dim} subvectors")
+    sample = training_rows(step, part, which, POINTS_A_CENTROID)
+    edges = np.cumsum([0] + [len(s) for s in np.array_split(np.arange(dim), step.n_subvectors)])
+    return sample, np.stack([edges[:-1], edges[1:]], axis=1).astype(np.int32)
 
 
-def lengths(part: Storage) -> np.ndarray:
-    """Euclidean length of every row: (n, 1) float32."""
-    return part.norms()[:, None]
+def first_codebooks(step: Any, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Codebooks that training starts from, drawn from the rows: (2**n_bits, dim) float32."""
+    from .. import kernels
+
+    n_entries = 2 ** int(step.n_bits)
+    draws = np.random.default_rng(step.random_state).random((len(spans), n_entries))
+    return kernels.start(np.ascontiguousarray(sample[: STARTING_POINTS * n_entries].T), spans, draws)
 
 
-def lengths_left(part: Storage, coded: Coded) -> np.ndarray:
-    """What coded directions, which are shorter than 1, must be multiplied with: (n, 1) float32."""
-    return lengths(part) / np.maximum(lengths(coded), np.float32(1e-30))
+def coded(step: Any, part: Storage, which: str, codebooks: np.ndarray, spans: np.ndarray) -> Coded:
+    """The rows of a part as codes of the nearest entries."""
+    from .. import kernels
+
+    codes = np.empty((len(part), len(spans)), np.uint8)
+    for start, block in finite_blocks(part, which):
+        check_squares(block, f"{step!r}: the {which}", also_small=False)
+        codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
+    return Coded.of(codes, codebooks, spans, part.shape[1], int(step.n_bits))
+
+
+def lengths_left(part: Storage, coded: Coded) -> Dense:
+    """The factors that coded directions, which are shorter than 1, must be multiplied with: (n, 1) float32."""
+    return Dense(part.norms()[:, None] / np.maximum(coded.norms()[:, None], np.float32(1e-30)))
 
 
 def directions(part: Storage) -> Normed:
     """The rows, each divided by its length; zero rows stay zero."""
-    long = lengths(part)
-    return Normed(part, Dense(1 / np.where(long > 0, long, 1)))
+    lengths = part.norms()[:, None]
+    return Normed(part, Dense(1 / np.where(lengths > 0, lengths, 1)))

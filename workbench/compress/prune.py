@@ -1,9 +1,8 @@
 """`Prune`: keep the rows that matter most."""
 
 from collections import Counter
-from numbers import Real
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from ..storage import Dense, Stacked, lengths
 from ..subwords import Subwords
 from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab
-from .base import Step, check_int
+from .base import Step, parameter
 from .choose import centroids, covering, nearest_kept
 from .corpus import word_counts
 
@@ -80,50 +79,42 @@ class Prune(Step):
         or put together from n-grams that stay.
     """
 
+    label = "Prune"
+    blurb = (
+        "keeps the words and n-grams that matter most. Where there are n-grams, words that go are rebuilt from those "
+        "that stay, as unseen words are."
+    )
+    advice = (
+        "leave it out; with choose='kmeans', whose centroids are float32 rows, take fewer, and k-means before PQ, SQ "
+        "and SVD, not after them"
+    )
     CHOOSE: ClassVar = ("frequent", "coverage", "kmeans")
-    REMAP: ClassVar = (None, "nearest")
     IMPORTANCE: ClassVar = ("words", "counts", "norms")
 
-    def __init__(
-        self,
-        n_words: int | None = None,
-        n_ngrams: int | None = None,
-        choose: str = "frequent",
-        remap: str | None = None,
-        threshold: float = 0.0,
-        importance: str | Path = "words",
-        random_state: int = 0,
-    ):
-        self.n_words = n_words
-        self.n_ngrams = n_ngrams
-        self.choose = choose
-        self.remap = remap
-        self.threshold = threshold
-        self.importance = importance
-        self.random_state = random_state
+    n_words: int | None = parameter(None, "count", "Words kept", 1, len, all_is_none=True, brief="{:,} words")
+    n_ngrams: int | None = parameter(
+        None,
+        "count",
+        "N-grams kept",
+        0,
+        lambda v: len(v.storage.ngrams or ()),
+        all_is_none=True,
+        of_ngrams=True,
+        brief="{:,} n-grams",
+    )
+    choose: str = parameter("frequent", "choice", "Which words stay", choices=CHOOSE)
+    remap: str | None = parameter(
+        None, "choice", "The others", choices={None: "are rebuilt or go", "nearest": "borrow the nearest row"}
+    )
+    threshold: float = parameter(0.0, "number", "Borrow from cosine", -1, 1, main=False)
+    importance: str | Path = parameter("words", "text", "N-grams by", choices=IMPORTANCE, main=False, of_ngrams=True)
+    random_state: int = parameter(0, "seed", "Seed")
 
-    def _check(self) -> None:
-        check_int(self, "n_words", 1, optional=True)
-        check_int(self, "n_ngrams", 0, optional=True)
-        check_int(self, "random_state", 0)
-        for name, values in (("choose", self.CHOOSE), ("remap", self.REMAP)):
-            if getattr(self, name) not in values:
-                raise ValueError(f"Prune: {name} must be one of {values}, got {getattr(self, name)!r}")
-        if not isinstance(self.threshold, Real) or not -1 <= self.threshold <= 1:
-            raise ValueError(f"Prune: threshold is a cosine, from -1 to 1, got {self.threshold!r}")
+    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if self.choose == "kmeans" and self.remap:
             raise ValueError("Prune: with choose='kmeans' every word borrows a centroid already; leave out remap=")
         if self.threshold != 0 and not self.remap:
             raise ValueError("Prune: threshold= is for remap='nearest'")
-
-    def _plain_params(self) -> dict[str, Any]:
-        params = super()._plain_params()
-        path = str(params["importance"])  # as JSON has it
-        is_keyword = isinstance(self.importance, Path) and path in self.IMPORTANCE
-        return params | {"importance": f"./{path}" if is_keyword else path}
-
-    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        self._check()
         reference = v if reference is None else reference
         corpus = self._corpus()
         weights = self._weights(reference, corpus)
@@ -143,11 +134,6 @@ class Prune(Step):
         rows = subwords.kept_rows(self.buckets_)
         vocab = small.vocab.with_subwords(subwords.keep(self.buckets_))
         return small.with_storage(Stacked(small.storage.words, ngrams.take(rows)), vocab)
-
-    def _advice(self, v: Vectors) -> str:
-        if self.centroids_ is not None:
-            return "centroids are float32 rows: take fewer, and k-means before PQ, SQ and SVD, not after them"
-        return super()._advice(v)
 
     # -- words ----------------------------------------------------------------------------
 
@@ -248,8 +234,6 @@ class Prune(Step):
         """Word frequencies of the user's own text, where `importance` names one."""
         if self.importance in self.IMPORTANCE:
             return None
-        if not isinstance(self.importance, str | Path):
-            raise ValueError(f"Prune: importance must be one of {self.IMPORTANCE} or a path, got {self.importance!r}")
         try:
             return word_counts(self.importance)
         except FileNotFoundError as error:

@@ -1,7 +1,6 @@
 """`Refit`: move the n-grams that survived, so that the words that went come back better."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from ..spool import spooled
 from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
-from .base import Step, check_int
+from .base import Step, parameter
 from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
@@ -79,27 +78,19 @@ class Refit(Step):
         The new rows, stored as those before.
     """
 
-    def __init__(
-        self,
-        strength: float = 1.0,
-        n_unseen: int = 20_000,
-        unseen_weight: float = 0.3,
-        kept_weight: float = 0.0,
-        frequency: float = 0.0,
-        n_iter: int = 6,
-        n_sweeps: int = 4,
-        n_words: int | None = N_WORDS,
-        random_state: int = 0,
-    ):
-        self.strength = strength
-        self.n_unseen = n_unseen
-        self.unseen_weight = unseen_weight
-        self.kept_weight = kept_weight
-        self.frequency = frequency
-        self.n_iter = n_iter
-        self.n_sweeps = n_sweeps
-        self.n_words = n_words
-        self.random_state = random_state
+    label = "Re-fit n-grams"
+    blurb = "moves the n-grams that stay, by least squares, so that dropped words come out closer. It adds no bytes."
+    needs_ngrams = True
+
+    strength: float = parameter(1.0, "number", "Hold to the original")
+    n_unseen: int = parameter(20_000, "whole", "Made-up words", main=False)
+    unseen_weight: float = parameter(0.3, "number", "Weight of unseen words", main=False)
+    kept_weight: float = parameter(0.0, "number", "Weight of kept words")
+    frequency: float = parameter(0.0, "number", "Power of frequency", main=False)
+    n_iter: int = parameter(6, "whole", "Solver's steps", 1, main=False)
+    n_sweeps: int = parameter(4, "whole", "Sweeps over codes", 1, main=False)
+    n_words: int | None = parameter(N_WORDS, "whole", "Words fitted on", 1, all_is_none=True, main=False, omit=True)
+    random_state: int = parameter(0, "seed", "Seed")
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         reference = self._checked(v, reference)
@@ -117,21 +108,8 @@ class Refit(Step):
             raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
         return v.with_storage(Stacked(v.storage.words, self.ngrams_))
 
-    def _plain_params(self) -> dict[str, Any]:
-        """What differs between models of ordinary size: without it, recipes are what they were before it was there."""
-        params = super()._plain_params()
-        return {name: value for name, value in params.items() if (name, value) != ("n_words", N_WORDS)}
-
     def _checked(self, v: Vectors, reference: Vectors | None) -> Vectors:
         """The reference, once everything is as it must be."""
-        for name, low in (("n_unseen", 0), ("n_iter", 1), ("n_sweeps", 1), ("random_state", 0)):
-            check_int(self, name, low)
-        check_int(self, "n_words", 1, optional=True)
-        for name in ("strength", "unseen_weight", "kept_weight", "frequency"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{self!r}: {name} must be 0 or more, and finite")
-        if v.storage.ngrams is None:
-            raise ValueError("Refit re-fits n-grams, and this model has none; leave it out")
         if reference is None:
             raise ValueError(
                 "Refit needs the original model: put it in a Chain, which passes its own input on, "

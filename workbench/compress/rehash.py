@@ -4,7 +4,7 @@ import numpy as np
 
 from ..storage import Dense, Stacked
 from ..vectors import Vectors, check_finite
-from .base import Step, check_int
+from .base import Step, parameter
 
 
 class Rehash(Step):
@@ -29,13 +29,21 @@ class Rehash(Step):
         The new buckets that they belong to, in order.
     """
 
-    def __init__(self, n_buckets: int = 100_000):
-        self.n_buckets = n_buckets
+    label = "Re-hash n-grams"
+    blurb = "folds n-gram buckets into fewer, so that several n-grams share one row."
+    advice = "its rows are float32: take fewer buckets, and Rehash before PQ, SQ and SVD, not after them"
+    needs_ngrams = True
+
+    n_buckets: int = parameter(
+        100_000,
+        "count",
+        "Buckets",
+        1,
+        lambda v: v.vocab.subwords.n_buckets if v.vocab.subwords else 1,
+        brief="{:,} buckets",
+    )
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        check_int(self, "n_buckets", 1)
-        if v.vocab.subwords is None:
-            raise ValueError("Rehash folds the buckets of n-grams, and this model has none; leave it out")
         subwords, ngrams = v.ngrams
         if self.n_buckets > subwords.n_buckets:
             raise ValueError(f"{self!r}: the model has {subwords.n_buckets:,} buckets only; take fewer")
@@ -53,9 +61,6 @@ class Rehash(Step):
             raise ValueError(f"Rehash was fitted on {self.n_buckets_in_:,} buckets, got {subwords.n_buckets:,}")
         vocab = v.vocab.with_subwords(subwords.fold(int(self.n_buckets)).keep(self.buckets_))
         return v.with_storage(Stacked(v.storage.words, Dense(self.ngrams_)), vocab)
-
-    def _advice(self, v: Vectors) -> str:
-        return "its rows are float32: take fewer buckets, and Rehash before PQ, SQ and SVD, not after them"
 
 
 def bucket_users(v: Vectors, reference: Vectors) -> np.ndarray:

@@ -23,12 +23,11 @@ class Residual(Step):
         How many words it was fitted on.
     """
 
-    def __init__(self) -> None:
-        """There is nothing to choose."""
+    label = "Words as residuals"
+    blurb = "stores of known words only what their n-grams leave over, which is less to say."
+    needs_ngrams = True
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        if v.storage.ngrams is None:
-            raise ValueError("Residual stores what n-grams leave over, and this model has none; leave it out")
         if v.vocab.row_of is not None:
             raise ValueError("Residual needs a row for every word, and words share rows here: leave out remap=")
         if not v.storage.words.is_float32:

@@ -6,9 +6,9 @@ import numpy as np
 
 from .. import progress
 from ..storage import Coded, Storage
-from .base import check_int
+from .base import parameter
 from .kmeans import SCORES, kmeans, nearest_entries
-from .values import ValueStep, check_squares, finite_blocks, training_rows
+from .values import ROWS, ValueStep, check_squares, finite_blocks, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
@@ -42,26 +42,16 @@ class RQ(ValueStep):
         Seed of the choice of training rows and of k-means.
     """
 
-    def __init__(
-        self,
-        n_levels: int = 8,
-        n_bits: int = 8,
-        beam: int = 1,
-        n_iter: int = 25,
-        on: str = "all",
-        random_state: int = 0,
-    ):
-        self.n_levels = n_levels
-        self.n_bits = n_bits
-        self.beam = beam
-        self.n_iter = n_iter
-        self.on = on
-        self.random_state = random_state
+    label = "RQ"
+    blurb = "describes each vector by typical vectors that are added up, each one mending what is still wrong."
+    advice = "the codebooks outweigh the rows; take fewer levels or bits, or use SQ"
 
-    def _check(self) -> None:
-        for name, low, high in (("n_levels", 1, None), ("n_bits", 1, 8), ("beam", 1, 64), ("n_iter", 1, None)):
-            check_int(self, name, low, high)
-        check_int(self, "random_state", 0)
+    n_levels: int = parameter(8, "count", "Levels", 1, lambda v: v.dim, brief="{:,} levels")
+    n_bits: int = parameter(8, "whole", "Bits a code", 1, 8)
+    beam: int = parameter(1, "whole", "Beam", 1, 64, main=False)
+    n_iter: int = parameter(25, "whole", "Rounds of k-means", 1, main=False)
+    on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+    random_state: int = parameter(0, "seed", "Seed")
 
     def _learn(self, part: Storage, which: str) -> np.ndarray:
         """Codebooks: (n_levels, 2**n_bits, dim) float32."""
@@ -79,9 +69,6 @@ class RQ(ValueStep):
         spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
         side_by_side = learned.transpose(1, 0, 2).reshape(n_entries, n_levels * dim).copy()
         return Coded.of(codes, side_by_side, spans, dim, int(self.n_bits))
-
-    def _advice(self, v) -> str:
-        return "the codebooks outweigh the rows; take fewer levels or bits, or use SQ"
 
 
 def residual_kmeans(

@@ -1,13 +1,13 @@
 """`SQ`: scalar quantisation, each number by itself in fewer bits."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ..storage import Coded, Scaled, Storage
-from .base import check_int
+from .base import parameter
 from .pq import PQ
-from .values import ValueStep, finite_blocks
+from .values import ROWS, ValueStep, finite_blocks
 
 
 class SQ(ValueStep):
@@ -30,19 +30,13 @@ class SQ(ValueStep):
         Seed of k-means.
     """
 
-    DTYPES: ClassVar = ("float16", "int8", "kmeans")
+    label = "Fewer bits a number"
+    blurb = "stores each number in fewer bits."
 
-    def __init__(self, dtype: str = "float16", n_bits: int = 4, on: str = "all", random_state: int = 0):
-        self.dtype = dtype
-        self.n_bits = n_bits
-        self.on = on
-        self.random_state = random_state
-
-    def _check(self) -> None:
-        if self.dtype not in self.DTYPES:
-            raise ValueError(f"SQ: dtype must be one of {self.DTYPES}, got {self.dtype!r}")
-        check_int(self, "n_bits", 2, 8)
-        check_int(self, "random_state", 0)
+    dtype: str = parameter("float16", "choice", "Numbers as", choices=("float16", "int8", "kmeans"), brief="{}")
+    n_bits: int = parameter(4, "whole", "Bits a number", 2, 8, main=False)
+    on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+    random_state: int = parameter(0, "seed", "Seed")
 
     def _learn(self, part: Storage, which: str) -> Any:
         if isinstance(part, Coded):

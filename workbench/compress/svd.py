@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..storage import Dense, Projected, Storage
-from .base import check_int
-from .values import ValueStep, finite_blocks
+from .base import parameter
+from .values import ROWS, ValueStep, finite_blocks
 
 
 class SVD(ValueStep):
@@ -22,12 +22,12 @@ class SVD(ValueStep):
         Which rows to store so; each kind gets axes of its own.
     """
 
-    def __init__(self, rank: int = 50, on: str = "all"):
-        self.rank = rank
-        self.on = on
+    label = "SVD"
+    blurb = "keeps the directions in which the vectors differ most, and leaves out the others."
+    advice = "take a lower rank, and SVD before PQ and SQ, not after them"
 
-    def _check(self) -> None:
-        check_int(self, "rank", 1)
+    rank: int = parameter(50, "count", "Dimensions kept", 1, lambda v: v.dim, brief="{:,} dimensions")
+    on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
 
     def _learn(self, part: Storage, which: str) -> np.ndarray:
         """The axes: (rank, dim) float32, the one that carries most first."""
@@ -41,9 +41,6 @@ class SVD(ValueStep):
         for start, block in part.blocks():
             inner[start : start + len(block)] = block @ learned.T
         return Projected(Dense(inner), learned)
-
-    def _advice(self, v) -> str:
-        return "take a lower rank, and SVD before PQ and SQ, not after them"
 
 
 def principal_axes(part: Storage, which: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What steps share that store the same rows in another way: which rows, and one pass over them."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +9,13 @@ from ..storage import SAFE_NORMS, Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite
 from .base import Step
 
+ROWS = {"all": "all", "words": "words only", "ngrams": "n-grams only"}
+
 
 class ValueStep(Step):
     """A step that stores word rows, n-gram rows, or both by a method of its own.
 
-    Subclasses have a parameter `on` and write `_learn` and `_encode`. Words and n-grams are
+    Subclasses write `_learn` and `_encode`, and may have a parameter `on`. Words and n-grams are
     learned apart: their rows are distributed differently.
 
     Attributes
@@ -22,11 +24,7 @@ class ValueStep(Step):
         What `_learn` returned for ``"words"`` and ``"ngrams"``.
     """
 
-    ON: ClassVar = ("all", "words", "ngrams")
-    on: str
-
-    def _check(self) -> None:
-        """Refuse parameters that make no sense."""
+    on = "all"
 
     def _learn(self, part: Storage, which: str) -> Any:
         """What is learned from one part of the storage."""
@@ -37,11 +35,8 @@ class ValueStep(Step):
         raise NotImplementedError
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        if self.on not in self.ON:
-            raise ValueError(f"{type(self).__name__}: on must be one of {self.ON}, got {self.on!r}")
         if self.on == "ngrams" and v.storage.ngrams is None:
             raise ValueError(f"{type(self).__name__}: on='ngrams', but this model has no n-grams")
-        self._check()
         parts = self._parts(self._prepared(v))
         self.learned_ = {which: self._learn(innermost(part), which) for which, part in parts.items()}
 

@@ -23,22 +23,6 @@ def trail_table(trail: Sequence[dict], quality: str = "known") -> pd.DataFrame:
     return tried.assign(best_of_its_size=best_of_their_size(tried, quality))
 
 
-def brief(recipe: Chain) -> str:
-    """A recipe in a few words."""
-    return ", ".join(map(_brief_step, recipe.steps)) or "nothing"
-
-
-def _brief_step(step) -> str:
-    """A step with the numbers that matter most."""
-    values = step.get_params()
-    names = {"n_words": "words", "n_ngrams": "n-grams", "n_buckets": "buckets", "n_subvectors": "codes",
-             "n_levels": "levels", "rank": "dimensions"}  # fmt: skip
-    parts = [f"{values[name]:,} {noun}" for name, noun in names.items() if values.get(name) is not None]
-    parts += [str(values["dtype"])] if "dtype" in values else []
-    parts += [f"of {values['on']}"] if values.get("on", "all") != "all" else []
-    return " ".join([type(step).__name__, *parts])
-
-
 def trail_figure(trail: Sequence[dict], current: Chain | None, limit: int | None, quality: str = "known") -> Picture:
     """A point for each recipe that was tried, the frontier as a line, the present one as a star."""
     tried = trail_table(trail, quality)

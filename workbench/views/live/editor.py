@@ -1,128 +1,47 @@
 """Controls for a recipe: each step with its own, more steps, fewer, another order."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ipywidgets as widgets
 
-from ...compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual, Step
+from ...compress import OPQ, PQ, RQ, SQ, SVD, Chain, Prune, Refit, Rehash, Residual
+from ...compress.base import STEPS, Field, Step
+from ...compress.values import ValueStep
 from ...search.plan import bits_for
 from ...vectors import Vectors
 from .controls import Dial, Showing
 from .view import row
 
 FEWEST_WORDS = 1_000  # that a small model keeps at first; codebooks would outweigh fewer
+UNBOUNDED = 10**9
 
 
-@dataclass(frozen=True)
-class Field:
-    """How one parameter of a step is shown.
+def steps_for(v: Vectors) -> list[type[Step]]:
+    """The steps that a model can take: those for n-grams after those for all models, and quantisers last."""
+    kinds = [kind for kind in STEPS.values() if kind is not Chain and (v.vocab.subwords or not kind.needs_ngrams)]
+    return sorted(kinds, key=lambda kind: (issubclass(kind, ValueStep), kind.needs_ngrams, kind.__name__))
 
-    Parameters
-    ----------
-    label : str
-    kind : {"count", "whole", "number", "choice", "tick", "text"}
-        A count has a slider that goes over round numbers; of "choice" and "text" some are words.
-    low : int
-    high : int or callable
-        The greatest value, or what gives it for a model. A recipe that asks for more is shown with what it asks.
-    all_is_none : bool
-        Whether the greatest count means "all of them", which recipes write as None.
-    choices : tuple
-        Names and values; "" stands for None, which widgets take for no choice at all.
-    main : bool
-        Whether it is always in sight, or under "More".
-    of_ngrams : bool
-        Whether it is only for models that have n-grams.
-    """
 
-    label: str
-    kind: Literal["count", "whole", "number", "choice", "tick", "text"]
-    low: int = 1
-    high: int | Callable[[Vectors], int] = 10**9
-    all_is_none: bool = False
-    choices: tuple = ()
-    main: bool = True
-    of_ngrams: bool = False
+def fields_of(kind: type[Step], v: Vectors) -> dict[str, Field]:
+    """The parameters of a step that have controls for a model, by name: all but seeds."""
+    shown = {name: field for name, field in kind.fields.items() if field.kind != "seed"}
+    return {name: field for name, field in shown.items() if v.vocab.subwords or not field.of_ngrams}
 
-    def most(self, v: Vectors) -> int:
-        """The greatest number that makes sense for this model."""
-        return self.high(v) if callable(self.high) else self.high
+
+def most(field: Field, v: Vectors) -> int:
+    """The greatest value of a parameter that its control shows for a model."""
+    return field.high(v) if callable(field.high) else UNBOUNDED if field.high is None else field.high
+
+
+def options(field: Field) -> list[tuple[str, str]]:
+    """Labels and values of a choice; "" stands for None, which widgets take for no choice at all."""
+    labels = field.choices if isinstance(field.choices, Mapping) else {value: value for value in field.choices}
+    return [(label, value or "") for value, label in labels.items()]
 
 
 def n_ngrams(v: Vectors) -> int:
     return len(v.storage.ngrams or ())
-
-
-def n_buckets(v: Vectors) -> int:
-    return v.vocab.subwords.n_buckets if v.vocab.subwords else 1
-
-
-def dim(v: Vectors) -> int:
-    return v.dim
-
-
-BITS = Field("Bits a code", "whole", 1, 8)
-ROUNDS = Field("Rounds of k-means", "whole", 1, 1_000, main=False)
-PLACES = (("all", "all"), ("words only", "words"), ("n-grams only", "ngrams"))
-ROWS = Field("Rows", "choice", choices=PLACES, of_ngrams=True)
-FIELDS: dict[type[Step], dict[str, Field]] = {  # of every step and parameter, but for seeds
-    Prune: {
-        "n_words": Field("Words kept", "count", 1, len, all_is_none=True),
-        "n_ngrams": Field("N-grams kept", "count", 0, n_ngrams, all_is_none=True, of_ngrams=True),
-        "choose": Field("Which words stay", "choice", choices=tuple((name, name) for name in Prune.CHOOSE)),
-        "remap": Field(
-            "The others", "choice", choices=(("are rebuilt or go", ""), ("borrow the nearest row", "nearest"))
-        ),
-        "threshold": Field("Borrow from cosine", "number", -1, 1, main=False),
-        "importance": Field("N-grams by", "text", choices=Prune.IMPORTANCE, main=False, of_ngrams=True),
-    },
-    Rehash: {"n_buckets": Field("Buckets", "count", 1, n_buckets)},
-    Refit: {
-        "strength": Field("Hold to the original", "number", 0),
-        "kept_weight": Field("Weight of kept words", "number", 0),
-        "unseen_weight": Field("Weight of unseen words", "number", 0, main=False),
-        "n_words": Field("Words fitted on", "whole", 1, all_is_none=True, main=False),
-        "n_unseen": Field("Made-up words", "whole", 0, main=False),
-        "frequency": Field("Power of frequency", "number", 0, main=False),
-        "n_iter": Field("Solver's steps", "whole", 1, 1_000, main=False),
-        "n_sweeps": Field("Sweeps over codes", "whole", 1, 1_000, main=False),
-    },
-    Residual: {},
-    PQ: {
-        "n_subvectors": Field("Subvectors", "count", 1, dim),
-        "n_bits": BITS,
-        "on": ROWS,
-        "norms": Field("Lengths apart", "tick", main=False),
-        "n_iter": ROUNDS,
-    },
-    OPQ: {
-        "n_subvectors": Field("Subvectors", "count", 1, dim),
-        "n_bits": BITS,
-        "on": ROWS,
-        "n_rotations": Field("Rotations tried", "whole", 0, 1_000, main=False),
-        "n_iter": ROUNDS,
-    },
-    RQ: {
-        "n_levels": Field("Levels", "count", 1, dim),
-        "n_bits": BITS,
-        "on": ROWS,
-        "beam": Field("Beam", "whole", 1, 64, main=False),
-        "n_iter": ROUNDS,
-    },
-    SQ: {
-        "dtype": Field("Numbers as", "choice", choices=tuple((name, name) for name in SQ.DTYPES)),
-        "n_bits": Field("Bits a number", "whole", 2, 8, main=False),
-        "on": ROWS,
-    },
-    SVD: {"rank": Field("Dimensions kept", "count", 1, dim), "on": ROWS},
-}
-OF_NGRAMS = (Rehash, Refit, Residual)  # steps for models that have n-grams
-NAMES = {  # of steps, for people
-    Prune: "Prune", Rehash: "Re-hash n-grams", Refit: "Re-fit n-grams", Residual: "Words as residuals",
-    PQ: "PQ", OPQ: "OPQ", RQ: "RQ", SQ: "Fewer bits a number", SVD: "SVD",
-}  # fmt: skip
 
 
 def rough_words(v: Vectors) -> int:
@@ -182,7 +101,7 @@ def starts(v: Vectors, seed: int) -> dict[str, Chain]:
         "Words as residuals": _residuals(v, n_words, seed),
     }
     if v.vocab.subwords is None:
-        found = {name: steps for name, steps in found.items() if not any(type(step) in OF_NGRAMS for step in steps)}
+        found = {name: steps for name, steps in found.items() if not any(step.needs_ngrams for step in steps)}
     return {name: Chain(steps) for name, steps in found.items()}
 
 
@@ -220,33 +139,33 @@ class StepControls:
 
     def __init__(self, step: Step, v: Vectors, number: int, names: Callable[[str], str], changed: Callable[[], None]):
         self.kind, self.changed = type(step), changed
-        self.fields = {n: f for n, f in FIELDS[self.kind].items() if v.vocab.subwords or not f.of_ngrams}
+        self.fields = fields_of(self.kind, v)
         self._showing = Showing()
-        self.controls = {name: self._control(field, names(field.label)) for name, field in self.fields.items()}
+        self.controls = {name: self._control(field, names(field.label), v) for name, field in self.fields.items()}
         shown = [self._widget(name) for name, field in self.fields.items() if field.main]
         hidden = [self._widget(name) for name, field in self.fields.items() if not field.main]
         self.more_box = widgets.HBox(hidden, layout={"flex_flow": "row wrap", "display": "none"})
         more = widgets.ToggleButton(
-            description="More", tooltip=f"More controls of step {number}, {NAMES[self.kind]}", layout={"width": "5em"}
+            description="More", tooltip=f"More controls of step {number}, {self.kind.label}", layout={"width": "5em"}
         )
         more.observe(self._more, "value")
-        heading = widgets.HTML(f"<b>{number}. {NAMES[self.kind]}</b>", layout={"width": "11em"})
+        heading = widgets.HTML(f"<b>{number}. {self.kind.label}</b>", layout={"width": "11em"})
         self.buttons = widgets.HBox([more] if hidden else [], layout={"margin": "0 0 0 auto"})
         self.box = widgets.VBox([row(heading, *shown, self.buttons), self.more_box])
         self.box.add_class("wb-step")
 
-    def _control(self, field: Field, name: str) -> Any:
+    def _control(self, field: Field, name: str, v: Vectors) -> Any:
         if field.kind == "count":
             return Dial(name, self._changed)
         style, wide, narrow = {"description_width": "initial"}, {"width": "auto"}, {"width": f"{len(name) * 0.6 + 7}em"}
         control: Any
         if field.kind == "choice":
-            control = widgets.Dropdown(description=name, options=field.choices, style=style, layout=wide)
+            control = widgets.Dropdown(description=name, options=options(field), style=style, layout=wide)
         elif field.kind == "whole":
             control = widgets.BoundedIntText(
                 description=name,
                 min=field.low,
-                max=field.high,
+                max=most(field, v),
                 style=style,
                 layout=narrow,
             )
@@ -254,7 +173,7 @@ class StepControls:
             control = widgets.BoundedFloatText(
                 description=name,
                 min=field.low,
-                max=field.high,
+                max=most(field, v),
                 step=0.1,
                 style=style,
                 layout=narrow,
@@ -262,7 +181,9 @@ class StepControls:
         elif field.kind == "tick":
             control = widgets.Checkbox(description=name, indent=False, layout=wide)
         else:
-            control = widgets.Combobox(description=name, options=field.choices, continuous_update=False, style=style)
+            control = widgets.Combobox(
+                description=name, options=list(field.choices), continuous_update=False, style=style
+            )
         control.observe(self._changed, "value")
         return control
 
@@ -296,7 +217,7 @@ class StepControls:
         changed = {name: value for name, value in self._values().items() if value != self._shown[name]}
         for name, value in changed.items():
             field = self.fields[name]
-            is_all = field.all_is_none and value >= field.most(v)
+            is_all = field.all_is_none and value >= most(field, v)
             if is_all or (field.kind == "choice" and value == ""):
                 changed[name] = None
         return self.kind(**self._given | changed)
@@ -307,15 +228,15 @@ class StepControls:
 
 def _show_number(control: Any, field: Field, value: float | None, v: Vectors) -> None:
     """Show a number even where it is out of range: it is what was asked for, and an error will say what is wrong."""
-    high = field.most(v)
+    high = most(field, v)
     if field.all_is_none:
         value = high if value is None else min(value, high)
     assert value is not None
-    least, most = min(field.low, value), max(high, value)
+    least, greatest = min(field.low, value), max(high, value)
     if isinstance(control, Dial):
-        control.show(int(value), int(least), int(most))
+        control.show(int(value), int(least), int(greatest))
     else:
-        control.min, control.max = min(least, control.max), most
+        control.min, control.max = min(least, control.max), greatest
         control.min, control.value = least, value
 
 
@@ -365,14 +286,13 @@ class RecipeEditor:
     def _offer(self, v: Vectors) -> None:
         """What may be started from and added, for a model."""
         self.start.options = [("", None), *starts(v, self.random_state).items()]
-        kinds = [kind for kind in FIELDS if v.vocab.subwords is not None or kind not in OF_NGRAMS]
-        self.add.options = [("", None), *((NAMES[kind], kind) for kind in kinds)]
+        self.add.options = [("", None), *((kind.label, kind) for kind in steps_for(v))]
 
     def _arrange(self, recipe: Chain) -> None:
         """Make the controls of other steps than those shown until now."""
         v = self.v
         assert v is not None
-        labels = [field.label for step in recipe.steps for field in FIELDS[type(step)].values()]
+        labels = [field.label for step in recipe.steps for field in step.fields.values()]
         self.steps = []
         for number, step in enumerate(recipe.steps, 1):
 
@@ -380,7 +300,7 @@ class RecipeEditor:
                 return label if labels.count(label) == 1 else f"{label}, step {number}"
 
             controls = StepControls(step, v, number, name, self._changed)
-            controls.buttons.children += tuple(self._buttons(number, NAMES[type(step)], len(recipe.steps)))
+            controls.buttons.children += tuple(self._buttons(number, step.label, len(recipe.steps)))
             self.steps.append(controls)
         self.list.children = [controls.box for controls in self.steps]
 

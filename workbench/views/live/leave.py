@@ -13,7 +13,6 @@ from ...reports.metrics import WORDS
 from ...reports.setting import LIMITS, suggest_limits
 from ..page import recipe_code
 from ..state import State
-from ..trail import brief
 from .controls import CopyButton
 from .view import Part, dim, row
 
@@ -143,7 +142,7 @@ def _verdicts(s: State) -> str:
     )
     error = f"<p>{escape(report.error)}</p>" if report.error else ""
     head = "<tr><th>what</th><th>measured</th><th>limit</th><th>verdict</th></tr>"
-    of = f"<div class='quiet'>of {escape(brief(s.reported.recipe))}</div>"
+    of = f"<div class='quiet'>of {escape(s.reported.recipe.brief())}</div>"
     return (
         f"<div role='status'><b>{mark}</b>{of}{error}<table><thead>{head}</thead><tbody>{lines}</tbody></table></div>"
     )

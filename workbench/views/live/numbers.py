@@ -9,7 +9,7 @@ import numpy as np
 from ..figures import BLUE, GREY, RED
 from ..page import limit_html, numbers_html
 from ..state import State
-from ..trail import QUALITIES, brief, trail_table
+from ..trail import QUALITIES, trail_table
 from .controls import WidthWatch
 from .view import Part, dim, row
 
@@ -69,7 +69,7 @@ class TrailPart(Part):
 
     def _list(self, s: State) -> None:
         named = [
-            (f"{trial['bytes'] / 1e6:,.3g} MB, {trial['known']:.4f}: {brief(trial['recipe'])}", n)
+            (f"{trial['bytes'] / 1e6:,.3g} MB, {trial['known']:.4f}: {trial['recipe'].brief()}", n)
             for n, trial in enumerate(s.trail)
             if not np.isnan(trial["bytes"])
         ]
@@ -90,7 +90,7 @@ class TrailPart(Part):
             points, frontier, now = self.figure.data
             frontier.x, frontier.y = megabytes[line], score[line]
             points.x, points.y = megabytes, score
-            points.text = [brief(recipe) for recipe in self._recipes]
+            points.text = [recipe.brief() for recipe in self._recipes]
             points.marker.symbol = ["circle" if b else "x-thin" for b in best]
             points.marker.color = [BLUE if b else GREY for b in best]
             now.x, now.y = megabytes[current], score[current]

@@ -1,0 +1,104 @@
+"""A step is described once, where it is defined, and everybody else reads it there."""
+
+import json
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.__main__ import main
+from workbench.compress.base import STEPS, parameter
+from workbench.compress.values import ROWS, ValueStep
+from workbench.reports import setting
+from workbench.storage import Dense, Projected
+from workbench.views.live.editor import RecipeEditor, fields_of, steps_for
+
+
+@pytest.fixture
+def first_columns():
+    """A new step, as somebody may write it: that is all it takes."""
+
+    class FirstColumns(ValueStep):
+        """Keep the first columns."""
+
+        label = "First columns"
+        blurb = "keeps the first columns and forgets the others."
+
+        n_columns: int = parameter(4, "count", "Columns", 1, lambda v: v.dim, brief="{:,} columns")
+        on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+        weight: float = parameter(1.0, "number", "Weight", -1, 2, main=False, omit=True)
+
+        def _learn(self, part, which):
+            return np.eye(part.shape[1], dtype=np.float32)[: self.n_columns]
+
+        def _encode(self, part, which, learned):
+            return Projected(Dense(part.rows(slice(None))[:, : self.n_columns]), learned)
+
+    yield FirstColumns
+    del STEPS["FirstColumns"]
+
+
+def test_a_new_step_is_in_recipes(first_columns):
+    step = first_columns(6, on="words")
+    assert repr(step) == "FirstColumns(n_columns=6, on='words')"
+    assert wb.recipe_from(repr(step)) == wb.from_json(json.dumps(step.to_json())) == step
+    assert "weight=2.0" in repr(first_columns(weight=2.0))
+    assert wb.Chain([step, wb.SQ()]).brief() == "FirstColumns 6 columns of words, SQ float16"
+    with pytest.raises(ValueError, match=r"FirstColumns has no parameter 'columns'.*did you mean n_columns"):
+        wb.recipe_from("FirstColumns(columns=3)")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"n_columns": 0}, "n_columns must be a whole number of at least 1, got 0"),
+        ({"n_columns": True}, "n_columns must be a whole number"),
+        ({"n_columns": 2.5}, "n_columns must be a whole number"),
+        ({"on": "rows"}, r"on must be one of \('all', 'words', 'ngrams'\), got 'rows'"),
+        ({"weight": 3}, "weight must be a finite number from -1 to 2, got 3"),
+        ({"weight": float("nan")}, "weight must be a finite number"),
+        ({"weight": "1"}, "weight must be a finite number"),
+    ],
+    ids=repr,
+)
+def test_a_new_step_refuses_values_outside_its_bounds(first_columns, plain, wrong, expected):
+    with pytest.raises(ValueError, match=f"^FirstColumns: {expected}"):
+        first_columns(**wrong).fit(plain)
+
+
+def test_a_new_step_is_in_the_command_line(first_columns, plain, tmp_path, capsys):
+    source, out = str(plain.save(tmp_path / "big.safetensors")), str(tmp_path / "small.safetensors")
+    assert main(["compress", source, out, "--recipe", "FirstColumns(n_columns=3)", "--no-scores"]) == 0
+    small = wb.load(out)
+    assert small.meta["recipe"] == [first_columns(3).to_json()]
+    np.testing.assert_array_equal(small.matrix()[:, :3], plain.matrix()[:, :3])
+    assert not small.matrix()[:, 3:].any()
+
+
+def test_a_new_step_is_in_the_editor(first_columns, plain, fasttext):
+    told = []
+    editor = RecipeEditor(told.append)
+    assert first_columns in steps_for(plain)
+    assert list(fields_of(first_columns, plain)) == ["n_columns", "weight"]  # no n-grams to choose
+    assert list(fields_of(first_columns, fasttext)) == ["n_columns", "on", "weight"]
+    editor.show(plain, wb.Chain([wb.SQ()]))
+    assert ("First columns", first_columns) in editor.add.options
+    editor.add.value = first_columns
+    editor.dials["n_columns"].box.value = 7
+    assert editor.dials["n_columns"].box.max == plain.dim
+    assert told[-1].steps[-1] == first_columns(7)
+
+
+def test_a_new_step_is_in_a_report(first_columns, plain, tmp_path):
+    source = plain.save(tmp_path / "big.safetensors")
+    path = setting.write_report(tmp_path, source, wb.Chain([first_columns(5)]), {"size.compressed": 10**6})
+    assert "FirstColumns" in path.read_text(encoding="utf-8")
+
+
+def test_every_step_says_what_it_is_called_and_for():
+    for kind in STEPS.values():
+        assert kind.label
+        assert kind.blurb.endswith(".")
+        assert kind.advice
+        assert getattr(wb, kind.__name__) is kind
+        assert kind.__name__ in wb.__all__
