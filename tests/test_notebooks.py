@@ -30,7 +30,7 @@ def test_cells_are_short_and_prose_is_as_long_as_code(path):
     book = nbformat.read(path, as_version=4)
     code = [cell.source for cell in book.cells if cell.cell_type == "code"]
     prose = [cell.source for cell in book.cells if cell.cell_type == "markdown"]
-    assert max(source.count("\n") for source in code) < 25
+    assert max(len(source.splitlines()) for source in code) <= (25 if path.stem == "90_benchmarks" else 15)
     assert sum(map(len, prose)) >= sum(map(len, code))
 
 
