@@ -366,7 +366,7 @@ def test_a_sentence_model_is_a_folder_of_this_machine_and_never_downloaded(folde
 
 
 def test_rare_words_of_many_texts_are_left_out(monkeypatch, folder):
-    monkeypatch.setattr(features_module, "MANY", 3)
+    monkeypatch.setattr(features_module, "MANY_TEXTS", 3)
     items = load_items(folder(text=["one bird", "two bird", "three bird", "train four", "five train", "six train"]))
     assert items.features.shape == (6, 2)
 

@@ -1,6 +1,5 @@
 """Content features of texts: each `Embed` is fitted on the items' texts and serves other texts too."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,12 @@ import numpy as np
 from ..vectors import Vectors, unit
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts to (n, dim) float32, rows of length 1 or, of no known word, 0
-MANY = 1_000  # texts, of which a word that only one of them has says nothing
-RARE = 1e-3  # share of the text at which a word counts half as much as a rare one
+MANY_TEXTS = 1_000  # with so many, words that only one of them has are left out
+HALF_WEIGHT = 1e-3  # share of all words at which a word weighs half as much as a rare one
 
 
 def fitted(texts: Sequence[str], features: str | Path | Vectors, n_features: int, random_state: int) -> Embed:
-    """What turns texts into features.
-
-    Parameters
-    ----------
-    texts : sequence of str
-        The items'.
-    features : "tfidf", Vectors, or path
-        See `items.load_items`.
-    n_features, random_state : int
-        Of "tfidf".
-
-    Raises
-    ------
-    ValueError
-        If `features` is none of these, or no text has a word.
-    ImportError
-        If sentence-transformers is needed and not installed.
-    """
+    """Return the function that turns texts into features, fitted on the items' texts; see `items.load_items`."""
     if isinstance(features, Vectors):
         return _word_means(texts, features)
     if features == "tfidf":
@@ -52,7 +34,7 @@ def _tfidf(texts: Sequence[str], n_features: int, random_state: int) -> Embed:
 
     if n_features < 1:
         raise ValueError(f"expected n_features >= 1, got {n_features}")
-    count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY else 1, dtype=np.float32)
+    count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY_TEXTS else 1, dtype=np.float32)
     try:
         counts = count.fit_transform(texts)  # (n_texts, n_words)
     except ValueError as error:
@@ -68,26 +50,25 @@ def _word_means(texts: Sequence[str], v: Vectors) -> Embed:
     """Means of word vectors, in which frequent words weigh less (Arora, Liang and Ma, 2017, without its last step)."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counts = CountVectorizer(tokenizer=_words, token_pattern=None, lowercase=False)
+    def counted(some: Sequence[str]) -> tuple[list[str], Any]:
+        count = CountVectorizer(token_pattern=r"\w+", lowercase=False)
+        n = count.fit_transform(some)  # (n_texts, n_words)
+        return count.get_feature_names_out().tolist(), n
+
     try:
-        n_seen = np.asarray(counts.fit_transform(texts).sum(axis=0), np.float64)[0]
+        known, n_seen = counted(texts)
     except ValueError as error:
         raise ValueError(f"none of the {len(texts)} texts has a word") from error
-    share = dict(zip(counts.get_feature_names_out(), n_seen / n_seen.sum(), strict=True))
+    totals = np.asarray(n_seen.sum(axis=0), np.float64)[0]
+    share = dict(zip(known, totals / totals.sum(), strict=True))
 
     def embed(more: Sequence[str]) -> np.ndarray:
-        count = CountVectorizer(tokenizer=_words, token_pattern=None, lowercase=False)
-        n = count.fit_transform([*more, "a"])[: len(more)]  # (n_texts, n_words); the "a", so that there is a word
-        words = count.get_feature_names_out().tolist()
+        words, n = counted([*more, "a"])  # the "a", so that there is a word
         rows = v.get_vectors([word if word in v else word.lower() for word in words], missing="nan")
-        weights = np.array([RARE / (RARE + share.get(word, 0)) for word in words], np.float32)
-        return unit(n.astype(np.float32) @ (np.nan_to_num(rows) * weights[:, None]))
+        weights = np.array([HALF_WEIGHT / (HALF_WEIGHT + share.get(word, 0)) for word in words], np.float32)
+        return unit(n[: len(more)].astype(np.float32) @ (np.nan_to_num(rows) * weights[:, None]))
 
     return embed
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text)
 
 
 def _sentence_transformer(folder: Path) -> Embed:
