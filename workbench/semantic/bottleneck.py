@@ -1,5 +1,6 @@
 """`RQBottleneck`: a tower's vectors through a few codes and back, trained with the tower."""
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
@@ -19,39 +20,21 @@ SMOOTHING = 1e-5  # of moving counts, as in the source
 
 
 class Losses(NamedTuple):
-    """What to add to the task's loss: squared distances, summed over a row and averaged over rows.
+    """What to add to the task's loss: squared distances, summed over a row and averaged over rows."""
 
-    Attributes
-    ----------
-    codebook : (n_levels,) tensor
-        Pulls entries to their rows; its gradient reaches the codebooks only.
-    commitment : (n_levels,) tensor
-        Pulls rows to their entries; its gradient reaches the rows only, from every level.
-    total : () tensor
-        ``codebook.sum() + beta * commitment.sum()``; without the former where codebooks are moving averages.
-    """
-
-    codebook: Tensor
-    commitment: Tensor
-    total: Tensor
+    codebook: Tensor  # (n_levels,): pulls entries to their rows; reaches the codebooks only
+    commitment: Tensor  # (n_levels,): pulls rows to their entries; reaches the rows only, from every level
+    total: (
+        Tensor  # (): codebook.sum() + beta * commitment.sum(); without the former where codebooks are moving averages
+    )
 
 
 class Quantised(NamedTuple):
-    """What a bottleneck returns.
+    """Output of a bottleneck."""
 
-    Attributes
-    ----------
-    vectors : (n, dim) tensor
-        In the dtype of the input, with the estimator's gradient.
-    codes : (n, n_levels) int64 tensor
-        As from `RQBottleneck.encode`, also where training draws other entries (Gumbel).
-    losses : Losses
-        Of these codes.
-    """
-
-    vectors: Tensor
-    codes: Tensor
-    losses: Losses
+    vectors: Tensor  # (n, dim) in the dtype of the input, with the estimator's gradient
+    codes: Tensor  # (n, n_levels) int64, as from `RQBottleneck.encode`, also where Gumbel draws other entries
+    losses: Losses  # of these codes
 
 
 # -- gradients through a choice that has none ---------------------------------------------
@@ -103,14 +86,10 @@ def gumbel(
     hard : bool
         Take the likeliest entry of each draw, with the gradient of the mixture.
     scale : {"nearest", "std", "none"}
-        The unit of distances, so that a temperature means the same at any scale of the data: the batch's
-        mean distance to the nearest entry, their standard deviation, or 1.
+        Unit of distances, so that a temperature means the same at any scale of the data: the batch's mean
+        distance to the nearest entry, the standard deviation of all distances, or 1.
     detached : bool
         Cut the distances out of the graph: the published bug.
-
-    Returns
-    -------
-    (n, dim) tensor; the noise is torch's, seeded by ``torch.manual_seed``.
     """
     if not temperature > 0:
         raise ValueError(f"expected a temperature above 0, got {temperature}")
@@ -145,13 +124,9 @@ def mixture(distances: Tensor, temperature: float, hard: bool, scale: str) -> Te
 def nearest(rows: Tensor, entries: Tensor) -> Tensor:
     """Return the number of the entry nearest to each row, (n,) int64; the lowest of equally near ones.
 
-    A row's code does not depend on the rows beside it. A matrix product rounds differently from one batch size
-    to another; so rows for which the last bits could decide (ties, repeated entries) are measured pair by pair.
-
-    Parameters
-    ----------
-    rows : (n, dim) float64 tensor
-    entries : (n_entries, dim) float64 tensor
+    Rows, (n, dim), and entries, (n_entries, dim), are float64. A row's code does not depend on the rows beside it: a
+    matrix product rounds differently from one batch size to another, so rows for which the last bits could
+    decide (ties, repeated entries) are measured pair by pair.
     """
     # Half the squared distance, without the row's own part: (n, n_entries).
     scores = torch.addmm(entries.square().sum(1) / 2, rows, entries.T, alpha=-1)
@@ -183,6 +158,13 @@ def pick(codebooks: Tensor, codes: Tensor) -> Tensor:
 def add_up(picked: Tensor) -> Tensor:
     """Return sums over the levels, in their order as `Coded` does: (n, dim)."""
     return reduce(torch.add, picked.unbind(1))
+
+
+def residuals(rows: Tensor, picked: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield, level by level, what the levels before left of the rows, and the entries picked for it; both (n, dim)."""
+    for entries in picked.unbind(1):
+        yield rows, entries
+        rows = rows - entries.detach()
 
 
 class RQBottleneck(nn.Module):
@@ -219,7 +201,7 @@ class RQBottleneck(nn.Module):
     codebooks : (n_levels, codebook_size, dim) parameter
         ``C``.
     projections : (n_levels, dim, dim) parameter or None
-        ``W``, linear and without bias; the identity at the start.
+        ``W``, the identity at the start.
     initialised : () bool tensor
         True after `init_codebooks`; saved with the module.
     counts, sums : (n_levels, codebook_size) and (n_levels, codebook_size, dim) tensors
@@ -316,7 +298,7 @@ class RQBottleneck(nn.Module):
 
     @torch.no_grad()
     def init_codebooks(self, z: Tensor, n_iter: int = 25, again: bool = False) -> bool:
-        """Set codebooks by residual k-means, once.
+        """Set codebooks by residual k-means; return False if they were initialised already, and stay.
 
         Parameters
         ----------
@@ -326,11 +308,6 @@ class RQBottleneck(nn.Module):
             Steps of k-means, at most.
         again : bool
             Also where codebooks are initialised.
-
-        Returns
-        -------
-        bool
-            False if they were initialised already, and stay.
         """
         if bool(self.initialised) and not again:
             return False
@@ -351,19 +328,10 @@ class RQBottleneck(nn.Module):
     def reset_dead(
         self, z: Tensor, optimizer: torch.optim.Optimizer | None = None, min_count: int = 1, random_state: int = 0
     ) -> Tensor:
-        """Move entries that hardly any row uses to rows, drawn at random, that no entry hits.
+        """Move entries with fewer than `min_count` of these rows to rows, drawn at random, that no entry hits.
 
-        Level by level, on the residuals of the levels before, reset by then. Moving averages
-        and the optimiser's moments of these entries start anew.
-
-        Parameters
-        ----------
-        z : (n, dim) tensor
-        optimizer : torch.optim.Optimizer, optional
-            The one that trains `codebooks`.
-        min_count : int
-            An entry with fewer of these rows is dead.
-        random_state : int
+        Level by level, on the residuals of the levels before, reset by then. Moving averages and the moments of
+        these entries in `optimizer`, the one that trains `codebooks`, start anew.
 
         Returns
         -------
@@ -394,8 +362,9 @@ class RQBottleneck(nn.Module):
     @torch.no_grad()
     def _average(self, rows: Tensor, codes: Tensor, picked: Tensor, decay: float) -> None:
         """Take one step of the moving averages."""
-        left, n_entries = rows, self.codebooks.shape[1]
-        for level, (chosen, entries) in enumerate(zip(codes.T, picked.unbind(1), strict=True)):
+        n_entries = self.codebooks.shape[1]
+        for level, (left, _) in enumerate(residuals(rows, picked)):
+            chosen = codes[:, level]
             counts = torch.bincount(chosen, minlength=n_entries).to(self.counts)
             sums = torch.zeros_like(self.sums[level]).index_add_(0, chosen, left.to(self.sums))
             self.counts[level].lerp_(counts, 1 - decay)
@@ -403,15 +372,11 @@ class RQBottleneck(nn.Module):
             total = self.counts[level].sum()
             smoothed = (self.counts[level] + SMOOTHING) / (total + n_entries * SMOOTHING) * total
             self.codebooks[level] = self.sums[level] / smoothed[:, None]
-            left = left - entries
 
     def _losses(self, rows: Tensor, picked: Tensor) -> Losses:
-        left, by_codebook, by_commitment = rows, [], []
-        for entries in picked.unbind(1):
-            by_codebook.append((left.detach() - entries).square().sum(1).mean())
-            by_commitment.append((left - entries.detach()).square().sum(1).mean())
-            left = left - entries.detach()
-        codebook, commitment = torch.stack(by_codebook), torch.stack(by_commitment)
+        pairs = list(residuals(rows, picked))
+        codebook = torch.stack([(left.detach() - entries).square().sum(1).mean() for left, entries in pairs])
+        commitment = torch.stack([(left - entries.detach()).square().sum(1).mean() for left, entries in pairs])
         return Losses(codebook, commitment, self.beta * commitment.sum() + (self.ema_decay is None) * codebook.sum())
 
     def _rows(self, z: Tensor) -> Tensor:

@@ -15,24 +15,12 @@ TRAIN, VALID, TEST = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Histories, and what came next.
+    """Histories, and what came next."""
 
-    Attributes
-    ----------
-    history : (n_examples, n_seen) csr_matrix of float32
-        What each example has seen before; every row sums to 1.
-    history_features : (n_seen, dim) float32 array
-        Content features of the columns of `history`: those of the items, or of the beginnings of texts.
-    targets : (n_examples,) int32 array
-        Row of the item that came next.
-    split : (n_examples,) int8 array
-        `TRAIN`, `VALID` or `TEST`.
-    """
-
-    history: "csr_matrix"
-    history_features: np.ndarray
-    targets: np.ndarray
-    split: np.ndarray
+    history: "csr_matrix"  # (n_examples, n_seen) float32: what each example has seen before; every row sums to 1
+    history_features: np.ndarray  # (n_seen, dim) float32: content features of the items, or of beginnings of texts
+    targets: np.ndarray  # (n_examples,) int32: row of the item that came next
+    split: np.ndarray  # (n_examples,) int8: TRAIN, VALID or TEST
 
     def __len__(self) -> int:
         """Number of examples."""

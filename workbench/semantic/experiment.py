@@ -64,9 +64,8 @@ class Experiment:
         folder: str | Path | None = None,
         baselines: bool = True,
     ):
-        self.items, self.arms, self.seeds = items, dict(arms), tuple(seeds)
+        self.items, self.arms, self.seeds, self.baselines = items, dict(arms), tuple(seeds), baselines
         self.folder = None if folder is None else Path(folder)
-        self.baselines = baselines
         self.judge = Judge(items)
         self.training = Training.suited(self.judge.examples) if training is None else training
         if not self.seeds or {LOWER_NAME, UPPER_NAME} & set(arms):

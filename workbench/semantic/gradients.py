@@ -60,19 +60,20 @@ def gradient_flow(bottleneck: nn.Module, z: Tensor, task: Callable[[Tensor], Ten
         torch.manual_seed(0)
         out = module(rows)
         losses = {"task": task(out.vectors), **out.losses._asdict()}
+        leaves = {"codebook": module.codebooks, "projection": getattr(module, "projections", None)}
         for loss in LOSSES:
             value = losses[loss]
             if loss == "commitment":
-                found = [
-                    ("encoder", level, _gradient(part, rows), bool(part != 0)) for level, part in enumerate(value, 1)
-                ]
+                found = [("encoder", at, _gradient(term, rows), bool(term != 0)) for at, term in enumerate(value, 1)]
             else:
                 found = [("encoder", 0, _gradient(value.sum(), rows), loss == "task")]
-            for part, leaf in (("codebook", module.codebooks), ("projection", getattr(module, "projections", None))):
-                for level, gradient in enumerate(() if leaf is None else _gradient(value.sum(), leaf), 1):
+            for part, leaf in leaves.items():
+                if leaf is None:
+                    continue
+                for level, gradient in enumerate(_gradient(value.sum(), leaf), 1):
                     # A level without error has nothing to learn from its codebook loss.
-                    at_work = loss != "codebook" or bool(value[level - 1] != 0)
-                    found.append((part, level, gradient, trains_entries[loss] and leaf.requires_grad and at_work))
+                    has_error = loss != "codebook" or bool(value[level - 1] != 0)
+                    found.append((part, level, gradient, trains_entries[loss] and leaf.requires_grad and has_error))
             for part, level, gradient, expected in found:
                 norm = float(gradient.norm())
                 if not math.isfinite(norm):

@@ -16,22 +16,12 @@ BLOCK = 512  # examples scored at once against every item
 
 
 class Scores(NamedTuple):
-    """Means over examples.
+    """Means over examples."""
 
-    Attributes
-    ----------
-    log_loss : float
-        Negative log-likelihood of the item that came next, among all items; in nats.
-    recall, ndcg : float
-        Of that item, among the 10 with the highest scores.
-    n : int
-        Examples.
-    """
-
-    log_loss: float
-    recall: float
-    ndcg: float
-    n: int
+    log_loss: float  # negative log-likelihood of the item that came next, among all items; in nats
+    recall: float  # of that item, among the 10 with the highest scores
+    ndcg: float  # likewise
+    n: int  # examples
 
 
 class Judge:
@@ -41,23 +31,13 @@ class Judge:
     that. Without vectors popularity alone is left: the *lower* end of what is retained. Items in the history
     are excluded unless training contains repeats.
 
-    Parameters
-    ----------
-    items : Items
-        With examples.
-
-    Raises
-    ------
-    ValueError
-        If there are no examples, or none to train on or to validate on.
-
     Attributes
     ----------
     popularity : (n_items,) float64 array
         Share of the training examples with each target, smoothed as is best in validation; sums to 1.
     excludes_history : bool
     device : torch.device
-        Where to work: a GPU if torch sees one.
+        A GPU if torch sees one.
     """
 
     def __init__(self, items: Items):
@@ -98,18 +78,9 @@ class Judge:
         return torch.from_numpy(self.examples.history[which] @ self.examples.history_features).to(self.device)
 
     def no_rivals(self, which: np.ndarray, candidates: np.ndarray) -> Tensor:
-        """Return the candidates that must not count against an example: its own item again, or one in its history.
+        """Return where a candidate must not count against an example: its own item again, or one in its history.
 
-        Parameters
-        ----------
-        which : (b,) int array
-            Numbers of examples.
-        candidates : (n,) int array
-            Rows of items, of which the first `b` are the examples' targets.
-
-        Returns
-        -------
-        (b, n) bool tensor
+        Of the items, (n,), the first are the targets of these examples, (b,). The result is (b, n).
         """
         numbers = torch.from_numpy(candidates).to(self.device)
         excluded = numbers[None] == numbers[: len(which), None]
@@ -120,17 +91,7 @@ class Judge:
 
     @torch.no_grad()
     def scores(self, user: torch.nn.Module | None, vectors: Tensor | None, which: np.ndarray) -> Scores:
-        """Measure on these examples.
-
-        Parameters
-        ----------
-        user : module, optional
-            From the mean features of a history, (b, d), to a user's vector, (b, dim).
-        vectors : (n_items, dim) tensor, optional
-            Of all items. Without them, popularity alone.
-        which : (m,) int array
-            Numbers of examples.
-        """
+        """Measure on these examples: a user tower and vectors of all items, (n_items, dim), or popularity alone."""
         totals = np.zeros(3)
         for start in range(0, len(which), BLOCK):
             block = which[start : start + BLOCK]

@@ -21,38 +21,18 @@ METRICS = ("log_loss", "recall", "ndcg")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The outcome of one arm with one seed.
-
-    Attributes
-    ----------
-    name : str
-    seed : int
-    arm : Arm or None
-        None for what was not trained.
-    test : Scores
-        The test split is read once, with the model that validation chose.
-    valid : float
-        Log-loss of that model on the validation split, in nats; nan where nothing was chosen.
-    step : int
-        Of that model.
-    curves : list of dict
-        See `Trainer`.
-    codes : (n_items, n_levels) int array, or None
-    codebooks : (n_levels, codebook_size, dim) float32 array, or None
-    encoded : (n_items, dim) float32 array, or None
-        The vectors that codes stand for.
-    """
+    """The outcome of one arm with one seed."""
 
     name: str
     seed: int
-    arm: "Arm | None"
-    test: "Scores"
-    valid: float = float("nan")
-    step: int = 0
-    curves: Sequence[dict] = ()
-    codes: np.ndarray | None = None
-    codebooks: np.ndarray | None = None
-    encoded: np.ndarray | None = None
+    arm: "Arm | None"  # None for what was not trained
+    test: "Scores"  # the test split is read once, with the model that validation chose
+    valid: float = float("nan")  # log-loss of that model on the validation split, in nats
+    step: int = 0  # of that model
+    curves: Sequence[dict] = ()  # see `Trainer`
+    codes: np.ndarray | None = None  # (n_items, n_levels) int
+    codebooks: np.ndarray | None = None  # (n_levels, codebook_size, dim) float32
+    encoded: np.ndarray | None = None  # (n_items, dim) float32, the vectors that codes stand for
 
 
 class Results:

@@ -44,9 +44,8 @@ def temperature(
         What `start`, `end` and the shape mean: the temperature or its inverse. Papers differ.
     """
     if shape not in SHAPES or reading not in READINGS:
-        raise ValueError(
-            f"expected a shape of {tuple(SHAPES)} and a reading of {READINGS}, got {shape!r} and {reading!r}"
-        )
+        known = f"a shape of {tuple(SHAPES)} and a reading of {READINGS}"
+        raise ValueError(f"expected {known}, got {shape!r} and {reading!r}")
     if step < 0 or n_steps < 1 or not (0 < start < math.inf and 0 < end < math.inf):
         raise ValueError(
             f"expected a step from 0, n_steps from 1, and start and end above 0, got {step}, {n_steps}, {start}, {end}"
@@ -57,14 +56,14 @@ def temperature(
 
 @dataclass(frozen=True)
 class Arm:
-    """One way through the bottleneck.
+    """One way through the bottleneck: parameters of `RQBottleneck`, and of their change in training.
 
     Parameters
     ----------
     estimator : {"ste", "rotation", "gumbel", "gumbel_detached"} or None
-        See `RQBottleneck`, as for most of the following. None: a model without a bottleneck, the *upper* one.
-    n_levels, codebook_size : int
-    simvq, train_codebooks, ema_decay, beta, hard, scale
+        None: a model without a bottleneck, the *upper* one.
+    n_levels, codebook_size, simvq, train_codebooks, ema_decay, beta, hard, scale
+        See `RQBottleneck`.
     start, end, shape, reading
         Temperatures of the Gumbel estimators, from the end of the warm-up to the last step, see `temperature`.
     init : {"kmeans", "random"}
@@ -105,44 +104,21 @@ UPPER = Arm(estimator=None)
 
 @dataclass(frozen=True)
 class Training:
-    """Length and data of a training, the same for all arms.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps of AdamW, with a learning rate that falls by half a cosine.
-    n_warmup : int
-        The first of these, without the bottleneck.
-    batch_size, n_negatives : int
-        Examples in a step, and items drawn by popularity beside their targets.
-    dim, hidden, learning_rate, weight_decay
-        Of the towers.
-    codebook_rate : float
-        Learning rate of the codebooks, which do not decay. AdamW's steps are as large as the rate, however
-        small an entry is, and those of the last levels are small.
-    loss_weight : float
-        Of the bottleneck's losses beside the task's.
-    eval_every : int
-        Steps between measurements on the validation split. The best of these models is kept.
-    n_valid : int
-        Validation examples at most, a sample drawn once.
-    reset_every : int
-        Steps between resets of dead entries; 0 for none. The last fifth of the steps has none.
-    """
+    """Settings of a training, the same for all arms: AdamW, with a learning rate that falls by half a cosine."""
 
     n_steps: int = 800
-    n_warmup: int = 400
-    batch_size: int = 256
-    n_negatives: int = 384
-    dim: int = 32
+    n_warmup: int = 400  # the first of these steps, without the bottleneck
+    batch_size: int = 256  # examples in a step
+    n_negatives: int = 384  # items drawn by popularity beside the targets of these examples
+    dim: int = 32  # of the towers, as the next three
     hidden: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
-    codebook_rate: float = 2e-4
-    loss_weight: float = 0.25
-    eval_every: int = 50
-    n_valid: int = 2_000
-    reset_every: int = 50
+    codebook_rate: float = 2e-4  # smaller: AdamW's steps do not depend on how small the entries of a level are
+    loss_weight: float = 0.25  # of the bottleneck's losses beside the task's
+    eval_every: int = 50  # steps between measurements on the validation split; the best of these models is kept
+    n_valid: int = 2_000  # validation examples at most, a sample drawn once
+    reset_every: int = 50  # steps between resets of dead entries, 0 for none; the last fifth of the steps has none
 
     @classmethod
     def suited(cls, examples: Examples) -> "Training":

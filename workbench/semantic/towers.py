@@ -10,21 +10,11 @@ from .bottleneck import Quantised, RQBottleneck
 
 
 class Documents(NamedTuple):
-    """Output of the document tower.
+    """Output of the document tower."""
 
-    Attributes
-    ----------
-    vectors : (n, dim) tensor
-        To be multiplied with users' vectors.
-    encoded : (n, dim) tensor
-        As they enter the bottleneck.
-    quantised : Quantised or None
-        From the bottleneck; None where there is none, or it is skipped.
-    """
-
-    vectors: Tensor
-    encoded: Tensor
-    quantised: Quantised | None
+    vectors: Tensor  # (n, dim), to be multiplied with users' vectors
+    encoded: Tensor  # (n, dim), as they enter the bottleneck
+    quantised: Quantised | None  # None where there is no bottleneck, or it is skipped
 
 
 class TwoTower(nn.Module):
@@ -34,15 +24,8 @@ class TwoTower(nn.Module):
     the bottleneck, and a decoder. (Yi et al., "Sampling-bias-corrected neural modeling for large corpus item
     recommendations", 2019, without its item identifiers: an item is its content.)
 
-    Parameters
-    ----------
-    axes : (dim, n_features) tensor
-        Both towers begin as a projection on these, so that scores begin as content similarity.
-    hidden : int
-        Width of the hidden layer of each network.
-    bottleneck : RQBottleneck, optional
-    random_state : int
-        Seed of the weights. Towers of one seed start alike with and without a bottleneck.
+    Both begin as a projection on `axes`, (dim, n_features), so that scores begin as content similarity. Towers of one
+    `random_state` start alike with and without a bottleneck.
     """
 
     def __init__(self, axes: Tensor, hidden: int = 256, bottleneck: RQBottleneck | None = None, random_state: int = 0):

@@ -32,15 +32,6 @@ class Trainer:
     Each step draws its examples and its noise from the seed and the step's number alone. So arms of
     one seed see the same, and a training that was stopped goes on as if it had not been.
 
-    Parameters
-    ----------
-    judge : Judge
-        Of the items to learn from.
-    features : (n_items, d) float32 tensor
-    arm : Arm
-    training : Training
-    random_state : int
-
     Attributes
     ----------
     model : TwoTower
@@ -49,9 +40,8 @@ class Trainer:
     curves : list of dict
         At each measurement on the validation split: ``step``, ``loss`` (the task's, mean of the steps since the
         last one), ``log_loss``, ``recall``, ``ndcg``, ``tau``, ``resets`` (so far), and ``use_1``... of each level.
-    best : dict
-        The tensors of the model that was best in validation so far.
-    best_step, best_loss
+    best, best_step, best_loss
+        Tensors of the model that was best in validation so far, its step and log-loss.
     """
 
     def __init__(self, judge: Judge, features: Tensor, arm: Arm, training: Training, random_state: int = 0):
@@ -60,12 +50,14 @@ class Trainer:
         axes = principal_axes(features, training.dim)
         bottleneck = arm.bottleneck(training.dim, random_state)
         self.model = TwoTower(axes, training.hidden, bottleneck, random_state).to(features.device)
-        towers = [p for part in (self.model.user, self.model.encoder, self.model.decoder) for p in part.parameters()]
-        self._rates = [training.learning_rate, training.codebook_rate]
-        groups: list[dict[str, Any]] = [{"params": towers, "weight_decay": training.weight_decay}]
-        if bottleneck is not None:
-            groups.append({"params": list(bottleneck.parameters()), "weight_decay": 0.0})
-        self.optimizer = torch.optim.AdamW(groups)
+        towers = [p for name, p in self.model.named_parameters() if not name.startswith("bottleneck.")]
+        entries = [] if bottleneck is None else list(bottleneck.parameters())
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": towers, "weight_decay": training.weight_decay, "highest": training.learning_rate},
+                {"params": entries, "weight_decay": 0.0, "highest": training.codebook_rate},
+            ]
+        )
         self.step, self.best_step, self.n_resets = 0, 0, 0
         self.curves: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
@@ -75,10 +67,6 @@ class Trainer:
         self._valid = judge.validation(training.n_valid)
         self._cumulative = np.cumsum(judge.popularity)
 
-    @property
-    def is_done(self) -> bool:
-        return self.step >= self.training.n_steps
-
     def run(
         self,
         until: int | None = None,
@@ -86,17 +74,9 @@ class Trainer:
         told: Callable[[dict], None] | None = None,
         checkpoint: Path | None = None,
     ) -> None:
-        """Train to the end, or to a step.
+        """Train to the end, or until a step; tell of each new row of `curves`.
 
-        Parameters
-        ----------
-        until : int, optional
-        name : str
-            For the progress bar.
-        told : callable, optional
-            Called with each new row of `curves`.
-        checkpoint : path, optional
-            Where to `save` at each measurement, and when the work is stopped.
+        With a checkpoint, `save` there at each measurement and when the work is stopped.
         """
         if checkpoint is not None:
             files.check_writable(checkpoint)
@@ -106,7 +86,7 @@ class Trainer:
                 while self.step < (n_steps if until is None else until):
                     self._step()
                     bar.update()
-                    if self.step % self.training.eval_every == 0 or self.is_done:
+                    if self.step % self.training.eval_every == 0 or self.step == n_steps:
                         self._measure()
                         if checkpoint is not None:
                             self.save(checkpoint)
@@ -138,8 +118,8 @@ class Trainer:
             loss = loss + t.loss_weight * documents.quantised.losses.total
         self.optimizer.zero_grad()
         loss.backward()
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=False):
-            group["lr"] = SHAPES["cosine"](rate, MIN_RATE * rate, self.step / t.n_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = SHAPES["cosine"](group["highest"], MIN_RATE * group["highest"], self.step / t.n_steps)
         self.optimizer.step()
         self.step += 1
 
@@ -187,8 +167,7 @@ class Trainer:
 
     def adopt(self, warmed: "Trainer") -> None:
         """Start from the end of the warm-up of a model without a bottleneck, of the same seed."""
-        for part in ("user", "encoder", "decoder"):
-            getattr(self.model, part).load_state_dict(getattr(warmed.model, part).state_dict())
+        self.model.load_state_dict(warmed.model.state_dict(), strict=False)  # all but this arm's bottleneck
         # A copy, or the next arm would begin with what this one leaves in it.
         self._load_moments(deepcopy(warmed.optimizer.state_dict()["state"]))
         tau = self.temperature()  # the start of this arm's own schedule
