@@ -5,8 +5,7 @@ import itertools
 import pytest
 import torch
 
-from workbench.semantic import bottleneck as module
-from workbench.semantic.bottleneck import Losses, Quantised, RQBottleneck, add_up, greedy_codes, pick
+from workbench.semantic.bottleneck import Losses, Quantised, RQBottleneck, add_up, greedy_codes, pick, residuals
 from workbench.semantic.gradients import gradient_flow, gradient_warnings
 
 Z = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
@@ -22,10 +21,6 @@ def flow(rq: torch.nn.Module):
     return gradient_flow(rq, Z, lambda vectors: (vectors - 1).square().mean())
 
 
-def verdicts(frame) -> dict[tuple[str, str], set[str]]:
-    return {key: set(group) for key, group in frame.groupby(["loss", "part"])["verdict"]}
-
-
 VARIANTS = [{}, {"simvq": True}, {"simvq": True, "train_codebooks": False}, {"train_codebooks": False}]
 
 
@@ -35,24 +30,20 @@ def test_a_sound_bottleneck_has_nothing_cut_and_no_leak(estimator, options):
     frame = flow(made(estimator=estimator, **options))
     assert gradient_warnings(frame) == []
     assert ((frame["norm"] > 0) == frame["expected"]).all()
-    found, trained = verdicts(frame), options.get("train_codebooks", True)
-    flows, zero = {"flows"}, {"zero, as it should be"}
-    mixed = flows if estimator == "gumbel" else zero
+    is_mixed, is_trained = estimator == "gumbel", options.get("train_codebooks", True)
     expected = {
-        ("task", "encoder"): flows,
-        ("task", "codebook"): mixed if trained else zero,
-        ("codebook", "encoder"): zero,
-        ("codebook", "codebook"): flows if trained else zero,
-        ("commitment", "encoder"): flows,
-        ("commitment", "codebook"): zero,
+        ("task", "encoder"): True,
+        ("task", "codebook"): is_mixed and is_trained,
+        ("codebook", "encoder"): False,
+        ("codebook", "codebook"): is_trained,
+        ("commitment", "encoder"): True,
+        ("commitment", "codebook"): False,
     }
     if "simvq" in options:
-        expected |= {
-            ("task", "projection"): mixed,
-            ("codebook", "projection"): flows,
-            ("commitment", "projection"): zero,
-        }
-    assert found == expected
+        expected |= {("task", "projection"): is_mixed, ("codebook", "projection"): True}
+        expected |= {("commitment", "projection"): False}
+    found = {key: set(group) for key, group in frame.groupby(["loss", "part"])["verdict"]}
+    assert found == {key: {"flows" if flows else "zero, as it should be"} for key, flows in expected.items()}
 
 
 def test_moving_averages_expect_no_gradient():
@@ -85,15 +76,13 @@ def with_losses(codebook, commitment) -> type:
         def forward(self, z, temperature=None):
             books = self.effective_codebooks()
             codes = greedy_codes(z.detach(), books.detach())
-            left, pairs = z, []
-            for entries in pick(books, codes).unbind(1):
-                pairs.append((left, entries))
-                left = left - entries.detach()
+            picked = pick(books, codes)
+            pairs = list(enumerate(residuals(z, picked)))
             by_level = [
-                torch.stack([loss(*pair, at).square().sum(1).mean() for at, pair in enumerate(pairs)])
+                torch.stack([loss(*pair, at).square().sum(1).mean() for at, pair in pairs])
                 for loss in (codebook, commitment)
             ]
-            q = add_up(pick(books, codes))
+            q = add_up(picked)
             return Quantised(z + (q - z).detach(), codes, Losses(*by_level, sum(by_level).sum()))
 
     return Own
@@ -131,13 +120,8 @@ def test_a_bug_planted_in_ones_own_class_is_found(bug):
     assert any(sentence.startswith(start) for sentence in gradient_warnings(flow(made(kind))))
 
 
-def test_the_test_class_without_a_bug_is_sound():
+def test_ones_own_class_without_a_bug_is_sound():
     assert gradient_warnings(flow(made(with_losses(right_codebook, right_commitment)))) == []
-
-
-def test_a_cut_inside_ours_is_found_too(monkeypatch):
-    monkeypatch.setattr(module, "straight_through", lambda z, q: q.detach())
-    assert len(gradient_warnings(flow(made()))) == 1
 
 
 def test_gradients_that_are_not_finite_are_named():
@@ -167,10 +151,8 @@ def test_measuring_changes_nothing(options):
 
 
 def test_the_table_has_a_row_for_each_loss_part_and_level():
-    frame = flow(made(simvq=True))
-    keys = list(frame[["loss", "part", "level"]].itertuples(index=False, name=None))
-    entries = set(itertools.product(("task", "codebook", "commitment"), ("codebook", "projection"), (1, 2)))
-    encoder = {("task", "encoder", 0), ("codebook", "encoder", 0)}
-    encoder |= {("commitment", "encoder", level) for level in (1, 2)}
-    assert len(keys) == len(set(keys))
-    assert set(keys) == entries | encoder
+    keys = list(flow(made(simvq=True))[["loss", "part", "level"]].itertuples(index=False, name=None))
+    entries = list(itertools.product(("codebook", "projection"), (1, 2)))
+    encoder = {"task": [0], "codebook": [0], "commitment": [1, 2]}
+    expected = {loss: [("encoder", level) for level in levels] + entries for loss, levels in encoder.items()}
+    assert keys == [(loss, *place) for loss, places in expected.items() for place in places]

@@ -55,8 +55,8 @@ class Judge:
             )
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         some = train[:10_000]
-        repeats = history[some, targets[some]].sum() > 0
-        self.excludes_history = self.examples.history_features is items.features and not repeats
+        is_of_items = self.examples.history_features is items.features
+        self.excludes_history = is_of_items and history[some, targets[some]].sum() == 0
         counts = np.bincount(targets[train], minlength=self.n_items)
         met = history[valid].astype(bool) if self.excludes_history else None
         least = np.inf
