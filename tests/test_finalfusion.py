@@ -166,13 +166,20 @@ def test_what_is_written_comes_back_and_is_the_same_file_each_time(model, writte
     np.testing.assert_allclose(wb.load(export(back, tmp_path / "b")).matrix(), back.matrix(), rtol=1e-5, atol=1e-5)
 
 
+def coded(storage):
+    """The codes in lengths and turned rows."""
+    while not isinstance(storage, Coded):
+        storage = storage.inner
+    return storage
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_codes_stay_codes_where_all_rows_share_codebooks(name, tmp_path):
     model = MODELS[name]
     back = wb.load(export(model, tmp_path / "model.fifu"))
     said = any("the compression" in lost for lost in formats.losses(model, "model.fifu"))
     if name in KEPT_AS_CODES:
-        parts = [fifu._product(x.storage.words).coded for x in (model, back)]
+        parts = [coded(x.storage.words) for x in (model, back)]
         rows = model.vocab.rows(np.arange(len(model)))
         np.testing.assert_array_equal(parts[0].codes[rows], parts[1].codes)
         np.testing.assert_array_equal(parts[0].codebooks, parts[1].codebooks)
@@ -186,7 +193,7 @@ def test_codes_over_shared_codebooks_are_kept_with_their_n_grams(tmp_path):
     v = wb.load(GOLDEN / "turned_codes.fifu")
     back = wb.load(export(v, tmp_path / "model.fifu"))
     for part in ("words", "ngrams"):
-        before, after = (fifu._product(getattr(x.storage, part)).coded for x in (v, back))
+        before, after = (coded(getattr(x.storage, part)) for x in (v, back))
         np.testing.assert_array_equal(before.packed, after.packed)
     np.testing.assert_allclose(back.storage.ngrams.rows(slice(None)), v.storage.ngrams.rows(slice(None)), rtol=1e-6)
 
@@ -329,7 +336,7 @@ def test_broken_utf_8_and_repeated_words_are_read(tmp_path):
         (whole(SIMPLE, rows(2, 3, SIMPLE, kind=1)), "of type 1, expected 10"),
         (whole(SIMPLE, rows(2, 3, SIMPLE, length=7)), "while their chunk claims 7"),
         (whole(SIMPLE, rows(2, 3, SIMPLE, length=1 << 60)), "a chunk of 1,152,921,504,606,846,976 bytes"),
-        (whole(chunk(1, struct.pack("<Q", 1 << 62))), "it claims 4,611,686,018,427,387,904 words"),
+        (whole(chunk(1, struct.pack("<Q", 1 << 62))), "claims 4,611,686,018,427,387,904 words"),
         (whole(chunk(1, struct.pack("<Q", 0)), rows(0, 3, chunk(1, bytes(8)))), "at least one word"),
         (whole(chunk(1, struct.pack("<QI", 1, 1 << 31))), "it ends in its words"),
         (whole(chunk(1, struct.pack("<Q", 1) + texts(b"a\0b")), rows(1, 3, chunk(1, bytes(15)))), "NUL"),

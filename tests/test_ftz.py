@@ -142,7 +142,7 @@ def test_a_matrix_that_lies_is_found_out(place, kind, lie, telling, load):
 def test_buckets_and_rows_that_are_not_there_are_refused(bucket, row, load):
     data = bytearray(MODEL)
     struct.pack_into("<2i", data, matrix_at(MODEL) - 1 - 8, bucket, row)
-    with pytest.raises(ValueError, match=r"no fastText model that can be read: .* buckets"):
+    with pytest.raises(ValueError, match=r"cannot be read as fastText .bin: .* buckets"):
         load(bytes(data))
 
 

@@ -1,4 +1,4 @@
-"""Foreign formats, one file each: `load` finds out which one a file is in by its content, `export` writes one.
+"""File formats, one file each: `load` recognises a file by its content, `export` writes one.
 
 To add a format, write a file with a `Format` in it, as `glove.py` is one, and name it in `FORMATS`.
 """
@@ -6,6 +6,8 @@ To add a format, write a file with a `Format` in it, as `glove.py` is one, and n
 import gzip
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ import numpy as np
 from .. import data, files
 from ..vectors import Vectors
 from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
-from .base import Format
+from .base import Format, reading, with_words
 from .text import GZIP, MARK, opened
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ FORMATS: tuple[Format, ...] = (
     static_embedding.STATIC,
     *tables.FORMATS,
 )
-DAMAGED_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
 
 
@@ -59,16 +60,15 @@ def load(
     Parameters
     ----------
     source : path or str, or an object of gensim's
-        ``"builtin:en"``, or a file or folder: one that `Vectors.save` wrote, or one in a format
-        of `FORMATS`. The content decides, not the name. Text may be gzipped. Of gensim's
-        `KeyedVectors`, or a model that has some, the arrays are shared; see
+        ``"builtin:en"``, or a file or folder in a format of `FORMATS`. The content decides, not the name. Text may
+        be gzipped. Of gensim's `KeyedVectors`, or a model that has some, the arrays are shared; see
         `keyedvectors.from_gensim`.
     allow_pickle : bool
-        Read files that run code when they are opened (Python's pickles, which gensim saves). Say
-        so only of files that come from somebody whom you trust.
+        Read files that run code when they are opened (Python's pickles, which gensim saves). Say so only of files
+        from somebody whom you trust.
     limit : int, optional
-        Only the first so many words, which are the most frequent ones in the files of most tools. Text is read
-        no further, so a download that was cut short can be read as far as it goes.
+        Only the first so many words, which are the most frequent ones in the files of most tools. Text is read no
+        further, so a download that was cut short can be read as far as it goes.
     counts : path or str, optional
         A list of word counts or a text, see `compress.corpus.word_counts`, for formats without counts. Words that
         it lacks count 0.
@@ -85,23 +85,25 @@ def load(
     ValueError
         If the file is empty, damaged, in an unknown format, or a pickle that was not allowed.
     """
+    if keyedvectors.is_gensims(source):
+        return keyedvectors.from_gensim(source)
     if not isinstance(source, str | Path):
-        if keyedvectors.is_gensims(source):
-            return keyedvectors.from_gensim(source)
         raise TypeError(
             f"expected a path, 'builtin:en' or gensim's vectors, got {type(source).__name__}; for vectors in memory "
             "there is Vectors.from_arrays(words, matrix, counts)"
         )
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1):
         raise ValueError(f"expected limit to be a whole number of at least 1, got {limit!r}")
-    listed = None
     if counts is not None:
         from ..compress.corpus import word_counts
 
         listed = word_counts(counts)
-    v = _loaded(source, allow_pickle, limit)
+    is_builtin = str(source).startswith("builtin:")
+    v = _read(data.model_path(str(source)) if is_builtin else _existing(source), allow_pickle, limit)
+    if is_builtin:
+        v.meta["provenance"]["source"] = str(source)
     v = v if limit is None or len(v) <= limit else v.head(limit)
-    if listed is not None:
+    if counts is not None:
         found = np.array([listed.get(word, 0) for word in v.words], np.int64)
         if not found.any():
             raise ValueError(f"none of the {len(v):,} words of {source} is in {counts}")
@@ -110,19 +112,92 @@ def load(
     return v
 
 
-def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool = True) -> Path:
-    """Write `v` in a format of other tools, or in our own; what that cannot hold is warned of first.
+def format_of(source: str | Path) -> str:
+    """Return the name of the format in which `load` would read this; raise what `load` would raise."""
+    if str(source).startswith("builtin:"):
+        return fasttext.FASTTEXT.name
+    return _recognised(_existing(source))[0].name
 
-    The file (or folder) is written beside its place and moved there once it is whole, so that
-    a failed or killed export leaves an older one as it was.
+
+def readable_suffixes() -> tuple[str, ...]:
+    """Return the ends of file names that `load` reads; it tries others, too."""
+    endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.reads)]
+    return tuple(dict.fromkeys([*endings, *(f"{e}.gz" for k in FORMATS if k.gzips for e in k.suffixes)]))
+
+
+def _existing(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
+    return path
+
+
+def _read(path: Path, allow_pickle: bool, limit: int | None) -> Vectors:
+    found, is_gzip = _recognised(path)
+    if found.is_pickle and not allow_pickle:
+        raise ValueError(
+            f"{path} is a Python pickle, which can run code when opened, so it is not opened. If it comes from "
+            "somebody whom you trust, say load(path, allow_pickle=True); better, save it in gensim with "
+            "gensim.models.fasttext.save_facebook_model(model, path), which keeps n-grams, or with "
+            "model.wv.save_word2vec_format(path, binary=True), and load that"
+        )
+    if is_gzip and not found.gzips:
+        raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
+    assert found.load is not None, "only formats that can be read are recognised"
+    with reading(path, found.title), _unpacking(path):
+        v = found.load(path, limit) if found.stops else found.load(path)
+        if found is not OWN:
+            size = 0 if path.is_dir() else path.stat().st_size
+            v.meta["provenance"] = {"source": path.name, "source_bytes": size} | v.meta.get("provenance", {})
+        return v
+
+
+@contextmanager
+def _unpacking(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+
+
+def _recognised(path: Path) -> tuple[Format, bool]:
+    """The format of a file or folder, and whether it is gzipped."""
+    head, is_gzip = b"", False
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+        is_gzip = head.startswith(GZIP)
+        if is_gzip:
+            with _unpacking(path), opened(path) as file:
+                head = file.read(HEAD)
+        head = head.removeprefix(MARK)
+        if not head:
+            raise ValueError(f"{path} is empty")
+    if head.startswith(tables.ZIP) and not tables.is_npz(path, head):  # before what may look like text in it
+        raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")
+    for known in FORMATS:
+        if known.recognises(path, head):
+            return known, is_gzip
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and no model is known to look like that; give a file in it")
+    readable = ", ".join(known.title for known in FORMATS)
+    raise ValueError(f"{path} is in no format that is known ({readable}); it begins with {head[:16]!r}")
+
+
+def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool = True) -> Path:
+    """Write `v` in a format of other tools, or in our own, and warn of what that cannot hold.
+
+    The file (or folder) is written beside its place and moved there once it is whole, so that a failed or killed
+    export leaves an older one as it was. Missing folders are made.
 
     Parameters
     ----------
     v : Vectors
     path : path or str
-        Where to write; missing folders are made.
     format : str, optional
-        A name in `formats.writable()`. By default the ending of the file's name decides.
+        A name in `formats.writable()`. By default the end of the file's name decides.
     warn : bool
         False where the caller has told of `losses` already.
 
@@ -141,6 +216,7 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
     for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
     assert chosen.save is not None, "only formats that can be written are chosen"
+    v = v if chosen.holds is None else with_words(v, chosen.holds)
     if chosen.is_folder:
         with files.replacing_folder(path) as folder:
             chosen.save(v, folder)
@@ -155,136 +231,40 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
 
 
 def losses(v: Vectors, path: str | Path, format: str | None = None) -> list[str]:
-    """What `export` with these arguments would lose of `v`, a sentence each."""
+    """Return what `export` with these arguments would lose of `v`, a sentence each."""
     return target(Path(path), format).losses(v)
 
 
-def target(path: Path, format: str | None = None) -> Format:
-    """The format that `export` with these arguments writes; refuses what that refuses."""
-    chosen = _chosen(path, format)
-    _check_place(path, chosen)
-    return chosen
-
-
-def format_of(source: str | Path) -> str:
-    """Name of the format that `load` would read this in.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError, ValueError
-        As `load` does.
-    """
-    if str(source).startswith("builtin:"):
-        return fasttext.FASTTEXT.name
-    return _seen(_existing(source))[0].name
-
-
-def readable_suffixes() -> tuple[str, ...]:
-    """How names of files end that `load` reads; others are tried, too."""
-    endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.reads)]
-    return tuple(dict.fromkeys([*endings, *(f"{e}.gz" for k in FORMATS if k.gzips for e in k.suffixes)]))
-
-
 def writable() -> dict[str, Format]:
-    """The formats that `export` writes, by name."""
+    """Return the formats that `export` writes, by name."""
     return {known.name: known for known in FORMATS if known.save is not None}
 
 
-def _loaded(source: str | Path, allow_pickle: bool, limit: int | None) -> Vectors:
-    if str(source).startswith("builtin:"):
-        v = fasttext.load(data.model_path(str(source)))
-        v.meta["provenance"]["source"] = str(source)
-        return v
-    path = _existing(source)
-    try:
-        found, is_gzip = _seen(path)
-        if found.is_pickle and not allow_pickle:
-            raise ValueError(
-                f"{path} is a Python pickle, which can run code when opened, so it is not opened. If it comes from "
-                "somebody whom you trust, say load(path, allow_pickle=True); better, save it in gensim with "
-                "gensim.models.fasttext.save_facebook_model(model, path), which keeps n-grams, or with "
-                "model.wv.save_word2vec_format(path, binary=True), and load that"
-            )
-        if is_gzip and not found.gzips:
-            raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
-        assert found.load is not None, "only formats that can be read are recognised"
-        return found.load(path, limit) if found.stops else found.load(path)
-    except DAMAGED_GZIP as error:
-        raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+def target(path: Path, format: str | None = None) -> Format:
+    """Return the format that `export` with these arguments writes: the one named, or the only one that fits the name.
 
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
-    if not path.is_file() and not path.is_dir():
-        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
-    return path
-
-
-def _seen(path: Path) -> tuple[Format, bool]:
-    """The format that a file or folder is in, and whether it is gzipped."""
-    head = b"" if path.is_dir() else _head(path)
-    is_gzip = head.startswith(GZIP)
-    if is_gzip:
-        try:
-            with opened(path) as file:
-                head = file.read(HEAD)
-        except DAMAGED_GZIP as error:
-            raise ValueError(f"{path} is a damaged gzip file: {error}") from error
-    return _recognised(path, head), is_gzip
-
-
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(HEAD)
-
-
-def _recognised(path: Path, head: bytes) -> Format:
-    """The format that a file with these first bytes, or a folder, is in; gzip's bytes are unpacked already."""
-    head = head.removeprefix(MARK)
-    if not head and not path.is_dir():
-        raise ValueError(f"{path} is empty")
-    if head.startswith(tables.ZIP) and not tables.is_npz(path, head):
-        raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")
-    for known in FORMATS:
-        if known.looks_like is not None and known.looks_like(path, head):
-            return known
-    readable = ", ".join(known.title for known in FORMATS)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, and no model is known to look like that; give a file in it")
-    raise ValueError(f"{path} is in no format that is known ({readable}); it begins with {head[:16]!r}")
-
-
-def _chosen(path: Path, format: str | None) -> Format:
-    """The format to write: the one named, or the only one whose files are named like this."""
+    Raises
+    ------
+    ValueError, IsADirectoryError
+        If `export` would refuse the format or the place: a folder for a file, a device, a folder of other things.
+    """
     there = writable()
-    if format is not None:
-        if format not in there:
-            raise ValueError(f"format {format!r} cannot be written; there are {', '.join(there)}")
-        if path.suffix == ".gz" and not there[format].gzips:
-            raise ValueError(f"{there[format].title} is not read when gzipped; leave out .gz in {path}")
-        return there[format]
-    fitting = [
-        known
-        for known in there.values()
-        if path.name.endswith(known.suffixes)
-        or (known.gzips and path.name.removesuffix(".gz").endswith(known.suffixes))
-    ]
-    if len(fitting) != 1:
-        possible = ", ".join(known.name for known in fitting) or ", ".join(there)
-        raise ValueError(f"the name of {path} does not tell the format; say format=, one of {possible}")
-    return fitting[0]
-
-
-def _check_place(path: Path, chosen: Format) -> None:
-    """Refuse to put a model in the place of what is none: a folder for a file, a device, a folder of other things."""
-    if not path.exists():
-        return
-    if path.is_dir() != chosen.is_folder:
-        wanted, there = ("folder", "file") if chosen.is_folder else ("file", "folder")
-        raise ValueError(f"{path} is a {there}, and {chosen.title} is a {wanted}; give another name")
+    if format is None:
+        names = (path.name, path.name.removesuffix(".gz"))
+        fitting = [k for k in there.values() if any(name.endswith(k.suffixes) for name in names[: 1 + k.gzips])]
+        if len(fitting) != 1:
+            possible = ", ".join(known.name for known in fitting) or ", ".join(there)
+            raise ValueError(f"the name of {path} does not tell the format; say format=, one of {possible}")
+        format = fitting[0].name
+    if format not in there:
+        raise ValueError(f"format {format!r} cannot be written; there are {', '.join(there)}")
+    chosen = there[format]
+    if path.suffix == ".gz" and not chosen.gzips:
+        raise ValueError(f"{chosen.title} is not read when gzipped; leave out .gz in {path}")
+    if path.exists() and path.is_dir() != chosen.is_folder:
+        wanted, found = ("folder", "file") if chosen.is_folder else ("file", "folder")
+        raise ValueError(f"{path} is a {found}, and {chosen.title} is a {wanted}; give another name")
     files.place(path, chosen.is_folder)
-    is_known = chosen.is_folder and chosen.looks_like is not None and chosen.looks_like(path, b"")
-    if chosen.is_folder and any(path.iterdir()) and not is_known:
+    if path.is_dir() and any(path.iterdir()) and not chosen.recognises(path, b""):
         raise ValueError(f"{path} holds other things than {chosen.title}, which would be lost; give another name")
+    return chosen

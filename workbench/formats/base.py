@@ -1,111 +1,181 @@
-"""What a format is, and what those who write one have in common."""
+"""What a format is, and what readers and writers of several formats share."""
 
+import math
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import progress
+from .. import artefact, progress
+from ..storage import Storage
 from ..vectors import Vectors
-from ..vocab import printable
+from ..vocab import Vocab, first_places, printable
 
-
-def nothing_more(v: Vectors) -> list[str]:
-    """For formats of which `Format.losses` says all there is to say."""
-    return []
-
-
-def any_word(word: str) -> bool:
-    """For formats that hold every word."""
-    return True
-
-
-def is_unicode(word: str) -> bool:
-    """Whether a word is whole Unicode text, as formats need whose readers refuse a file with any other word."""
-    try:
-        word.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+DAMAGE = (*artefact.DAMAGE, struct.error, EOFError)  # what damaged files make readers raise
+MAX_QUOTED = 300  # characters of an error message
 
 
 @dataclass(frozen=True)
 class Format:
-    """A foreign format: how to know it, to read it and to write it. Each lives in a file of its own.
+    """A file format: how to recognise, read and write it. Each lives in a file of its own.
 
     Parameters
     ----------
     name : str
         What ``export(v, path, format=name)`` takes.
     title : str
-        What people call it.
-    looks_like : function of a path and the first bytes (of a gzip file, of what is in it), or None
-        Whether this is such a file; of a folder the bytes are empty. None where it is only written.
-    load : function of a path, giving Vectors, or None
-        None where the format is only written. With `stops` it takes ``limit=``, too.
-    save : function of Vectors and a file open for writing bytes (or an empty folder's path), or None
-        `export` moves the result to its place once it is whole, and gzips what shall be gzipped.
-        None where the format is only read.
+        The name in messages.
+    magic : tuple of bytes
+        First bytes of such files.
+    looks_like : function of a path and the first bytes, optional
+        For files without such bytes. Of a gzip file the bytes are unpacked, of a folder they are empty.
+    load : function of a path, giving Vectors, optional
+        With `stops` it takes a second argument, the limit. `reading` makes an honest error of what it raises.
+    save : function of Vectors and a file open for writing bytes (or an empty folder's path), optional
+        It gets the words that `holds` accepts.
     suffixes : tuple of str
-        Names of files that end so are written in this format, if nobody says another.
+        Ends of file names that are written in this format, unless the user names another.
     reads : tuple of str
-        Further endings of files in this format, for dialogs that choose one to open.
+        Further ends of such files, for dialogs that choose one to open.
     keeps : frozenset of {"n-grams", "counts", "codes", "recipe"}
-        What it holds beside words and rows of float32.
+        What it holds beside words and float32 rows.
     holds : function of a word
-        Whether the format can hold this word; words that it cannot hold are left out.
+        Accepts the words that the format can hold.
     also_lost : function of Vectors, giving a list of str
-        What else the format cannot hold of this model, a sentence each.
+        What else of a model it cannot hold, a sentence each.
     stops : bool
-        Whether reading stops after the first words that are asked for, so that a file cut short later is read.
+        Whether reading stops after the first words that are asked for.
     gzips : bool
-        Whether such files come gzipped, too.
+        Whether such files may be gzipped.
     is_pickle : bool
-        Whether reading one can run code, so that it is read only on the user's word.
+        Whether reading one can run code, so that the user must allow it.
     is_folder : bool
     """
 
     name: str
     title: str
+    magic: tuple[bytes, ...] = ()
     looks_like: Callable[[Path, bytes], bool] | None = None
     load: Callable[..., Vectors] | None = None
     save: Callable[[Vectors, Any], None] | None = None
-    reads: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     keeps: frozenset[str] = frozenset()
-    holds: Callable[[str], bool] = any_word
-    also_lost: Callable[[Vectors], list[str]] = nothing_more
+    holds: Callable[[str], bool] | None = None
+    also_lost: Callable[[Vectors], list[str]] | None = None
     stops: bool = False
     gzips: bool = False
     is_pickle: bool = False
     is_folder: bool = False
 
+    def recognises(self, path: Path, head: bytes) -> bool:
+        """Return whether a file that begins with `head`, or a folder, is in this format."""
+        return head.startswith(self.magic) or (self.looks_like is not None and self.looks_like(path, head))
+
     def losses(self, v: Vectors) -> list[str]:
-        """What of `v` this format cannot hold, a sentence each; none where a file of it gives `v` again."""
+        """Return a sentence for each thing in `v` that this format cannot hold."""
         lost = []
         if v.vocab.subwords is not None and "n-grams" not in self.keeps:
             lost.append(f"its {len(v.ngrams[1]):,} n-grams: words outside the vocabulary will have no vector")
         if not v.storage.words.is_float32 and "codes" not in self.keeps:
-            n_bytes = 4 * len(v) * v.dim
-            lost.append(f"the compression: rows of words become {n_bytes / 1e6:.1f} MB of float32")
+            lost.append(f"the compression: rows of words become {4 * len(v) * v.dim / 1e6:.1f} MB of float32")
         if v.vocab.counts is not None and "counts" not in self.keeps:
             lost.append("how often each word was seen")
-        unfit = [word for word in v.words if not self.holds(word)]
+        unfit = [word for word in v.words if self.holds is not None and not self.holds(word)]
         if unfit:
             named = ", ".join(repr(printable(word)) for word in unfit[:3])
             lost.append(f"{len(unfit):,} words that the format cannot hold, such as {named}: they are left out")
         if v.meta.get("recipe") and "recipe" not in self.keeps:
             lost.append("the recipe that made it")
-        return lost + self.also_lost(v)
+        return lost + ([] if self.also_lost is None else self.also_lost(v))
 
 
-def word_blocks(v: Vectors, holds: Callable[[str], bool] = any_word) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Words that a format holds and their vectors, (n, dim) float32, block by block, with a progress bar."""
+# -- reading ------------------------------------------------------------------------------
+
+
+@contextmanager
+def reading(path: Path, title: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into a ValueError of one line that names the file."""
+    try:
+        yield
+    except DAMAGE as error:
+        if type(error) is ValueError and str(path) in str(error):
+            raise
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        message = " ".join(str(error).split())[:MAX_QUOTED]
+        raise ValueError(f"{path} cannot be read as {title}: {kind}{message}") from error
+
+
+class Cursor:
+    """A place in a mapped file, from which numbers and arrays are read in turn, never beyond its end."""
+
+    def __init__(self, path: Path):
+        self.data = np.asarray(np.memmap(path, np.uint8, mode="r"))
+        self.view = self.data.data
+        self.at = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that follow."""
+        return len(self.view) - self.at
+
+    def numbers(self, layout: str) -> tuple[Any, ...]:
+        """Return the next numbers, in `struct`'s layout."""
+        start = self.skip(struct.calcsize(layout), "")
+        return struct.unpack_from(layout, self.view, start)
+
+    def array(self, dtype: str, *shape: int, what: str = "a matrix") -> np.ndarray:
+        """Return an array that stays in the file."""
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        start = self.skip(n_bytes, f"{what} of {' x '.join(f'{n:,}' for n in shape)} ({n_bytes:,} bytes)")
+        return self.data[start : self.at].view(dtype).reshape(shape)
+
+    def skip(self, n_bytes: int, what: str) -> int:
+        """Move on and return where these bytes begin; refuse what the rest of the file cannot hold."""
+        if not 0 <= n_bytes <= self.left:
+            if not what:
+                raise ValueError("it ends in the middle of its header: cut short")
+            raise ValueError(f"its header claims {what}, but only {self.left:,} bytes follow: cut short or damaged")
+        self.at += n_bytes
+        return self.at - n_bytes
+
+
+def first_ones(vocab: Vocab, words: Storage) -> tuple[Vocab, Storage]:
+    """Keep the first of words that repeat, with a warning."""
+    places = first_places(vocab.words)
+    if places is None:
+        return vocab, words
+    vocab, rows = vocab.take(places)
+    return vocab, words.take(rows)
+
+
+# -- writing ------------------------------------------------------------------------------
+
+
+def is_unicode(word: str) -> bool:
+    """Return whether a word is whole Unicode text, without bytes that are not UTF-8."""
+    return word.encode("utf-8", "ignore").decode() == word
+
+
+def with_words(v: Vectors, holds: Callable[[str], bool]) -> Vectors:
+    """Return `v` with the words that `holds` accepts, over the same storage."""
+    held = np.flatnonzero([holds(word) for word in v.words])
+    if len(held) == len(v):
+        return v
+    if not len(held):
+        raise ValueError(f"the format can hold none of the {len(v):,} words")
+    vocab, rows = v.vocab.take(held)
+    row_of = rows if vocab.row_of is None else rows[vocab.row_of]
+    return v.with_storage(v.storage, Vocab(vocab.words, row_of, vocab.counts, vocab.subwords, vocab.scales))
+
+
+def word_blocks(v: Vectors) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield words and their vectors, (n, dim) float32, block by block, with a progress bar."""
     with progress.bar(total=len(v), unit=" words", desc="writing", delay=2) as bar:
         for start, block in v.blocks():
-            words = v.words[start : start + len(block)]
-            held = np.array([holds(word) for word in words])
-            yield [word for word, is_held in zip(words, held, strict=True) if is_held], block[held]
+            yield v.words[start : start + len(block)], block
             bar.update(len(block))

@@ -22,12 +22,13 @@ from ..vocab import Vocab
 from .folder import stored
 
 PACKAGE = "compress_fasttext"
-CLASSES = {
-    "compress": ["CompressedFastTextKeyedVectors"],
-    "models": ["CompressedFastTextKeyedVectors"],
-    "navec_like": ["PQ"],
-    "prune": ["RowSparseMatrix"],
-    "decomposition": ["DecomposedMatrix"],
+CLASSES = {  # by the module that a pickle names
+    PACKAGE: (),
+    f"{PACKAGE}.compress": ("CompressedFastTextKeyedVectors",),
+    f"{PACKAGE}.models": ("CompressedFastTextKeyedVectors",),
+    f"{PACKAGE}.navec_like": ("PQ",),
+    f"{PACKAGE}.prune": ("RowSparseMatrix",),
+    f"{PACKAGE}.decomposition": ("DecomposedMatrix",),
 }
 
 
@@ -41,32 +42,24 @@ def classes() -> Iterator[None]:
     if PACKAGE in sys.modules or find_spec(PACKAGE) is not None:
         yield
         return
-    made = {PACKAGE: ModuleType(PACKAGE)}
     for module, names in CLASSES.items():
-        made[f"{PACKAGE}.{module}"] = ModuleType(f"{PACKAGE}.{module}")
+        sys.modules[module] = ModuleType(module)
         for name in names:
-            setattr(made[f"{PACKAGE}.{module}"], name, type(name, (SaveLoad,), {}))
-    sys.modules.update(made)
+            setattr(sys.modules[module], name, type(name, (SaveLoad,), {}))
     try:
         yield
     finally:
-        for name in made:
-            del sys.modules[name]
+        for module in CLASSES:
+            del sys.modules[module]
 
 
 def is_compressed(thing: Any) -> bool:
-    """Whether a pickle held one of its models."""
+    """Return whether a pickle held one of its models."""
     return type(thing).__name__ == "CompressedFastTextKeyedVectors"
 
 
 def from_compressed(thing: Any) -> Vectors:
-    """Its model as `Vectors`, with the same codes.
-
-    Raises
-    ------
-    ValueError
-        If its parts do not fit each other.
-    """
+    """Return its model as `Vectors`, with the same codes."""
     places = dict(thing.key_to_index)
     words = sorted(places, key=places.__getitem__)
     if sorted(places.values()) != list(range(len(words))):

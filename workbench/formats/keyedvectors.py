@@ -8,9 +8,9 @@ import numpy as np
 from ..storage import Dense, Stacked
 from ..subwords import Subwords
 from ..vectors import Vectors
-from ..vocab import Vocab, check_words, first_places
+from ..vocab import Vocab, check_words
 from . import compress_fasttext
-from .base import Format, is_unicode
+from .base import Format, first_ones, is_unicode, with_words
 from .fasttext import bucket_blocks, lost_buckets, raw_blocks
 
 if TYPE_CHECKING:
@@ -19,19 +19,14 @@ if TYPE_CHECKING:
 PACKED = (".gz", ".bz2")  # names by which gensim knows a packed file, whose arrays cannot be mapped
 
 
-def looks_like(path: Path, head: bytes) -> bool:
-    """Whether the file is a pickle, of gensim or not."""
-    return head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-
-
 def is_gensims(thing: object) -> bool:
-    """Whether an object is gensim's `KeyedVectors`, or a model with such vectors in ``.wv``; imports nothing."""
+    """Return whether an object is gensim's `KeyedVectors`, or a model with such vectors in ``.wv``; import nothing."""
     keyed = getattr(thing, "wv", thing)
     return all(hasattr(keyed, name) for name in ("index_to_key", "key_to_index", "vectors"))
 
 
 def from_gensim(thing: Any) -> Vectors:
-    """gensim's vectors as `Vectors`, which share its arrays where these are float32.
+    """Return gensim's vectors as `Vectors`, which share its arrays where these are float32.
 
     Parameters
     ----------
@@ -41,10 +36,10 @@ def from_gensim(thing: Any) -> Vectors:
     Returns
     -------
     Vectors
-        Keys that are no strings become what `str` makes of them. Vectors of `FastText` are raw,
-        as in fastText's files, so that ``</s>`` has no n-grams, which it has in gensim. With
-        n-grams of one character gensim departs from fastText for every word; then known words
-        keep gensim's vectors, and those of unseen words differ from gensim's a little.
+        Keys that are no strings become what `str` makes of them. Vectors of `FastText` are raw, as in fastText's
+        files, so that ``</s>`` has no n-grams, which it has in gensim. With n-grams of one character gensim departs
+        from fastText for every word; then known words keep gensim's vectors, and those of unseen words differ from
+        gensim's a little.
 
     Raises
     ------
@@ -57,29 +52,23 @@ def from_gensim(thing: Any) -> Vectors:
         raise ValueError(f"{sum(key is None for key in keys):,} of its {len(keys):,} places have no key yet: fill them")
     words = check_words(key if isinstance(key, str) else str(key) for key in keys)
     counts = getattr(keyed, "expandos", {}).get("count")
-    if getattr(keyed, "vectors_ngrams", None) is not None and keyed.bucket > 0 and keyed.max_n >= keyed.min_n:
-        v = _with_ngrams(keyed, words, counts)
-    else:
+    if getattr(keyed, "vectors_ngrams", None) is None or keyed.bucket < 1 or keyed.max_n < keyed.min_n:
         v = Vectors.from_arrays(words, keyed.vectors[: len(words)], counts)
+    else:
+        is_raw = keyed.min_n > 1
+        arrays = keyed.vectors_vocab if is_raw else keyed.vectors, keyed.vectors_ngrams
+        shapes = (len(words), keyed.vector_size), (keyed.bucket, keyed.vector_size)
+        if tuple(map(np.shape, arrays)) != shapes:
+            raise ValueError(
+                f"expected {len(words):,} rows of words and {keyed.bucket:,} of n-grams with {keyed.vector_size} "
+                f"columns, got arrays of shape {np.shape(arrays[0])} and {np.shape(arrays[1])}"
+            )
+        subwords = Subwords(max(keyed.min_n, 1), keyed.max_n, keyed.bucket, raw=is_raw)
+        own, ngrams = (Dense(np.asarray(array).astype(np.float32, copy=False)) for array in arrays)
+        vocab, kept = first_ones(Vocab(words, counts=counts, subwords=subwords), own)
+        v = Vectors(vocab, Stacked(kept, ngrams))
     v.meta["provenance"] = {"source": f"gensim's {type(thing).__name__}"}
     return v
-
-
-def _with_ngrams(keyed: Any, words: list[str], counts: np.ndarray | None) -> Vectors:
-    raw = keyed.min_n > 1
-    rows, ngrams = (np.asarray(a) for a in (keyed.vectors_vocab if raw else keyed.vectors, keyed.vectors_ngrams))
-    if rows.shape != (len(words), keyed.vector_size) or ngrams.shape != (keyed.bucket, keyed.vector_size):
-        raise ValueError(
-            f"expected {len(words):,} rows of words and {keyed.bucket:,} of n-grams with {keyed.vector_size} columns, "
-            f"got arrays of shape {rows.shape} and {ngrams.shape}"
-        )
-    own = Dense(rows.astype(np.float32, copy=False))
-    vocab = Vocab(words, counts=counts, subwords=Subwords(max(keyed.min_n, 1), keyed.max_n, keyed.bucket, raw=raw))
-    places = first_places(words)
-    if places is not None:
-        vocab, kept = vocab.take(places)
-        own = own.take(kept)
-    return Vectors(vocab, Stacked(own, Dense(ngrams.astype(np.float32, copy=False))))
 
 
 def to_gensim(v: Vectors, ngrams: bool = False) -> "KeyedVectors":
@@ -112,13 +101,7 @@ def to_gensim(v: Vectors, ngrams: bool = False) -> "KeyedVectors":
 
 
 def load(path: Path) -> Vectors:
-    """Open a file of gensim's ``save``, which runs whatever code is in it; arrays in files beside are mapped.
-
-    Raises
-    ------
-    ValueError
-        If it is a pickle of something else, of a gensim too old, or a file beside it is missing.
-    """
+    """Open a file of gensim's ``save``, which runs whatever code is in it; arrays in files beside are mapped."""
     from gensim import __version__
     from gensim.utils import SaveLoad
 
@@ -135,21 +118,19 @@ def load(path: Path) -> Vectors:
             f"{path} is no pickle that gensim {__version__} can open as its own ({type(error).__name__}: {error}); "
             "with the gensim that wrote it, save model.wv.save_word2vec_format(path, binary=True), and load that"
         ) from error
-    is_compressed = compress_fasttext.is_compressed(thing)
-    if not is_compressed and not is_gensims(thing):
+    if compress_fasttext.is_compressed(thing):
+        return compress_fasttext.from_compressed(thing)
+    if not is_gensims(thing):
         raise ValueError(f"{path} holds gensim's {type(thing).__name__}, which has no vectors of words")
-    try:
-        v = compress_fasttext.from_compressed(thing) if is_compressed else from_gensim(thing)
-    except (ValueError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
+    v = from_gensim(thing)
+    v.meta.clear()  # it comes from a file
     return v
 
 
 def save(v: Vectors, file: BinaryIO) -> None:
     """Write one file that gensim's `KeyedVectors.load` opens; its arrays are decoded, as gensim has them in memory."""
-    unfit = _unfit(v)
-    v = v.take(np.setdiff1d(np.arange(len(v)), unfit)) if len(unfit) else v
+    if v.has_fasttext_ngrams:
+        v = with_words(v, is_unicode)  # gensim refuses to hash other bytes
     keyed = to_gensim(v, v.has_fasttext_ngrams)
     keyed.lifecycle_events = None  # else the time of saving would be in the file
     if v.has_fasttext_ngrams:
@@ -157,22 +138,16 @@ def save(v: Vectors, file: BinaryIO) -> None:
     keyed.save(file)
 
 
-def _unfit(v: Vectors) -> np.ndarray:
-    """Positions of words whose n-grams gensim cannot hash: it refuses bytes that are not UTF-8."""
-    return np.flatnonzero([not is_unicode(word) for word in v.words] if v.has_fasttext_ngrams else [])
-
-
 def also_lost(v: Vectors) -> list[str]:
-    """What gensim's classes cannot say of this model."""
-    unfit = _unfit(v)
-    left_out = [f"{len(unfit):,} words that are not UTF-8, beside n-grams: they are left out"] if len(unfit) else []
+    n = sum(not is_unicode(word) for word in v.words) if v.has_fasttext_ngrams else 0
+    left_out = [f"{n:,} words that are not UTF-8, beside n-grams: they are left out"] if n else []
     return left_out + lost_buckets(v)
 
 
 GENSIM = Format(
     name="gensim",
     title="gensim's KeyedVectors",
-    looks_like=looks_like,
+    magic=(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"),  # any pickle
     load=load,
     save=save,
     suffixes=(".kv",),

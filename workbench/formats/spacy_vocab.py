@@ -1,9 +1,8 @@
 """spaCy vectors: the ``vocab`` folder of a pipeline, in which several words may share a row.
 
-Three files: ``vectors`` (a ``.npy`` matrix, which is mapped), ``key2row`` (msgpack: the 64-bit
-number of a word to its row) and ``strings.json`` (the words). spaCy itself is not needed: a word's
-number is its MurmurHash64A or, for the few hundred names that spaCy reserves, its place among
-these. Its own loader is not used because it copies the matrix and trusts what the files claim.
+Three files: ``vectors`` (a ``.npy`` matrix, which is mapped), ``key2row`` (msgpack: the 64-bit number of a word to its
+row) and ``strings.json`` (the words). A word's number is its MurmurHash64A or, for the few hundred names that spaCy
+reserves, its place among these. spaCy is not needed: its own loader copies the matrix and trusts what the files claim.
 
 Source: `StringStore`, `Vectors.to_disk` and the symbols of spaCy 3.8; Appleby, MurmurHash2 (2008).
 """
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..vectors import Vectors
-from .base import Format, is_unicode, word_blocks
+from .base import Format, is_unicode, reading, word_blocks
 from .folder import file_in, mapped_array, read_json, vectors_over
 
 TITLE = "spaCy vectors"
@@ -44,47 +43,49 @@ NUMBERS = {name: number for number, name in enumerate(SYMBOLS)}
 
 
 def looks_like(path: Path, head: bytes) -> bool:
-    """Whether it is spaCy's vocabulary, or a pipeline that has one in it."""
     return any((folder / part).exists() for folder in (path, path / "vocab") for part in PARTS)
 
 
 def load(path: Path) -> Vectors:
     """Open the vectors of a folder that ``nlp.to_disk`` or ``nlp.vocab.to_disk`` made.
 
-    Words that share a row, as they do after ``prune_vectors``, share it here. Words come in the
-    order in which they were added. Vectors whose word is not in ``strings.json`` are left out,
-    with a warning: spaCy cannot name them either.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing or damaged, the files do not agree, or the vectors are in floret mode.
+    Words that share a row, as they do after ``prune_vectors``, share it here. Words come in the order in which they
+    were added. Vectors whose word is not in ``strings.json`` are left out, with a warning: spaCy cannot name them
+    either.
     """
     folder = path if any((path / part).exists() for part in PARTS) else path / "vocab"
     files = [file_in(folder, name, TITLE) for name in ("vectors", "key2row", "strings.json")]
-    _check_mode(folder)
-    matrix = _mapped(files[0])
-    keys, rows = _read_map(files[1])
-    if (rows >= len(matrix)).any():
-        raise ValueError(f"{files[1]} names row {rows.max():,}, and the matrix beside it has {len(matrix):,} rows")
-    words, is_named = _words(keys, files[2])
-    if not words:
+    if (folder / "vectors.cfg").exists():  # spaCy 2 has none
+        _check_mode(file_in(folder, "vectors.cfg", TITLE))
+    matrix = mapped_array(files[0])
+    if matrix.ndim != 2 or matrix.dtype.kind != "f":
+        raise ValueError(f"{files[0]} should hold a matrix of floats, got shape {matrix.shape} of {matrix.dtype}")
+    if 0 in matrix.shape:
+        raise ValueError(f"{files[0]} holds an empty matrix of shape {matrix.shape}{NONE}")
+    with reading(files[1], "a msgpack map of whole numbers"):
+        keys, rows = _read_map(files[1].read_bytes())
+        if (rows >= len(matrix)).any():
+            raise ValueError(f"it names row {rows.max():,}, and the matrix beside it has {len(matrix):,} rows")
+    with reading(files[2], "a list of strings"):
+        strings = SYMBOLS + read_json(files[2])
+        numbers = word_numbers(strings)
+    order = np.argsort(numbers, kind="stable")
+    which = order[np.searchsorted(numbers[order], keys).clip(max=len(strings) - 1)]
+    is_named = (numbers[which] == keys) & np.array(["\0" not in strings[i] for i in which], bool)
+    if not is_named.any():
         raise ValueError(f"{folder} holds no vector of any word{NONE}")
     if not is_named.all():
+        n_lost = (~is_named).sum()
         warnings.warn(
-            f"{(~is_named).sum():,} of {len(keys):,} vectors have no word in {files[2]}: they are left out",
-            stacklevel=2,
+            f"{n_lost:,} of {len(keys):,} vectors have no word in {files[2]}: they are left out", stacklevel=2
         )
-    return vectors_over(words, rows[is_named].astype(np.int64), matrix, [path, *files])
+    return vectors_over([strings[i] for i in which[is_named]], rows[is_named].astype(np.int64), matrix, files)
 
 
-def _check_mode(folder: Path) -> None:
-    """Refuse tables that are not one row a word; spaCy 2 has no settings and only knew that kind."""
-    path = folder / "vectors.cfg"
-    if not path.exists():
-        return
-    settings = read_json(file_in(folder, path.name, TITLE))
-    mode = settings.get("mode", "default") if isinstance(settings, dict) else settings
+def _check_mode(path: Path) -> None:
+    """Refuse tables that are not one row a word."""
+    with reading(path, "settings"):
+        mode = read_json(path).get("mode", "default")
     if mode == "floret":
         raise ValueError(
             f"{path} says that these are floret vectors, which are put together from hashed n-grams and cannot be "
@@ -94,93 +95,60 @@ def _check_mode(folder: Path) -> None:
         raise ValueError(f"{path} should say mode 'default', got {str(mode)[:60]!r}")
 
 
-def _mapped(path: Path) -> np.ndarray:
-    """The matrix of a ``.npy`` file, (n_rows, dim), mapped."""
-    matrix = mapped_array(path)
-    if matrix.ndim != 2 or matrix.dtype.kind != "f":
-        raise ValueError(f"{path} should hold a matrix of floats, got shape {matrix.shape} of {matrix.dtype}")
-    if 0 in matrix.shape:
-        raise ValueError(f"{path} holds an empty matrix of shape {matrix.shape}{NONE}")
-    return matrix
-
-
-def _read_map(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Keys and rows of ``key2row``, a msgpack map of whole numbers: (n,) uint64 each."""
-    data = path.read_bytes()
+def _read_map(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and rows of a msgpack map: (n,) uint64 each."""
     size = MAPS.get(data[0], 0) if data else 0
     if not data or (size == 0 and data[0] >> 4 != 8):  # a map of up to 15 entries has their number in its first byte
-        raise ValueError(f"{path} should hold a msgpack map, and begins with {data[:8]!r}")
+        raise ValueError(f"it begins with {data[:8]!r}")
     n, at = int.from_bytes(data[1 : 1 + size], "big") if size else data[0] & 15, 1 + size
     if 2 * n > len(data) - at:
-        raise ValueError(f"{path} claims {n:,} entries, which cannot be in its {len(data):,} bytes")
+        raise ValueError(f"it claims {n:,} entries, which cannot be in its {len(data):,} bytes")
     numbers = array("Q", bytes(16 * n))
     for i in range(2 * n):
         kind = data[at] if at < len(data) else 0xCF
-        if kind < 0x80:  # the number itself
-            numbers[i], width = kind, 0
-        elif kind in WIDTHS:
-            width = WIDTHS[kind]
-            numbers[i] = int.from_bytes(data[at + 1 : at + 1 + width], "big")
-        else:
-            raise ValueError(f"{path} should hold whole numbers from 0 on, got type {kind:#x} at byte {at:,}")
+        if kind >= 0x80 and kind not in WIDTHS:
+            raise ValueError(f"expected whole numbers from 0 on, got type {kind:#x} at byte {at:,}")
+        width = WIDTHS.get(kind, 0)  # below 0x80 the byte is the number itself
+        numbers[i] = int.from_bytes(data[at + 1 : at + 1 + width], "big") if width else kind
         at += 1 + width
     keys, rows = np.frombuffer(numbers, np.uint64).reshape(n, 2).T
     if at != len(data) or len(np.unique(keys)) < n:
-        raise ValueError(f"{path} is damaged: its {n:,} entries do not end with the file, or one comes twice")
+        raise ValueError(f"its {n:,} entries do not end with the file, or one comes twice")
     return keys, rows
 
 
-def _words(keys: np.ndarray, path: Path) -> tuple[list[str], np.ndarray]:
-    """The words of those keys that have one which a vocabulary can hold, and which these are: (n,) bool."""
-    strings = read_json(path)
-    if not isinstance(strings, list) or not all(isinstance(s, str) and is_unicode(s) for s in strings):
-        raise ValueError(f"{path} should hold a list of strings, each of them whole Unicode text")
-    strings = [*SYMBOLS, *strings]
-    numbers = word_numbers(strings)
-    order = np.argsort(numbers, kind="stable")
-    places = np.searchsorted(numbers[order], keys).clip(max=len(strings) - 1)
-    which = order[places]
-    is_named = numbers[which] == keys
-    words = [strings[i] for i in which]
-    is_named &= np.array(["\0" not in word for word in words], bool)
-    return [word for word, is_kept in zip(words, is_named, strict=True) if is_kept], is_named
-
-
 def word_numbers(words: list[str]) -> np.ndarray:
-    """The number by which spaCy knows each word: (n,) uint64.
+    """Return the number by which spaCy knows each word: (n,) uint64.
 
-    MurmurHash64A of the UTF-8 bytes, or the place among `SYMBOLS`. Words of one length are hashed
-    together.
+    MurmurHash64A of the UTF-8 bytes, or the place among `SYMBOLS`. Words of one length are hashed together.
     """
     encoded = [word.encode() for word in words]
     lengths = np.array([len(word) for word in encoded], np.int64)
+    multiplier = np.uint64(MULTIPLIER)
     numbers = np.empty(len(words), np.uint64)
     for length in np.unique(lengths).tolist():
         which = np.flatnonzero(lengths == length)
-        numbers[which] = _murmur([encoded[i] for i in which], length)
+        whole = -(-length // 8) * 8
+        padded = b"".join(encoded[i].ljust(whole, b"\0") for i in which)
+        blocks = np.frombuffer(padded, "<u8").reshape(len(which), whole // 8).astype(np.uint64)  # (n, n_blocks)
+        full = blocks[:, : length // 8]
+        full *= multiplier
+        full ^= full >> SHIFT
+        full *= multiplier
+        hashes = np.full(len(which), SEED ^ (length * MULTIPLIER) % 2**64, np.uint64)
+        for block in blocks.T:  # the last one, when it is not full, goes in as it is
+            hashes ^= block
+            hashes *= multiplier
+        hashes ^= hashes >> SHIFT
+        hashes *= multiplier
+        numbers[which] = hashes ^ (hashes >> SHIFT)
     for i, word in enumerate(words):
         if word in NUMBERS:
             numbers[i] = NUMBERS[word]
     return numbers
 
 
-def _murmur(words: list[bytes], length: int) -> np.ndarray:
-    """MurmurHash64A of words of `length` bytes: (n,) uint64."""
-    multiplier = np.uint64(MULTIPLIER)
-    whole = -(-length // 8) * 8
-    padded = b"".join(word.ljust(whole, b"\0") for word in words)
-    blocks = np.frombuffer(padded, "<u8").reshape(len(words), whole // 8).astype(np.uint64)  # (n, n_blocks)
-    full = blocks[:, : length // 8]
-    full *= multiplier
-    full ^= full >> SHIFT
-    full *= multiplier
-    hashes = np.full(len(words), SEED ^ (length * MULTIPLIER) % 2**64, np.uint64)
-    for block in blocks.T:  # the last one, when it is not full, goes in as it is
-        hashes ^= block
-        hashes *= multiplier
-    hashes ^= hashes >> SHIFT
-    hashes *= multiplier
-    return hashes ^ (hashes >> SHIFT)
+# -- writing ------------------------------------------------------------------------------
 
 
 def save(v: Vectors, folder: Path) -> None:
@@ -188,37 +156,28 @@ def save(v: Vectors, folder: Path) -> None:
 
     Words that borrow a row at a length of their own get a row of their own.
     """
-    words = [word for word in v.words if is_unicode(word)]
-    rows, is_first = _shared(v)
+    rows, is_first = np.arange(len(v)), np.ones(len(v), bool)  # of each word: its row, whether no word before has it
+    if v.vocab.row_of is not None and not v.is_composed:
+        source = np.where(v.vocab.remapped, v.vocab.n_rows + np.arange(len(v)), v.vocab.row_of)
+        _, first, which = np.unique(source, return_index=True, return_inverse=True)
+        is_first = np.isin(rows, first)
+        rows = (np.cumsum(is_first) - 1)[first[which]]
     with open(folder / "vectors", "wb") as file:
         about = {"descr": "<f4", "fortran_order": False, "shape": (int(is_first.sum()), v.dim)}
         np.lib.format.write_array_header_1_0(file, about)
         at = 0
-        for named, block in word_blocks(v, is_unicode):
-            file.write(block[is_first[at : at + len(named)]].astype("<f4", copy=False).data)
-            at += len(named)
-    entries = np.empty(len(words), ENTRY)
-    entries["key_type"], entries["key"] = 0xCF, word_numbers(words)
+        for words, block in word_blocks(v):
+            file.write(block[is_first[at : at + len(words)]].astype("<f4", copy=False).data)
+            at += len(words)
+    entries = np.empty(len(v), ENTRY)
+    entries["key_type"], entries["key"] = 0xCF, word_numbers(v.words)
     entries["row_type"], entries["row"] = 0xCE, rows
-    (folder / "key2row").write_bytes(b"\xdf" + len(words).to_bytes(4, "big") + entries.tobytes())
-    (folder / "strings.json").write_text(json.dumps(words), encoding="utf-8")
+    (folder / "key2row").write_bytes(b"\xdf" + len(v).to_bytes(4, "big") + entries.tobytes())
+    (folder / "strings.json").write_text(json.dumps(v.words), encoding="utf-8")
     (folder / "vectors.cfg").write_text('{"mode":"default"}', encoding="utf-8")
 
 
-def _shared(v: Vectors) -> tuple[np.ndarray, np.ndarray]:
-    """The row of each word that is written, and whether it is the first to have that row: (n,) int, (n,) bool."""
-    held = np.flatnonzero([is_unicode(word) for word in v.words])
-    if v.vocab.row_of is None or v.is_composed:
-        return np.arange(len(held)), np.ones(len(held), bool)
-    source = np.where(v.vocab.remapped, v.vocab.n_rows + np.arange(len(v)), v.vocab.row_of)[held]
-    _, first, which = np.unique(source, return_index=True, return_inverse=True)
-    is_first = np.zeros(len(held), bool)
-    is_first[first] = True
-    return (np.cumsum(is_first) - 1)[first[which]], is_first
-
-
 def also_lost(v: Vectors) -> list[str]:
-    """Words that borrow a row, times a number."""
     n = int(v.vocab.remapped.sum())
     return [f"words that borrow a row at a length of their own: {n:,} get a row of their own"] if n else []
 

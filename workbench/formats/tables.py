@@ -3,36 +3,35 @@
 The projector of TensorBoard keeps numbers in one TSV file and words in ``metadata.tsv`` beside it.
 """
 
+import csv
 import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..vectors import Vectors
-from .base import Format
+from .base import Format, reading
 from .folder import mapped_array
 from .text import MARK
 
 MAX_ARRAYS = 16  # of an archive that are looked at
-NPY, ZIP, PARQUET = b"\x93NUMPY", b"PK\x03\x04", b"PAR1"
+ZIP = b"PK\x03\x04"
 BESIDE = ("{stem}.words.txt", "{stem}.txt", "{stem}.json", "words.txt", "vocab.txt", "metadata.tsv")
 WORD_COLUMNS = ("word", "words", "token", "key", "label", "text", "name")
 
 
 def load_npy(path: Path) -> Vectors:
-    """Map a matrix whose words stand in a file beside it: one a line, or a JSON list; see `BESIDE`.
+    """Map a matrix whose words stand in a file beside it: one a line, or a JSON list; see `BESIDE`."""
+    return Vectors.from_arrays(_words_beside(path), mapped_array(path))
 
-    Raises
-    ------
-    ValueError
-        If there is no such file, or it has another number of words than the matrix has rows.
-    """
-    return _vectors(path, _words_beside(path), mapped_array(path))
+
+def is_npz(path: Path, head: bytes) -> bool:
+    """Return whether the first file in a zip archive is an array."""
+    return head.startswith(ZIP) and head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
 
 
 def load_npz(path: Path) -> Vectors:
@@ -46,22 +45,22 @@ def load_npz(path: Path) -> Vectors:
                     shutil.copyfileobj(packed, unpacked)
                 arrays.append(np.array(mapped_array(member)))
     except Exception as error:  # a damaged archive raises errors of a dozen kinds
-        raise ValueError(f"{path} is no archive of plain arrays: {' '.join(str(error).split())[:200]}") from error
+        raise ValueError(f"it is no archive of plain arrays: {error}") from error
     matrices = [a for a in arrays if a.ndim == 2 and a.dtype.kind in "fiu"]
     words = [a for a in arrays if a.ndim == 1 and a.dtype.kind in "US"]
     if len(matrices) != 1 or len(words) != 1:
         shapes = ", ".join(f"{a.dtype} {a.shape}" for a in arrays)[:200]
-        raise ValueError(f"{path}: expected one matrix of numbers and one list of words, got {shapes or 'nothing'}")
+        raise ValueError(f"expected one matrix of numbers and one list of words, got {shapes or 'nothing'}")
     text = words[0] if words[0].dtype.kind == "U" else np.char.decode(words[0], "utf-8", "surrogateescape")
-    return _vectors(path, text.tolist(), matrices[0])
+    return Vectors.from_arrays(text.tolist(), matrices[0])
 
 
 def looks_like_table(path: Path, head: bytes) -> bool:
-    """Whether lines have the same tabs or commas, and numbers between them, in the first line or below it."""
     return _separator(head) is not None
 
 
 def _separator(head: bytes) -> str | None:
+    """The tab or comma by which lines have as many fields, with numbers in the first line or below it."""
     lines = [line for line in head.removeprefix(MARK).split(b"\n")[:3] if line.strip()]
     for separator in (b"\t", b","):
         fields = [line.rstrip(b"\r").split(separator) for line in lines]
@@ -82,23 +81,18 @@ def _is_number(field: bytes) -> bool:
 
 def load_table(path: Path) -> Vectors:
     """Read TSV or CSV: a column of words and columns of numbers; without words, those beside it (see `BESIDE`)."""
-    import csv
-
     import pandas as pd
 
     with open(path, "rb") as file:
         head = file.read(1 << 16).removeprefix(MARK)
-    separator = _separator(head)
-    has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split((separator or "\t").encode())))
-    try:
-        frame = pd.read_csv(
-            path, sep=separator, header=0 if has_names else None, keep_default_na=False,
-            quoting=csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE,
-            encoding="utf-8-sig", encoding_errors="surrogateescape",
-        )  # fmt: skip
-    except ValueError as error:
-        raise ValueError(f"{path} is no table: {' '.join(str(error).split())[:200]}") from error
-    return _of_frame(path, frame)
+    separator = _separator(head) or "\t"
+    has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split(separator.encode())))
+    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
+    names = 0 if has_names else None
+    encoding: dict[str, Any] = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
+    return _of_frame(
+        path, pd.read_csv(path, sep=separator, header=names, keep_default_na=False, quoting=quoting, **encoding)
+    )
 
 
 def load_parquet(path: Path) -> Vectors:
@@ -106,12 +100,11 @@ def load_parquet(path: Path) -> Vectors:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path)
+        return _of_frame(path, pd.read_parquet(path))
     except ImportError as error:
         raise ValueError(f"{path} is a Parquet file, and reading those needs pyarrow: pip install pyarrow") from error
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no whole Parquet file: {' '.join(str(error).split())[:200]}") from error
-    return _of_frame(path, frame)
+    except OSError as error:
+        raise ValueError(f"it is damaged or cut short: {error}") from error
 
 
 def _of_frame(path: Path, frame: Any) -> Vectors:
@@ -119,21 +112,16 @@ def _of_frame(path: Path, frame: Any) -> Vectors:
     texts = [c for c in frame.columns if all(isinstance(x, str) for x in frame[c].head(1_000))]
     named = [c for c in texts if str(c).lower() in WORD_COLUMNS] or texts
     if len(named) > 1 or len(texts) > 1:
-        raise ValueError(f"{path}: expected one column of words, got {', '.join(map(str, texts))[:200]}")
+        raise ValueError(f"expected one column of words, got {', '.join(map(str, texts))[:200]}")
     rest = frame.drop(columns=named)
-    if rest.shape[1] == 1 and len(rest) and not np.isscalar(rest.iloc[0, 0]):  # a column of lists
-        try:
-            matrix = np.stack(rest.iloc[:, 0].to_list())
-        except ValueError as error:
-            raise ValueError(f"{path}: its lists of numbers differ in length") from error
+    if rest.shape[1] == 1 and len(rest) and not np.isscalar(rest.iloc[0, 0]):
+        matrix = np.stack(rest.iloc[:, 0].to_list())  # a column of lists; it refuses those that differ in length
     else:
         wrong = [c for c in rest.columns if rest[c].dtype.kind not in "fiu"]
         if wrong or not rest.shape[1]:
-            raise ValueError(
-                f"{path}: expected numbers beside the words, and column {(wrong or ['?'])[0]!r} has others"
-            )
+            raise ValueError(f"expected numbers beside the words, and column {(wrong or ['?'])[0]!r} has others")
         matrix = rest.to_numpy(np.float32)
-    return _vectors(path, frame[named[0]].tolist() if named else _words_beside(path), matrix)
+    return Vectors.from_arrays(frame[named[0]].tolist() if named else _words_beside(path), matrix)
 
 
 def _words_beside(path: Path) -> list[str]:
@@ -144,38 +132,22 @@ def _words_beside(path: Path) -> list[str]:
         raise ValueError(f"{path} has no words in it; put them beside it, one a line, as one of {', '.join(names)}")
     text = file.read_bytes().removeprefix(MARK).decode("utf-8", "surrogateescape")
     if file.suffix == ".json":
-        listed = json.loads(text)
-        if not isinstance(listed, list) or not all(isinstance(word, str) for word in listed):
-            raise ValueError(f"{file}: expected a JSON list of words")
-        return listed
-    lines = text.removesuffix("\n").split("\n")
-    lines = [line.removesuffix("\r") for line in lines]
-    if file.name == "metadata.tsv" and "\t" in lines[0]:  # with more than one column it has names of columns
-        names, *rows = (line.split("\t") for line in lines)
-        at = next((i for i, name in enumerate(names) if name.lower() in WORD_COLUMNS), 0)
-        return [row[at] for row in rows]
-    return lines
-
-
-def _vectors(path: Path, words: Sequence[str], matrix: np.ndarray) -> Vectors:
-    try:
-        v = Vectors.from_arrays(words, matrix)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    v.meta["provenance"] = {"source": path.name, "source_bytes": path.stat().st_size}
-    return v
-
-
-def is_npz(path: Path, head: bytes) -> bool:
-    """Whether the first file in a zip archive is an array."""
-    return head.startswith(ZIP) and head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy")
+        with reading(file, "a JSON list of words"):
+            listed = json.loads(text)
+            if not isinstance(listed, list):
+                raise ValueError(f"it holds {type(listed).__name__}")
+            return listed
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    if file.name != "metadata.tsv" or "\t" not in lines[0]:
+        return lines
+    names, *rows = (line.split("\t") for line in lines)  # of columns, where there is more than one
+    at = next((i for i, name in enumerate(names) if name.lower() in WORD_COLUMNS), 0)
+    return [row[at] for row in rows]
 
 
 FORMATS = (
-    Format(
-        "npy", "an array (.npy) with words beside it", lambda _, head: head.startswith(NPY), load_npy, reads=(".npy",)
-    ),
-    Format("npz", "arrays (.npz)", is_npz, load_npz, reads=(".npz",)),
-    Format("parquet", "Parquet", lambda _, head: head.startswith(PARQUET), load_parquet, reads=(".parquet",)),
-    Format("table", "a table (TSV, CSV)", looks_like_table, load_table, reads=(".tsv", ".csv")),
+    Format("npy", "an array (.npy) with words beside it", (b"\x93NUMPY",), load=load_npy, reads=(".npy",)),
+    Format("npz", "arrays (.npz)", looks_like=is_npz, load=load_npz, reads=(".npz",)),
+    Format("parquet", "Parquet", (b"PAR1",), load=load_parquet, reads=(".parquet",)),
+    Format("table", "a table (TSV, CSV)", looks_like=looks_like_table, load=load_table, reads=(".tsv", ".csv")),
 )

@@ -1,4 +1,4 @@
-"""What the formats with one word a row share: opening, rows of numbers read and written, the result."""
+"""What formats with one word a row share: opening, lines of numbers read and written, the result."""
 
 import gzip
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,9 @@ import numpy as np
 
 from .. import progress
 from ..spool import Spool
-from ..storage import BLOCK, Dense
 from ..subwords import utf8
-from ..vectors import Vectors, check_finite
-from ..vocab import Vocab, check_words, first_places
+from ..vectors import Vectors
+from .base import word_blocks
 
 GZIP = b"\x1f\x8b"
 BLANKS = b" \t\r\n"  # that may end a line
@@ -28,10 +27,7 @@ Blocks = Iterable[tuple[list[bytes], np.ndarray]]  # words and their vectors, (n
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Open a plain or gzip file for reading bytes, past a byte order mark.
-
-    It is an `IO[bytes]`, though gzip's type does not say so.
-    """
+    """Open a plain or gzip file for reading bytes, behind a byte order mark."""
     with open(path, "rb") as raw:
         is_gzip = raw.read(2) == GZIP
         raw.seek(0)
@@ -40,6 +36,11 @@ def opened(path: Path) -> Iterator[Any]:
         is_mark = head.startswith(MARK) and head[-1:] != b" "  # before a space it is a word
         file.seek(len(MARK) if is_mark else 0)
         yield file
+
+
+def max_line(dim: int) -> int:
+    """Return the bytes that a line may have; a file may have no line ends at all."""
+    return MAX_WORD + dim * MAX_NUMBER
 
 
 def parse_row(line: bytes, dim: int) -> tuple[bytes, np.ndarray] | None:
@@ -62,14 +63,13 @@ def read_blocks(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> 
 
     numpy reads many lines at once, and `parse_row` one by one where some are unusual; the numbers are the same.
     """
-    longest = MAX_WORD + dim * MAX_NUMBER
-    for lines in _lines(file, longest):
+    for lines in _lines(file, max_line(dim)):
         block = _parse_plain(lines, dim)
         if block is not None:
             yield block
         for number, line in enumerate(lines if block is None else [], line_number):
-            if len(line) > longest or line.strip():
-                row = parse_row(line, dim) if len(line) <= longest else None
+            if len(line) > max_line(dim) or line.strip():
+                row = parse_row(line, dim) if len(line) <= max_line(dim) else None
                 if row is None:
                     raise ValueError(f"{path}, line {number:,}: expected a word and {dim} numbers, got {line[:60]!r}")
                 yield [row[0]], row[1][None]
@@ -77,7 +77,6 @@ def read_blocks(file: IO[bytes], path: Path, dim: int, line_number: int = 1) -> 
 
 
 def _lines(file: IO[bytes], longest: int) -> Iterator[list[bytes]]:
-    """Many lines at once; one of more than `longest` bytes is cut, for a file may have no line ends at all."""
     rest = b""
     while chunk := file.read(CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -120,35 +119,17 @@ def vectors_from_blocks(
                 break
         if expected is not None and len(words) != expected:
             raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
-        matrix = spool.matrix()  # (n_words, dim)
-    try:
-        check_finite(matrix, check_words(words))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    words, matrix = without_repeats(words, matrix)
-    about = {"source": path.name, "source_bytes": path.stat().st_size}
-    return Vectors(Vocab(words), Dense(matrix), {"provenance": about})
-
-
-def without_repeats(words: list[str], matrix: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The first row of every word, moved up within the matrix itself; repeats are warned of."""
-    places = first_places(words)
-    if places is None:
-        return words, matrix
-    for start in range(0, len(places), BLOCK):
-        chosen = places[start : start + BLOCK]
-        matrix[start : start + len(chosen)] = matrix[chosen]
-    return [words[i] for i in places], matrix[: len(places)]
+        return Vectors.from_arrays(words, spool.matrix())
 
 
 def fits_a_line(word: str) -> bool:
-    """Whether a line that begins with this word, then a space, is read as it was meant, by any tool."""
+    """Return whether any tool reads a line that begins with this word, then a space, as it is meant."""
     return bool(word) and not any(character.isspace() for character in word)
 
 
-def write_rows(file: BinaryIO, words: list[str], block: np.ndarray) -> None:
-    """A line for each word: the word and its numbers, in nine digits, which give float32 back to the bit."""
-    numbers = " ".join(["%.9g"] * block.shape[1]).encode()
-    file.writelines(
-        utf8(word) + b" " + numbers % tuple(row) + b"\n" for word, row in zip(words, block.tolist(), strict=True)
-    )
+def write_rows(v: Vectors, file: BinaryIO) -> None:
+    """Write a line for each word: the word and its numbers, in nine digits, which give float32 back to the bit."""
+    numbers = b" ".join([b"%.9g"] * v.dim)
+    for words, block in word_blocks(v):
+        rows = zip(words, block.tolist(), strict=True)
+        file.writelines(utf8(word) + b" " + numbers % tuple(row) + b"\n" for word, row in rows)

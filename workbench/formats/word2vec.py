@@ -8,14 +8,15 @@ import numpy as np
 
 from ..subwords import utf8
 from ..vectors import Vectors
-from .base import Format, word_blocks
+from .base import Format, is_unicode, word_blocks
 from .text import (
+    CHUNK,
     GZIP,
     MAX_DIM,
-    MAX_NUMBER,
     MAX_WORD,
     Blocks,
     fits_a_line,
+    max_line,
     opened,
     parse_row,
     read_blocks,
@@ -25,76 +26,33 @@ from .text import (
 
 MAX_HEADER = 64  # bytes
 HEADER = re.compile(rb"(\d{1,18}) +(\d{1,9})[ \t]*\r?\n")
-CHUNK = 1 << 20
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of and no text has
 ENDS_IN_A_NUMBER = re.compile(rb" [-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
 def looks_like(path: Path, head: bytes) -> bool:
-    """Whether a file that begins with these bytes is in word2vec's format, text or binary."""
     return HEADER.match(head[:MAX_HEADER]) is not None
 
 
 def load(path: Path, limit: int | None = None) -> Vectors:
-    """Read a word2vec file, or its first `limit` rows; whether it is text or binary shows in its first row.
-
-    Raises
-    ------
-    ValueError
-        If the header claims what the file cannot hold, or a row is malformed, missing or left over.
-    """
+    """Read a word2vec file, or its first `limit` rows; whether it is text or binary shows in its first row."""
     with opened(path) as file:
-        header = HEADER.match(file.readline(MAX_HEADER))
-        assert header is not None, "load is called for files that looks_like knows"
-        n_words, dim = int(header[1]), int(header[2])
-        _check_claims(path, min(n_words, limit or n_words), dim)
+        n_words, dim = map(int, HEADER.match(file.readline(MAX_HEADER)).groups())  # type: ignore[union-attr]
+        n_read = min(n_words, limit or n_words)
+        _check_claims(path, n_read, dim)
         start = file.tell()
-        first_line = file.readline(MAX_WORD + dim * MAX_NUMBER)
+        first_line = file.readline(max_line(dim))
         head = first_line[:CHUNK] + file.read(4096)
         file.seek(start)
-        is_text = parse_row(first_line, dim) is not None
-        has_fields = len(first_line.split()) == dim + 1 and not CONTROL.search(first_line)
-        if not is_text and not CONTROL.search(head) and (has_fields or not _fits_binary(head, n_words, dim)):
-            raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
-        if is_text:
-            _check_dimensions(file, path, dim, min(n_words, limit or n_words, 100))
+        if parse_row(first_line, dim) is not None:
+            _check_dimensions(file, path, dim, min(n_read, 100))
             blocks = read_blocks(file, path, dim, 2)
         else:
+            has_fields = len(first_line.split()) == dim + 1 and not CONTROL.search(first_line)
+            if not CONTROL.search(head) and (has_fields or not _fits_binary(head, n_words, dim)):
+                raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
             blocks = _binary_blocks(file, path, n_words, dim)
         return vectors_from_blocks(blocks, path, dim, n_words, limit)
-
-
-def _is_word(word: bytes) -> bool:
-    """Whether these bytes are a word and not the end of a row of floats, as far as one can tell."""
-    try:
-        word.decode()
-    except UnicodeDecodeError:
-        return False
-    return not CONTROL.search(word)
-
-
-def _check_dimensions(file: IO[bytes], path: Path, dim: int, n: int) -> None:
-    """Refuse text whose first `n` words all end in a number, which belongs to the vectors."""
-    start = file.tell()
-    lines = [file.readline(MAX_WORD + dim * MAX_NUMBER) for _ in range(n)]
-    file.seek(start)
-    words = [row[0] for line in lines if (row := parse_row(line, dim)) is not None]
-    if all(map(ENDS_IN_A_NUMBER.search, words)):
-        raise ValueError(
-            f"{path}: its first line says {dim} dimensions, and the lines have more numbers, so that words would end "
-            f"in them (such as {words[0][:60]!r}); mend the first line"
-        )
-
-
-def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
-    """Whether all that follows the header is so many words with floats: a few floats may lack control characters."""
-    at = 0
-    for _ in range(n_words):
-        space = rest.find(b" ", at)
-        if space < 0:
-            return False
-        at = space + 1 + 4 * dim
-    return at <= len(rest) and not rest[at:].strip(b"\n")
 
 
 def _check_claims(path: Path, n_words: int, dim: int) -> None:
@@ -107,6 +65,30 @@ def _check_claims(path: Path, n_words: int, dim: int) -> None:
         )
     if dim > MAX_DIM:
         raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MAX_DIM:,} are read at most")
+
+
+def _check_dimensions(file: IO[bytes], path: Path, dim: int, n: int) -> None:
+    """Refuse text whose first `n` words all end in a number, which belongs to the vectors."""
+    start = file.tell()
+    rows = [parse_row(file.readline(max_line(dim)), dim) for _ in range(n)]
+    file.seek(start)
+    words = [row[0] for row in rows if row is not None]
+    if all(map(ENDS_IN_A_NUMBER.search, words)):
+        raise ValueError(
+            f"{path}: its first line says {dim} dimensions, and the lines have more numbers, so that words would end "
+            f"in them (such as {words[0][:60]!r}); mend the first line"
+        )
+
+
+def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
+    """Return whether `rest` is so many words with floats: a few floats may lack control characters."""
+    at = 0
+    for _ in range(n_words):
+        space = rest.find(b" ", at)
+        if space < 0:
+            return False
+        at = space + 1 + 4 * dim
+    return at <= len(rest) and not rest[at:].strip(b"\n")
 
 
 def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Blocks:
@@ -128,7 +110,8 @@ def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Block
         word, vector = data[at:space], np.frombuffer(data, "<f4", count=dim, offset=space + 1)
         has_newline = word.startswith(b"\n")
         ends_in_newline = has_newline if i == 1 else ends_in_newline
-        if i and (has_newline != ends_in_newline or not (ends_in_newline or _is_word(word))):
+        is_word = ends_in_newline or (is_unicode(word.decode("utf-8", "surrogateescape")) and not CONTROL.search(word))
+        if i and (has_newline != ends_in_newline or not is_word):
             raise ValueError(
                 f"{path} is out of step before word {i + 1:,} of {n_words:,}, which would be {word[:60]!r}: "
                 "a word before it holds a space, or the first line says a wrong number of dimensions"
@@ -145,21 +128,16 @@ def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Block
 
 def save_text(v: Vectors, file: BinaryIO) -> None:
     """Write the number of words and dimensions, then a word and its numbers a line."""
-    _write_header(v, file)
-    for words, block in word_blocks(v, fits_a_line):
-        write_rows(file, words, block)
+    file.write(b"%d %d\n" % (len(v), v.dim))
+    write_rows(v, file)
 
 
 def save_binary(v: Vectors, file: BinaryIO) -> None:
     """Write the number of words and dimensions, then each word, a space, its floats and a newline."""
-    _write_header(v, file)
-    for words, block in word_blocks(v, fits_a_line):
+    file.write(b"%d %d\n" % (len(v), v.dim))
+    for words, block in word_blocks(v):
         rows = zip(words, block.astype("<f4"), strict=True)
         file.writelines(utf8(word) + b" " + row.tobytes() + b"\n" for word, row in rows)
-
-
-def _write_header(v: Vectors, file: BinaryIO) -> None:
-    file.write(b"%d %d\n" % (sum(map(fits_a_line, v.words)), v.dim))
 
 
 TEXT = Format(
