@@ -232,7 +232,7 @@ def test_what_cannot_be_loaded_again_is_refused(fasttext, source, tmp_path):
     for absent in ("gone.bin", "builtin:xx"):
         with pytest.raises(FileNotFoundError, match="is no file; a report loads its model again"):
             write_report(tmp_path / "reports", absent, GOOD, {"fidelity.kept": 0.9})
-    with pytest.raises(FileNotFoundError, match=r"gone\.txt, which the recipe learns from"):
+    with pytest.raises(FileNotFoundError, match=r"gone\.txt is no file; the recipe learns from it"):
         write_report(tmp_path / "reports", source, wb.Prune(9, importance="gone.txt"), {"fidelity.kept": 0.9})
     with pytest.raises(FileNotFoundError, match="write_report makes"):
         run_report(tmp_path / "gone.ipynb")

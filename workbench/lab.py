@@ -16,14 +16,9 @@ SETTINGS = Path(__file__).with_name("jupyter")
 
 
 def notebooks() -> Path:
-    """The folder to open: the notebooks themselves in a checkout, else a copy in the working folder.
+    """Return the folder to open: the notebooks themselves in a checkout, else a copy in the working folder.
 
     Files that are in the copy already are left as they are: a person may have worked on them.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the package was installed without its notebooks.
     """
     checkout = Path(__file__).parents[1]
     if (checkout / "pyproject.toml").exists() and (checkout / "notebooks" / FIRST).exists():
@@ -31,21 +26,18 @@ def notebooks() -> Path:
     installed = [Path(file.locate()) for file in metadata.files("embedding-workbench") or () if file.name == FIRST]
     if not installed:
         raise FileNotFoundError("this installation lacks the notebooks; install it again, or work in a checkout")
-    return copied(installed[0].parent, COPY.resolve())
+    copy = COPY.resolve()
+    shutil.copytree(installed[0].parent, copy, dirs_exist_ok=True, copy_function=_copy_new)
+    return copy
 
 
-def copied(source: Path, target: Path) -> Path:
-    """Copy a folder's files that `target` lacks; returns `target`."""
-    for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
-        if path.is_file() and not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-    return target
+def _copy_new(source: str, target: str) -> None:
+    if not os.path.exists(target):
+        shutil.copyfile(source, target)
 
 
 def command(folder: Path, options: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The command that starts JupyterLab on a folder, and its environment."""
+    """Return the command that starts JupyterLab on a folder, and its environment."""
     paths = [str(SETTINGS), *os.environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep)]
     environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
     return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *options], environment

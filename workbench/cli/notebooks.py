@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..reports.metrics import Metric
-    from ..reports.run import Run
+    from ..reports.metrics import Metric, Run
 
 
 def report(args: argparse.Namespace) -> int:
     """Run notebooks as regression tests."""
     from ..reports.metrics import read_baseline
-    from ..reports.run import run_all
+    from ..reports.run import check_parameters, default_parameters, run_all
 
     notebooks = args.notebooks or sorted(Path("notebooks").glob("*.ipynb"))
     if not notebooks:
@@ -25,10 +24,14 @@ def report(args: argparse.Namespace) -> int:
     if not args.notebooks:
         for orphan in {p.stem for p in args.baselines.glob("*.json")} - {p.stem for p in notebooks}:
             raise ValueError(f"{args.baselines / orphan}.json is the baseline of a notebook that is gone; delete it")
-    baselines = None if args.no_baselines else args.baselines
-    updated = notebooks if args.update_baselines else []
-    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in updated}
-    parameters = {path: _parameters(path, args.parameter) for path in notebooks}
+    before: dict[str, dict[str, Metric]] = {}
+    if args.update_baselines:
+        before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
+    parameters = {}
+    for path in notebooks:
+        check_parameters(path, dict(args.parameter))
+        defaults = default_parameters(path)
+        parameters[path] = {name: _value(name, text, defaults[name]) for name, text in args.parameter}
 
     def told(run: "Run") -> None:
         print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""), flush=True)
@@ -36,47 +39,24 @@ def report(args: argparse.Namespace) -> int:
             if v.failed:
                 print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
         if args.update_baselines and run.error is None:
-            for name, old, new in _differences(before[run.name], {m.name: m for m in run.metrics}):
-                print(f"        {name}: {old} -> {new}")
+            old, new = ({m.name: _shown(m) for m in metrics} for metrics in (before[run.name].values(), run.metrics))
+            for name in {**old, **new}:
+                if old.get(name) != new.get(name):
+                    print(f"        {name}: {old.get(name, 'none')} -> {new.get(name, 'none')}")
 
     print(f"running {len(notebooks)} notebooks; {args.out / 'index.html'} grows as they end", flush=True)
+    baselines = None if args.no_baselines else args.baselines
     runs = run_all(notebooks, args.out, baselines, parameters, args.update_baselines, args.jobs, told)
     print(f"read {args.out / 'index.html'}")
     return int(any(run.failed for run in runs))
 
 
-def _differences(old: dict[str, "Metric"], new: dict[str, "Metric"]) -> list[tuple[str, str, str]]:
-    """Baselines that changed: name, old and new value with its tolerance and direction."""
-
-    def shown(metrics: dict[str, "Metric"], name: str) -> str:
-        metric = metrics.get(name)
-        return f"{metric.value:.6g} (within {metric.abs:g}, {metric.better})" if metric else "none"
-
-    rows = [(name, shown(old, name), shown(new, name)) for name in {**old, **new}]
-    return [row for row in rows if row[1] != row[2]]
-
-
-def lab(args: argparse.Namespace) -> int:
-    """Open the notebooks in JupyterLab (outside a checkout: a copy of them); further options are passed on to it."""
-    from ..lab import command, notebooks
-
-    folder = notebooks()
-    print(f"opening {folder}")
-    line, environment = command(folder, args.rest)
-    return subprocess.call(line, env=environment)
-
-
-def _parameters(path: Path, given: list[list[str]]) -> dict[str, Any]:
-    """Turn the texts of ``-p NAME TEXT`` into values of the type that each parameter has in this notebook."""
-    from ..reports.run import check_parameters, default_parameters
-
-    check_parameters(path, dict(given))
-    defaults = default_parameters(path)
-    return {name: _value(name, text, defaults[name]) for name, text in given}
+def _shown(metric: "Metric") -> str:
+    return f"{metric.value:.6g} (within {metric.abs:g}, {metric.better})"
 
 
 def _value(name: str, text: str, default: Any) -> Any:
-    """Read a parameter: text for text, else a Python literal (3, 0.5, True, ['king', 'queen']).
+    """Read a parameter as its type in the notebook: text, or a Python literal (3, 0.5, True, ['king', 'queen']).
 
     The path of a file that exists becomes absolute, since notebooks run in the output folder.
     """
@@ -93,3 +73,13 @@ def _value(name: str, text: str, default: Any) -> Any:
         return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
     except OSError:  # too long for a path, as a recipe's JSON is
         return value
+
+
+def lab(args: argparse.Namespace) -> int:
+    """Open the notebooks in JupyterLab (outside a checkout: a copy of them); further options are passed on to it."""
+    from ..lab import command, notebooks
+
+    folder = notebooks()
+    print(f"opening {folder}")
+    line, environment = command(folder, args.rest)
+    return subprocess.call(line, env=environment)

@@ -1,18 +1,17 @@
-"""What can be said on the command line."""
+"""The commands with their arguments and examples."""
 
 import argparse
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import workbench
 
 from . import models, notebooks
 from .terminal import clean
 
-MOST_SEED = 2**32 - 1  # numpy's and scikit-learn's generators take no more
-
-DESCRIPTION = "Make embedding models small, and see what it costs."
 START = """start with:
   workbench info model.bin
   workbench compress model.bin small.safetensors --budget 20MB
@@ -20,12 +19,6 @@ START = """start with:
 
 exit status: 0 done; 1 a check failed (report, convert --strict); 2 wrong usage or input; 130 interrupted"""
 EXAMPLES = {
-    "report": """examples:
-  workbench report
-  workbench report notebooks/00_quickstart.ipynb --no-baselines -p SOURCE my.bin""",
-    "lab": """examples:
-  workbench lab
-  workbench lab --no-browser""",
     "info": """examples:
   workbench info builtin:en
   workbench info small.safetensors --json""",
@@ -41,18 +34,101 @@ A recipe is what was printed before, in Python or JSON, or a file with one of th
     "compare": """examples:
   workbench compare model.bin small.safetensors
   workbench compare model.bin small.safetensors --json > scorecard.json""",
+    "report": """examples:
+  workbench report
+  workbench report notebooks/00_quickstart.ipynb --no-baselines -p SOURCE my.bin""",
+    "lab": """examples:
+  workbench lab
+  workbench lab --no-browser""",
+}
+
+
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """Return a function that reads a whole number within these bounds."""
+    bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or len(text) > 18 or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number {bounds}, got {text[:20]!r}")
+        return int(text)
+
+    return read
+
+
+MODEL = "a model file or folder, or builtin:en"
+FORMATS = "what the ending of OUT says; compress writes our own .safetensors where it is none of another format"
+SEED = whole(0, 2**32 - 1)  # numpy's and scikit-learn's generators take no more
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "file": {"metavar": "FILE", "help": MODEL},
+    "input": {"metavar": "IN", "help": MODEL},
+    "out": {"metavar": "OUT", "type": Path, "help": "where to write; missing folders are made"},
+    "original": {"metavar": "A", "help": f"the original: {MODEL}"},
+    "small": {"metavar": "B", "help": "the model to judge"},
+    "notebooks": {"nargs": "*", "type": Path, "help": "notebooks to run (default: all in ./notebooks)"},
+    "--format": {"metavar": "F", "help": f"format to write, one of %(formats)s (default: {FORMATS})"},
+    "--limit": {"type": whole(1), "metavar": "N", "help": "read only the first N words (default: all)"},
+    "--budget": {"metavar": "SIZE", "help": "bytes the file may have, such as 20MB, '500 kB' or 1GiB"},
+    "--recipe": {"help": "steps to take, such as 'Prune(n_words=4000), PQ()', or a file"},
+    "--goal": {"choices": ("fidelity", "overlap"), "help": "what --budget maximises (default: fidelity)"},
+    "--min-words": {"type": int, "metavar": "N", "help": "with --budget, words that must stay (default: 0)"},
+    "--n-trials": {"type": int, "metavar": "N", "help": "with --budget, recipes tried at most (default: 12)"},
+    "--seed": {
+        "type": SEED,
+        "default": 0,
+        "metavar": "N",
+        "help": "random_state of samples and of the search for a budget; a recipe has its own (default: 0)",
+    },
+    "--no-scores": {"action": "store_true", "help": "do not measure how close the result is"},
+    "--strict": {"action": "store_true", "help": "write nothing, and exit with 1, if something would be lost"},
+    "--allow-pickle": {
+        "action": "store_true",
+        "help": "read Python pickles, which gensim saves and which can run code: only from people whom you trust",
+    },
+    "--json": {"action": "store_true", "help": "print one JSON document"},
+    "--out": {"type": Path, "default": Path("reports"), "help": "folder to write into (default: reports)"},
+    "--baselines": {
+        "type": Path,
+        "default": Path("notebooks/baselines"),
+        "help": "folder of baselines (default: notebooks/baselines)",
+    },
+    "--jobs": {
+        "type": whole(1),
+        "default": max(1, min(os.cpu_count() or 1, 4)),
+        "metavar": "N",
+        "help": "notebooks to run at once, once the first has ended (default: one a core, 4 at most)",
+    },
+    "--no-baselines": {"action": "store_true", "help": "compare with nothing, as for a model of your own"},
+    "--update-baselines": {"action": "store_true", "help": "make what is recorded the new baselines"},
+    "--parameter": {
+        "nargs": 2,
+        "action": "append",
+        "default": [],
+        "metavar": ("NAME", "VALUE"),
+        "help": "set a parameter of the notebooks, as in -p SOURCE my.bin -p WORDS \"['king', 'queen']\"; "
+        "may be repeated",
+    },
+}
+SHORT = {"--parameter": "-p"}
+COMMANDS = {  # what each takes; one at most of those that | joins, and just one where (...) stands around them
+    models.info: "file --limit --allow-pickle --json",
+    models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --seed --no-scores "
+    "--allow-pickle --json",
+    models.convert: "input out --format --limit --strict --allow-pickle",
+    models.compare: "original small --seed --allow-pickle --json",
+    notebooks.report: "notebooks --out --baselines --jobs --no-baselines|--update-baselines --parameter",
+    notebooks.lab: "",
 }
 
 
 class Parser(argparse.ArgumentParser):
-    """One that says what is wrong in one line, as all trouble is said."""
+    """A parser that says what is wrong in one line, as all errors are said."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"workbench: {clean(message)}; see {self.prog} --help\n")
 
 
 class Formats:
-    """Names of the formats that are written; they are looked up when they are asked for, which takes a moment."""
+    """Names of the formats that are written; they are looked up when they are printed, which takes a moment."""
 
     def __str__(self) -> str:
         from ..formats import writable
@@ -61,141 +137,23 @@ class Formats:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole of it."""
-    top = Parser(
-        prog="workbench",
-        description=DESCRIPTION,
-        epilog=START,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.set_defaults(command=None, passes_on=False)
+    """Return the parser of the whole command line."""
+    look: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    about = "Make embedding models small, and see what it costs."
+    top = Parser(prog="workbench", description=about, epilog=START, **look)
+    top.set_defaults(command=None)
     top.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
     commands = top.add_subparsers(title="commands", dest="name", metavar="COMMAND")
-    for function, add in (
-        (models.info, _info),
-        (models.compress, _compress),
-        (models.convert, _convert),
-        (models.compare, _compare),
-        (notebooks.report, _report),
-        (notebooks.lab, _lab),
-    ):
-        name = function.__name__
-        about = (function.__doc__ or f"The command {name}").rstrip(".")  # python -OO strips docstrings
-        sub = commands.add_parser(
-            name,
-            help=about[0].lower() + about[1:],
-            description=f"{about}.",
-            epilog=EXAMPLES[name],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        add(sub)
-        sub.set_defaults(command=function, passes_on=function is notebooks.lab)
+    for command, arguments in COMMANDS.items():
+        name = command.__name__
+        about = (command.__doc__ or f"The command {name}").rstrip(".")  # python -OO strips docstrings
+        summary = about[0].lower() + about[1:]
+        sub = commands.add_parser(name, help=summary, description=f"{about}.", epilog=EXAMPLES[name], **look)
+        sub.set_defaults(command=command)
+        for choice in arguments.split():
+            options = choice.strip("()").split("|")
+            group = sub if len(options) == 1 else sub.add_mutually_exclusive_group(required=choice.startswith("("))
+            for option in options:
+                flags = [SHORT[option], option] if option in SHORT else [option]
+                vars(group.add_argument(*flags, **ARGUMENTS[option]))["formats"] = Formats()
     return top
-
-
-def _info(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("file", metavar="FILE", help="a model file or folder, or builtin:en")
-    _add_limit(sub)
-    _add_common(sub)
-
-
-def _compress(sub: argparse.ArgumentParser) -> None:
-    _add_in_and_out(sub, "our own .safetensors if the ending of OUT is none of another format")
-    how = sub.add_mutually_exclusive_group(required=True)
-    how.add_argument("--budget", metavar="SIZE", help="bytes the file may have, such as 20MB, '500 kB' or 1GiB")
-    how.add_argument("--recipe", metavar="RECIPE", help="steps to take, such as 'Prune(n_words=4000), PQ()', or a file")
-    sub.add_argument("--goal", choices=("fidelity", "overlap"), help="what --budget maximises (default: fidelity)")
-    sub.add_argument("--min-words", type=int, metavar="N", help="with --budget, words that must stay (default: 0)")
-    sub.add_argument("--n-trials", type=int, metavar="N", help="with --budget, recipes tried at most (default: 12)")
-    _add_seed(sub, "of the samples and, with --budget, of every step; a recipe has its own random_state")
-    sub.add_argument("--no-scores", action="store_true", help="do not measure how close the result is")
-    _add_common(sub)
-
-
-def _convert(sub: argparse.ArgumentParser) -> None:
-    _add_in_and_out(sub, "what the ending of OUT says")
-    sub.add_argument("--strict", action="store_true", help="write nothing, and exit with 1, if something would be lost")
-    _add_pickle(sub)
-
-
-def _compare(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("original", metavar="A", help="the original: a model file or folder, or builtin:en")
-    sub.add_argument("small", metavar="B", help="the model to judge")
-    _add_seed(sub, "of every sample")
-    _add_common(sub)
-
-
-def _report(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("notebooks", nargs="*", type=Path, help="notebooks to run (default: all in ./notebooks)")
-    sub.add_argument("--out", type=Path, default=Path("reports"), help="folder to write into (default: reports)")
-    sub.add_argument(
-        "--baselines",
-        type=Path,
-        default=Path("notebooks/baselines"),
-        help="folder of baselines (default: notebooks/baselines)",
-    )
-    sub.add_argument(
-        "--jobs",
-        type=_whole,
-        default=max(1, min(os.cpu_count() or 1, 4)),
-        metavar="N",
-        help="notebooks to run at once, once the first has ended (default: one a core, 4 at most)",
-    )
-    choice = sub.add_mutually_exclusive_group()
-    choice.add_argument("--no-baselines", action="store_true", help="compare with nothing, as for a model of your own")
-    choice.add_argument("--update-baselines", action="store_true", help="make what is recorded the new baselines")
-    sub.add_argument(
-        "-p",
-        "--parameter",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="set a parameter of the notebooks, as in -p SOURCE my.bin -p WORDS \"['king', 'queen']\"; may be repeated",
-    )
-
-
-def _lab(sub: argparse.ArgumentParser) -> None:
-    """All other options are JupyterLab's."""
-
-
-def _add_in_and_out(sub: argparse.ArgumentParser, default: str) -> None:
-    sub.add_argument("input", metavar="IN", help="a model file or folder, or builtin:en")
-    sub.add_argument("out", metavar="OUT", type=Path, help="where to write; missing folders are made")
-    sub.add_argument(
-        "--format", metavar="F", help="format to write, one of %(formats)s (default: " + default + ")"
-    ).formats = Formats()  # type: ignore[attr-defined]
-    _add_limit(sub)
-
-
-def _add_limit(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--limit", type=_whole, metavar="N", help="read only the first N words (default: all)")
-
-
-def _add_seed(sub: argparse.ArgumentParser, of_what: str) -> None:
-    sub.add_argument("--seed", type=_seed, default=0, metavar="N", help=f"random_state {of_what} (default: 0)")
-
-
-def _add_common(sub: argparse.ArgumentParser) -> None:
-    _add_pickle(sub)
-    sub.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def _add_pickle(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--allow-pickle",
-        action="store_true",
-        help="read Python pickles, which gensim saves and which can run code: only from people whom you trust",
-    )
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18 or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text[:20]!r}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or len(text) > len(str(MOST_SEED)) or int(text) > MOST_SEED:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {MOST_SEED}, got {text[:20]!r}")
-    return int(text)

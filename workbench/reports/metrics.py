@@ -89,28 +89,21 @@ def record(
 ) -> None:
     """Record a metric in the output of this notebook's cell, for the report to compare with its baseline.
 
+    Outside a notebook this only checks.
+
     Parameters
     ----------
     name : str
         Unique in the notebook. For a scorecard, ``metric.split``, such as ``fidelity.kept``.
     value : number or scorecard
-        The number, or a scorecard with just one row of that metric and split.
+        A finite number, or a scorecard with just one row of that metric and split.
     abs : float
         How far the value may be from the baseline, in its own unit.
     better : {"higher", "lower", "equal"}
         The direction in which it may go freely. "equal" bounds both.
     missing : {"error", "skip"}
-        What to do where the scorecard has no such row, as with another model's word pairs. A
-        metric that has a baseline fails the report all the same.
-
-    Outside a notebook this only checks.
-
-    Raises
-    ------
-    KeyError
-        If the scorecard has no such row.
-    ValueError
-        If the number is not finite, or `abs` or `better` make no sense.
+        Raise KeyError, or record nothing, where the scorecard has no such row, as with another model's word
+        pairs. A metric that has a baseline fails the report all the same.
     """
     if isinstance(value, Real):
         number = float(value)
@@ -135,13 +128,7 @@ def record(
 
 
 def recorded(notebook: "NotebookNode") -> list[Metric]:
-    """Return the metrics in the outputs of an executed notebook.
-
-    Raises
-    ------
-    ValueError
-        If a name was recorded twice.
-    """
+    """Return the metrics in the outputs of an executed notebook; ValueError where one was recorded twice."""
     found: dict[str, Metric] = {}
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         if MIME in output.get("data", {}):
@@ -158,37 +145,28 @@ def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]
     A metric may be worse by its tolerance; a limit is a baseline with a tolerance of 0. A changed tolerance or
     direction fails, since it could hide a loss.
     """
-    now = {metric.name: metric for metric in metrics}
-    return [_verdict(now.get(name), baseline.get(name)) for name in {**now, **baseline}]
-
-
-def _verdict(metric: Metric | None, old: Metric | None) -> Verdict:
-    if metric is None:
-        assert old is not None
-        return Verdict(old.name, None, old.value, old.abs, old.better, "not recorded")
-    terms = metric.abs, metric.better
-    if old is None:
-        return Verdict(metric.name, metric.value, None, *terms, "no baseline")
-    gain = metric.value - old.value
-    if terms != (old.abs, old.better):
-        status = "terms changed"
-    elif abs(gain) <= metric.abs + ROUNDING * abs(old.value):
-        status = "ok"
-    elif metric.better == "equal":
-        status = "moved"
-    else:
-        status = "better" if (gain > 0) == (metric.better == "higher") else "worse"
-    return Verdict(metric.name, metric.value, old.value, *terms, status)
+    verdicts = []
+    for new in metrics:
+        old = baseline.get(new.name)
+        gain = new.value - old.value if old else math.nan
+        if old is None:
+            status = "no baseline"
+        elif (new.abs, new.better) != (old.abs, old.better):
+            status = "terms changed"
+        elif abs(gain) <= new.abs + ROUNDING * abs(old.value):
+            status = "ok"
+        elif new.better == "equal":
+            status = "moved"
+        else:
+            status = "better" if (gain > 0) == (new.better == "higher") else "worse"
+        verdicts.append(Verdict(new.name, new.value, old and old.value, new.abs, new.better, status))
+    names = {metric.name for metric in metrics}
+    missing = [Verdict(name, None, m.value, m.abs, m.better, "not recorded") for name, m in baseline.items()]
+    return verdicts + [verdict for verdict in missing if verdict.name not in names]
 
 
 def read_baseline(path: Path) -> dict[str, Metric]:
-    """Return the metrics of an earlier run by name; empty where there is no file yet.
-
-    Raises
-    ------
-    ValueError
-        If the file is no JSON, or holds something else than metrics.
-    """
+    """Return the metrics of an earlier run by name; none where there is no file yet. ValueError if it is damaged."""
     if not path.exists():
         return {}
     try:

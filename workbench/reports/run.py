@@ -51,22 +51,10 @@ def check_parameters(path: Path, parameters: Parameters) -> None:
 
 
 def run_notebook(path: Path, out: Path, parameters: Parameters | None = None, n_threads: int | None = None) -> Run:
-    """Execute one notebook; write it and its page into `out`.
+    """Execute one notebook; write it and its page into `out`, which is also its working folder.
 
-    Parameters
-    ----------
-    path : Path
-    out : Path
-        A folder; also the working folder of the notebook.
-    parameters : mapping, optional
-        Replace values of the cell tagged ``parameters``; names it lacks are refused.
-    n_threads : int, optional
-        Threads for numerical work, unless the environment sets their number. By default libraries decide.
-
-    Returns
-    -------
-    Run
-        With the recorded metrics, and the error where a cell raised one. Not yet compared.
+    `parameters` replace values of the cell tagged ``parameters``; names it lacks are refused. Numerical libraries
+    take `n_threads`, unless the environment says how many. The metrics are not compared yet.
     """
     import papermill
     from nbconvert import HTMLExporter
@@ -131,15 +119,8 @@ def run_all(
         Notebooks at once, after the first one; the processor's cores are shared out among them.
     told : callable, optional
         Called with each run as it ends.
-
-    Returns
-    -------
-    list of Run
-        In the order of `notebooks`.
     """
     parameters = parameters or {}
-    for path in notebooks:
-        check_parameters(path, parameters.get(path, {}))
     runs: dict[Path, Run] = {}
     for path, run in _executed(notebooks, out, parameters, jobs):
         if baselines is not None:

@@ -44,45 +44,20 @@ GRACE = 8.0  # seconds in which papermill may shut its kernel down, which takes 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of a report gave.
-
-    Attributes
-    ----------
-    passed : bool
-        Whether every limit is met, and nothing went wrong.
-    verdicts : list of Verdict
-        One for each limit.
-    html : Path
-        The page to read first: every limit with its verdict, and a link to the notebook as a page.
-    notebook : Path
-        The notebook as it ran.
-    error : str or None
-        What went wrong in the notebook, if anything.
-    """
+    """What a run of a report gave: it passed where every limit is met and nothing went wrong."""
 
     passed: bool
-    verdicts: list[Verdict]
-    html: Path
-    notebook: Path
+    verdicts: list[Verdict]  # one for each limit
+    html: Path  # the page to read first
+    notebook: Path  # as it ran
     error: str | None = None
 
 
 def suggest_limits(card: "pd.DataFrame") -> dict[str, float]:
-    """Return limits to begin with: what a setting has now, less a little, in round numbers.
+    """Return limits to begin with, from a scorecard: what a setting has now, less a little, in round numbers.
 
-    Where a number comes from a sample, the margin is one and a half times the distance to the lower end of its
-    95% interval, since the report takes another sample.
-
-    Parameters
-    ----------
-    card : DataFrame
-        From `scorecard` or `quick_card`.
-
-    Returns
-    -------
-    dict
-        Those of ``size.compressed`` (bytes, up to three digits), ``fidelity`` of each group of words (three
-        decimals) and ``overlap@10.all`` (two) that the card has.
+    They are on the size, the closeness of each group of words, and overlap@10. Where a number comes from a sample,
+    the margin is 1.5 times the distance to the lower end of its 95% interval, since the report takes another sample.
     """
     limits = {}
     for entry in card.itertuples():
@@ -112,7 +87,7 @@ def write_report(
     random_state: int = 0,
     name: str = "setting",
 ) -> Path:
-    """Write a notebook that builds and measures a setting, and the limits that it must hold.
+    """Write a notebook that builds and measures a setting, and the limits that it must hold; return its path.
 
     Parameters
     ----------
@@ -120,38 +95,30 @@ def write_report(
         The notebook becomes ``<source>-<name>.ipynb`` in it (a number is added where there is one already, for
         it may have been worked on); limits go to ``limits/`` and given unseen words to ``unseen/``.
     source : Vectors, path or str
-        The original model, or where it is. Paths become absolute.
+        The original model, or where it is; it must be in a file, to be loaded again.
     recipe : Step
     limits : mapping of str to float
-        By ``metric.split`` as in a scorecard; `LIMITS` has the names. A number on the limit passes.
+        By ``metric.split`` as in a scorecard; `LIMITS` has the names. A number on the limit passes. A limit on a
+        group of words that turns out to be empty is reported as not met.
     unseen : list of str, optional
         Unseen words to score, see `scorecard`.
     words : sequence of str
         Words whose neighbours are shown; the first four that the model can embed.
-    n_words, n_queries : int
+    n_words, n_queries, random_state : int
         Samples for closeness (of unseen words, at most 5,000) and overlap@10, as in `scorecard`.
-    random_state : int
-        Seed of these samples.
     name : str
         What to call the setting.
-
-    Returns
-    -------
-    Path
-        The notebook.
-
-    Raises
-    ------
-    ValueError
-        Before anything is written, if a limit is unknown, not finite, or on unseen words of a model that is
-        given as Vectors and has no n-grams; or if the model was made in memory. A limit on a group of words
-        that turns out to be empty is reported as not met.
-    FileNotFoundError
-        If there is no such model, or no such text that the recipe learns from.
     """
     import nbformat
 
-    origin = _origin(source)
+    origin = source.origin if isinstance(source, Vectors) else str(source)
+    if not origin:
+        raise ValueError(
+            "this model was made in memory, and a report must load it again: save it (v.save('model.safetensors')), "
+            "and explore what load() gives for that file"
+        )
+    if origin not in NAMES:
+        origin = _absolute(origin, "a report loads its model again, so give the path of the model")
     metrics = _limit_metrics(limits, source)
     if not isinstance(recipe, Step):
         raise TypeError(f"recipe must be a step, such as Chain([Prune(n_words=1000)]), got {type(recipe).__name__}")
@@ -191,20 +158,12 @@ def write_report(
     return path
 
 
-def _origin(source: Vectors | str | Path) -> str:
-    """Return what `load` will find from any folder."""
-    origin = source.origin if isinstance(source, Vectors) else str(source)
-    if not origin:
-        raise ValueError(
-            "this model was made in memory, and a report must load it again: save it (v.save('model.safetensors')), "
-            "and explore what load() gives for that file"
-        )
-    if origin in NAMES:
-        return origin
-    path = Path(origin).expanduser().absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is no file; a report loads its model again, so give the path of the model")
-    return str(path)
+def _absolute(path: str, why: str) -> str:
+    """Return the absolute path of a file: the notebook runs in another folder."""
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is no file; {why}")
+    return str(file)
 
 
 def _limit_metrics(limits: Mapping[str, float], source: Vectors | str | Path) -> list[Metric]:
@@ -220,15 +179,12 @@ def _limit_metrics(limits: Mapping[str, float], source: Vectors | str | Path) ->
 
 
 def _with_absolute_path(step: dict[str, Any]) -> dict[str, Any]:
-    """A step's JSON, the path of its text made absolute: the notebook runs in another folder."""
+    """The JSON of a step, with the absolute path of the text that it learns from."""
     if "steps" in step:
         return step | {"steps": [_with_absolute_path(inner) for inner in step["steps"]]}
     if step["step"] != "Prune" or step["importance"] in Prune.IMPORTANCE:
         return step
-    path = Path(step["importance"]).expanduser().absolute()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}, which the recipe learns from, is no file")
-    return step | {"importance": str(path)}
+    return step | {"importance": _absolute(step["importance"], "the recipe learns from it")}
 
 
 def _code_of_recipe(steps: list[dict[str, Any]]) -> str:
@@ -239,29 +195,12 @@ def _code_of_recipe(steps: list[dict[str, Any]]) -> str:
 
 
 def run_report(path: str | Path) -> Report:
-    """Run a report's notebook in a process of its own, and compare it with its limits.
+    """Run a report's notebook in a process of its own, and compare it with the limits in ``limits/`` beside it.
 
-    Progress goes to `progress.bar`, so ``with progress.told_to(listener)`` hears of it; an exception that the
-    listener raises, such as `progress.Stopped`, ends the run and shuts its kernel down. May be called from any
-    thread, whether or not an event loop runs.
-
-    Parameters
-    ----------
-    path : path
-        The notebook; its limits are those in ``limits/`` beside it.
-
-    Returns
-    -------
-    Report
-        Its files lie in ``reports/<name>/`` beside the notebook, where they replace those of an earlier run;
-        until the end these stay as they were. A notebook that failed has a report too.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such notebook, or it has no limits.
-    RuntimeError
-        If the process ended without a report.
+    The files lie in ``reports/<name>/`` beside the notebook, where they replace those of an earlier run at the end.
+    A notebook that failed has a report too. Progress goes to `progress.bar`, so ``with progress.told_to(listener)``
+    hears of it; an exception that the listener raises, such as `progress.Stopped`, ends the run and its kernel. May
+    be called from any thread, whether or not an event loop runs.
     """
     path = Path(path).expanduser().absolute()
     limits = path.parent / "limits" / f"{path.stem}.json"
