@@ -199,7 +199,7 @@ def test_a_table_of_items_that_is_damaged_is_refused_by_file_and_item(folder, co
 def test_empty_and_missing_files_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match=r"no items\.csv or items\.parquet in"):
         load_items(tmp_path)
-    for text, message in (("", "empty"), ("id,text\n", "no rows, only a header")):
+    for text, message in (("", "No columns"), ("id,text\n", "no rows, only a header")):
         (tmp_path / "items.csv").write_text(text)
         with pytest.raises(ValueError, match=f"items.csv: {message}"):
             load_items(tmp_path)
@@ -274,7 +274,7 @@ def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
 
 
 BAD_INTERACTIONS = [
-    ("", "empty"),
+    ("", "No columns"),
     ("user,item,time\n", "no rows"),
     ("user,thing,when\n1,i0,1\n", "expected columns user, item and time; item is not among user, thing, when"),
     (

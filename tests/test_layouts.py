@@ -55,7 +55,7 @@ def test_columns_and_separators_may_be_those_of_the_user(tmp_path):
     )
     (tmp_path / "interactions.csv").write_text("who;sku\na;x\na;z\nb;z\nb;y\n")
     names = {"id": "sku", "text": "about", "user": "who", "item": "sku"}
-    with pytest.warns(UserWarning, match="order of their rows is taken"):
+    with pytest.warns(UserWarning, match="order of their rows is used"):
         items = load_items(tmp_path, n_features=2, columns=names, sep=";")
     assert items.ids == ("x", "y", "z")
     assert items.examples.targets.tolist() == [2, 1]

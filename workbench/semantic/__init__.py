@@ -12,25 +12,24 @@ Ids learnt inside a network, and what they keep of the network's worth:
     experiment = semantic.Experiment(items, {"STE": semantic.Arm("ste", n_levels=3)})
     experiment.run().table()
 
-Names load when they are first used. Training (`RQBottleneck`, `Experiment`) needs torch, which comes
-with the extra ``semantic``; the others do not.
+Training (`RQBottleneck`, `Experiment`) needs torch, which comes with the extra ``semantic`` and is loaded at first use.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .ids import SemanticIDs
+from .items import Items, load_items
+
 if TYPE_CHECKING:
     from .bottleneck import RQBottleneck
     from .experiment import Experiment
-    from .ids import SemanticIDs
-    from .items import Items, load_items
     from .results import Results
     from .settings import Arm, Training
 
-_HOMES = {
-    "SemanticIDs": "ids",
-    "Items": "items",
-    "load_items": "items",
+__all__ = ["Arm", "Experiment", "Items", "RQBottleneck", "Results", "SemanticIDs", "Training", "load_items"]
+
+_TRAINING = {
     "RQBottleneck": "bottleneck",
     "Arm": "settings",
     "Training": "settings",
@@ -38,21 +37,17 @@ _HOMES = {
     "Results": "results",
 }
 
-__all__ = ["Arm", "Experiment", "Items", "RQBottleneck", "Results", "SemanticIDs", "Training", "load_items"]
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _TRAINING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        return getattr(import_module(f".{_TRAINING[name]}", __name__), name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ImportError(f"{name} needs torch: pip install 'embedding-workbench[semantic]'") from error
-    globals()[name] = value
-    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

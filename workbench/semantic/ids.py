@@ -1,7 +1,7 @@
 """`SemanticIDs`: a short list of codes for each item, and the codebooks that give them a meaning. Needs no torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ class SemanticIDs:
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
         for row, name in enumerate(self.names):
             check_text(name, row)
+
         codes = np.asarray(codes)
         if codes.ndim != 2 or len(codes) != len(self.items) or not codes.shape[1]:
             raise ValueError(f"expected codes of shape ({len(self.items)}, n_levels), got {codes.shape}")
@@ -78,6 +79,7 @@ class SemanticIDs:
         if not 0 <= n_extra < n_levels:
             raise ValueError(f"n_extra goes from 0 to {n_levels - 1}, as one level must have a meaning; got {n_extra}")
         n_coding = n_levels - index(n_extra)
+
         if codebooks is not None:
             codebooks = np.array(codebooks, np.float32)
             if codebooks.ndim != 3 or len(codebooks) != n_coding or 0 in codebooks.shape:
@@ -89,6 +91,7 @@ class SemanticIDs:
                 raise ValueError(f"codebook_size is {codebook_size}, the codebooks have {codebooks.shape[1]} entries")
             codebook_size = codebooks.shape[1]
             codebooks.setflags(write=False)
+
         highest = np.full(n_levels, MAX_CODE)
         highest[:n_coding] = MAX_CODE if codebook_size is None else index(codebook_size) - 1
         with np.errstate(invalid="ignore"):
@@ -99,6 +102,7 @@ class SemanticIDs:
                 f"codes are whole numbers and go from 0 to {highest[level]}; item {printable(self.items[row])!r} "
                 f"(row {row}) has {codes[row, level]} at level {level + 1}"
             )
+
         check_meta(meta or {})
         self.codes = codes.astype(np.int32)
         self.codes.setflags(write=False)
@@ -106,6 +110,7 @@ class SemanticIDs:
         self.codebook_size = int(self.codes[:, :n_coding].max()) + 1 if codebook_size is None else int(codebook_size)
         self.n_extra = index(n_extra)
         self.meta = dict(meta or {})
+        self._row_of = {item: row for row, item in enumerate(self.items)}
 
     @classmethod
     def from_vectors(
@@ -210,10 +215,6 @@ class SemanticIDs:
 
     # -- items and codes ------------------------------------------------------------------
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled and copied, without cached values."""
-        return {key: x for key, x in vars(self).items() if not isinstance(getattr(type(self), key, 0), cached_property)}
-
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.items)
@@ -243,10 +244,6 @@ class SemanticIDs:
     def _coding(self) -> np.ndarray:
         """Codes of the levels that have a meaning: (n_items, n_levels - n_extra)."""
         return self.codes[:, : self.n_levels - self.n_extra]
-
-    @cached_property
-    def _row_of(self) -> dict[str, int]:
-        return {item: row for row, item in enumerate(self.items)}
 
     def _rows(self, items: Iterable[str]) -> np.ndarray:
         """Return rows of items, (n,) int64; refuse unknown ones with what to do."""
@@ -428,7 +425,7 @@ class SemanticIDs:
         found = groups.agg(count=("items", "size"), items=("items", tuple), names=("names", tuple))
         return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
-    @cached_property
+    @property
     def n_unique(self) -> int:
         """Number of different ids."""
         return len(set(map(tuple, self.codes.tolist())))

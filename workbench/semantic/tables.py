@@ -54,52 +54,42 @@ def read_table(
     ImportError
         If it is Parquet and pyarrow is not installed.
     """
-    frame = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path, sep, names, encoding)
+    import pandas as pd
+
+    if path.suffix.lower() == ".parquet":
+        try:
+            frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
+        except ImportError as error:
+            raise ImportError(NO_PARQUET) from error
+        except OSError as error:  # pyarrow's for a damaged file
+            raise ValueError(f"damaged: {error}") from error
+        frame = frame.astype(object).where(frame.notna(), "").map(str)
+    else:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            n_columns = file.readline().count(sep.encode()) + 1
+        if n_columns > MAX_COLUMNS:
+            raise ValueError(f"expected at most {MAX_COLUMNS:,} columns, got {n_columns:,}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            try:
+                frame = pd.read_csv(
+                    path,
+                    sep=sep,
+                    names=names,
+                    header=None if names else 0,
+                    engine="c" if len(sep) == 1 else "python",
+                    quoting=csv.QUOTE_MINIMAL if sep == "," else csv.QUOTE_NONE,
+                    dtype=object,
+                    keep_default_na=False,
+                    index_col=False,
+                    encoding=encoding,
+                    encoding_errors="surrogateescape",
+                )
+            except pd.errors.ParserWarning as error:
+                raise ValueError(f"rows are longer than the header: {error}") from error
     if not len(frame):
         raise ValueError("no rows, only a header")
-    return frame.fillna("")
-
-
-def _read_csv(path: Path, sep: str, names: Sequence[str] | None, encoding: str) -> "pd.DataFrame":
-    import pandas as pd
-
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        n_columns = file.readline().count(sep.encode()) + 1
-    if n_columns > MAX_COLUMNS:
-        raise ValueError(f"expected at most {MAX_COLUMNS:,} columns, got {n_columns:,}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the header
-        try:
-            return pd.read_csv(
-                path,
-                sep=sep,
-                names=names,
-                header=None if names else 0,
-                engine="c" if len(sep) == 1 else "python",
-                quoting=csv.QUOTE_MINIMAL if sep == "," else csv.QUOTE_NONE,
-                dtype=object,
-                keep_default_na=False,
-                index_col=False,
-                encoding=encoding,
-                encoding_errors="surrogateescape",
-            )
-        except pd.errors.EmptyDataError as error:
-            raise ValueError("empty") from error
-        except pd.errors.ParserWarning as error:
-            raise ValueError(f"rows are longer than the header: {error}") from error
-
-
-def _read_parquet(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    try:
-        frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
-    except ImportError as error:
-        raise ImportError(NO_PARQUET) from error
-    except OSError as error:  # pyarrow's for a damaged file
-        raise ValueError(f"damaged: {error}") from error
-    texts = {column: frame[column].astype(object).where(frame[column].notna(), "").map(str) for column in frame}
-    return pd.DataFrame(texts).astype(object)
+    return frame.fillna("").astype(object)
 
 
 def expect_columns(frame: "pd.DataFrame", *names: str) -> None:
