@@ -16,12 +16,13 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a word may have letters that the terminal has not
         sys.stdout.reconfigure(errors="backslashreplace")
     known = parser()
-    args, args.rest = known.parse_known_args(arguments)
+    args, rest = known.parse_known_args(arguments)
+    args.rest = rest
     if args.command is None:
         known.print_help(sys.stderr)
         return 2
-    if args.rest and args.name != "lab":  # which passes them on
-        known.error(f"unrecognized arguments: {' '.join(args.rest)}")
+    if rest and args.name != "lab":  # which passes them on
+        known.error(f"unrecognized arguments: {' '.join(rest)}")
     with warned(), ending_tidily() as args.was_interrupted:
         try:
             status = args.command(args)

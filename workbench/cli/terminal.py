@@ -83,16 +83,16 @@ def ending_tidily() -> Iterator[Callable[[], bool]]:
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(ENDED)
 
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    old = {}
     is_main = threading.current_thread() is threading.main_thread()
-    changed = [number for number in usual if is_main and signal.getsignal(number) is usual[number]]
-    for number in changed:
-        signal.signal(number, interrupt if number == signal.SIGINT else end)
+    for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, end)):
+        if is_main and signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
+            old[number] = signal.signal(number, handler)
     try:
         yield lambda: bool(pressed)
     finally:
-        for number in changed:
-            signal.signal(number, usual[number])
+        for number, before in old.items():
+            signal.signal(number, before)
 
 
 def flushed(status: int) -> int:

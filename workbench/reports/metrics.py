@@ -159,7 +159,7 @@ def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]
             status = "moved"
         else:
             status = "better" if (gain > 0) == (new.better == "higher") else "worse"
-        verdicts.append(Verdict(new.name, new.value, old and old.value, new.abs, new.better, status))
+        verdicts.append(Verdict(new.name, new.value, old.value if old else None, new.abs, new.better, status))
     names = {metric.name for metric in metrics}
     missing = [Verdict(name, None, m.value, m.abs, m.better, "not recorded") for name, m in baseline.items()]
     return verdicts + [verdict for verdict in missing if verdict.name not in names]
