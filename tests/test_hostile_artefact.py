@@ -112,7 +112,7 @@ def test_a_number_of_the_ngrams_that_lies_is_refused(name, value, saved, refused
 def test_a_flag_is_true_or_false(name, value, saved, refused):
     arrays, about = saved(CODES)
     about["subwords"][name] = value
-    assert "raw and residual are true or false" in refused(file_of(arrays, about))
+    assert f"{name} of n-grams must be of type bool" in refused(file_of(arrays, about))
 
 
 def test_a_hash_that_is_folded_without_end_is_refused(saved, refused):

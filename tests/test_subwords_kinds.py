@@ -154,10 +154,10 @@ def test_a_vocabulary_remembers_buckets_of_each_kind_apart():
     for subwords in others:
         for _ in range(2):
             np.testing.assert_array_equal(model.vocab.buckets(subwords)[1], subwords.buckets(model.words)[1])
-    assert listed.hashes_as(others[-1])
-    assert listed.hashes_as(listed.keep(np.arange(5)).adjusted())
-    assert not others[0].hashes_as(others[1])
-    assert not listed.hashes_as(others[3])
+    assert listed.hashing == others[-1].hashing
+    assert listed.hashing == listed.keep(np.arange(5)).adjusted().hashing
+    assert others[0].hashing != others[1].hashing
+    assert listed.hashing != others[3].hashing
 
 
 @pytest.mark.parametrize(

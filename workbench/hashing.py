@@ -21,7 +21,7 @@ def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
     indptr : (n_words + 1,) int64 array, written
         Word ``i`` owns ``values[indptr[i]:indptr[i + 1]]``.
     values : int32 array, written
-        Long enough: see `most_ngrams`.
+        Long enough for every n-gram.
     """
     count = 0
     begin = 0

@@ -15,7 +15,7 @@ import numpy as np
 from . import artefact, files, progress
 from .nearest import greatest
 from .spool import Spool
-from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, describe, lengths, nested, rebuild, within
+from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, lengths, nested, within
 from .subwords import MAX_UNCOMPILED, Subwords
 from .vocab import MAX_QUOTED, Vocab, check_words, first_places, printable
 
@@ -545,7 +545,7 @@ class Vectors:
         subwords = self.vocab.subwords
         parts = {"storage": self.storage, "vocab": self.vocab} | ({} if subwords is None else {"subwords": subwords})
         about = {
-            "storage": describe(self.storage),
+            "storage": self.storage.params(),
             "subwords": None if subwords is None else subwords.params(),
             "meta": self.meta,
         }
@@ -569,7 +569,7 @@ class Vectors:
         if subwords is not None:
             subwords = Subwords.restore(within(arrays, "subwords"), subwords)
         vocab = Vocab.restore(within(arrays, "vocab"), subwords)
-        return cls(vocab, rebuild(within(arrays, "storage"), about["storage"]), about["meta"])
+        return cls(vocab, Storage.restore(within(arrays, "storage"), about["storage"]), about["meta"])
 
     def to_gensim(self, ngrams: bool = False) -> "KeyedVectors":
         """The same vectors as gensim's `KeyedVectors`, decoded, with counts.

@@ -202,7 +202,7 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     subwords, ngrams = v.ngrams
     theirs = reference.vocab.subwords
     own = spooled((block for _, block in ngrams.blocks()), v.dim)
-    if theirs is None or not subwords.hashes_as(theirs):
+    if theirs is None or subwords.hashing != theirs.hashing:
         return own
     buckets = np.arange(subwords.n_buckets)
     row, their_row = subwords.rows_of(buckets), theirs.rows_of(buckets)  # (n_buckets,)
