@@ -1,4 +1,4 @@
-"""The words of a model, which row each one has, and how often each was seen."""
+"""The words of a model, the row that each has, and how often each was seen."""
 
 import warnings
 import weakref
@@ -14,40 +14,36 @@ from . import progress
 from .packing import deflate, deflate_texts, inflate, inflate_texts
 from .subwords import MAX_UNCOMPILED, Subwords, is_text, utf8
 
-MAX_CACHED_WORDS = 500_000  # words whose buckets are kept: some 50 MB
 MAX_QUOTED = 60  # characters of a word that an error repeats
-MAX_MESSAGE = 400  # characters of an error
-TOO_MANY = 1 << 63  # what int64 does not hold any more
-HASH_BLOCK = 1 << 16  # words at once, where they are more: some 20 MB of buckets
+MAX_CACHED_WORDS = 500_000  # words up to which their buckets are kept: some 50 MB
+HASH_BLOCK = 1 << 16  # words that are hashed at once where they are more: some 20 MB of buckets
 
 
 def printable(word: str) -> str:
-    """`word` as it can be shown: bytes that are not UTF-8 appear as the replacement character."""
+    """Return `word` with the replacement character for bytes that are not UTF-8."""
     return utf8(word).decode("utf-8", "replace")
 
 
 class Vocab:
     """Words in order, their rows and counts, and how unseen strings become n-grams.
 
-    Bytes that are not valid UTF-8 live in a word as lone surrogates (Python's
-    ``surrogateescape``), so that every file round-trips; `printable` makes them fit to show.
+    Bytes that are not valid UTF-8 live in a word as lone surrogates (Python's ``surrogateescape``), so that every
+    file round-trips; `printable` makes them fit to show.
 
     Parameters
     ----------
     words : sequence of str, or bytes
-        Without repeats; see `first_places`. As bytes, one text in which a NUL stands before
-        each word and after the last: it is taken apart once more than a few words are asked for.
+        Without repeats; see `first_places`. As bytes, one text with a NUL before each word and after the last: it is
+        split once more than a few words are looked up.
     row_of : (n_words,) int array, optional
-        Row of each word in the word matrix; several words may share one. Without it word ``i``
-        has row ``i``.
+        Row of each word in the word matrix; several words may share one. Without it, word ``i`` has row ``i``.
     counts : (n_words,) int array, optional
-        Occurrences in the training corpus, where the file knows them.
+        Occurrences in the training corpus.
     subwords : Subwords, optional
         For fastText-like models.
     scales : (n_words,) float16 array, optional
-        What a word that borrows a row multiplies it with, so that it has the borrower's own
-        length; NaN for words with a row of their own. Needs `row_of`, and word rows that are
-        whole vectors.
+        What a word that borrows a row multiplies it with, so that it keeps its own length; NaN for words with a row
+        of their own. Needs `row_of`, and word rows that are whole vectors.
 
     Raises
     ------
@@ -74,40 +70,44 @@ class Vocab:
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
             if array is not None and np.shape(array) != (len(self),):
                 raise ValueError(f"{name} must have one entry a word ({len(self)}), got shape {np.shape(array)}")
-        row_of, scales = (None if array is None else np.asarray(array) for array in (row_of, scales))
-        if row_of is not None and (row_of.dtype.kind not in "iu" or row_of.min(initial=0) < 0):
-            raise ValueError(f"rows must be whole numbers from 0 on, got {row_of.min()} of type {row_of.dtype}")
-        if scales is not None:
-            scales = scales.astype(np.float16, copy=False)
-            _check_scales(scales, row_of, subwords)
-        self.row_of = row_of
-        self.counts = None if counts is None else self._checked_counts(counts)
+        self.row_of = None if row_of is None else np.asarray(row_of)
+        if self.row_of is not None and (self.row_of.dtype.kind not in "iu" or self.row_of.min(initial=0) < 0):
+            found = f"{self.row_of.min()} of type {self.row_of.dtype}"
+            raise ValueError(f"rows must be whole numbers from 0 on, got {found}")
+        self.scales = None if scales is None else np.asarray(scales, np.float16)
+        if self.scales is not None:
+            if row_of is None:
+                raise ValueError("scales belong to words that borrow rows, and row_of does not say which")
+            if subwords is not None and (subwords.raw or subwords.residual):
+                raise ValueError("scales need word rows that are whole vectors, and these still need their n-grams")
+            if np.isinf(self.scales).any() or (self.scales < 0).any():
+                raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
+        self.counts = None if counts is None else self._whole(np.asarray(counts))
         self.subwords = subwords
-        self.scales = scales
 
-    def _checked_counts(self, counts: np.ndarray) -> np.ndarray:
-        """Counts as int64; what is no whole number from 0 on is refused with its word."""
-        counts = np.asarray(counts)
+    def _whole(self, counts: np.ndarray) -> np.ndarray:
+        """Return counts as int64; one that is no whole number from 0 on is refused with its word."""
         if counts.dtype == np.int64 and counts.min(initial=0) >= 0:
             return counts
-        at = next((i for i, x in enumerate(counts.tolist()) if not _is_count(x)), None)
-        if at is not None:
-            raise ValueError(
-                f"counts must be whole numbers from 0 on, got {str(counts[at])[:MAX_QUOTED]} for word {at} "
-                f"{printable(self.words[at])[:MAX_QUOTED]!r}; give numbers of occurrences, or no counts"
-            )
+        for i, count in enumerate(counts.tolist()):
+            is_number = isinstance(count, Real) and not isinstance(count, bool)
+            if not is_number or not 0 <= count < 1 << 63 or count % 1:
+                raise ValueError(
+                    f"counts must be whole numbers from 0 on, got {str(count)[:MAX_QUOTED]} for word {i} "
+                    f"{printable(self.words[i])[:MAX_QUOTED]!r}; give numbers of occurrences, or no counts"
+                )
         return counts.astype(np.int64)
 
     def check(self) -> None:
-        """Refuse words that no file could give back; a vocabulary of words that are only asked for may have some."""
+        """Refuse words that no file could give back; a vocabulary of words that are only looked up may have some."""
         if not self._is_checked:
             check_words(self.words)
             self._is_checked = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled and copied: nothing that was remembered on the way."""
-        remembered = {"key_to_index", "factors"} | ({"words"} if self._text else set())
-        kept = {name: value for name, value in vars(self).items() if name not in remembered}
+        """Return what is pickled and copied: nothing that was computed on the way."""
+        derived = {"key_to_index", "factors", "is_for_scoring"} | ({"words"} if self._text else set())
+        kept = {name: value for name, value in vars(self).items() if name not in derived}
         return kept | {"_n_sought": 0, "_buckets": None, "_places": None}
 
     def __len__(self) -> int:
@@ -127,26 +127,22 @@ class Vocab:
         return table
 
     def place(self, word: str) -> int | None:
-        """Position of a word, None where it is not among these.
+        """Return the position of a word, None where it is not among these.
 
-        The first few are looked for in the text: one takes a fraction of a millisecond, the
-        table of 100,000 words takes fifty.
+        The first few are searched in the text: that takes a fraction of a millisecond, the table of 100,000 words
+        takes fifty.
         """
-        if (
-            not isinstance(word, str)
-            or not self._text
-            or self._n_sought >= MAX_UNCOMPILED
-            or "key_to_index" in vars(self)
-        ):
+        has_table = not self._text or self._n_sought >= MAX_UNCOMPILED or "key_to_index" in vars(self)
+        if has_table or not isinstance(word, str):
             return self.key_to_index.get(word)
         self._n_sought += 1
         at = self._text.find(b"\0%b\0" % utf8(word))
         return None if at < 0 or "\0" in word else self._text.count(b"\0", 0, at)
 
     def places_in(self, other: "Vocab") -> np.ndarray:
-        """Position of each of these words in another vocabulary, -1 where it is not there: (n_words,) int64.
+        """Return the position of each of these words in another vocabulary, -1 where it is not there: (n_words,) int64.
 
-        The last answer is remembered: a model is asked about every sample of these words in turn.
+        The last answer is kept: a model is asked about every sample of these words in turn.
         """
         if other is self:
             return np.arange(len(self))
@@ -154,21 +150,20 @@ class Vocab:
         if last is not None and last[0]() is other:
             return last[1]
         if "key_to_index" in vars(self) and len(other) < len(self):
-            place = self.key_to_index.get
-            here = np.array([place(word, -1) for word in other.words], np.int64)
+            here = np.array([self.key_to_index.get(word, -1) for word in other.words], np.int64)
             places = np.full(len(self), -1, np.int64)
             places[here[here >= 0]] = np.flatnonzero(here >= 0)
         else:
-            place = other.key_to_index.get
-            places = np.array([place(word, -1) for word in self.words], np.int64)
+            places = np.array([other.key_to_index.get(word, -1) for word in self.words], np.int64)
         self._places = weakref.ref(other), places
         return places
 
-    def buckets(self, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
-        """`Subwords.buckets` of all words, remembered for one way of hashing unless they are very many.
+    # -- their n-grams ---------------------------------------------------------------------
 
-        Whatever is done to a model, its words hash as before, and hashing takes longer than
-        what is done with the buckets.
+    def buckets(self, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
+        """`Subwords.buckets` of all words, kept for one way of hashing unless words are very many.
+
+        Whatever is done to a model, its words hash as before, and hashing takes longer than the rest.
         """
         last = self._buckets
         if last is not None and last[0] == subwords.hashing:
@@ -181,7 +176,7 @@ class Vocab:
         return found
 
     def bucket_blocks(self, subwords: Subwords) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """`buckets` block by block, each with the position of its first word; one block, unless words are very many."""
+        """Yield `buckets` with the position of the first word: in one block, unless words are very many."""
         if len(self) <= MAX_CACHED_WORDS:
             yield 0, *self.buckets(subwords)
             return
@@ -191,7 +186,7 @@ class Vocab:
                 bar.update(min(HASH_BLOCK, len(self) - start))
 
     def used_buckets(self, subwords: Subwords) -> np.ndarray:
-        """The buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
+        """Return the buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
         used = np.zeros(subwords.n_buckets, bool)
         for _, _, values in self.bucket_blocks(subwords):
             used[values] = True
@@ -209,6 +204,8 @@ class Vocab:
         indptr, values = self.buckets(subwords)
         return kernels.survivors(index, indptr, values, subwords.rows_of(np.arange(subwords.n_buckets, dtype=np.int32)))
 
+    # -- their rows ------------------------------------------------------------------------
+
     @property
     def n_rows(self) -> int:
         """How many rows the word matrix must have."""
@@ -219,14 +216,8 @@ class Vocab:
         """How many rows some word has."""
         return len(self) if self.row_of is None else int(np.count_nonzero(np.bincount(self.row_of)))
 
-    def without_spare_rows(self) -> tuple["Vocab", np.ndarray]:
-        """The same words over the rows that they have, and which rows of the old matrix these are."""
-        if self.row_of is None or self.scales is not None or self.n_used_rows < len(self):
-            return self.take(np.arange(len(self)))
-        return Vocab(self.words, None, self.counts, self.subwords), self.row_of
-
     def rows(self, index: np.ndarray | slice) -> np.ndarray | slice:
-        """Matrix rows of the words at these positions."""
+        """Return the matrix rows of the words at these positions."""
         return index if self.row_of is None else self.row_of[index]
 
     @property
@@ -246,7 +237,7 @@ class Vocab:
         -------
         vocab : Vocab
         rows : int array
-            The rows of the old word matrix that the new one consists of.
+            The rows of the old word matrix that make the new one.
         """
         words = [self.words[i] for i in index]
         counts = None if self.counts is None else self.counts[index]
@@ -256,18 +247,32 @@ class Vocab:
         scales = self.scales[index] if self.scales is not None and self.remapped[index].any() else None
         return Vocab(words, row_of, counts, self.subwords, scales), rows
 
+    def without_spare_rows(self) -> tuple["Vocab", np.ndarray]:
+        """Return the same words over the rows that they have, and which rows of the old matrix these are."""
+        if self.row_of is None or self.scales is not None or self.n_used_rows < len(self):
+            return self.take(np.arange(len(self)))
+        return Vocab(self.words, None, self.counts, self.subwords), self.row_of
+
+    def with_counts(self, counts: np.ndarray | None) -> "Vocab":
+        return Vocab(self.words, self.row_of, counts, self.subwords, self.scales)
+
+    def with_subwords(self, subwords: Subwords | None) -> "Vocab":
+        return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
+
+    # -- which of them ---------------------------------------------------------------------
+
     def most_frequent(self, n: int | None) -> np.ndarray:
-        """Positions of the `n` most frequent words (all, with None), in order of position."""
+        """Return the positions of the `n` most frequent words (all, with None), in order of position."""
         return np.sort(self.by_frequency()[:n])
 
     def by_frequency(self, elsewhere: Mapping[str, int] | None = None) -> np.ndarray:
-        """Positions of all words, the most frequent first: (n_words,) int64.
+        """Return the positions of all words, the most frequent first: (n_words,) int64.
 
         Parameters
         ----------
         elsewhere : mapping of word to count, optional
-            Counts of another text, which go before the model's own. Without either words are
-            taken as they come, since most files are sorted.
+            Counts of another text, which go before the model's own. Without either, words keep their order, since
+            most files are sorted.
         """
         own = np.zeros(len(self)) if self.counts is None else self.counts
         first = np.zeros(len(self)) if elsewhere is None else np.array([elsewhere.get(w, 0) for w in self.words])
@@ -277,38 +282,34 @@ class Vocab:
     def is_for_scoring(self) -> np.ndarray:
         """Which words may be in a sample that is scored: half of them, by CRC-32, (n_words,) bool.
 
-        A step that is fitted on a sample of the words draws it from the other half, so that no word
-        is in both, whatever the sizes and seeds.
+        A step that is fitted on a sample of the words draws it from the other half, so that no word is in both,
+        whatever the sizes and seeds.
         """
         return np.fromiter((zlib.crc32(utf8(word)) & 1 for word in self.words), bool, len(self))
 
     def drawn_to_score(self, index: np.ndarray, n: int, seed: int | np.random.Generator) -> np.ndarray:
-        """At most `n` of these positions, in order: all where they are no more, else some that are for scoring."""
+        """Return these positions where they are at most `n`, else a sample, in order, of those that are for scoring."""
         if len(index) <= n:
             return index
         held_out = index[self.is_for_scoring[index]]
         return np.sort(np.random.default_rng(seed).permutation(held_out)[:n])
 
-    def with_counts(self, counts: np.ndarray | None) -> "Vocab":
-        return Vocab(self.words, self.row_of, counts, self.subwords, self.scales)
-
-    def with_subwords(self, subwords: Subwords | None) -> "Vocab":
-        return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
+    # -- in a file -------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays for saving, all deflated: they rule a very small file."""
+        """Return the arrays that a file must hold, all deflated: they rule a very small file."""
         arrays = {"text": deflate_texts("\0".join(self.words))}
         if self.counts is not None:  # neighbours in a sorted vocabulary differ by little
             arrays["counts"] = deflate(np.diff(self.counts, prepend=0).astype("<i8").tobytes())
         if self.row_of is not None:
-            arrays["row_of"] = deflate(self.row_of.astype(_row_type(self.n_rows)).tobytes())
+            arrays["row_of"] = deflate(self.row_of.astype("<u2" if self.n_rows <= 1 << 16 else "<i4").tobytes())
         if self.scales is not None:
             arrays["scales"] = deflate(self.scales.astype("<f2").tobytes())
         return arrays
 
     @classmethod
     def restore(cls, arrays: dict[str, np.ndarray], subwords: Subwords | None) -> "Vocab":
-        """Rebuild from what `arrays` gave."""
+        """Rebuild what gave these `arrays`; they come from a file and may lie."""
         text = b"\0%b\0" % inflate_texts(arrays["text"])
         n_words = text.count(b"\0") - 1
         counts, row_of, scales = (arrays.get(name) for name in ("counts", "row_of", "scales"))
@@ -321,34 +322,16 @@ class Vocab:
         return cls(text, row_of, counts, subwords, scales)
 
 
-def _row_type(n_rows: int) -> str:
-    """The narrower of two types that holds the number of every row."""
-    return "<u2" if n_rows <= 1 << 16 else "<i4"
-
-
-def _check_scales(scales: np.ndarray, row_of: np.ndarray | None, subwords: Subwords | None) -> None:
-    """Refuse scales that no vocabulary can have."""
-    if row_of is None:
-        raise ValueError("scales belong to words that borrow rows, and row_of does not say which")
-    if subwords is not None and (subwords.raw or subwords.residual):
-        raise ValueError("scales need word rows that are whole vectors, and these still need their n-grams")
-    if np.isinf(scales).any() or (scales < 0).any():
-        raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
-
-
 def check_words(words: Iterable[str]) -> list[str]:
-    """Refuse what no file could give back: no words, no string, a NUL, half a surrogate pair."""
+    """Refuse words that no file could give back: none, no string, a NUL, half a surrogate pair."""
     words = list(words)
     if not words:
         raise ValueError("expected at least one word, got none")
-    try:
-        text = "\0".join(words)
-        is_sound = text.count("\0") == len(words) - 1 and is_text(text)
-    except TypeError:
-        is_sound = False
-    for position, word in enumerate(() if is_sound else words):
+    for position, word in enumerate(words):
         if not isinstance(word, str):
-            raise TypeError(f"words must be strings; word {position} is {type(word).__name__} {word!r}"[:MAX_MESSAGE])
+            raise TypeError(
+                f"words must be strings; word {position} is {type(word).__name__} {str(word)[:MAX_QUOTED]!r}"
+            )
         if "\0" in word:
             raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:MAX_QUOTED]!r}")
         if not is_text(word):
@@ -359,41 +342,33 @@ def check_words(words: Iterable[str]) -> list[str]:
     return words
 
 
-def _is_count(x: Any) -> bool:
-    is_number = isinstance(x, Real) and not isinstance(x, bool)
-    return is_number and 0 <= x < TOO_MANY and x % 1 == 0
-
-
 def first_places(words: Sequence[str]) -> np.ndarray | None:
-    """Positions of first occurrences where words repeat (with a warning), None where none does."""
-    if len(set(words)) == len(words):
+    """Return positions of first occurrences where words repeat (with a warning), None where none does."""
+    first = dict(zip(reversed(words), reversed(range(len(words))), strict=True))
+    n_repeats = len(words) - len(first)
+    if not n_repeats:
         return None
-    seen: dict[str, int] = {}
-    for position, word in enumerate(words):
-        seen.setdefault(word, position)
-    repeats = len(words) - len(seen)
-    repeated = next(w for i, w in enumerate(words) if seen[w] != i)
+    repeated = next(word for position, word in enumerate(words) if first[word] != position)
     warnings.warn(
-        f"{repeats} duplicate word{'s' * (repeats > 1)} (such as {printable(repeated)!r}): "
+        f"{n_repeats} duplicate word{'s' * (n_repeats > 1)} (such as {printable(repeated)!r}): "
         "the first vector of each is kept",
         stacklevel=3,
     )
-    return np.fromiter(seen.values(), np.int64, len(seen))
+    return np.sort(np.fromiter(first.values(), np.int64, len(first)))
 
 
 def is_for_fitting(word: str) -> bool:
-    """Whether steps may fit on this string although no vocabulary has it: one in eight, by CRC-32.
+    """Return whether steps may fit on this string although no vocabulary has it: one in eight, by CRC-32.
 
-    The others are for scoring. Because the string itself decides, no step needs to remember
-    which strings it made up, also when a model was saved, reloaded or given away. Words that a
-    step dropped are another matter: they are known, as long as one scores against the model
-    that the steps began with.
+    The others are for scoring. Because the string itself decides, no step needs to remember which strings it made
+    up, also when a model was saved, reloaded or given away. Words that a step dropped are another matter: they are
+    known, as long as one scores against the model that the steps began with.
     """
     return zlib.crc32(utf8(word)) % 8 == 0
 
 
 def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> list[str]:
-    """Strings that are not in `words`: the first half of one joined to the second of another.
+    """Return strings that are not in `words`: the first half of one joined to the second half of another.
 
     Parameters
     ----------
