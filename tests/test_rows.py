@@ -169,7 +169,7 @@ def test_many_rows_are_numbered_in_more_bytes(tmp_path):
     ("scales", "row_of", "subwords", "trouble"),
     [
         ([1, 1, 1], [0, 0], None, "one entry a word"),
-        ([1, np.nan], None, None, "row_of does not say which"),
+        ([1, np.nan], None, None, "need row_of"),
         ([1, np.inf], [0, 0], None, "0 or more and finite"),
         ([1, -1], [0, 0], None, "0 or more and finite"),
         ([1, np.nan], [0, 0], Subwords(3, 3, 5, raw=True), "whole vectors"),

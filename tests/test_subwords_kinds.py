@@ -164,10 +164,10 @@ def test_a_vocabulary_remembers_buckets_of_each_kind_apart():
     ("make", "telling"),
     [
         (lambda: FinalfusionBuckets(3, 6, 3_000), "2, 4, 8, ... buckets, got 3,000"),
-        (lambda: FinalfusionBuckets(3, 6, 1 << 40), "at most 2,147,483,647 buckets"),
+        (lambda: FinalfusionBuckets(3, 6, 1 << 40), "1 to 2,147,483,647 buckets"),
         (lambda: ListedNgrams(3, 6, ["abc", "abd", "abc"]), "1 of 3 repeat another"),
         (lambda: ListedNgrams(3, 6, ["a\0c"]), "NUL"),
-        (lambda: ListedNgrams(3, 6, []), "n_buckets=0"),
+        (lambda: ListedNgrams(3, 6, []), "buckets, got 0"),
         (lambda: ListedNgrams(3, 6, ["abc"], np.zeros(2, np.int32)), "one entry for each of the 1 buckets"),
         (lambda: Subwords.restore({}, {"kind": "hologram"}), "unknown kind of n-grams 'hologram'"),
     ],

@@ -216,7 +216,11 @@ def test_whatever_is_accepted_is_there_again_after_saving(tmp_path_factory, word
 
 @pytest.mark.parametrize(
     ("meta", "trouble"),
-    [({"n": np.int64(3)}, "JSON values.*int64"), ({"provenance": "x"}, "provenance must be a dict"), ([], "meta must")],
+    [
+        ({"n": np.int64(3)}, "JSON values.*int64"),
+        ({"provenance": "x"}, "provenance of meta must be of type dict"),
+        ([], "meta of Vectors must"),
+    ],
 )
 def test_notes_that_no_file_can_hold_are_refused_at_once(meta, trouble):
     with pytest.raises(TypeError, match=trouble):
@@ -225,7 +229,7 @@ def test_notes_that_no_file_can_hold_are_refused_at_once(meta, trouble):
 
 @pytest.mark.parametrize("dtype", ["f8", ">f4", "i4"])
 def test_a_storage_refuses_types_that_its_file_does_not_hold(dtype):
-    with pytest.raises(ValueError, match="none of a dense storage"):
+    with pytest.raises(ValueError, match="matrix of a dense storage must be an array"):
         Dense(np.ones((1, 2), dtype))
 
 

@@ -17,11 +17,10 @@ def deflate(data: bytes) -> np.ndarray:
 
 
 def inflate(data: np.ndarray, n: int, types: Sequence[str]) -> np.ndarray:
-    """Return the `n` numbers that `deflate` packed, of the type whose width fits; never unpacks more than those."""
-    stream = zlib.decompressobj()
-    found = stream.decompress(data.tobytes(), n * np.dtype(types[-1]).itemsize + 1)
+    """Return the `n` numbers that `deflate` packed, of the type whose width fits."""
+    found = _inflated(data, n * np.dtype(types[-1]).itemsize)
     for code in types:
-        if stream.eof and len(found) == n * np.dtype(code).itemsize:
+        if len(found) == n * np.dtype(code).itemsize:
             return np.frombuffer(found, code)
     raise ValueError(f"expected {n} numbers, one a word, got {len(found)} bytes")
 
@@ -34,16 +33,19 @@ def deflate_texts(texts: str) -> np.ndarray:
 
 
 def inflate_texts(deflated: np.ndarray) -> bytes:
-    """Return what `deflate_texts` packed; never unpacks much more than real words could be."""
-    stream = zlib.decompressobj()
-    text = stream.decompress(deflated.tobytes(), _max_length(deflated) + 1)
-    if not stream.eof:
-        raise ValueError(
-            f"expected the words in {len(deflated):,} deflated bytes, got a text cut short or absurdly long"
-        )
-    return text
+    """Return what `deflate_texts` packed."""
+    return _inflated(deflated, _max_length(deflated))
 
 
 def _max_length(deflated: np.ndarray) -> int:
     """Return the bytes that texts may have: real words deflate to a half or a fifth, file names to a twentieth."""
     return 100 * len(deflated) + (1 << 20)
+
+
+def _inflated(data: np.ndarray, max_length: int) -> bytes:
+    """Inflate a file's bytes, without unpacking more than this many."""
+    stream = zlib.decompressobj()
+    found = stream.decompress(data.tobytes(), max_length + 1)
+    if not stream.eof or len(found) > max_length:
+        raise ValueError(f"expected deflated bytes that unpack to {max_length:,} at most, got more, or a part of them")
+    return found

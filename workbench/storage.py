@@ -206,16 +206,10 @@ class Coded(Storage):
 
     def __init__(self, packed: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, dim: int, n_bits: int):
         self._hold(packed=packed, codebooks=codebooks, spans=spans, dim=dim, n_bits=n_bits)
-        if spans.shape[1] != 2:
-            raise ValueError(f"spans are pairs of columns, got shape {spans.shape}")
-        starts, stops = spans.astype(np.int64).T
+        starts, stops = spans.astype(np.int64).T  # (n_codes,) each
+        n_bytes, width = -(-len(spans) * n_bits // 8), int((stops - starts).sum())
         if not 1 <= n_bits <= 8 or not ((starts >= 0) & (starts < stops) & (stops <= dim)).all():
-            raise ValueError(
-                f"expected codes of 1 to 8 bits, each for some of {dim} columns, "
-                f"got {n_bits} bits and {spans.tolist()[:9]}"
-            )
-        n_bytes = -(-len(spans) * n_bits // 8)
-        width = int((stops - starts).sum())
+            raise ValueError(f"expected 1 to 8 bits for some of {dim} columns, got {n_bits} and {spans.tolist()[:9]}")
         if packed.shape[1] != n_bytes or codebooks.shape != (2**n_bits, width):
             raise ValueError(
                 f"codes of {len(spans)} x {n_bits} bits need {n_bytes} bytes a row and codebooks of shape "

@@ -78,14 +78,14 @@ class Subwords:
         check_kinds("n-grams", vars(self), dict.fromkeys(("min_n", "max_n", "n_buckets"), int))
         check_kinds("n-grams", vars(self), dict.fromkeys(("raw", "residual"), bool))
         moduli = (*self.folded, self.n_buckets)
-        if not 1 <= self.min_n <= self.max_n <= MAX_BUCKETS or self.n_buckets < 1:
-            got = f"min_n={self.min_n}, max_n={self.max_n}, n_buckets={self.n_buckets}"
-            raise ValueError(f"expected 1 <= min_n <= max_n <= {MAX_BUCKETS:,} and n_buckets >= 1, got {got}")
-        if self.n_hashed > MAX_BUCKETS:
-            raise ValueError(f"expected at most {MAX_BUCKETS:,} buckets, got {self.n_hashed:,}")
-        is_falling = all(isinstance(before, int) and before >= after for before, after in pairwise(moduli))
-        if len(self.folded) > MAX_FOLDS or not is_falling:
-            raise ValueError(f"buckets are folded into fewer and fewer, {MAX_FOLDS} times at most, got {moduli[:9]}")
+        are_falling = all(isinstance(before, int) and before >= after for before, after in pairwise(moduli))
+        if not 1 <= self.min_n <= self.max_n <= MAX_BUCKETS or not are_falling or len(moduli) > MAX_FOLDS:
+            raise ValueError(
+                f"expected 1 <= min_n <= max_n, and buckets that are folded into fewer, {MAX_FOLDS} times at most, "
+                f"got min_n={self.min_n}, max_n={self.max_n} and {moduli[:9]} buckets"
+            )
+        if not 1 <= self.n_buckets <= self.n_hashed <= MAX_BUCKETS:
+            raise ValueError(f"expected 1 to {MAX_BUCKETS:,} buckets, got {self.n_hashed:,}")
         if self.raw and self.residual:
             raise ValueError("word rows are raw or residual, not both")
         if self.bucket_to_row is not None:
@@ -181,6 +181,12 @@ class Subwords:
         alive = rows >= 0
         survivors = np.concatenate([[0], np.cumsum(alive)])  # how many before each n-gram
         return survivors[indptr], rows[alive]
+
+    def composed(self, own: np.ndarray, sums: np.ndarray, n_ngrams: np.ndarray) -> np.ndarray:
+        """Compose known words' vectors, or scores, of those of their own rows and sums over their n-grams."""
+        if self.residual:
+            return own + sums / np.maximum(n_ngrams, 1)
+        return (own + sums) / (n_ngrams + np.float32(1))
 
     def rows_of(self, buckets: np.ndarray) -> np.ndarray:
         """Return the row of each of these buckets, -1 where it was pruned."""

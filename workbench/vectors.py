@@ -1,4 +1,4 @@
-"""`Vectors`: the one noun that travels. A vocabulary, a storage, and what is known of their past."""
+"""Word vectors: a vocabulary, a storage, and what is known of their making."""
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 import numpy as np
 
 from . import artefact, files, progress
+from .checks import check_kinds
 from .nearest import greatest
-from .spool import Spool
+from .spool import spooled
 from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, lengths, nested, within
 from .subwords import MAX_UNCOMPILED, Subwords
 from .vocab import MAX_QUOTED, Vocab, check_words, first_places, printable
@@ -25,15 +26,14 @@ if TYPE_CHECKING:
 Missing = Literal["error", "zero", "nan"]
 Key = str | np.ndarray  # a word, or a vector
 Keys = Key | Sequence[Key | tuple[Key, float]]
-Nearest = list[tuple[str, float]]
 Ragged = tuple[np.ndarray, np.ndarray]  # where each word begins and ends among the rows, and the rows
 
 
 class Vectors:
     """Word vectors: words, the matrix they point into, and how unseen words are put together.
 
-    Loaders make one, compressors take one and return one, and the compressed model *is* one,
-    with a smaller storage. Instances are not changed after they are made.
+    Loaders make one, compressors take one and return one, and the compressed model *is* one, with a smaller storage.
+    Instances are not changed after they are made.
 
     Parameters
     ----------
@@ -41,48 +41,47 @@ class Vectors:
     storage : Storage
         `Stacked` exactly when the vocabulary has subwords.
     meta : dict, optional
-        ``"provenance"``: what is known of the source; ``"recipe"``: the steps taken since, as
-        JSON values. Both travel in the file.
+        ``"provenance"``: what is known of the source; ``"recipe"``: the steps taken since, as JSON values. Both
+        travel in the file.
     """
 
     def __init__(self, vocab: Vocab, storage: Storage, meta: dict | None = None):
-        if len(storage.words) < vocab.n_rows or (vocab.row_of is None and len(storage.words) != len(vocab)):
-            raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {len(storage.words)}")
-        if (vocab.subwords is None) != (storage.ngrams is None):
+        n_rows, ngrams = len(storage.words), storage.ngrams
+        if n_rows < vocab.n_rows or (vocab.row_of is None and n_rows != len(vocab)):
+            raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {n_rows}")
+        if (vocab.subwords is None) != (ngrams is None):
             raise ValueError("a vocabulary with n-grams needs n-gram rows, and the other way round")
-        if vocab.subwords is not None and len(storage.ngrams or ()) < vocab.subwords.n_rows:
-            raise ValueError(
-                f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(storage.ngrams or ())}"
-            )
+        if vocab.subwords is not None and ngrams is not None and len(ngrams) < vocab.subwords.n_rows:
+            raise ValueError(f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(ngrams)}")
         vocab.check()
         check_meta({} if meta is None else meta)
         self.vocab = vocab
         self.storage = storage
         self.meta = meta or {}
-        self.origin = ""  # what to give `load` to get this very model; a loader says it
+        self.origin = ""  # what `load` takes to give this very model; a loader says it
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled and copied: nothing that was remembered on the way."""
+        """Return what is pickled and copied: nothing that was computed on the way."""
         return {name: value for name, value in vars(self).items() if name not in ("norms", "_lean", "_answers")}
 
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
-        """Vectors from words and a matrix in memory.
+        """Return vectors of words and a matrix in memory.
 
         Parameters
         ----------
         words : sequence of str
             Of repeated words the first is kept, with a warning.
-        matrix : (n_words, dim) array of floats
+        matrix : (n_words, dim) array of numbers
             Used as it is where it is float32, else converted.
         counts : (n_words,) int array, optional
             How often each word was seen.
 
         Raises
         ------
-        ValueError
-            If shapes disagree, a vector holds NaN or infinity, a count is no whole number from 0 on, or a word
-            is no text (the row and word are named).
+        ValueError, TypeError
+            If shapes disagree, a vector holds NaN or infinity, a count is no whole number from 0 on, or a word is no
+            text (the row and word are named).
         """
         words = check_words(words)
         matrix = np.asarray(matrix)
@@ -121,50 +120,47 @@ class Vectors:
         return self.vocab.key_to_index
 
     @property
+    def ngrams(self) -> tuple[Subwords, Storage]:
+        """The n-grams and their rows; a ValueError where the model has none."""
+        if self.vocab.subwords is None or self.storage.ngrams is None:
+            raise ValueError("this model has no n-grams")
+        return self.vocab.subwords, self.storage.ngrams
+
+    @property
+    def has_fasttext_ngrams(self) -> bool:
+        """Whether n-grams are hashed as fastText does, so that its tools can use them."""
+        return type(self.vocab.subwords) is Subwords
+
+    @property
     def is_composed(self) -> bool:
-        """Whether a known word's vector is put together from its own row and its n-grams'.
+        """Whether a known word's vector is made of its own row and its n-grams'.
 
         So it is in fastText's files ("raw" rows), and after `compress.Residual`.
         """
         return self.vocab.subwords is not None and (self.vocab.subwords.raw or self.vocab.subwords.residual)
 
     def __iter__(self) -> Iterator[str]:
-        """The words, in the order of the vocabulary."""
+        """Iterate over the words, in the order of the vocabulary."""
         return iter(self.words)
 
     def __contains__(self, word: str) -> bool:
-        """Whether the word is in the vocabulary; for unseen ones see `can_embed`."""
+        """Return whether the word is in the vocabulary; for unseen ones see `can_embed`."""
         return self.vocab.place(word) is not None
 
     def can_embed(self, word: str) -> bool:
-        """Whether the word has a vector: it is known, or at least one of its n-grams survives."""
+        """Return whether the word has a vector: it is known, or at least one of its n-grams survives."""
         if not isinstance(word, str):
             raise TypeError(f"expected a word, got {type(word).__name__}")
-        if word in self:
-            return True
-        return self.vocab.subwords is not None and len(self.vocab.subwords.rows([word])[1]) > 0
-
-    @property
-    def ngrams(self) -> tuple[Subwords, Storage]:
-        """The n-grams and their rows.
-
-        Raises
-        ------
-        ValueError
-            If the model has none.
-        """
-        if self.vocab.subwords is None or self.storage.ngrams is None:
-            raise ValueError("this model has no n-grams")
-        return self.vocab.subwords, self.storage.ngrams
+        return word in self or (self.vocab.subwords is not None and len(self.vocab.subwords.rows([word])[1]) > 0)
 
     def with_storage(self, storage: Storage, vocab: Vocab | None = None) -> "Vectors":
-        """The same words (or those of `vocab`) over another storage, with the same past."""
+        """Return the same words (or those of `vocab`) over another storage, with the same `meta`."""
         return Vectors(self.vocab if vocab is None else vocab, storage, self.meta)
 
     # -- looking up -----------------------------------------------------------------------
 
     def __getitem__(self, words: str | Sequence[str]) -> np.ndarray:
-        """The vector of a word, (dim,), or of several, (n, dim); float32.
+        """Return the vector of a word, (dim,), or of several, (n, dim); float32.
 
         Raises
         ------
@@ -173,13 +169,13 @@ class Vectors:
         """
         if not isinstance(words, str):
             return self.get_vectors(words)
-        index = self.vocab.place(words)
-        if index is None:
-            return self._unseen([words], "error")[0]
-        return self._known(slice(index, index + 1), [words])[0]
+        place = self.vocab.place(words)
+        if place is None:
+            return self._gathered(np.array([-1]), lambda _: self.ngrams[0].rows([words]), lambda _: words, "error")[0]
+        return self._known(slice(place, place + 1), [words])[0]
 
     def get_vectors(self, words: Iterable[str], missing: Missing = "error") -> np.ndarray:
-        """Vectors of many words: (n, dim) float32.
+        """Return the vectors of many words: (n, dim) float32.
 
         Parameters
         ----------
@@ -202,66 +198,42 @@ class Vectors:
             if not isinstance(word, str):
                 raise TypeError(f"expected words, got {shortly(word)} among them")
         place = self.key_to_index.get
-        index = np.array([place(word, -1) for word in words], np.int64)
-        known = index >= 0
-        if known.all():
-            return self._known(index)
-        out = np.empty((len(words), self.dim), np.float32)
-        out[known] = self._known(index[known])
-        unseen = [word for word, is_known in zip(words, known, strict=True) if not is_known]
-        if unseen:
-            out[~known] = self._unseen(unseen, missing)
-        return out
+        places = np.array([place(word, -1) for word in words], np.int64)
+        return self._gathered(
+            places, lambda unseen: self.ngrams[0].rows([words[i] for i in unseen]), words.__getitem__, missing
+        )
 
     def vectors_of(self, vocab: Vocab, index: np.ndarray, missing: Missing = "error") -> np.ndarray:
-        """`get_vectors` of words of another vocabulary, which remembers their n-grams: (n, dim) float32.
+        """`get_vectors` of the words at these positions of another vocabulary, which remembers their n-grams."""
+        return self._gathered(
+            vocab.places_in(self.vocab, index),
+            lambda unseen: vocab.ngram_rows(index[unseen], self.ngrams[0]),
+            lambda i: vocab.words[index[i]],
+            missing,
+        )
 
-        Parameters
-        ----------
-        vocab : Vocab
-        index : (n,) int array
-            Positions of the words in it.
-        missing : {"error", "zero", "nan"}
+    def _gathered(
+        self,
+        places: np.ndarray,
+        ngram_rows: Callable[[np.ndarray], Ragged],
+        word: Callable[[int], str],
+        missing: Missing,
+    ) -> np.ndarray:
+        """Return the vectors of words at these places: (n, dim) float32.
+
+        Place -1 is an unseen word: `ngram_rows` gives the rows of such ones' n-grams, `word` one's name for an error.
         """
-        places = vocab.places_in(self.vocab)[index]
         known = places >= 0
         if known.all():
             return self._known(places)
-        out = np.empty((len(index), self.dim), np.float32)
-        out[known] = self._known(places[known])
-        unseen = index[~known]
-        ngrams = None if self.vocab.subwords is None else vocab.ngram_rows(unseen, self.vocab.subwords)
-        out[~known] = self._of_ngrams(ngrams, len(unseen), missing, lambda i: vocab.words[unseen[i]])
-        return out
-
-    def _known(self, index: np.ndarray | slice, words: list[str] | None = None) -> np.ndarray:
-        """Vectors of the words at these positions, (n, dim) float32; `words` are these, where they are at hand."""
-        own = self.storage.words.rows(self.vocab.rows(index))
-        if self.is_composed:
-            if words is None:
-                words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
-            if self.ngrams[0].residual:
-                own += self.ngram_means(words)[0]
-            else:
-                sums, lengths = self._sums(self.ngrams[0].rows(words))
-                own += sums
-                own /= lengths[:, None] + np.float32(1)
-        if self.vocab.factors is not None:
-            own *= self.vocab.factors[index][:, None]
-        return own
-
-    def _unseen(self, words: list[str], missing: Missing) -> np.ndarray:
-        """Means over the surviving n-grams of words outside the vocabulary: (n, dim) float32."""
-        ngrams = None if self.vocab.subwords is None else self.vocab.subwords.rows(words)
-        return self._of_ngrams(ngrams, len(words), missing, words.__getitem__)
-
-    def _of_ngrams(self, ngrams: Ragged | None, n: int, missing: Missing, word: Callable[[int], str]) -> np.ndarray:
-        """Means over the n-gram rows of `n` words, whose names `word` gives for an error: (n, dim) float32."""
-        if ngrams is None:
-            means, lengths = np.zeros((n, self.dim), np.float32), np.zeros(n, np.float32)
-        else:
-            means, lengths = self._means(ngrams)
-        lost = np.flatnonzero(lengths == 0)
+        out = np.empty((len(places), self.dim), np.float32)
+        if known.any():
+            out[known] = self._known(places[known])
+        unseen = np.flatnonzero(~known)
+        sums, n_ngrams = np.zeros((len(unseen), self.dim), np.float32), np.zeros(len(unseen), np.float32)
+        if self.vocab.subwords is not None:
+            sums, n_ngrams = self._ngram_sums(ngram_rows(unseen))
+        lost = unseen[n_ngrams == 0]
         if missing == "error" and len(lost):
             names = ", ".join(shortly(printable(word(i))) for i in lost[:5])
             why = "and none of their n-grams is left" if self.vocab.subwords else "and the model has no n-grams"
@@ -270,26 +242,35 @@ class Vectors:
                 f"not in the vocabulary, {why}: {names}{more}; "
                 "get_vectors(words, missing='zero') gives zeros for such words"
             )
-        means[lost] = 0 if missing == "zero" else np.nan
-        return means
+        out[unseen] = sums / np.maximum(n_ngrams, 1)[:, None]
+        out[lost] = 0 if missing == "zero" else np.nan
+        return out
+
+    def _known(self, index: np.ndarray | slice, words: list[str] | None = None) -> np.ndarray:
+        """Return the vectors at these positions, (n, dim) float32; `words` stand there, if they are at hand."""
+        own = self.storage.words.rows(self.vocab.rows(index))
+        if self.is_composed:
+            if words is None:
+                words = self.words[index] if isinstance(index, slice) else [self.words[i] for i in index]
+            subwords = self.ngrams[0]
+            sums, n_ngrams = self._ngram_sums(subwords.rows(words))
+            own = subwords.composed(own, sums, n_ngrams[:, None])
+        if self.vocab.factors is not None:
+            own *= self.vocab.factors[index][:, None]
+        return own
 
     def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Means over the surviving n-grams of each word, (n, dim), and how many those are, (n,); 0 where none is."""
-        return self._means(self.ngrams[0].rows(words))
+        """Return means over the surviving n-grams of each word, (n, dim), 0 where none is, and their numbers, (n,)."""
+        sums, n_ngrams = self._ngram_sums(self.ngrams[0].rows(words))
+        return sums / np.maximum(n_ngrams, 1)[:, None], n_ngrams
 
-    def _means(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
-        """Means over n-gram rows, (n, dim), and of how many, (n,)."""
-        means, lengths = self._sums(ngrams)
-        means /= np.maximum(lengths, 1)[:, None]
-        return means, lengths
-
-    def _sums(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
-        """Sums over n-gram rows, (n, dim), and of how many, (n,)."""
+    def _ngram_sums(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums over n-gram rows, (n, dim), and how many each is of, (n,); float32."""
         (indptr, rows), storage = ngrams, self.ngrams[1]
-        lengths = np.diff(indptr).astype(np.float32)
-        if len(lengths) <= MAX_UNCOMPILED:
+        n_ngrams = np.diff(indptr).astype(np.float32)
+        if len(n_ngrams) <= MAX_UNCOMPILED:
             sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
-            return np.array(sums, np.float32).reshape(len(lengths), self.dim), lengths
+            return np.array(sums, np.float32).reshape(len(n_ngrams), self.dim), n_ngrams
 
         from . import kernels
 
@@ -297,25 +278,29 @@ class Vectors:
         used[rows] = True
         place = np.cumsum(used) - 1  # of each used row in the table of used ones
         table = storage.rows(np.flatnonzero(used))
-        return kernels.segment_sums(indptr, place[rows], table), lengths
+        return kernels.segment_sums(indptr, place[rows], table), n_ngrams
 
     # -- walking over all words -----------------------------------------------------------
 
-    def blocks(self, size: int = BLOCK) -> Iterator[tuple[int, np.ndarray]]:
-        """Vectors of all words in order, block by block: (first position, (<= size, dim) float32).
+    def blocks(self, size: int = BLOCK, index: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the vectors of all words, or those at these positions: (first, (<= size, dim) float32).
 
         Raises
         ------
         ValueError
             At the first NaN or infinity, naming its row and word.
         """
-        for start in range(0, len(self), size):
-            block = self._known(np.arange(start, min(start + size, len(self))))
-            check_finite(block, self.words, start)
+        index = np.arange(len(self)) if index is None else index
+        for start in range(0, len(index), size):
+            places = index[start : start + size]
+            block = self._known(places)
+            if not np.isfinite(block).all():
+                bad = int(np.argmin(np.isfinite(block).all(axis=1)))
+                check_finite(block[bad:], self.words, int(places[bad]))
             yield start, block
 
     def matrix(self) -> np.ndarray:
-        """Vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
+        """Return the vectors of all words, decoded: (n_words, dim) float32. Large; prefer `blocks`."""
         out = np.empty((len(self), self.dim), np.float32)
         for start, block in self.blocks():
             out[start : start + len(block)] = block
@@ -324,41 +309,39 @@ class Vectors:
     @cached_property
     def norms(self) -> np.ndarray:
         """Euclidean length of every word's vector: (n_words,) float32, read-only."""
-        norms = self._lengths()
-        norms.setflags(write=False)
-        return norms
-
-    def _lengths(self) -> np.ndarray:
+        norms = np.full(1, np.nan)
         if not self.is_composed:
             norms = self.storage.words.norms()[self.vocab.rows(slice(None))]
             norms = norms if self.vocab.factors is None else norms * self.vocab.factors
-            if np.isfinite(norms).all():  # else `blocks` names the row and the word
-                return norms
-        return np.concatenate([lengths(block) for _, block in self.blocks()])
+        if not np.isfinite(norms).all():  # `blocks` names the row and the word
+            norms = np.concatenate([lengths(block) for _, block in self.blocks()])
+        norms.setflags(write=False)
+        return norms
 
     # -- neighbours -----------------------------------------------------------------------
 
     def similarity(self, a: Key, b: Key) -> float:
-        """Cosine between two words, unseen ones included, or vectors; 0 where one is all zeros."""
+        """Return the cosine between two words, unseen ones included, or vectors; 0 where one is all zeros."""
         one, other = unit(self._vectors_of([a, b]))
         return float(one @ other)
 
-    def most_similar(self, positive: Keys | None = None, negative: Keys | None = None, topn: int = 10) -> Nearest:
-        """Nearest words by cosine to a weighted mean, as gensim's method of this name.
+    def most_similar(
+        self, positive: Keys | None = None, negative: Keys | None = None, topn: int = 10
+    ) -> list[tuple[str, float]]:
+        """Find the nearest words by cosine to a weighted mean, as gensim's method of this name.
 
         Parameters
         ----------
         positive, negative : str, (dim,) array, or sequence of these or of (str or array, weight)
-            Words that add (weight 1) and that subtract (weight -1), unseen ones included; none is in the
-            answer. They count as unit vectors; arrays count as they are. A weight that is given
-            replaces the 1 or -1, also its sign.
+            Words that add (weight 1) and that subtract (weight -1), unseen ones included; none is in the answer. They
+            count as unit vectors; arrays count as they are. A weight that is given replaces the 1 or -1, also its sign.
         topn : int
             How many words to return.
 
         Returns
         -------
-        list of (word, cosine), nearest first, ties in order of the vocabulary. Exact with
-        respect to the decoded vectors.
+        list of (word, cosine), nearest first, ties in order of the vocabulary. Exact with respect to the decoded
+        vectors.
         """
         asked_for = [*_weighted(positive, 1.0), *_weighted(negative, -1.0)]
         if not asked_for:
@@ -369,63 +352,49 @@ class Vectors:
         is_word = np.array([isinstance(key, str) for key in keys])
         vectors = self._vectors_of(keys)
         vectors[is_word] = unit(vectors[is_word])
-        query = unit(np.array([weight for _, weight in asked_for], np.float32) @ vectors)
-        cosines = self._cosines(query)
+        cosines = self._cosines(unit(np.array([weight for _, weight in asked_for], np.float32) @ vectors))
         asked = {self.key_to_index.get(key, -1) for key in keys if isinstance(key, str)}
         best = [i for i in greatest(cosines[None], topn + len(asked))[0].tolist() if i not in asked][:topn]
         return [(self.words[i], float(cosines[i])) for i in best]
 
     def _vectors_of(self, keys: Sequence[Key]) -> np.ndarray:
-        """Vectors of words, and those that are given: (n, dim) float32."""
-        found = np.empty((len(keys), self.dim), np.float32)
-        for i, key in enumerate(keys):
+        """Return the vectors of words, and those that are given: (n, dim) float32."""
+        for key in keys:
             if isinstance(key, str):
                 continue
             if key.shape != (self.dim,) or key.dtype.kind not in "fiu" or not np.isfinite(key).all():
                 raise ValueError(
                     f"expected a vector of {self.dim} finite numbers, got one of shape {key.shape} and type {key.dtype}"
                 )
-            found[i] = key
-        words = {i: key for i, key in enumerate(keys) if isinstance(key, str)}
-        if words:
-            found[list(words)] = self.get_vectors(words.values())
-        return found
+        words = [key for key in keys if isinstance(key, str)]
+        of_words = iter(self.get_vectors(words))
+        return np.array([next(of_words) if isinstance(key, str) else key for key in keys], np.float32)
 
     def _cosines(self, query: np.ndarray) -> np.ndarray:
-        """Cosine of a unit query (dim,) with every word: (n_words,) float32."""
-        norms = self.norms
+        """Return the cosine of a unit query, (dim,), with every word: (n_words,) float32."""
+        norms, vocab = self.norms, self.vocab
         with np.errstate(over="ignore", invalid="ignore"):
-            cosines = self._scores(query[None])[0] / np.where(norms > 0, norms, 1)
+            scores = self.storage.words.dot(query[None])[0][vocab.rows(slice(None))]
+            if vocab.factors is not None:
+                scores = scores * vocab.factors
+            if self.is_composed:  # n-grams are scored once, then summed word by word
+                from . import kernels
+
+                subwords, ngrams = self.ngrams
+                indptr, rows = subwords.rows(self.words)
+                sums = kernels.segment_sums(indptr, rows, ngrams.dot(query[None]).reshape(-1, 1))[:, 0]  # (n_words,)
+                scores = subwords.composed(scores, sums, np.diff(indptr).astype(np.float32))
+            cosines = scores / np.where(norms > 0, norms, 1)
         odd = np.flatnonzero((norms > 0) & ~((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1])))
         for start in range(0, len(odd), BLOCK):
             here = odd[start : start + BLOCK]
             cosines[here] = unit(self._known(here)) @ query
         return cosines
 
-    def _scores(self, queries: np.ndarray) -> np.ndarray:
-        """Inner products of queries (q, dim) with every word: (q, n_words) float32."""
-        scores = self.storage.words.dot(queries)
-        scores = scores if self.vocab.row_of is None else scores[:, self.vocab.row_of]
-        if self.vocab.factors is not None:
-            scores = scores * self.vocab.factors
-        return self._composed(scores, queries) if self.is_composed else scores
-
-    def _composed(self, scores: np.ndarray, queries: np.ndarray) -> np.ndarray:
-        """Scores of words from those of their own rows: n-grams are scored once, then summed word by word."""
-        from . import kernels
-
-        subwords, ngrams = self.ngrams
-        indptr, rows = subwords.rows(self.words)
-        sums = kernels.segment_sums(indptr, rows, np.ascontiguousarray(ngrams.dot(queries).T)).T  # (q, n_words)
-        lengths = np.diff(indptr).astype(np.float32)
-        if subwords.residual:
-            return scores + sums / np.maximum(lengths, 1)
-        return (scores + sums) / (lengths + 1)
-
-    # -- smaller and elsewhere ------------------------------------------------------------
+    # -- fewer words and rows -------------------------------------------------------------
 
     def take(self, index: np.ndarray) -> "Vectors":
-        """Only the words at these positions, in this order; n-grams stay as they are."""
+        """Keep only the words at these positions, in this order; n-grams stay as they are."""
         index = np.asarray(index)
         if len(index) == 0 or len(np.unique(index)) < len(index):
             raise ValueError("expected at least one position, and none twice")
@@ -433,17 +402,16 @@ class Vectors:
         return self._over(self.storage.words.take(rows), vocab)
 
     def head(self, n: int) -> "Vectors":
-        """The first `n` words: the most frequent ones, in the files of most tools."""
+        """Keep the first `n` words: the most frequent ones, in the files of most tools."""
         if n < 1:
             raise ValueError(f"expected n >= 1, got {n}")
         return self.take(np.arange(min(n, len(self))))
 
     def adjusted(self, index: np.ndarray | None = None) -> "Vectors":
-        """The same vectors with word rows that no longer need their n-grams.
+        """Return the same vectors with word rows that no longer need their n-grams.
 
-        What a step does before it drops or changes n-grams: afterwards those serve unseen words
-        only. Returns `self` where it is so already. Rows that memory should not hold are kept in
-        a temporary file; see `Spool`.
+        A step does this before it drops or changes n-grams: afterwards those serve unseen words only. Returns `self`
+        where it is so already. Rows that memory should not hold are kept in a temporary file; see `spooled`.
 
         Parameters
         ----------
@@ -453,12 +421,13 @@ class Vectors:
         Raises
         ------
         ValueError
-            If word rows are compressed already, which this would undo, or are what the n-grams
-            leave over; at the first NaN or infinity, naming its row and word.
+            If word rows are compressed already, which this would undo, or residuals that need their n-grams; at the
+            first NaN or infinity, naming its row and word.
         """
         if not self.is_composed:
             return self if index is None else self.take(index)
-        if self.ngrams[0].residual:
+        subwords, ngrams = self.ngrams
+        if subwords.residual:
             raise ValueError(
                 "word rows are what their n-grams leave over, so those must stay as they are: steps that drop or "
                 "change n-grams belong before Residual, as in [Prune(...), PQ(on='ngrams'), Refit(kept_weight=1), "
@@ -469,26 +438,16 @@ class Vectors:
                 f"word rows are {self.storage.words!r} already, and adding their n-grams would turn them back into "
                 "float32: steps that drop or change n-grams belong before those with on='words'"
             )
-        subwords, ngrams = self.ngrams
         old = self.vocab if index is None else self.vocab.take(index)[0]
-        vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
-        return self.with_storage(Stacked(Dense(self._decoded(index)), ngrams), vocab)
 
-    def _decoded(self, index: np.ndarray | None) -> np.ndarray:
-        """Vectors of the words at these positions (all, with None): (n, dim) float32, in a file if they are many."""
-        index = np.arange(len(self)) if index is None else np.asarray(index)
-        with (
-            Spool(self.dim) as spool,
-            progress.bar(total=len(index), desc="Word rows", unit=" words", leave=False, delay=2) as bar,
-        ):
-            for start in range(0, len(index), BLOCK):
-                places = index[start : start + BLOCK]
-                block = self._known(places)
-                for lost in np.flatnonzero(~np.isfinite(block).all(axis=1)):
-                    check_finite(block[lost : lost + 1], self.words, int(places[lost]))
-                spool.write(block)
-                bar.update(len(block))
-            return spool.matrix()
+        def decoded() -> Iterator[np.ndarray]:
+            with progress.bar(total=len(old), desc="Word rows", unit=" words", leave=False, delay=2) as bar:
+                for _, block in self.blocks(index=None if index is None else np.asarray(index)):
+                    yield block
+                    bar.update(len(block))
+
+        vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
+        return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim)), ngrams), vocab)
 
     @property
     def has_spare_rows(self) -> bool:
@@ -505,13 +464,10 @@ class Vectors:
         return self._over(self.storage.words.take(rows), vocab)
 
     def _over(self, words: Storage, vocab: Vocab) -> "Vectors":
-        """Return these words over these word rows, beside the same n-gram rows."""
+        """Return the words of `vocab` over these word rows, beside the same n-gram rows."""
         return self.with_storage(words if self.storage.ngrams is None else Stacked(words, self.storage.ngrams), vocab)
 
-    @property
-    def has_fasttext_ngrams(self) -> bool:
-        """Whether unseen words are put together from fastText's own hashed n-grams, which its tools share."""
-        return type(self.vocab.subwords) is Subwords
+    # -- in files and in other tools ------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file and return its path. The same vectors always make the same file.
@@ -560,26 +516,26 @@ class Vectors:
         ValueError
             If the file is damaged, is no artefact of ours, or comes from a newer version.
         """
-        return artefact.read(path, cls._restored)
 
-    @classmethod
-    def _restored(cls, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> "Vectors":
-        check_meta(about["meta"])
-        subwords = about["subwords"]
-        if subwords is not None:
-            subwords = Subwords.restore(within(arrays, "subwords"), subwords)
-        vocab = Vocab.restore(within(arrays, "vocab"), subwords)
-        return cls(vocab, Storage.restore(within(arrays, "storage"), about["storage"]), about["meta"])
+        def build(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Vectors:
+            check_meta(about["meta"])
+            subwords = about["subwords"]
+            if subwords is not None:
+                subwords = Subwords.restore(within(arrays, "subwords"), subwords)
+            vocab = Vocab.restore(within(arrays, "vocab"), subwords)
+            return cls(vocab, Storage.restore(within(arrays, "storage"), about["storage"]), about["meta"])
+
+        return artefact.read(path, build)
 
     def to_gensim(self, ngrams: bool = False) -> "KeyedVectors":
-        """The same vectors as gensim's `KeyedVectors`, decoded, with counts.
+        """Return the same vectors as gensim's `KeyedVectors`, decoded, with counts.
 
         Parameters
         ----------
         ngrams : bool
-            False for the known words alone. True for `FastTextKeyedVectors`, which have vectors
-            for unseen words, too: every bucket gets a row of float32, and those of pruned ones
-            are zeros, so that unseen words keep their direction and lose length.
+            False for the known words alone. True for `FastTextKeyedVectors`, which have vectors for unseen words,
+            too: every bucket gets a row of float32, and those of pruned ones are zeros, so that unseen words keep
+            their direction and lose length.
 
         Raises
         ------
@@ -591,7 +547,7 @@ class Vectors:
         return to_gensim(self, ngrams)
 
     def describe(self) -> list[tuple[str, str]]:
-        """What a person wants to know at a glance: (label, value) pairs, without reading a matrix."""
+        """Return what a person wants to know at a glance, without reading a matrix: (label, value) pairs."""
         about = [
             ("words", f"{len(self):,} ({', '.join(printable(w) for w in self.words[:5])}, ...)"),
             ("dimensions", f"{self.dim}"),
@@ -620,20 +576,20 @@ class Vectors:
 
 
 def shortly(thing: object) -> str:
-    """What an error repeats of a word, and of what is none: one line, not too long."""
+    """Return what an error repeats of a word, or of something else: one line, not too long."""
     if isinstance(thing, str):
         return repr(thing[:MAX_QUOTED] + "..." * (len(thing) > MAX_QUOTED))
     return repr(thing) if isinstance(thing, Real) else type(thing).__name__
 
 
 def _weighted(keys: Any, weight: float) -> list[tuple[Key, float]]:
-    """Words and vectors with their weights, that of `keys` without one being `weight`."""
+    """Return words and vectors with their weights; `weight` is that of keys without one."""
     if keys is None:
         return []
     one = isinstance(keys, str) or (isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "fiu")
     found = []
     for key in [keys] if one else keys:
-        given, by = (key[0], key[1]) if isinstance(key, tuple) and len(key) == 2 else (key, weight)
+        given, by = key if isinstance(key, tuple) and len(key) == 2 else (key, weight)
         if not isinstance(given, str | np.ndarray) or not isinstance(by, Real) or not isfinite(by):
             raise TypeError(f"expected words, vectors, or (word or vector, weight), got {shortly(given)}")
         found.append((given, float(by)))
@@ -656,24 +612,20 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
     """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
-    for first in range(0, len(block), BLOCK):  # what is looked at is as large as a quarter of the rows
+    for first in range(0, len(block), BLOCK):  # block by block, since flags take a quarter of the rows' memory
         part = block[first : first + BLOCK]
         if np.isfinite(part).all():
             continue
-        at = start + first + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
+        at = start + first + int(np.argmin(np.isfinite(part).all(axis=1)))
         of = f" (word {printable(words[at][:MAX_QUOTED])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 
 def check_meta(meta: Any) -> None:
-    """Refuse notes that a file cannot hold, or not of the types that those who read them rely on."""
-    provenance = meta.get("provenance", {}) if isinstance(meta, dict) else {}
-    source = provenance.get("source", "") if isinstance(provenance, dict) else ""
-    recipe = meta.get("recipe", []) if isinstance(meta, dict) else []
-    kinds = {"meta": (meta, dict), "provenance": (provenance, dict), "source": (source, str), "recipe": (recipe, list)}
-    for name, (value, kind) in kinds.items():
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be a {kind.__name__}, got a {type(value).__name__}")
+    """Refuse notes that a file cannot hold, or that are not of the types that their readers rely on."""
+    check_kinds("Vectors", {"meta": meta}, {"meta": dict})
+    check_kinds("meta", {"provenance": {}, "recipe": []} | meta, {"provenance": dict, "recipe": list})
+    check_kinds("meta", {"source": ""} | meta.get("provenance", {}), {"source": str})
     try:
         json.dumps(meta, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
@@ -681,7 +633,7 @@ def check_meta(meta: Any) -> None:
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; zero rows stay zero."""
+    """Scale rows to length 1; zero rows stay zero."""
     long = lengths(vectors)[..., None]
     if np.any(odd := (long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))):
         largest = np.abs(vectors).max(axis=-1, keepdims=True)

@@ -1,7 +1,6 @@
 """The words of a model, the row that each has, and how often each was seen."""
 
 import warnings
-import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -64,7 +63,6 @@ class Vocab:
         self._n_sought = 0
         self._is_checked = isinstance(words, bytes)  # these come from a file
         self._buckets: tuple[tuple, np.ndarray, np.ndarray] | None = None  # the last found; see `buckets`
-        self._places: tuple[weakref.ref[Vocab], np.ndarray] | None = None  # the last found; see `places_in`
         if not isinstance(words, bytes):
             self.words = list(words)
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
@@ -76,12 +74,12 @@ class Vocab:
             raise ValueError(f"rows must be whole numbers from 0 on, got {found}")
         self.scales = None if scales is None else np.asarray(scales, np.float16)
         if self.scales is not None:
-            if row_of is None:
-                raise ValueError("scales belong to words that borrow rows, and row_of does not say which")
-            if subwords is not None and (subwords.raw or subwords.residual):
-                raise ValueError("scales need word rows that are whole vectors, and these still need their n-grams")
-            if np.isinf(self.scales).any() or (self.scales < 0).any():
-                raise ValueError("scales must be 0 or more and finite, or NaN for words with a row of their own")
+            is_composed = subwords is not None and (subwords.raw or subwords.residual)
+            if row_of is None or is_composed or (np.isinf(self.scales) | (self.scales < 0)).any():
+                raise ValueError(
+                    "scales must be 0 or more and finite, or NaN for words with a row of their own; they need row_of, "
+                    "and word rows that are whole vectors"
+                )
         self.counts = None if counts is None else self._whole(np.asarray(counts))
         self.subwords = subwords
 
@@ -108,7 +106,7 @@ class Vocab:
         """Return what is pickled and copied: nothing that was computed on the way."""
         derived = {"key_to_index", "factors", "is_for_scoring"} | ({"words"} if self._text else set())
         kept = {name: value for name, value in vars(self).items() if name not in derived}
-        return kept | {"_n_sought": 0, "_buckets": None, "_places": None}
+        return kept | {"_n_sought": 0, "_buckets": None}
 
     def __len__(self) -> int:
         return self._n_words
@@ -139,24 +137,10 @@ class Vocab:
         at = self._text.find(b"\0%b\0" % utf8(word))
         return None if at < 0 or "\0" in word else self._text.count(b"\0", 0, at)
 
-    def places_in(self, other: "Vocab") -> np.ndarray:
-        """Return the position of each of these words in another vocabulary, -1 where it is not there: (n_words,) int64.
-
-        The last answer is kept: a model is asked about every sample of these words in turn.
-        """
-        if other is self:
-            return np.arange(len(self))
-        last = self._places
-        if last is not None and last[0]() is other:
-            return last[1]
-        if "key_to_index" in vars(self) and len(other) < len(self):
-            here = np.array([self.key_to_index.get(word, -1) for word in other.words], np.int64)
-            places = np.full(len(self), -1, np.int64)
-            places[here[here >= 0]] = np.flatnonzero(here >= 0)
-        else:
-            places = np.array([other.key_to_index.get(word, -1) for word in self.words], np.int64)
-        self._places = weakref.ref(other), places
-        return places
+    def places_in(self, other: "Vocab", index: np.ndarray | None = None) -> np.ndarray:
+        """Return positions in another vocabulary of these words (or those at `index`), -1 for none: (n,) int64."""
+        words = self.words if index is None else [self.words[i] for i in index]
+        return np.array([other.key_to_index.get(word, -1) for word in words], np.int64)
 
     # -- their n-grams ---------------------------------------------------------------------
 

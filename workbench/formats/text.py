@@ -9,7 +9,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 
 from .. import progress
-from ..spool import Spool
+from ..spool import spooled
 from ..subwords import utf8
 from ..vectors import Vectors
 from .base import word_blocks
@@ -104,22 +104,26 @@ def vectors_from_blocks(
 ) -> Vectors:
     """Collect `Vectors`; `expected` is the number of words that the file promises, `limit` how many are read.
 
-    Many rows are kept in a temporary file, not in memory: `Spool` says where.
+    Many rows are kept in a temporary file, not in memory: `spooled` says where.
     """
     words: list[str] = []
     if limit is not None and expected is not None:
         expected = min(limit, expected)
-    with Spool(dim) as spool, progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
-        for found, block in blocks:
-            found = found if limit is None else found[: limit - len(words)]
-            words += [word.decode("utf-8", "surrogateescape") for word in found]
-            spool.write(block[: len(found)])
-            bar.update(len(found))
-            if len(words) == limit:
-                break
-        if expected is not None and len(words) != expected:
-            raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
-        return Vectors.from_arrays(words, spool.matrix())
+
+    def rows() -> Iterator[np.ndarray]:
+        with progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
+            for found, block in blocks:
+                found = found if limit is None else found[: limit - len(words)]
+                words.extend(word.decode("utf-8", "surrogateescape") for word in found)
+                yield block[: len(found)]
+                bar.update(len(found))
+                if len(words) == limit:
+                    break
+
+    matrix = spooled(rows(), dim)  # (n_words, dim)
+    if expected is not None and len(words) != expected:
+        raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
+    return Vectors.from_arrays(words, matrix)
 
 
 def fits_a_line(word: str) -> bool:
