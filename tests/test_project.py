@@ -24,6 +24,7 @@ FLOORS = [  # a module may import from its own floor and from those before it
         "data",
         "storage",
         "artefact",
+        "checks",
         "child",
         "files",
         "spool",
