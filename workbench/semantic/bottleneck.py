@@ -202,15 +202,11 @@ class RQBottleneck(nn.Module):
         ``C``.
     projections : (n_levels, dim, dim) parameter or None
         ``W``, the identity at the start.
-    initialised : () bool tensor
-        True after `init_codebooks`; saved with the module.
-    counts, sums : (n_levels, codebook_size) and (n_levels, codebook_size, dim) tensors
-        With `ema_decay`: moving counts and moving *sums* of each entry's rows.
     """
 
-    initialised: Tensor
-    counts: Tensor
-    sums: Tensor
+    initialised: Tensor  # (): True after `init_codebooks`; saved with the module
+    counts: Tensor  # (n_levels, codebook_size): with `ema_decay`, moving counts of each entry's rows
+    sums: Tensor  # (n_levels, codebook_size, dim): their moving sums, not means
 
     def __init__(
         self,
@@ -298,16 +294,10 @@ class RQBottleneck(nn.Module):
 
     @torch.no_grad()
     def init_codebooks(self, z: Tensor, n_iter: int = 25, again: bool = False) -> bool:
-        """Set codebooks by residual k-means; return False if they were initialised already, and stay.
+        """Set codebooks by residual k-means of at most `n_iter` steps; return False, and do nothing, the second time.
 
-        Parameters
-        ----------
-        z : (n, dim) tensor
-            Some thousands of rows, from an encoder that was warmed up without the bottleneck.
-        n_iter : int
-            Steps of k-means, at most.
-        again : bool
-            Also where codebooks are initialised.
+        Give some thousands of rows, (n, dim), from an encoder that was warmed up without the bottleneck.
+        `again` sets codebooks that are initialised, too.
         """
         if bool(self.initialised) and not again:
             return False
@@ -330,13 +320,8 @@ class RQBottleneck(nn.Module):
     ) -> Tensor:
         """Move entries with fewer than `min_count` of these rows to rows, drawn at random, that no entry hits.
 
-        Level by level, on the residuals of the levels before, reset by then. Moving averages and the moments of
-        these entries in `optimizer`, the one that trains `codebooks`, start anew.
-
-        Returns
-        -------
-        (n_levels,) int64 tensor
-            Number of entries moved.
+        Level by level, on the residuals of the levels before, reset by then. Moving averages and the moments of these
+        entries in `optimizer`, the one that trains `codebooks`, start anew. Return how many moved: (n_levels,) int64.
         """
         left, draw = self._rows(z), torch.Generator().manual_seed(random_state)
         n_moved = torch.zeros(len(self.codebooks), dtype=torch.int64)
@@ -383,7 +368,5 @@ class RQBottleneck(nn.Module):
         """Return rows in the dtype of the effective codebooks."""
         dim = self.codebooks.shape[2]
         if z.ndim != 2 or z.shape[1] != dim:
-            raise ValueError(
-                f"expected rows of shape (n, {dim}), got {tuple(z.shape)}: reshape, or build with that dim"
-            )
+            raise ValueError(f"expected rows of shape (n, {dim}), got {tuple(z.shape)}: reshape, or set that dim")
         return z.to(torch.promote_types(self.codebooks.dtype, torch.float32))

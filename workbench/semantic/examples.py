@@ -52,20 +52,11 @@ def of_interactions(
 
     Parameters
     ----------
-    users : (n,) int array
-        Numbers of the users.
-    rows : (n,) int array
-        Rows of the items in `features`.
-    times : (n,) array
-        Numbers or dates; of equal ones the order here decides.
+    users, rows, times : (n,) arrays
+        Numbers of users, rows of items in `features`, and numbers or dates; of equal ones the order here decides.
     features : (n_items, dim) float32 array
     n_history : int
         Items in a history, at most: the last ones.
-
-    Raises
-    ------
-    ValueError
-        If no user has two interactions.
     """
     from scipy.sparse import csr_matrix
 
@@ -91,24 +82,14 @@ def of_interactions(
 
 
 def read_interactions(frame: "pd.DataFrame", row_of: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return users, rows of items and times of a table with columns ``user``, ``item`` and ``time``.
-
-    Without a column ``time`` the order of the rows counts, with a warning.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, a time is neither number nor date, or an item is unknown.
-    """
+    """Return users, rows of items and times of a table with columns ``user``, ``item`` and perhaps ``time``."""
     import pandas as pd
 
     missing = [column for column in ("user", "item") if column not in frame]
     if missing:
         there = ", ".join(map(str, frame.columns))
-        raise ValueError(
-            f"expected columns user, item and time; {', '.join(missing)} is not among {there}; "
-            'columns={"user": ...} says what they are called'
-        )
+        which = f"{', '.join(missing)} is not among {there}"
+        raise ValueError(f'expected columns user, item and time; {which}; columns={{"user": ...}} renames them')
     if (frame["user"] == "").any():
         raise ValueError(f"row {(frame['user'] == '').to_numpy().argmax()} has no user")
     rows = frame["item"].map(row_of)

@@ -25,10 +25,10 @@ Told = Callable[[str, int, dict], None]
 class Experiment:
     """Two-tower models with and without a bottleneck, judged by what they retain.
 
-    For each seed there are three kinds of model: the *lower* has no content and knows popularity only; the *upper*
-    has content and no bottleneck; an *arm* has both. All of one seed start alike and see the same examples in the
-    same steps. Beside them stand baselines without training: residual k-means of the upper model's vectors, greedy
-    and by beam search, and of the content features; and random codes, which are the floor.
+    For each seed there are three kinds of model: the *lower* knows popularity only; the *upper* has content and no
+    bottleneck; an *arm* has both. All of one seed start alike and see the same examples in the same steps. Baselines
+    without training: residual k-means of the upper model's vectors, greedy and by beam search, and of the content
+    features; and random codes, which are the floor.
 
     Parameters
     ----------
@@ -39,8 +39,7 @@ class Experiment:
         By default `Training.suited`.
     seeds : sequence of int
     folder : path, optional
-        For checkpoints: a training that was stopped or killed goes on from there, and one that is done is not
-        repeated.
+        For checkpoints, from which a training that was stopped or killed goes on.
     baselines : bool
         Add the baselines without training, for each number of levels and entries among the arms.
 
@@ -48,11 +47,6 @@ class Experiment:
     ----------
     results : Results
         So far.
-
-    Examples
-    --------
-    >>> experiment = Experiment(load_items("builtin:texts"), {"STE": Arm("ste", n_levels=3)})  # doctest: +SKIP
-    >>> experiment.run().table()  # doctest: +SKIP
     """
 
     def __init__(
@@ -79,13 +73,7 @@ class Experiment:
         self.results = Results(items)
 
     def run(self, told: Told | None = None) -> Results:
-        """Train what is not trained yet.
-
-        Parameters
-        ----------
-        told : callable, optional
-            Called at each measurement in validation, with the arm's name, the seed and a row of `Trainer.curves`.
-        """
+        """Train what is not trained yet; `told` is called with arm, seed and each new row of `Trainer.curves`."""
         with one_thread():
             for seed in self.seeds:
                 self._run_seed(seed, told)

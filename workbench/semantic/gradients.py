@@ -34,10 +34,10 @@ def gradient_flow(bottleneck: nn.Module, z: Tensor, task: Callable[[Tensor], Ten
     Parameters
     ----------
     bottleneck : RQBottleneck, or a module like it
-        With `codebooks` and perhaps `projections`, `estimator` and `ema_decay`, which returns `vectors` and
-        `losses`. A subclass may have its own ``forward``: that is what is measured.
+        With `codebooks` and perhaps `projections`, `estimator` and `ema_decay`, whose own ``forward`` returns
+        `vectors` and `losses`.
     z : (n, dim) tensor
-        Rows that its codes do not match exactly, of an encoder.
+        Encoded rows that its codes do not match exactly.
     task : callable
         The task's loss, a scalar, of the vectors, (n, dim).
 

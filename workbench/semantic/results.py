@@ -70,13 +70,10 @@ class Results:
         return SemanticIDs(self.items.ids, outcome.codes, outcome.codebooks, names=self.items.names, meta=meta)
 
     def by_seed(self) -> "pd.DataFrame":
-        """Return each outcome's numbers on the test split, a row for each arm, seed and metric.
+        """Return each outcome's numbers on the test split: a row for each arm, seed and metric.
 
-        Returns
-        -------
-        DataFrame
-            ``arm``, ``seed``, ``metric`` (log_loss in nats, recall and ndcg at 10), ``value``, ``retained`` (of the
-            way from that seed's lower to its upper value), ``valid`` (log-loss), ``step``, ``n`` (test examples).
+        ``arm``, ``seed``, ``metric`` (log_loss in nats, recall and ndcg at 10), ``value``, ``retained`` (of the way
+        from that seed's lower to its upper value), ``valid`` (log-loss), ``step``, ``n`` (test examples).
         """
         import pandas as pd
 
@@ -92,12 +89,8 @@ class Results:
     def table(self) -> "pd.DataFrame":
         """Return means over seeds: a row for each arm and metric.
 
-        Returns
-        -------
-        DataFrame
-            ``arm``, ``metric``, ``value``, ``retained`` with its 95% interval over seeds, ``low`` and ``high``
-            (Student's t; nan with one seed), ``n_seeds``, ``valid``, ``use``: the share of a level's entries that
-            some item has, the smallest over levels and seeds.
+        ``arm``, ``metric``, ``value``, ``retained``, ``low`` and ``high`` (its 95% interval over seeds; nan with one),
+        ``n_seeds``, ``valid``, ``use``: the smallest share of a level's entries that some item has.
         """
         import pandas as pd
 

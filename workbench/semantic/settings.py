@@ -25,19 +25,13 @@ def temperature(
     shape: str = "exponential",
     reading: str = "tau",
 ) -> float:
-    """Return the temperature at a step of training.
+    """Return the temperature at a step: `start` at 0, `end` from `n_steps` on.
 
     A pure function of the step: a temperature that is decayed in place depends on how often it was
     asked for, and starts over after a checkpoint.
 
     Parameters
     ----------
-    step : int
-        From 0, where the temperature is that of `start`.
-    n_steps : int
-        The step at which `end` is reached, and kept.
-    start, end : float
-        Above 0; either may be the greater.
     shape : {"linear", "exponential", "cosine"}
         Equal differences, equal ratios, or half a cosine wave (Loshchilov and Hutter, "SGDR", 2017).
     reading : {"tau", "1/tau"}

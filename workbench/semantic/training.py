@@ -223,18 +223,17 @@ class Trainer:
         different = [name for name, value in self.about().items() if told["about"].get(name) != value]
         if different:
             raise ValueError(f"{path} is the checkpoint of another training ({', '.join(different)} differ); remove it")
-        model: dict[str, Tensor] = {}
-        moments: dict[int, dict[str, Tensor]] = {}
-        self.best = {}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             part, rest = name.split(".", 1)
-            if part == "optimizer":
-                i, moment = rest.split(".")
-                moments.setdefault(int(i), {})[moment] = tensor
-            else:
-                (model if part == "model" else self.best)[rest] = tensor
-        self.model.load_state_dict(model)
+            parts[part][rest] = tensor
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            i, moment = name.split(".")
+            moments.setdefault(int(i), {})[moment] = tensor
+        self.model.load_state_dict(parts["model"])
         self._load_moments(moments)
+        self.best = parts["best"]
         for name in PROGRESSED:
             setattr(self, name, told[name])
 
