@@ -1,6 +1,4 @@
-"""`Refit`: move the n-grams that survived, so that the words that went come back better."""
-
-from collections.abc import Sequence
+"""`Refit`: move the n-grams that stay, so that dropped words are reconstructed more closely."""
 
 import numpy as np
 
@@ -20,7 +18,7 @@ ARRAYS = 5  # of the size of those columns that it needs
 
 
 class Refit(Step):
-    """Re-fit the surviving n-grams by least squares, so that their means give back lost vectors.
+    """Re-fit the n-grams that stay by least squares, so that their means are close to the original vectors.
 
     Minimises, over n-gram rows ``X``,
 
@@ -31,21 +29,18 @@ class Refit(Step):
 
     where errors are relative to the original vector's length, ``X0`` are the original's rows
     and ``s`` is the one scale that fits them best: pruning keeps long rows, so that means over
-    the survivors come out too long, and a prior at ``X0`` itself would hold them there. The
-    prior is what keeps unseen words unharmed: it binds rare n-grams, which could otherwise
-    learn single words by heart.
+    the survivors come out too long. The last term is what keeps unseen words unharmed: it binds
+    rare n-grams, which could otherwise learn single words by heart.
 
     Plain rows are solved for by conjugate gradients on the normal equations (Hestenes and
     Stiefel, 1952), preconditioned by their diagonal, many columns at once. Rows that are stored
-    as codes stay codes: entry by entry and code by code, each is set to what serves the sums
-    best while the others stand still (the idea of iterated conditional modes in Babenko and
-    Lempitsky, "Additive Quantization", 2014). What one n-gram's code gets wrong, the others in
-    its words then make up for, the more of it the more n-grams a word has left: of 40,000 rows in
-    25 bytes each of a Russian model it takes away about four fifths of quantisation's harm to dropped
-    words, of 20,000 rows two thirds.
+    as codes stay codes: entry by entry and code by code, each is set to what is best while the
+    others stand still (the idea of iterated conditional modes in Babenko and Lempitsky, "Additive
+    Quantization", 2014), so that the n-grams of a word make up for each other's errors. Of 40,000
+    rows in 25 bytes each of a Russian model that takes away about four fifths of quantisation's
+    harm to dropped words, of 20,000 rows two thirds.
 
-    Used in a `Chain`, the targets come from the chain's own input. Alone, `fit` needs
-    ``reference=``.
+    In a `Chain`, the targets come from the chain's own input. Alone, `fit` needs ``reference=``.
 
     Parameters
     ----------
@@ -60,15 +55,14 @@ class Refit(Step):
         Weight of a kept word. It has a row of its own, so 0 is right, unless `Residual` follows.
     frequency : float
         Power of a word's count that its weight is multiplied with: 0 makes all words alike, 1
-        weighs them as running text does. The model must have counts for other than 0.
+        weighs them as running text does. Other than 0, it needs a model with counts.
     n_iter : int
         Steps of the solver for plain rows, at most.
     n_sweeps : int
         Times that all codes are chosen anew, for rows stored as codes.
     n_words : int or None
-        Words of the original that are fitted on, at most. Of more that have a weight, a sample of the half
-        from which no sample to score is drawn (`Vocab.is_for_scoring`). All with None, which takes
-        ``4 * dim`` bytes a word.
+        Words of the original that are fitted on, at most. Of more, a sample of the half from which no sample
+        to score is drawn (`Vocab.is_for_scoring`). All with None, which takes ``4 * dim`` bytes a word.
     random_state : int
         Seed of the made-up strings, and of that sample.
 
@@ -93,58 +87,53 @@ class Refit(Step):
     random_state: int = parameter(0, "seed", "Seed")
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        reference = self._checked(v, reference)
-        v = v.adjusted()
-        means, targets = self._equations(v, reference)
-        prior = original_rows(v, reference)  # (n_rows, dim)
-        prior *= best_scale(means.of(prior), targets)
-        bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
-        self.ngrams_ = self._refitted(v.ngrams[1], means, targets, prior, bound)
-
-    def _transform(self, v: Vectors) -> Vectors:
-        v = v.adjusted()
-        _, ngrams = v.ngrams
-        if ngrams.shape != self.ngrams_.shape:
-            raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
-        return v.with_storage(Stacked(v.storage.words, self.ngrams_))
-
-    def _checked(self, v: Vectors, reference: Vectors | None) -> Vectors:
-        """The reference, once everything is as it must be."""
         if reference is None:
             raise ValueError(
                 "Refit needs the original model: put it in a Chain, which passes its own input on, "
                 "or call fit(v, reference=original)"
             )
-        if self.frequency and reference.vocab.counts is None:
-            raise ValueError(f"{self!r}: the original has no word counts; frequency must be 0")
-        return reference
-
-    def _equations(self, v: Vectors, reference: Vectors) -> tuple["WeightedMeans", np.ndarray]:
-        """Weighted equations, one a word: means over n-gram rows, and what they should be, (n, dim)."""
         words, unseen = reference.vocab, made_up(reference, self.n_unseen, self.random_state)
+        if self.frequency and words.counts is None:
+            raise ValueError(f"{self!r}: the original has no word counts; frequency must be 0")
+        v = v.adjusted()
+        subwords, rows = v.ngrams
+
         weights = np.where(words.places_in(v.vocab) >= 0, np.float32(self.kept_weight), np.float32(1))  # (n_words,)
         if self.frequency and words.counts is not None:
             counted = np.maximum(words.counts, 1) ** float(self.frequency)
             weights *= (counted / counted.mean()).astype(np.float32)
             if not np.isfinite(weights).all():
                 raise ValueError(f"{self!r}: counts to the power of {self.frequency} overflow; take a lower frequency")
-        wanted = self._sampled(words, np.flatnonzero(weights))
-        parts = ((words, wanted), (unseen, np.arange(len(unseen))))
-        targets = vectors_of(reference, parts)  # (n, dim)
-        check_finite(targets, [words.words[i] for i in wanted] + unseen.words)
-        check_squares(targets, f"{self!r}: the original's vectors")
-        rows_of_words, rows_of_unseen = (part.ngram_rows(index, v.ngrams[0]) for part, index in parts)
-        indptr = np.concatenate([rows_of_words[0], rows_of_words[0][-1] + rows_of_unseen[0][1:]])
-        rows = np.concatenate([rows_of_words[1], rows_of_unseen[1]])
-        weights = np.concatenate([weights[wanted], np.full(len(unseen), self.unseen_weight, np.float32)])
-        return equations(indptr, rows, weights, targets, len(v.ngrams[1])), targets
+        chosen = np.flatnonzero(weights)
+        if self.n_words is not None and len(chosen) > self.n_words:
+            unscored = chosen[~words.is_for_scoring[chosen]]
+            chosen = np.sort(np.random.default_rng(self.random_state).permutation(unscored)[: int(self.n_words)])
+        weights = np.concatenate([weights[chosen], np.full(len(unseen), self.unseen_weight, np.float32)])  # (n,)
 
-    def _sampled(self, words: Vocab, wanted: np.ndarray) -> np.ndarray:
-        """These positions in order, or at most `n_words` of those that are never in a sample to score."""
-        if self.n_words is None or len(wanted) <= self.n_words:
-            return wanted
-        unscored = wanted[~words.is_for_scoring[wanted]]
-        return np.sort(np.random.default_rng(self.random_state).permutation(unscored)[: int(self.n_words)])
+        targets = np.empty((len(weights), v.dim), np.float32)
+        parts = [(words, chosen), (unseen, np.arange(len(unseen)))]
+        blocks = [(vocab, index[i : i + LOOKED_UP]) for vocab, index in parts for i in range(0, len(index), LOOKED_UP)]
+        done = 0
+        for vocab, index in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
+            targets[done : done + len(index)] = reference.vectors_of(vocab, index, "zero")
+            done += len(index)
+        check_finite(targets, [words.words[i] for i in chosen] + unseen.words)
+        check_squares(targets, f"{self!r}: the original's vectors")
+
+        (starts, of_words), (more, of_unseen) = (vocab.ngram_rows(index, subwords) for vocab, index in parts)
+        indptr, indices = np.concatenate([starts, starts[-1] + more[1:]]), np.concatenate([of_words, of_unseen])
+        n_ngrams, norms = np.diff(indptr), np.linalg.norm(targets, axis=1)
+        usable = (norms > 0) & (n_ngrams > 0)
+        scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+        targets *= scale[:, None]
+        means = WeightedMeans(indptr, indices, scale / np.maximum(n_ngrams, 1), len(rows))
+
+        prior = original_rows(v, reference)  # (n_rows, dim)
+        now = means.of(prior)
+        square = np.vdot(now, now)
+        prior *= np.float32(np.vdot(now, targets) / square if square > 0 else 1)  # the scale that fits best
+        bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
+        self.ngrams_ = self._refitted(rows, means, targets, prior, bound)
 
     def _refitted(
         self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32
@@ -153,52 +142,31 @@ class Refit(Step):
         if isinstance(rows, Projected):
             if not np.allclose(rows.axes @ rows.axes.T, np.eye(len(rows.axes)), atol=1e-3):
                 raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
-            back = rows.axes.T  # what lies outside the axes' space no inner row can change
+            back = rows.axes.T  # no inner row can change what lies outside the space of the axes
             return rows.over(self._refitted(rows.inner, means, targets @ back, prior @ back, bound))
         if isinstance(rows, Normed):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
-            return settled(rows, means, targets, prior, bound, self.n_sweeps)
+            return better_codes(rows, means, targets, prior, bound, self.n_sweeps)
         move(prior, means, targets, bound, self.n_iter)
-        if isinstance(rows, Scaled):
-            return Scaled.of(prior, rows.matrix.dtype, rows.scales)
-        return Dense(prior)
+        return Scaled.of(prior, rows.matrix.dtype, rows.scales) if isinstance(rows, Scaled) else Dense(prior)
+
+    def _transform(self, v: Vectors) -> Vectors:
+        v = v.adjusted()
+        _, ngrams = v.ngrams
+        if ngrams.shape != self.ngrams_.shape:
+            raise ValueError(f"Refit was fitted on n-gram rows of shape {self.ngrams_.shape}, got {ngrams.shape}")
+        return v.with_storage(Stacked(v.storage.words, self.ngrams_))
 
 
-def vectors_of(reference: Vectors, parts: Sequence[tuple[Vocab, np.ndarray]]) -> np.ndarray:
-    """The reference's vectors of words at these positions of each vocabulary, block by block: (n, dim) float32."""
-    out = np.empty((sum(len(index) for _, index in parts), reference.dim), np.float32)
-    done = 0
-    with progress.bar(total=len(out), desc="Targets", unit=" words", leave=False, delay=2) as bar:
-        for vocab, index in parts:
-            for start in range(0, len(index), LOOKED_UP):
-                block = reference.vectors_of(vocab, index[start : start + LOOKED_UP], "zero")
-                out[done : done + len(block)] = block
-                done += len(block)
-                bar.update(len(block))
-    return out
-
-
-def best_scale(now: np.ndarray, targets: np.ndarray) -> np.float32:
-    """What to multiply `now` (n, dim) with, so that it comes closest to the targets; 1 where it is all zeros."""
-    square = np.vdot(now, now)
-    return np.float32(np.vdot(now, targets) / square if square > 0 else 1)
-
-
-def equations(
-    indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, targets: np.ndarray, n_rows: int
-) -> "WeightedMeans":
-    """Means over the n-gram rows of words, relative to how long the targets (n, dim) are, which are scaled alike."""
-    norms = np.linalg.norm(targets, axis=1)
-    lengths = np.diff(indptr)
-    usable = (norms > 0) & (lengths > 0)
-    scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-    targets *= scale[:, None]
-    return WeightedMeans(indptr, rows, scale / np.maximum(lengths, 1), n_rows)
+@remembered
+def made_up(reference: Vectors, n: int, seed: int) -> Vocab:
+    """Return made-up unseen strings to fit on."""
+    return Vocab(made_up_words(reference.words, n, True, seed))
 
 
 def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
-    """What the n-gram rows of `v` are in the reference, or their own where that hashes otherwise: (n_rows, dim)."""
+    """Return the reference's rows of the n-grams of `v`, or its own where the two hash otherwise: (n_rows, dim)."""
     subwords, ngrams = v.ngrams
     theirs = reference.vocab.subwords
     own = spooled((block for _, block in ngrams.blocks()), v.dim)
@@ -212,56 +180,6 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
         here = slice(start, start + BLOCK)
         own[row[here]] = reference.ngrams[1].rows(their_row[here])
     return own
-
-
-def settled(
-    rows: Coded, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32, n_sweeps: int
-) -> Coded:
-    """Codes and codebooks that serve the words best, starting from those of `rows`; see `kernels.settle`."""
-    by_row = means.by_row()
-    for _ in progress.bar(range(n_sweeps), desc="Refit", unit="sweep", leave=False, delay=2):
-        if rows.side_by_side:
-            rows = _swept(rows, means, by_row, targets, prior, bound, np.arange(len(rows.spans)))
-        else:  # codes of the same columns: one after the other
-            for code in range(len(rows.spans)):
-                rows = _swept(rows, means, by_row, targets, prior, bound, np.array([code]))
-    return rows
-
-
-def _swept(
-    rows: Coded,
-    means: "WeightedMeans",
-    by_row: tuple[np.ndarray, np.ndarray],
-    targets: np.ndarray,
-    prior: np.ndarray,
-    bound: np.float32,
-    chosen: np.ndarray,
-) -> Coded:
-    """`rows` after one sweep over the chosen codes, whose spans lie side by side and cover all columns."""
-    from .. import kernels
-
-    decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
-    left = means.of(decoded)
-    np.subtract(targets, left, out=left)  # (n, dim)
-    codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
-    code_of = np.repeat(np.arange(len(rows.spans)), rows.spans[:, 1] - rows.spans[:, 0])  # (width,)
-    columns = np.flatnonzero(np.isin(code_of, chosen))  # (dim,), of the codebooks
-    own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()  # (n_rows, n_chosen), (n_entries, dim)
-    if not rows.side_by_side:  # what the other codes of a row add is no business of this one
-        prior = prior - (decoded - entries[own_codes[:, 0]])
-    kernels.settle(
-        *by_row,
-        means.weights,
-        means.squares,
-        bound,
-        prior,
-        own_codes,
-        entries,
-        rows.spans[chosen],
-        left,
-    )
-    codes[:, chosen], codebooks[:, columns] = own_codes, entries
-    return Coded.of(codes, codebooks, rows.spans, rows.shape[1], rows.n_bits)
 
 
 class WeightedMeans:
@@ -309,10 +227,30 @@ class WeightedMeans:
         return transposed.indptr.astype(np.int64), transposed.indices
 
 
-@remembered
-def made_up(reference: Vectors, n: int, seed: int) -> Vocab:
-    """Made-up unseen strings to fit on."""
-    return Vocab(made_up_words(reference.words, n, True, seed))
+def better_codes(
+    rows: Coded, means: WeightedMeans, targets: np.ndarray, prior: np.ndarray, bound: np.float32, n_sweeps: int
+) -> Coded:
+    """Return codes and codebooks that serve the words best, starting from those of `rows`; see `kernels.settle`."""
+    from .. import kernels
+
+    by_row = means.by_row()
+    n_codes, widths = len(rows.spans), rows.spans[:, 1] - rows.spans[:, 0]
+    code_of = np.repeat(np.arange(n_codes), widths)  # (width of all codebooks,)
+    together = [np.arange(n_codes)] if rows.side_by_side else np.arange(n_codes)[:, None]  # codes of different columns
+    for _ in progress.bar(range(n_sweeps), desc="Refit", unit="sweep", leave=False, delay=2):
+        for chosen in together:
+            decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
+            left = means.of(decoded)
+            np.subtract(targets, left, out=left)  # (n, dim)
+            codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
+            columns = np.flatnonzero(np.isin(code_of, chosen))  # (dim,)
+            own_codes, entries = codes[:, chosen].copy(), codebooks[:, columns].copy()
+            held = prior if rows.side_by_side else prior - (decoded - entries[own_codes[:, 0]])  # less the other codes
+            problem = (*by_row, means.weights, means.squares, bound, held)
+            kernels.settle(*problem, own_codes, entries, rows.spans[chosen], left)
+            codes[:, chosen], codebooks[:, columns] = own_codes, entries
+            rows = Coded.of(codes, codebooks, rows.spans, rows.shape[1], rows.n_bits)
+    return rows
 
 
 def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.float32, n_iter: int) -> None:
