@@ -5,16 +5,21 @@ import importlib.util
 import io
 import json
 import pickle
+import random
 import re
+import resource
+import signal
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz.mutations import mutated
 from safetensors.numpy import save as safetensors_bytes
 from test_formats import SUPERVISED, fasttext_bytes
 
@@ -30,24 +35,24 @@ from workbench.vocab import Vocab
 Parts = dict[str, bytes]  # files by name; those of a folder by their path in it
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ["one", "два", "three", "naïve", "\udcff\udc80", "猫", "</s>", "eleven"]
-LARGEST = 1 << 14  # bytes of a seed: of a small file a greater part is what rules the rest
-SMALL = 1 << 20  # numbers up to which all vectors of a model are looked at
+MAX_SEED = 1 << 14  # bytes: of a small file a greater part is what rules the rest
+SECONDS = 1.0  # of processor time for one input
+KILL = 20  # seconds after which a process that hangs where Python's own alarm does not reach is ended
+MORE = 64 << 20  # bytes that opening may take beyond twice the file
+IN_USE = 1 << 30  # bytes that may be taken later: vectors are decoded block by block
+FOLDERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError)  # honest of a folder with files missing
+
+
+class Hang(BaseException):
+    """It takes too long."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader, and what is asked of it.
+    """A reader: its name, the valid inputs that `make` gives, `open` of a path, and `use` of what was opened.
 
-    Parameters
-    ----------
-    name : str
-    make : function that gives the seeds, valid inputs
-    open : function of a path
-        Of hostile files it may raise ValueError alone.
-    use : function of what was opened
-        What a user would do next; it may raise ValueError and KeyError.
-    is_folder : bool
-        Whether the path is a folder with the parts in it, or the one part.
+    Of hostile files `open` may raise ValueError alone, `use` may raise KeyError, too. With `is_folder` the path is a
+    folder with the parts in it, else the first part.
     """
 
     name: str
@@ -61,17 +66,80 @@ class Reader:
         return list(self.make())
 
     def write(self, parts: Parts, folder: Path) -> Path:
-        """Put an input where it can be opened; gives the path to open."""
         for name, data in parts.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return folder if self.is_folder else folder / next(iter(parts))
 
+    def made(self, number: int, seed: int) -> Parts:
+        """Input `number`, always the same of one seed: a valid one with a change in one of its files, or two."""
+        rng = random.Random(f"{seed} {self.name} {number}")
+        parts = dict(rng.choice(self.seeds))
+        for _ in range(1 if len(parts) == 1 else rng.choice((1, 1, 2))):
+            name = rng.choice(list(parts))
+            if len(parts) > 1 and rng.random() < 0.03:
+                del parts[name]
+            else:
+                parts[name] = mutated(parts[name], rng, [other[name] for other in self.seeds if name in other])
+        return parts
 
-def read_parts(folder: Path) -> Parts:
-    """All files in a folder, by their path in it."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if not path.is_dir()}
+    def check(self, parts: Parts, folder: Path) -> None:
+        """Open an input and use what was opened: it is refused in one line that names it, or harmless."""
+        path = self.write(parts, folder)
+        size = sum(map(len, parts.values())) + sum(map(_unpacked, parts.values()))
+        try:
+            with limits(2 * size + MORE):
+                opened = self.open(path)
+        except FOLDERS:
+            assert self.is_folder
+        except ValueError as error:
+            message = str(error)
+            if type(error) is not ValueError or str(path) not in message or "\n" in message or len(message) > 3_000:
+                raise AssertionError(f"not one line that names the file: {message[:300]!r}") from error
+        else:
+            with limits(IN_USE), suppress(ValueError, KeyError):
+                self.use(opened)
+
+
+def _unpacked(data: bytes) -> int:
+    try:
+        return len(zlib.decompressobj(31).decompress(data, 1 << 27))
+    except zlib.error:
+        return 0
+
+
+@contextmanager
+def limits(n_bytes: int) -> Iterator[None]:
+    """Let what is inside take so much more memory (Linux counts it) and a second; else MemoryError and Hang."""
+
+    def hang(number, frame) -> None:
+        raise Hang(f"more than {SECONDS} s")
+
+    before, statm = resource.getrlimit(resource.RLIMIT_DATA), Path("/proc/self/statm")
+    used = int(statm.read_bytes().split()[5]) * resource.getpagesize() if statm.exists() else 1 << 60
+    old = signal.signal(signal.SIGPROF, hang)
+    resource.setrlimit(resource.RLIMIT_DATA, (used + n_bytes, before[1]))
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(KILL)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+        signal.signal(signal.SIGPROF, old)
+
+
+def read_parts(path: Path) -> Parts:
+    """A file by its name, or all files in a folder by their path in it."""
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()] or [path]
+    return {str(file.relative_to(path)) if path.is_dir() else path.name: file.read_bytes() for file in files}
+
+
+def in_folder(save: Callable[[Path], object]) -> Parts:
+    with tempfile.TemporaryDirectory() as folder:
+        return read_parts(Path(str(save(Path(folder)))))
 
 
 # -- models --------------------------------------------------------------------------------
@@ -79,26 +147,17 @@ def read_parts(folder: Path) -> Parts:
 
 def use_model(v: wb.Vectors) -> None:
     """What a user does with a model; the whole matrix is looked at where it is small."""
-    if not len(v) or v.dim < 1:
-        raise AssertionError(f"a model of {len(v)} words and {v.dim} dimensions was opened")
-    is_small = len(v) * v.dim <= SMALL
+    assert len(v)
+    assert v.dim
     repr(v), v.describe(), v._repr_html_()
     words = [*v.words[:3], v.words[-1], "unseen", "猫猫", ""]
-    for word in words:
-        _tolerant(lambda word=word: v[word])
-        _tolerant(lambda word=word: v.can_embed(word))
+    looks = [lambda word=word: (v.can_embed(word), v[word]) for word in words]
+    looks += [lambda: list(v.blocks()), lambda: v.most_similar(v.words[0])] if len(v) * v.dim <= 1 << 20 else []
+    for look in looks:
+        with suppress(KeyError, ValueError):  # a word may have no vector, a row may hold NaN
+            look()
     found = v.get_vectors(words, missing="zero")
-    if found.shape != (len(words), v.dim) or found.dtype != np.float32:
-        raise AssertionError(f"{len(words)} words of {v.dim} dimensions gave {found.dtype} of shape {found.shape}")
-    if is_small:
-        _tolerant(lambda: list(v.blocks()))
-        _tolerant(lambda: v.most_similar(v.words[0]))
-
-
-def _tolerant(look: Callable[[], object]) -> None:
-    """A word may have no vector, a row may hold NaN: these errors end one look, not the others."""
-    with suppress(KeyError, ValueError):
-        look()
+    assert (found.shape, found.dtype) == ((len(words), v.dim), np.float32)
 
 
 def plain(dim: int = 4) -> wb.Vectors:
@@ -113,103 +172,65 @@ def with_ngrams(n_buckets: int = 30, dim: int = 4) -> wb.Vectors:
     return wb.Vectors(vocab, Stacked(Dense(words), Dense(ngrams)), {"provenance": {"source": "made up"}})
 
 
-def compressed() -> Iterator[wb.Vectors]:
-    """One model at least of every kind of storage and vocabulary that an artefact holds."""
-    yield plain()
-    yield with_ngrams()
+def artefacts() -> Iterator[Parts]:
+    """One model at least of every kind of storage and vocabulary."""
     big, text = with_ngrams(400, 8), plain(8)
-    yield wb.Chain([wb.Prune(6, 20), wb.SQ()]).fit_transform(big)
-    yield wb.Chain([wb.Prune(6, 20), wb.SQ(on="ngrams"), wb.Residual()]).fit_transform(big)
-    yield wb.Chain([wb.Rehash(70), wb.PQ(3, n_bits=3, norms=True)]).fit_transform(big)
-    yield wb.Chain([wb.Prune(6, 50, remap="nearest"), wb.SVD(4)]).fit_transform(big)
     wide = wb.Vectors.from_arrays([f"w{i}" for i in range(60)], np.random.default_rng(3).normal(size=(60, 8)))
-    for step in (wb.PQ(3, n_bits=2), wb.RQ(2, n_bits=2), wb.OPQ(2, n_bits=2, n_rotations=1), wb.SQ("int8")):
-        yield step.fit_transform(wide)
-    yield wb.SQ("kmeans", n_bits=3).fit_transform(wide)
-    yield wb.Chain([wb.SVD(3), wb.SQ()]).fit_transform(wide)
-    yield wb.Prune(4, remap="nearest", threshold=0).fit_transform(text)
+    pruned = wb.Prune(6, 20)
+    made = [plain(), with_ngrams(), wb.Prune(4, remap="nearest", threshold=0).fit_transform(text)]
+    for steps in (
+        [pruned, wb.SQ()],
+        [pruned, wb.SQ(on="ngrams"), wb.Residual()],
+        [wb.Rehash(70), wb.PQ(3, n_bits=3, norms=True)],
+        [wb.Prune(6, 50, remap="nearest"), wb.SVD(4)],
+    ):
+        made.append(wb.Chain(steps).fit_transform(big))
+    opq = wb.OPQ(2, n_bits=2, n_rotations=1)
+    for step in (wb.PQ(3, n_bits=2), wb.RQ(2, n_bits=2), opq, wb.SQ("int8"), wb.SQ("kmeans", n_bits=3)):
+        made.append(step.fit_transform(wide))
+    made.append(wb.Chain([wb.SVD(3), wb.SQ()]).fit_transform(wide))
+    for v in made:
+        yield in_folder(lambda folder, v=v: v.save(folder / "model"))
 
 
 def exported(known: formats.Format) -> Iterator[Parts]:
-    """What this format makes of some models, and files that its own tool made."""
-    yield from golden(known)
-    if known.save is None or known.is_pickle:
-        return
-    for make in (plain, with_ngrams):
-        for ending in ("", ".gz")[: 1 + known.gzips]:
-            with tempfile.TemporaryDirectory() as folder:
-                path = formats.export(make(), Path(folder) / f"model{ending}", known.name)
-                yield read_parts(path) if known.is_folder else {path.name: path.read_bytes()}
-
-
-def golden(known: formats.Format) -> Iterator[Parts]:
-    """Small models of this format among those that its own tool made."""
+    """What its own tool made, and what this format makes of some models."""
     for path in sorted(GOLDEN.glob("*/*")):
-        parts = read_parts(path) if path.is_dir() else {path.name: path.read_bytes()}
-        try:
-            found = formats._recognised(path)[0]
-        except (ValueError, OSError):  # what is to come of a model, and no model
-            continue
-        is_its = found is known or (known.looks_like is None and path.name.endswith(known.suffixes))
-        if is_its and sum(map(len, parts.values())) <= LARGEST:
-            yield parts
+        with suppress(ValueError, OSError):  # no model
+            parts = read_parts(path)
+            is_its = formats.format_of(path) == known.name or path.name.endswith(known.suffixes or ("\0",))
+            if is_its and sum(map(len, parts.values())) <= MAX_SEED:
+                yield parts
+    for v in (plain(), with_ngrams()) if known.save is not None and not known.is_pickle else ():
+        for ending in ("", ".gz")[: 1 + known.gzips]:
+            yield in_folder(lambda folder, v=v, ending=ending: wb.export(v, folder / f"model{ending}", known.name))
 
 
-def fasttexts() -> Iterator[Parts]:
-    """By hand, as the official tool wrote them at one time or another."""
-    words = [word.encode("utf-8", "surrogateescape") for word in WORDS[:4]]
-    rows = np.random.default_rng(4).normal(size=(30, 3)).astype(np.float32)
-    for options in ({}, {"magic": False}, {"version": 11}):
-        yield {"model.bin": fasttext_bytes(words, rows, 26, **options)}
-        yield {"model.bin": fasttext_bytes(words, rows, model=SUPERVISED, labels=[b"__label__a"], **options)}
+def by_hand(name: str) -> Iterator[Parts]:
+    if name == "fasttext":  # as the official tool wrote them at one time or another
+        words = [word.encode("utf-8", "surrogateescape") for word in WORDS[:4]]
+        rows = np.random.default_rng(4).normal(size=(30, 3)).astype(np.float32)
+        for options in ({}, {"magic": False}, {"version": 11}):
+            yield {"model.bin": fasttext_bytes(words, rows, 26, **options)}
+            yield {"model.bin": fasttext_bytes(words, rows, model=SUPERVISED, labels=[b"__label__a"], **options)}
+    elif name == "gensim":
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            yield {"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)}
+    elif name == "npy":
+        for parts in matrices():
+            yield from ({**parts, "rows.txt": b"a\nb\nc\nd\n"} for _ in range("rows.npy" in parts))
+    elif name == "npz":
+        for save in (np.savez, np.savez_compressed):
+            file = io.BytesIO()
+            save(file, vectors=np.eye(4, dtype=np.float32), words=np.array(["a", "b", "c", "два"]))
+            yield {"rows.npz": file.getvalue()}
+    elif name == "table":
+        yield {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()}
+        yield {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'}
+        yield {"rows.tsv": b"1\t2\t3\n4\t5\t6\n", "metadata.tsv": b"word\tcount\na\t1\nb\t2\n"}
 
 
-def pickles() -> Iterator[Parts]:
-    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-        yield {"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)}
-
-
-def npys() -> Iterator[Parts]:
-    for parts in matrices():
-        if "rows.npy" in parts:
-            yield {"rows.npy": parts["rows.npy"], "rows.txt": b"a\nb\nc\nd\n"}
-
-
-def npzs() -> Iterator[Parts]:
-    for save in (np.savez, np.savez_compressed):
-        file = io.BytesIO()
-        save(file, vectors=np.eye(4, dtype=np.float32), words=np.array(["a", "b", "c", "два"]))
-        yield {"rows.npz": file.getvalue()}
-
-
-def tables() -> Iterator[Parts]:
-    yield {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()}
-    yield {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'}
-    yield {"rows.tsv": b"1\t2\t3\n4\t5\t6\n", "metadata.tsv": b"word\tcount\na\t1\nb\t2\n"}
-
-
-def artefacts() -> Iterator[Parts]:
-    with tempfile.TemporaryDirectory() as folder:
-        for number, v in enumerate(compressed()):
-            yield {"model.safetensors": v.save(Path(folder) / str(number)).read_bytes()}
-
-
-def models() -> Iterator[Reader]:
-    """A reader for each foreign format, and one for our own."""
-    by_hand = {"fasttext": fasttexts, "gensim": pickles, "npy": npys, "npz": npzs, "table": tables}
-    for known in formats.FORMATS:
-        if known.name == "parquet" and importlib.util.find_spec("pyarrow") is None:
-            continue
-
-        def seeds(known=known) -> Iterator[Parts]:
-            yield from exported(known)
-            yield from by_hand.get(known.name, lambda: iter(()))()
-
-        yield Reader(known.name, seeds, wb.load, use_model, known.is_folder)
-    yield Reader("safetensors", artefacts, wb.load, use_model)
-
-
-# -- recipes, baselines, lists of words ----------------------------------------------------
+# -- what else is read ---------------------------------------------------------------------
 
 
 def recipes() -> Iterator[Parts]:
@@ -220,8 +241,7 @@ def recipes() -> Iterator[Parts]:
 
 
 def use_recipe(recipe: Any) -> None:
-    if wb.from_json(recipe.to_json()).to_json() != recipe.to_json():
-        raise AssertionError("a recipe is not what its JSON says")
+    assert wb.from_json(recipe.to_json()).to_json() == recipe.to_json()
     repr(recipe), json.dumps(recipe.to_json())
 
 
@@ -240,38 +260,24 @@ def corpora() -> Iterator[Parts]:
     yield {"counts.gz": gzip.compress(b"the\t100\nof 50\n", mtime=0)}
 
 
-# -- semantic ids --------------------------------------------------------------------------
-
-
-def some_ids() -> Iterator[SemanticIDs]:
+def ids_as(ending: str) -> Iterator[Parts]:
     rows = np.random.default_rng(6).normal(size=(len(WORDS), 3)).astype(np.float32)
     ids = SemanticIDs.from_vectors(rows, 2, 4, items=WORDS, names=[word * 2 for word in WORDS])
-    yield ids
-    yield ids.disambiguated()
-
-
-def ids_as(ending: str) -> Callable[[], Iterator[Parts]]:
-    def seeds() -> Iterator[Parts]:
-        with tempfile.TemporaryDirectory() as folder:
-            for ids in some_ids():
-                path = Path(folder) / f"ids{ending}"
-                ids.save(path)
-                yield {path.name: path.read_bytes()}
-
-    return seeds
+    for kind in (ids, ids.disambiguated()):
+        yield in_folder(lambda folder, kind=kind: (kind.save(folder / f"ids{ending}"), folder / f"ids{ending}")[1])
 
 
 def use_ids(ids: SemanticIDs) -> None:
     repr(ids), ids._repr_html_(), ids.tokens()
-    _tolerant(lambda: ids.nearest(ids.items[0], topn=2))
-    _tolerant(lambda: ids.to_frame())
-    _tolerant(lambda: ids.to_vectors())
+    for look in (lambda: ids.nearest(ids.items[0], topn=2), ids.to_frame, ids.to_vectors):
+        with suppress(KeyError, ValueError):
+            look()
 
 
 def collections() -> Iterator[Parts]:
     texts = ["a red bird", "a blue bird sings", "the old house", "two houses, and a bird", "nothing else"]
-    rows = "".join(f"i{i},{text.title()!r},{i * 10},{text!r}\n" for i, text in enumerate(texts))
-    items = f"id,title,price,text\n{rows}".replace("'", '"').encode()
+    rows = "".join(f'i{i},"{text.title()}",{i * 10},"{text}"\n' for i, text in enumerate(texts))
+    items = f"id,title,price,text\n{rows}".encode()
     seen = b"user,item,time\nu,i0,1\nu,i1,2\nv,i2,1\nv,i4,1\nv,i0,0\n"
     yield {"items.csv": items}
     yield {"items.csv": items, "interactions.csv": seen}
@@ -281,25 +287,36 @@ def collections() -> Iterator[Parts]:
 def matrices() -> Iterator[Parts]:
     rows = np.arange(12, dtype=np.float32).reshape(4, 3)
     yield {"rows.safetensors": safetensors_bytes({"rows": rows, "ids": np.arange(4)})}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.npy"
-        for matrix in (rows, rows.astype(np.float64), np.asfortranarray(rows).astype(np.int8)):
-            np.save(path, matrix)
-            yield {path.name: path.read_bytes()}
-        yield {"rows.safetensors": plain().save(Path(folder) / "own").read_bytes()}
+    yield {"rows.safetensors": in_folder(lambda folder: plain().save(folder / "own"))["own"]}
+    for matrix in (rows, rows.astype(np.float64), np.asfortranarray(rows).astype(np.int8)):
+        file = io.BytesIO()
+        np.save(file, matrix)
+        yield {"rows.npy": file.getvalue()}
+
+
+def models() -> Iterator[Reader]:
+    for known in formats.FORMATS:
+        if known.name == "parquet" and importlib.util.find_spec("pyarrow") is None:
+            continue
+
+        def seeds(known=known) -> Iterator[Parts]:
+            yield from artefacts() if known is formats.OWN else exported(known)
+            yield from by_hand(known.name)
+
+        yield Reader(known.name, seeds, wb.load, use_model, known.is_folder)
 
 
 READERS = {
     reader.name: reader
     for reader in (
         *models(),
-        Reader("recipe", recipes, lambda path: wb.recipe_from(path), use_recipe),
+        Reader("recipe", recipes, wb.recipe_from, use_recipe),
         Reader("baseline", baselines, read_baseline, use_baseline),
         Reader("corpus", corpora, word_counts),
-        Reader("ids.csv", ids_as(".csv"), SemanticIDs.load, use_ids),
-        Reader("ids.json", ids_as(".json"), SemanticIDs.load, use_ids),
-        Reader("ids.index.json", ids_as(".index.json"), SemanticIDs.load, use_ids),
-        Reader("ids.safetensors", ids_as(".safetensors"), SemanticIDs.load, use_ids),
+        *(
+            Reader(f"ids{end}", lambda end=end: ids_as(end), SemanticIDs.load, use_ids)
+            for end in (".csv", ".json", ".index.json", ".safetensors")
+        ),
         Reader("items", collections, lambda path: load_items(path, n_features=4), is_folder=True),
         Reader("matrix", matrices, load_items),
     )

@@ -75,7 +75,7 @@ def _module_folder(path: Path) -> Path:
         if kinds[0] != "StaticEmbedding":
             raise ValueError(f"it begins with module {kinds[0][:60]!r}, not with a StaticEmbedding")
         name = PurePosixPath(modules[0]["path"])
-        if name.is_absolute() or ".." in name.parts or "\\" in str(name):
+        if name.is_absolute() or ".." in name.parts or "\\" in str(name) or len(str(name)) > 255:
             raise ValueError(f"expected the path of a module in this folder, got {str(name)[:60]!r}")
     if kinds[1:]:
         warnings.warn(f"what {', '.join(kinds[1:])} of {file} make of the vectors is left out", stacklevel=3)
