@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import os
 import time
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(plain, tmp_path,
     assert len(wb.load(path)) == len(plain)
 
 
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"gensim", "glove", "word2vec"}))
+def test_vectors_are_written_block_by_block(tmp_path, name):
+    """gensim's pickle holds the matrix, and text takes Python's numbers."""
+    matrix = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (150_000, 100))
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(len(matrix))], matrix)
+    tracemalloc.start()
+    wb.export(v, tmp_path / "model", name, warn=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < matrix.nbytes
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_lost_is_what_was_said(fasttext, tmp_path, name):
     small = wb.Chain([wb.Prune(300, 900), wb.SQ("int8")]).fit_transform(fasttext)
@@ -110,7 +123,11 @@ def test_the_ending_of_the_name_decides_where_it_can(plain, tmp_path):
         wb.export(plain, tmp_path / "model.tar")
     with pytest.raises(ValueError, match="format 'onnx' cannot be written; there are safetensors, "):
         wb.export(plain, tmp_path / "model", "onnx")
-    assert not list(tmp_path.glob("*.t*"))
+    with pytest.raises(ValueError, match="format 'ftz' cannot be written"):
+        wb.export(plain, tmp_path / "model", "ftz")
+    with pytest.raises(ValueError, match="say format=, one of fasttext, word2vec-binary"):
+        wb.export(plain, tmp_path / "model.bin")
+    assert not list(tmp_path.glob("*.[tb]*"))
 
 
 def test_words_that_a_format_cannot_hold_are_left_out_and_named(tmp_path):

@@ -2,7 +2,6 @@
 
 import struct
 import tracemalloc
-import warnings
 
 import numpy as np
 import pytest
@@ -47,12 +46,7 @@ def v(request, fasttext):
 def written(tmp_path):
     """The path of a model written as ``.bin``, whatever is lost."""
 
-    def write(v):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return wb.export(v, tmp_path / "model.bin", "fasttext")
-
-    return write
+    return lambda v: wb.export(v, tmp_path / "model.bin", "fasttext", warn=False)
 
 
 def shortening(v, words):
@@ -157,22 +151,15 @@ def test_what_becomes_of_the_buckets_is_said(fasttext):
     assert "pruning" not in said(MADE["quantised"](fasttext))
 
 
-@pytest.mark.filterwarnings("ignore:fastText .bin cannot hold the pruning")
-def test_rows_are_written_block_by_block(tmp_path):
-    """Neither the words' rows nor those of 400,000 buckets, 160 MB, are ever held at once."""
-    subwords = wb.Prune(50, 100).fit_transform(made_fasttext(80, 400_000, 4)).vocab.subwords
-    n, dim = 100, 100
-    words = Dense(np.ones((50, dim), np.float32))
-    v = wb.Vectors(
-        Vocab(made_fasttext(80).words[:50], subwords=subwords), Stacked(words, Dense(np.ones((n, dim), "f4")))
-    )
+def test_rows_of_buckets_are_written_block_by_block(tmp_path):
+    """Those of 400,000 buckets, 32 MB, are never held at once."""
+    v = wb.Prune(50, 100).fit_transform(made_fasttext(80, 400_000, 20).adjusted())
     tracemalloc.start()
-    with pytest.warns(UserWarning, match=r"all 400,000 will have a row, 160.0 MB"):
-        path = wb.export(v, tmp_path / "model.bin", "fasttext")
+    path = wb.export(v, tmp_path / "model.bin", "fasttext", warn=False)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 40e6
-    assert path.stat().st_size > 160e6
+    assert peak < 16e6
+    assert path.stat().st_size > 32e6
 
 
 def test_nan_is_refused_before_it_is_in_a_file(fasttext, written, tmp_path):
@@ -206,18 +193,6 @@ def test_a_model_of_words_that_all_have_blanks_is_refused(written, tmp_path):
     with pytest.raises(ValueError, match="can hold none of the 2 words"):
         written(wb.Vectors.from_arrays(["a b", ""], np.eye(2, dtype=np.float32)))
     assert not list(tmp_path.iterdir())
-
-
-def test_quantised_files_are_not_written(plain, tmp_path):
-    with pytest.raises(ValueError, match="format 'ftz' cannot be written"):
-        wb.export(plain, tmp_path / "model.ftz", "ftz")
-    with pytest.raises(ValueError, match="does not tell the format"):
-        wb.export(plain, tmp_path / "model.ftz")
-
-
-def test_a_name_alone_does_not_tell_the_two_kinds_of_bin(fasttext, tmp_path):
-    with pytest.raises(ValueError, match="say format=, one of fasttext, word2vec-binary"):
-        wb.export(fasttext, tmp_path / "model.bin")
 
 
 def test_the_header_says_what_is_known(fasttext, written):

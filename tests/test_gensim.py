@@ -4,7 +4,6 @@ import gzip
 import json
 import pickle
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -228,12 +227,7 @@ def test_files_of_gensims_too_old_say_what_to_do(name):
 
 @pytest.fixture
 def written(tmp_path):
-    def write(v, name="model.kv"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return wb.export(v, tmp_path / name)
-
-    return write
+    return lambda v, name="model.kv": wb.export(v, tmp_path / name, warn=False)
 
 
 @pytest.mark.parametrize("name", ["model.kv", "model.kv.gz"])
