@@ -298,11 +298,11 @@ def rewritten(artefact, change):
 def test_an_artefact_cut_short_anywhere_is_refused(artefact, refusal):
     for size in range(len(artefact)):
         refusal(artefact[:size])
-    assert "is not a whole .safetensors file" in refusal(artefact[:-1])
+    assert "cannot be read as a whole .safetensors file of the workbench" in refusal(artefact[:-1])
 
 
 def test_an_artefact_with_bytes_to_spare_is_refused(artefact, refusal):
-    assert "is not a whole .safetensors file" in refusal(artefact + b"\0")
+    assert "cannot be read as a whole .safetensors file of the workbench" in refusal(artefact + b"\0")
 
 
 @pytest.mark.parametrize("version", [0, 4, 999, "1", None])
@@ -327,7 +327,7 @@ def test_an_artefact_of_another_version_says_so(version, artefact, refusal):
 )
 def test_an_artefact_whose_header_does_not_fit_is_refused(change, telling, artefact, refusal):
     message = refusal(rewritten(artefact, change))
-    assert "is damaged" in message
+    assert "cannot be read as a whole .safetensors file of the workbench" in message
     assert_tells(message, telling)
 
 
@@ -337,7 +337,7 @@ def test_a_flipped_bit_among_the_words_is_noticed(artefact, refusal):
     for place in range(start + first, start + last):
         damaged = bytearray(artefact)
         damaged[place] ^= 16
-        assert "is damaged" in refusal(bytes(damaged))
+        assert "cannot be read as a whole .safetensors file of the workbench" in refusal(bytes(damaged))
 
 
 def test_a_rewritten_artefact_without_changes_opens(artefact, tmp_path):
@@ -351,11 +351,15 @@ def test_metadata_that_is_no_json_object_is_damage(metadata, artefact, refusal):
     start = 8 + int.from_bytes(artefact[:8], "little")
     header = json.loads(artefact[8:start]) | {"__metadata__": {"workbench": metadata}}
     text = json.dumps(header).encode()
-    assert "is damaged" in refusal(struct.pack("<Q", len(text)) + text + artefact[start:])
+    assert "cannot be read as a whole .safetensors file of the workbench" in refusal(
+        struct.pack("<Q", len(text)) + text + artefact[start:]
+    )
 
 
 def test_a_number_of_buckets_that_the_file_does_not_hold_is_found_out(artefact, refusal):
-    assert "is damaged" in refusal(rewritten(artefact, lambda about, _: about["subwords"].update(n_buckets=10**9)))
+    assert "cannot be read as a whole .safetensors file of the workbench" in refusal(
+        rewritten(artefact, lambda about, _: about["subwords"].update(n_buckets=10**9))
+    )
 
 
 # -- shared rows and folded buckets that lie --------------------------------------------------
@@ -398,7 +402,7 @@ def test_borrowed_rows_that_lie_are_found_out(name, array, telling, sharing, ref
     with monkeypatch.context() as patch:
         patch.setattr(sharing.vocab, "arrays", lambda: arrays)
         message = refusal(sharing.save(tmp_path / "lies"))
-    assert "is damaged" in message
+    assert "cannot be read as a whole .safetensors file of the workbench" in message
     assert_tells(message, telling)
 
 
@@ -406,7 +410,9 @@ def test_borrowed_rows_that_lie_are_found_out(name, array, telling, sharing, ref
 def test_folded_buckets_that_lie_are_found_out(folded, sharing, refusal, tmp_path):
     data = sharing.save(tmp_path / "lies").read_bytes()
     (tmp_path / "lies").unlink()
-    assert "is damaged" in refusal(rewritten(data, lambda about, _: about["subwords"].update(folded=folded)))
+    assert "cannot be read as a whole .safetensors file of the workbench" in refusal(
+        rewritten(data, lambda about, _: about["subwords"].update(folded=folded))
+    )
 
 
 @pytest.mark.parametrize("name", ["row_of", "scales"])

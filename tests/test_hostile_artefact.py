@@ -180,7 +180,7 @@ def test_an_array_that_lies_is_refused(lie, saved, refused):
     model, change = LYING_ARRAYS[lie]
     arrays, about = saved(model)
     change(arrays)
-    assert "is damaged" in refused(file_of(arrays, about))
+    assert "cannot be read as a whole .safetensors file of the workbench" in refused(file_of(arrays, about))
 
 
 @pytest.mark.parametrize("table", [[-2] * 200, [10**9] * 200, [0] * 199, [0.0] * 200], ids=lambda t: f"{t[0]} {len(t)}")

@@ -533,7 +533,7 @@ def test_files_that_cannot_be_are_refused_with_what_can(tmp_path, ids):
     with pytest.raises(ValueError, match="at most 256 entries"):
         made(size=300).save(tmp_path / "a.safetensors")
     (tmp_path / "b.safetensors").write_bytes(b"\1" * 99)
-    with pytest.raises(ValueError, match=r"not a whole \.safetensors"):
+    with pytest.raises(ValueError, match=r"as a whole \.safetensors"):
         SemanticIDs.load(tmp_path / "b.safetensors")
 
 

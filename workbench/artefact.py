@@ -5,12 +5,14 @@ Version 3 is written for n-grams of other kinds than fastText's alone, so that o
 
 import json
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from safetensors import safe_open
+
+from .checks import reading
 
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
@@ -21,9 +23,7 @@ KEY = "workbench"  # of the header's metadata: JSON that describes the arrays
 # Number types that a file may hold, by the names that safetensors gives them.
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "I8": "<i1", "U8": "|u1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
-DAMAGE = (KeyError, TypeError, IndexError, ValueError, AttributeError, OverflowError, RecursionError, zlib.error)
 MAX_ARRAYS = 1_000  # a file of ours has about twenty
-MAX_MESSAGE = 400  # characters of a file that an error repeats
 
 
 def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, list[np.ndarray]]:
@@ -50,33 +50,19 @@ def read(path: str | Path, build: Callable[[Arrays, dict[str, Any]], T]) -> T:
     ValueError
         If the file is damaged, is no artefact of ours, or comes from a newer version.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
+    with reading(path, "a whole .safetensors file of the workbench"):
         with safe_open(path, "np") as file:  # checks the header against the file's size
             metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole .safetensors file: {_one_line(error)}") from error
-    if KEY not in metadata:
-        raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
-    try:
+        if KEY not in metadata:
+            raise ValueError(f"it is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
         about = dict(json.loads(metadata[KEY]))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: its {KEY!r} metadata is no JSON object") from error
-    version = about.get("format_version")
-    if version not in range(1, FORMAT_VERSION + 1):
-        raise ValueError(
-            f"{path} has format version {_one_line(version)}, this workbench reads 1 to {FORMAT_VERSION}; "
-            "open it with the version that wrote it, or update"
-        )
-    try:
+        version = about.get("format_version")
+        if version not in range(1, FORMAT_VERSION + 1):
+            raise ValueError(
+                f"it has format version {str(version)[:60]}, this workbench reads 1 to {FORMAT_VERSION}; "
+                "open it with the version that wrote it, or update"
+            )
         return build(mapped(path), about)
-    except DAMAGE as error:
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {_one_line(error)}") from error
-
-
-def _one_line(quoted: object) -> str:
-    return " ".join(str(quoted).split())[:MAX_MESSAGE]
 
 
 def mapped(path: str | Path, types: Mapping[str, str] = TYPES) -> Arrays:

@@ -1,10 +1,21 @@
-"""One check of named values against a table of kinds, for what comes from a file."""
+"""What files hold is checked against a table of kinds, and whatever a damaged one raises names the file."""
 
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+
+DAMAGE = (  # what damaged files make readers raise
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
+    *(zlib.error, struct.error, EOFError, SafetensorError),
+)
+MAX_MESSAGE = 300  # characters of what such an error says
 
 Kind = type | tuple[int, str]  # a type; or of an array: number of axes, and types such as "<f4 <f2"
 
@@ -29,3 +40,16 @@ def check_kinds(what: str, values: Mapping[str, Any], kinds: Mapping[str, Kind])
                 )
         elif not isinstance(value, Integral if kind is int else kind) or (isinstance(value, bool) and kind is not bool):
             raise TypeError(f"{name} of {what} must be of type {kind.__name__}, got {str(value)[:60]!r}")
+
+
+@contextmanager
+def reading(path: str | Path, title: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into a ValueError of one line that names the file."""
+    try:
+        yield
+    except DAMAGE as error:
+        if type(error) is ValueError and str(path) in str(error):
+            raise
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        message = " ".join(str(error).split())[:MAX_MESSAGE]
+        raise ValueError(f"{path} cannot be read as {title}: {kind}{message}") from error

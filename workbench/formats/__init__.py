@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import data, files
+from ..checks import reading
 from ..vectors import Vectors
 from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
-from .base import Format, reading, with_words
+from .base import Format, with_words
 from .text import GZIP, MARK, opened
 
 if TYPE_CHECKING:

@@ -3,20 +3,16 @@
 import math
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import artefact, progress
+from .. import progress
 from ..storage import Storage
 from ..vectors import Vectors
 from ..vocab import Vocab, first_places, printable
-
-DAMAGE = (*artefact.DAMAGE, struct.error, EOFError)  # what damaged files make readers raise
-MAX_QUOTED = 300  # characters of an error message
 
 
 @dataclass(frozen=True)
@@ -95,19 +91,6 @@ class Format:
 
 
 # -- reading ------------------------------------------------------------------------------
-
-
-@contextmanager
-def reading(path: Path, title: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes its reader raise into a ValueError of one line that names the file."""
-    try:
-        yield
-    except DAMAGE as error:
-        if type(error) is ValueError and str(path) in str(error):
-            raise
-        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
-        message = " ".join(str(error).split())[:MAX_QUOTED]
-        raise ValueError(f"{path} cannot be read as {title}: {kind}{message}") from error
 
 
 class Cursor:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import MAX_MESSAGE, reading
 from ..storage import Dense, Normed, Scaled, Storage
 from ..vectors import Vectors
 from ..vocab import Vocab
-from .base import MAX_QUOTED, reading
 
 
 def file_in(folder: Path, name: str, title: str) -> Path:
@@ -43,7 +43,7 @@ def mapped_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy evaluates the header: a damaged one raises errors of a dozen kinds
-        reason = " ".join(str(error).split())[:MAX_QUOTED]
+        reason = " ".join(str(error).split())[:MAX_MESSAGE]
         raise ValueError(f"{path} is no .npy array that can be mapped, damaged or cut short: {reason}") from error
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import reading
 from ..vectors import Vectors
-from .base import Format, is_unicode, reading, word_blocks
+from .base import Format, is_unicode, word_blocks
 from .folder import file_in, mapped_array, read_json, vectors_over
 
 TITLE = "spaCy vectors"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from .. import artefact
+from ..checks import reading
 from ..vectors import Vectors
-from .base import Format, is_unicode, reading, word_blocks
+from .base import Format, is_unicode, word_blocks
 from .folder import file_in, read_json, vectors_over
 from .text import fits_a_line
 

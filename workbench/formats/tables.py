@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import reading
 from ..vectors import Vectors
-from .base import Format, reading
+from .base import Format
 from .folder import mapped_array
 from .text import MARK
 
