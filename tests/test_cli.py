@@ -19,7 +19,8 @@ import workbench as wb
 from workbench import formats, lab
 from workbench.__main__ import main
 from workbench.cli.parser import EXAMPLES, START, parser
-from workbench.cli.terminal import clean
+from workbench.cli.terminal import clean, explained
+from workbench.search.budget import parse_bytes
 
 RECIPE = "Prune(n_words=300, n_ngrams=600), PQ(4)"
 
@@ -31,8 +32,14 @@ def model(fasttext, tmp_path, monkeypatch):
     return fasttext.save(tmp_path / "model.safetensors").name
 
 
+def said_by(capsys, *arguments):
+    """The JSON that a command prints."""
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 def refused(arguments, capsys, status=2):
-    """What stderr says of a command that is refused in one line, with nothing on stdout and no file made or changed."""
+    """The last line of a command that is refused, with nothing on stdout and no file made or changed."""
     before = {path: path.stat().st_mtime_ns for path in Path().rglob("*")}
     try:
         got = main(arguments)
@@ -41,10 +48,10 @@ def refused(arguments, capsys, status=2):
     shown = capsys.readouterr()
     assert (got, shown.out) == (status, ""), shown
     assert {path: path.stat().st_mtime_ns for path in Path().rglob("*")} == before
-    lines = [line for line in re.split(r"[\r\n]+", shown.err) if line.startswith("workbench: ")]
-    assert shown.err.endswith(lines[-1] + "\n")
+    last = re.split(r"[\r\n]+", shown.err)[-2]
+    assert last.startswith("workbench: ")
     assert "Traceback" not in shown.err
-    return lines[-1]
+    return last
 
 
 def shell(*arguments, **options):
@@ -54,34 +61,11 @@ def shell(*arguments, **options):
     )
 
 
-def test_info_says_what_is_in_a_file(fasttext, tmp_path, capsys):
-    path = fasttext.save(tmp_path / "m.safetensors")
-    assert main(["info", str(path)]) == 0
-    shown = capsys.readouterr().out
-    assert "700" in shown
-    assert f"{path.stat().st_size / 1e6:.2f} MB" in shown
-
-
-def test_trouble_is_one_line_on_stderr_and_a_status(tmp_path, capsys):
-    assert main(["info", str(tmp_path / "gone.bin")]) == 2
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.startswith("workbench: ")
-    assert shown.err.count("\n") == 1
-    assert main(["report", str(tmp_path / "gone.ipynb")]) == 2
-
-
 def test_without_a_command_the_usage_is_shown(capsys):
     assert main([]) == 2
     shown = capsys.readouterr()
     assert "report" in shown.err
     assert shown.out == ""
-
-
-def test_options_that_nobody_knows_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        main(["info", "builtin:en", "--what"])
-    assert "unrecognized arguments: --what" in capsys.readouterr().err
 
 
 def test_lab_opens_the_notebooks_of_a_checkout_from_anywhere_and_passes_options_on(monkeypatch, tmp_path):
@@ -139,32 +123,32 @@ def test_settings_for_jupyterlab_name_settings_that_it_has():
 # -- models -------------------------------------------------------------------------------
 
 
-def test_info_as_json_says_what_python_says(model, capsys):
-    small = wb.recipe_from(RECIPE).fit_transform(wb.load(model))
-    path = small.save("small.safetensors")
-    assert main(["info", str(path), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+def test_info_says_what_python_says(model, capsys):
+    path = wb.recipe_from(RECIPE).fit_transform(wb.load(model)).save("small.safetensors")
+    said = said_by(capsys, "info", str(path))
     assert (said["words"], said["dimensions"], said["format"]) == (300, 12, "safetensors")
     assert said["bytes"] == said["safetensors_bytes"] == path.stat().st_size
     assert said["word_rows"]["kind"] == "coded"
     assert said["ngrams"]["max_n"] == 5
     assert said["provenance"] == {"source": "made up"}
     assert wb.recipe_from(said["recipe"]) == wb.recipe_from(path)
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("300", said["recipe"], f"{path.stat().st_size / 1e6:.2f} MB"):
+        assert text in shown
 
 
 @pytest.mark.parametrize("name", formats.writable())
 def test_info_names_the_format_of_a_file_or_folder_and_its_size(plain, tmp_path, capsys, name):
     path = wb.export(plain, tmp_path / "model", name, warn=False)
-    assert main(["info", str(path), "--json", "--allow-pickle"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    said = said_by(capsys, "info", str(path), "--allow-pickle")
     assert said["format"] == name.removesuffix("-binary")
     assert said["bytes"] == sum(p.stat().st_size for p in [path, *path.rglob("*")] if p.is_file())
     assert said["words"] == 700
 
 
 def test_compress_by_a_recipe_does_what_python_does(model, capsys):
-    assert main(["compress", model, "small.safetensors", "--recipe", RECIPE, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
+    said = said_by(capsys, "compress", model, "small.safetensors", "--recipe", RECIPE)
     recipe, big = wb.recipe_from(RECIPE), wb.load(model)
     assert Path("small.safetensors").read_bytes() == recipe.fit_transform(big).save("python").read_bytes()
     assert wb.recipe_from(said["recipe"]) == wb.from_json(said["recipe_json"]) == recipe
@@ -181,18 +165,16 @@ def test_what_compress_prints_can_be_pasted(model, capsys):
     shown = capsys.readouterr()
     recipe = re.search(r"^recipe: +(.*)$", shown.out, re.MULTILINE)[1]
     assert re.search(r"^closeness: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown.out, re.MULTILINE)
-    assert main(["compress", model, "two.safetensors", "--recipe", recipe, "--no-scores"]) == 0
-    assert "closeness" not in capsys.readouterr().out
-    assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
-    assert main(["compress", model, "three.safetensors", "--recipe", "one.safetensors", "--no-scores"]) == 0
-    assert Path("one.safetensors").read_bytes() == Path("three.safetensors").read_bytes()
+    for again in (recipe, "one.safetensors"):
+        assert main(["compress", model, "two.safetensors", "--recipe", again, "--no-scores"]) == 0
+        assert "closeness" not in capsys.readouterr().out
+        assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
 
 
 def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys):
     options = ["--n-trials", "2", "--min-words", "100", "--goal", "overlap", "--seed", "3"]
-    assert main(["compress", model, "small", "--budget", "30 kB", "--no-scores", "--json", *options]) == 0
+    said = said_by(capsys, "compress", model, "small", "--budget", "30 kB", "--no-scores", *options)
     found = wb.fit_budget(wb.load(model), "30 kB", n_trials=2, min_words=100, goal="overlap", random_state=3)
-    said = json.loads(capsys.readouterr().out)
     assert wb.recipe_from(said["recipe"]) == found.recipe
     assert Path("small").read_bytes() == found.vectors.save("python").read_bytes()  # no ending: our own format
     assert said["scorecard"] is None
@@ -227,13 +209,10 @@ def test_convert_says_what_is_lost_before_it_writes(model, capsys, monkeypatch):
     assert [path.name for path in Path().iterdir()] == [model]
 
 
-def test_convert_makes_folders_and_packs(model, capsys):
+def test_convert_makes_folders_packs_and_strictly_writes_only_what_loses_nothing(model, capsys):
     assert main(["convert", model, "new/model.vec.gz"]) == 0
     assert "new/model.vec.gz" in capsys.readouterr().out
     assert wb.load("new/model.vec.gz").words == wb.load(model).words
-
-
-def test_convert_strictly_writes_only_what_loses_nothing(model, capsys):
     said = refused(["convert", model, "model.vec", "--strict"], capsys, status=1)
     assert said.startswith("workbench: nothing was written, since word2vec text cannot hold its ")
     assert main(["convert", model, "copy.safetensors", "--strict"]) == 0
@@ -261,16 +240,12 @@ def test_compare_is_the_scorecard(model, capsys):
 # -- what is refused ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", ["0", "-3", "20 apples", "", "20MBB", "nan", "0.5 B", "9" * 400, "1e6", "٣apples"])
-def test_a_budget_that_is_no_size(model, capsys, budget):
-    said = refused(["compress", model, "out.safetensors", "--budget", budget], capsys)
-    assert said.startswith("workbench: expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got ")
-
-
-@pytest.mark.parametrize("budget", ["20000", " 20 KB "])
-def test_budgets_in_many_spellings(model, capsys, budget):
-    assert main(["compress", model, "a", "--budget", budget, "--n-trials", "1", "--no-scores"]) == 0
-    assert Path("a").stat().st_size <= 20_000
+@pytest.mark.parametrize("budget", ["0", "-3", "", "20MBB", "nan", "0.5 B", "9" * 400, "1e6", "٣apples"])
+def test_a_budget_that_is_no_size(budget):
+    with pytest.raises(
+        ValueError, match="expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got "
+    ):
+        parse_bytes(budget)
 
 
 WRONG = [
@@ -282,12 +257,13 @@ WRONG = [
     ("compress MODEL out --budget 1MB --n-trials few", "invalid int value: 'few'"),
     ("compress MODEL out --budget 1MB --n-trials 0", "n_trials must be a whole number of at least 1, got 0"),
     ("compress MODEL out --budget 1MB --min-words 701", "min_words=701, but the model has 700 words"),
+    ("compress MODEL out --budget '20 apples'", "expected a size such as '20MB'"),
     ("compress MODEL out --budget 100", "100 bytes are too few for any recipe on this model"),
     ("compress MODEL out --recipe 'PQ(4)' --min-words 3", "--min-words: for --budget only"),
     ("compress MODEL out --recipe 'Prun(4)'", "did you mean Prune?"),
     ("compress MODEL out --recipe gone.json", "'gone.json' is neither a file nor a recipe"),
     ("compress MODEL out --recipe 'PQ(4, n_bits=12)'", "PQ: n_bits must be a whole number from 1 to 8, got 12"),
-    ("compress MODEL out --recipe 'Refit(strength=\"x\")'", "TypeError: "),
+    ("compress MODEL out --recipe 'Refit(strength=\"x\")'", "Refit: strength must be a finite number"),
     ("compress MODEL out.txt --recipe 'PQ(4)'", "the name of out.txt does not tell the format; say --format, one of "),
     ("compress MODEL out --recipe 'PQ(4)' --format onnx", "format 'onnx' cannot be written; there are safetensors"),
     ("compress MODEL MODEL --recipe 'PQ(4)'", "is the model that is read"),
@@ -311,6 +287,7 @@ WRONG = [
     ("info MODEL --jason", "unrecognized arguments: --jason"),
     ("compare MODEL", "the following arguments are required: B"),
     ("compare MODEL narrow.vec", "the original has 12 dimensions, the other 2; they cannot be compared"),
+    ("report gone.ipynb", "gone.ipynb does not exist"),
     ("inof MODEL", "invalid choice: 'inof' (choose from"),
 ]
 
@@ -326,12 +303,6 @@ def test_what_is_wrong_is_said_in_one_line(model, capsys, line, says):
     assert says in refused(shlex.split(line.replace("MODEL", model)), capsys)
 
 
-def test_words_without_a_vector_are_no_traceback(model, capsys, monkeypatch):
-    monkeypatch.setattr(wb.Vectors, "describe", lambda v: v["\N{SNOWMAN}"])
-    monkeypatch.setattr(wb.Vectors, "_unseen", lambda v, words, missing: {}[f"not in the vocabulary: {words}"])
-    assert refused(["info", model], capsys) == "workbench: not in the vocabulary: ['☃']"
-
-
 def test_what_nobody_foresaw_is_one_line_too_and_raised_on_demand(model, capsys, monkeypatch):
     monkeypatch.setattr(wb.Vectors, "describe", lambda v: 1 // 0)
     assert "ZeroDivisionError: integer division or modulo by zero (WORKBENCH_TRACEBACK=1" in refused(
@@ -340,6 +311,7 @@ def test_what_nobody_foresaw_is_one_line_too_and_raised_on_demand(model, capsys,
     monkeypatch.setenv("WORKBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         main(["info", model])
+    assert explained(KeyError("not in the vocabulary: ['☃']")) == "not in the vocabulary: ['☃']"
 
 
 def test_nothing_in_a_file_moves_the_cursor(tmp_path, capsys):
@@ -376,7 +348,7 @@ def test_examples_in_the_help_are_understood(line):
 
 def test_help_and_version_load_nothing_heavy():
     code = "import sys; from workbench.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-    code += "print({'numpy', 'pandas', 'numba', 'tqdm', 'safetensors'} & set(sys.modules))"
+    code += "print({'pandas', 'numba', 'tqdm', 'sklearn', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
     assert shell("--version").stdout == f"workbench {wb.__version__}\n"

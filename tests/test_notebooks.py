@@ -8,32 +8,28 @@ import pytest
 
 from workbench.reports.metrics import compare, read_baseline
 from workbench.reports.run import run_notebook
+from workbench.reports.setting import TEMPLATE
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
-def path(request):
-    return request.param
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def test_notebooks_are_stored_without_outputs_and_with_a_parameters_cell_first(path):
+@pytest.mark.parametrize("path", [*NOTEBOOKS, TEMPLATE], ids=lambda path: path.stem)
+def test_notebooks_have_no_outputs_parameters_first_short_cells_and_as_much_prose_as_code(path):
     book = nbformat.read(path, as_version=4)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
+    prose = [cell.source for cell in book.cells if cell.cell_type == "markdown"]
     assert not any(cell.outputs or cell.execution_count for cell in code)
     assert "parameters" in code[0].metadata.get("tags", [])
     assert book.metadata.kernelspec.language == "python"  # papermill fails without
+    assert max(len(cell.source.splitlines()) for cell in code) <= (25 if path.stem == "90_benchmarks" else 15)
+    assert sum(map(len, prose)) >= sum(len(cell.source) for cell in code)
 
 
-def test_cells_are_short_and_prose_is_as_long_as_code(path):
-    book = nbformat.read(path, as_version=4)
-    code = [cell.source for cell in book.cells if cell.cell_type == "code"]
-    prose = [cell.source for cell in book.cells if cell.cell_type == "markdown"]
-    assert max(len(source.splitlines()) for source in code) <= (25 if path.stem == "90_benchmarks" else 15)
-    assert sum(map(len, prose)) >= sum(map(len, code))
-
-
+@each_notebook
 def test_every_tolerance_is_at_least_twice_what_the_processor_alone_moves(path):
     """`benchmarks/spread.py` measures that; a new metric has to be measured, too."""
     values = pd.read_csv(FOLDER.parent / "benchmarks" / "spread.csv", index_col=["notebook", "metric"])
@@ -47,6 +43,7 @@ def test_every_tolerance_is_at_least_twice_what_the_processor_alone_moves(path):
 
 # `make report` runs them all; `make test` runs the quickstart in a browser, and has tests of its own of what they show.
 @pytest.mark.slow
+@each_notebook
 def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
     run = run_notebook(path, tmp_path)
     assert run.error is None
@@ -57,26 +54,31 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_quarter_of_the_subvectors_fails_the_quickstart(tmp_path):
-    run = run_notebook(FOLDER / "00_quickstart.ipynb", tmp_path, {"N_SUBVECTORS": 12})
-    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "00_quickstart.json"))
-    failed = {v.name for v in verdicts if v.failed}
-    assert {"fidelity.kept", "fidelity.dropped", "fidelity.unseen", "overlap@10.all"} <= failed
-
-
-@pytest.mark.slow
-def test_a_quarter_of_the_subvectors_fails_the_lesson_on_neighbourhoods(tmp_path):
-    run = run_notebook(FOLDER / "03_neighbourhoods.ipynb", tmp_path, {"N_SUBVECTORS": 12})
-    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "03_neighbourhoods.json"))
-    failed = {v.name for v in verdicts if v.failed}
-    assert {"usual.kept_among_10", "usual.nearest_kept", "map.lost_by_usual", "damage.all"} <= failed
-    assert "harmless.kept_among_10" not in failed
-
-
-@pytest.mark.slow
-def test_an_eighth_of_the_codes_fails_the_lesson_on_semantic_ids(tmp_path):
-    run = run_notebook(FOLDER / "04_semantic_ids.ipynb", tmp_path, {"CODEBOOK_SIZE": 32, "SEEDS": [0]})
-    verdicts = compare(run.metrics, read_baseline(FOLDER / "baselines" / "04_semantic_ids.json"))
-    failed = {v.name for v in verdicts if v.failed}
-    assert {"content.overlap", "content.collisions", "retained.1", "retained.3"} <= failed
-    assert "upper.log_loss" not in failed
+@pytest.mark.parametrize(
+    ("name", "worse", "fail", "pass_"),
+    [
+        (
+            "00_quickstart",
+            {"N_SUBVECTORS": 12},  # a quarter
+            {"fidelity.kept", "fidelity.dropped", "fidelity.unseen", "overlap@10.all"},
+            set(),
+        ),
+        (
+            "03_neighbourhoods",
+            {"N_SUBVECTORS": 12},
+            {"usual.kept_among_10", "usual.nearest_kept", "map.lost_by_usual", "damage.all"},
+            {"harmless.kept_among_10"},
+        ),
+        (
+            "04_semantic_ids",
+            {"CODEBOOK_SIZE": 32, "SEEDS": [0]},  # an eighth
+            {"content.overlap", "content.collisions", "retained.1", "retained.3"},
+            {"upper.log_loss"},
+        ),
+    ],
+)
+def test_a_worse_codec_fails_the_lesson(name, worse, fail, pass_, tmp_path):
+    run = run_notebook(FOLDER / f"{name}.ipynb", tmp_path, worse)
+    failed = {v.name for v in compare(run.metrics, read_baseline(FOLDER / "baselines" / f"{name}.json")) if v.failed}
+    assert fail <= failed
+    assert not failed & pass_

@@ -8,7 +8,6 @@ import nbformat
 import pandas as pd
 import psutil
 import pytest
-import test_notebooks as rules
 from conftest import made_words
 
 import workbench as wb
@@ -17,7 +16,8 @@ from workbench.__main__ import main
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.similarity import ENGLISH
 from workbench.reports.metrics import Metric, read_baseline
-from workbench.reports.setting import LIMITS, Report, run_report, suggest_limits, write_report
+from workbench.reports.run import default_parameters
+from workbench.reports.setting import LIMITS, TEMPLATE, Report, run_report, suggest_limits, write_report
 
 GOOD = wb.Chain([wb.Prune(n_words=300, n_ngrams=500), wb.SQ()])
 WORSE = '[{"step": "Prune", "n_words": 300, "n_ngrams": 300}, {"step": "PQ", "n_subvectors": 2, "n_bits": 4}]'
@@ -27,9 +27,10 @@ SAMPLES = {"n_words": 200, "n_queries": 50}
 
 def parameters(path) -> dict:
     """What the parameters cell says."""
-    cells = nbformat.read(path, as_version=4).cells
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
     values: dict = {}
-    exec(next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])), values)
+    exec(next(cell.source for cell in book.cells if "parameters" in cell.metadata.get("tags", [])), values)
     return values
 
 
@@ -160,26 +161,21 @@ def test_what_a_cell_raised_is_in_the_report(source, tmp_path):
 # -- what is written --------------------------------------------------------------------------
 
 
-def test_the_notebook_keeps_the_rules_of_ours(path, source, plain, tmp_path):
-    steps = [wb.Prune(n_words=300, n_ngrams=500), wb.Refit(), wb.Residual(), wb.SVD(8), wb.OPQ(), wb.RQ()]
-    every = dict.fromkeys(LIMITS, 0.0)
-    for book in (path, write_report(tmp_path, source, wb.Chain(steps), every, words=["one", "two"])):
-        rules.test_notebooks_are_stored_without_outputs_and_with_a_parameters_cell_first(book)
-        rules.test_cells_are_short_and_prose_is_as_long_as_code(book)
-        nbformat.validate(nbformat.read(book, as_version=4))
-
-
-def test_limits_are_baselines_without_a_tolerance(source, tmp_path):
-    path = write_report(tmp_path, source, GOOD, {"size.compressed": 50_000, "overlap@10.all": 0.5})
-    assert read_baseline(tmp_path / "limits" / f"{path.stem}.json") == {
+def test_the_same_setting_makes_the_same_notebook_and_limits_without_a_tolerance(source, tmp_path):
+    limits = {"size.compressed": 50_000, "overlap@10.all": 0.5}
+    first, second = (write_report(tmp_path / f, source, GOOD, limits, words=["a"]) for f in "ab")
+    assert first.read_bytes() == second.read_bytes()
+    assert read_baseline(tmp_path / "a" / "limits" / f"{first.stem}.json") == {
         "size.compressed": Metric("size.compressed", 50_000.0, 0, "lower"),
         "overlap@10.all": Metric("overlap@10.all", 0.5, 0, "higher"),
     }
 
 
-def test_the_same_setting_makes_the_same_notebook(source, tmp_path):
-    first, second = (write_report(tmp_path / f, source, GOOD, {"fidelity.kept": 0.9}, words=["a"]) for f in "ab")
-    assert first.read_bytes() == second.read_bytes()
+def test_a_notebook_has_every_parameter_of_the_template(source, tmp_path):
+    steps = [wb.Prune(n_words=300, n_ngrams=500), wb.Refit(), wb.Residual(), wb.SVD(8), wb.OPQ(), wb.RQ()]
+    values = parameters(write_report(tmp_path, source, wb.Chain(steps), dict.fromkeys(LIMITS, 0.0), words=["one"] * 90))
+    assert set(default_parameters(TEMPLATE)) == {name for name in values if name.isupper()}
+    assert (values["LIMITS"], values["WORDS"], values["UNSEEN"]) == (list(LIMITS), ["one"] * 90, None)
 
 
 def test_a_notebook_that_may_have_been_worked_on_is_never_overwritten(source, tmp_path):
@@ -220,23 +216,21 @@ def test_a_limit_that_makes_no_sense_is_refused_before_anything_is_written(limit
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_limit_on_unseen_words_is_refused_for_a_model_without_ngrams(plain, tmp_path):
-    model = wb.load(plain.save(tmp_path / "plain.safetensors"))
+def test_what_cannot_be_loaded_again_is_refused(fasttext, plain, source, tmp_path):
+    limits = {"fidelity.unseen": 0.9}
+    folder = tmp_path / "reports"
     with pytest.raises(ValueError, match=r"fidelity\.unseen: a model without n-grams"):
-        write_report(tmp_path / "reports", model, GOOD, {"fidelity.unseen": 0.9})
-
-
-def test_what_cannot_be_loaded_again_is_refused(fasttext, source, tmp_path):
+        write_report(folder, wb.load(plain.save(tmp_path / "plain.safetensors")), GOOD, limits)
     with pytest.raises(ValueError, match=r"made in memory.*save it"):
-        write_report(tmp_path / "reports", fasttext, GOOD, {"fidelity.kept": 0.9})
+        write_report(folder, fasttext, GOOD, limits)
     for absent in ("gone.bin", "builtin:xx"):
         with pytest.raises(FileNotFoundError, match="is no file; a report loads its model again"):
-            write_report(tmp_path / "reports", absent, GOOD, {"fidelity.kept": 0.9})
+            write_report(folder, absent, GOOD, limits)
     with pytest.raises(FileNotFoundError, match=r"gone\.txt is no file; the recipe learns from it"):
-        write_report(tmp_path / "reports", source, wb.Prune(9, importance="gone.txt"), {"fidelity.kept": 0.9})
+        write_report(folder, source, wb.Prune(9, importance="gone.txt"), limits)
     with pytest.raises(FileNotFoundError, match="write_report makes"):
         run_report(tmp_path / "gone.ipynb")
-    assert not (tmp_path / "reports").exists()
+    assert not folder.exists()
 
 
 def test_suggested_limits_are_known_round_and_met_by_what_suggested_them(fasttext):
