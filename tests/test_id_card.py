@@ -1,4 +1,4 @@
-"""The card of semantic ids: each number against its definition, and where there is next to nothing to count."""
+"""The card of semantic IDs: each number against its definition, and where there is next to nothing to count."""
 
 import itertools
 import warnings
@@ -9,8 +9,8 @@ import pytest
 import workbench as wb
 from workbench.evaluate.ids import id_card
 from workbench.evaluate.table import COLUMNS
+from workbench.semantic import SemanticIDs
 from workbench.semantic.baselines import random_codes
-from workbench.semantic.ids import SemanticIDs
 
 RNG = np.random.default_rng(0)
 CENTRES = 2 * RNG.normal(size=(20, 10))
@@ -22,9 +22,7 @@ def named(n: int) -> list[str]:
 
 
 def by_name(card) -> dict[tuple[str, str], float]:
-    return {
-        (metric, split): value for metric, split, value in card[["metric", "split", "value"]].itertuples(index=False)
-    }
+    return dict(zip(zip(card["metric"], card["split"], strict=True), card["value"], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +31,13 @@ def ids() -> SemanticIDs:
 
 
 @pytest.fixture(scope="module")
+def other() -> SemanticIDs:
+    return SemanticIDs.from_vectors(VECTORS, 3, 16, random_state=1)
+
+
+@pytest.fixture(scope="module")
 def card(ids):
-    return id_card(ids, VECTORS, n_queries=200, others=[SemanticIDs.from_vectors(VECTORS, 3, 16, random_state=1)])
+    return id_card(ids, VECTORS, n_queries=200)
 
 
 def test_use_perplexity_and_collisions_of_a_table_worked_out_by_hand():
@@ -42,20 +45,14 @@ def test_use_perplexity_and_collisions_of_a_table_worked_out_by_hand():
     card = by_name(id_card(SemanticIDs(named(8), codes, codebook_size=4)))
     assert card["use", "level 1"] == card["use", "level 2"] == 0.75
     assert card["perplexity", "level 1"] == pytest.approx(np.exp(-2 * 3 / 8 * np.log(3 / 8) - 2 / 8 * np.log(2 / 8)))
-    assert card["unique", "all"] == 3 / 8
-    assert card["collisions", "all"] == 1 - 5 / 8
-    assert card["largest_collision", "all"] == 3
+    assert (card["unique", "all"], card["collisions", "all"], card["largest_collision", "all"]) == (3 / 8, 3 / 8, 3)
     assert {metric for metric, _ in card} == {"use", "perplexity", "unique", "collisions", "largest_collision"}
 
 
-def test_levels_that_only_tell_apart_count_for_collisions_alone(ids, card):
-    apart = ids.disambiguated()
-    assert apart.n_extra == 1
-    found, before = by_name(id_card(apart, VECTORS, n_queries=200)), by_name(card)
-    assert found.pop(("unique", "all")) == 1
-    assert found.pop(("collisions", "all")) == 0
-    assert found.pop(("largest_collision", "all")) == 1
-    for metric in ("unique", "collisions", "largest_collision"):
+def test_extra_levels_count_for_collisions_alone(ids, card):
+    found, before = by_name(id_card(ids.disambiguated(), VECTORS, n_queries=200)), by_name(card)
+    for metric, value in {"unique": 1, "collisions": 0, "largest_collision": 1}.items():
+        assert found.pop((metric, "all")) == value
         assert found.pop((metric, "without extra levels")) == before[metric, "all"]
     assert found
     assert all(value == before[key] for key, value in found.items())
@@ -73,7 +70,7 @@ def test_energy_and_cosines_are_those_of_the_definition(ids, card):
 
 
 def test_neighbours_and_pairs_are_those_of_all_cosines(ids):
-    """Small enough to compare every item with every other."""
+    """Few enough to compare every item with every other."""
     found = by_name(id_card(ids, VECTORS, k=5, n_queries=10_000))
     cosines, decoded = (rows / np.linalg.norm(rows, axis=1)[:, None] for rows in (VECTORS, ids.decode()))
     cosines, near = cosines @ cosines.T, []
@@ -85,15 +82,15 @@ def test_neighbours_and_pairs_are_those_of_all_cosines(ids):
     others = ~np.eye(600, dtype=bool)
     for depth, split in enumerate(("1", "1-2", "1-3"), 1):
         same = (ids.codes[:, None, :depth] == ids.codes[None, :, :depth]).all(2)
-        assert found["prefix_random", split] == pytest.approx(same[others].mean())
-        neighbours = np.take_along_axis(same, near[0], axis=1).mean()
+        chance, neighbours = same[others].mean(), np.take_along_axis(same, near[0], axis=1).mean()
+        assert found["prefix_random", split] == pytest.approx(chance)
         assert found["prefix_neighbours", split] == pytest.approx(neighbours)
-        assert found["prefix_lift", split] == pytest.approx(neighbours / same[others].mean())
+        assert found["prefix_lift", split] == pytest.approx(neighbours / chance)
         nearness = cosines[same & others].mean() - cosines[others].mean()
         assert found["prefix_nearness", split] == pytest.approx(nearness, abs=1e-5)
 
 
-def test_codes_at_random_say_nothing_of_neighbours(card):
+def test_random_codes_say_nothing_of_neighbours(card):
     codes, codebooks = random_codes(VECTORS, 3, 16)
     floor, found = by_name(id_card(SemanticIDs(named(600), codes, codebooks), VECTORS, n_queries=200)), by_name(card)
     assert 0.7 < floor["prefix_lift", "1"] < 1.3
@@ -104,20 +101,19 @@ def test_codes_at_random_say_nothing_of_neighbours(card):
     assert floor["residual_energy", "level 3"] > 2 * found["residual_energy", "level 3"]
 
 
-def test_churn_counts_pairs_whatever_the_codes_are_called(ids):
+def test_churn_counts_pairs_whatever_the_codes_are_called(ids, other):
     def churn(*others):
-        return by_name(id_card(ids, others=others))["churn", "1"], by_name(id_card(ids, others=others))["churn", "1-2"]
+        return by_name(id_card(ids, others=others))["churn", "1"]
 
     order = RNG.permutation(600)
     renamed = SemanticIDs([ids.items[at] for at in order], (ids.codes[order] + 5) % 16)
-    assert churn(renamed) == (0, 0)
-    other = SemanticIDs.from_vectors(VECTORS, 3, 16, random_state=1)
+    assert churn(renamed) == 0
     pairs = list(itertools.combinations(range(600), 2))
     here, there = ({(a, b) for a, b in pairs if of.codes[a, 0] == of.codes[b, 0]} for of in (ids, other))
-    assert churn(other)[0] == pytest.approx(1 - len(here & there) / len(here | there))
-    assert churn(other, renamed)[0] == pytest.approx(churn(other)[0] / 2)
+    assert churn(other) == pytest.approx(1 - len(here & there) / len(here | there))
+    assert churn(other, renamed) == pytest.approx(churn(other) / 2)
     shuffled = SemanticIDs(ids.items, ids.codes[order])
-    assert churn(other)[0] < 0.8 < churn(shuffled)[0]
+    assert churn(other) < 0.8 < churn(shuffled)
     with pytest.raises(ValueError, match="same 600 items; the 3 of number 2"):
         churn(other, SemanticIDs(named(3), [[0], [1], [2]]))
 
@@ -132,37 +128,26 @@ def test_a_sample_says_so_and_its_interval_holds_the_number_of_all(ids, card):
         width = found.high - found.low
         assert found.low - width < exact[found.metric, found.split] < found.high + width
     assert card[card["how"] == "exact"]["low"].isna().all()
-    again = id_card(ids, VECTORS, n_queries=200)
-    assert again.equals(card[card["metric"] != "churn"].reset_index(drop=True))
-
-
-def test_vectors_by_name_go_to_their_items(ids, card):
     order = RNG.permutation(600)
-    shuffled = wb.Vectors.from_arrays([ids.items[at] for at in order], VECTORS[order])
-    found = id_card(ids, shuffled, n_queries=200)
-    assert found.equals(card[card["metric"] != "churn"].reset_index(drop=True))
+    shuffled = wb.Vectors.from_arrays([ids.items[at] for at in order], VECTORS[order])  # they go to their items
+    assert id_card(ids, shuffled, n_queries=200).equals(card)
 
 
-WITHOUT_PAIRS = {"use", "perplexity", "unique", "collisions", "largest_collision"}
+NO_PAIRS = {"use", "perplexity", "unique", "collisions", "largest_collision"}
+PREFIXES = {"prefix_neighbours", "prefix_random"}
+SMALL = {
+    "one item": (VECTORS[:1], [[1, 0]], True, NO_PAIRS | {"reconstruction"}),
+    "no two share a code": (VECTORS[:3], [[0, 0], [1, 1], [2, 1]], False, NO_PAIRS | PREFIXES),
+    "all the same": (
+        *(np.full((30, 10), 0.1), [[0, 0]] * 30, True),
+        NO_PAIRS | PREFIXES | {"reconstruction", "overlap@10", "prefix_lift", "prefix_nearness"},
+    ),
+    "zeros": (np.zeros((4, 10)), [[0, 0], [0, 1], [1, 0], [1, 1]], False, None),
+    "fewer items than neighbours": (VECTORS[:8], [[0, 0]] * 8, True, None),
+}
 
 
-@pytest.mark.parametrize(
-    ("rows", "codes", "codebooks", "metrics"),
-    [
-        (VECTORS[:1], [[1, 0]], True, WITHOUT_PAIRS | {"reconstruction"}),
-        (VECTORS[:3], [[0, 0], [1, 1], [2, 1]], False, WITHOUT_PAIRS | {"prefix_neighbours", "prefix_random"}),
-        (
-            np.full((30, 10), 0.1),
-            [[0, 0]] * 30,
-            True,
-            WITHOUT_PAIRS
-            | {"reconstruction", "overlap@10", "prefix_neighbours", "prefix_random", "prefix_lift", "prefix_nearness"},
-        ),
-        (np.zeros((4, 10)), [[0, 0], [0, 1], [1, 0], [1, 1]], False, None),
-        (VECTORS[:8], [[0, 0]] * 8, True, None),
-    ],
-    ids=["one item", "no two share a code", "all the same", "zeros", "fewer items than neighbours"],
-)
+@pytest.mark.parametrize(("rows", "codes", "codebooks", "metrics"), SMALL.values(), ids=SMALL)
 def test_where_there_is_next_to_nothing_no_number_is_made_up(rows, codes, codebooks, metrics):
     books = np.ones((2, 3, 10)) if codebooks else None
     ids = SemanticIDs(named(len(codes)), codes, books, codebook_size=3)

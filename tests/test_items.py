@@ -1,5 +1,6 @@
-"""Items: what folders, matrices and the built-in texts become, and what is said of those that are damaged."""
+"""Items: what folders, matrices and the built-in texts become, and how damaged ones are refused."""
 
+import gzip
 import sys
 import types
 import warnings
@@ -10,7 +11,6 @@ import pytest
 from safetensors.numpy import save_file
 
 import workbench as wb
-from workbench.semantic import features as features_module
 from workbench.semantic import load_items, texts
 from workbench.semantic.examples import TEST, TRAIN, VALID, of_interactions, of_pairs
 
@@ -45,7 +45,7 @@ def folder(tmp_path):
     return write
 
 
-def unit_rows(rows: np.ndarray) -> bool:
+def are_unit(rows: np.ndarray) -> bool:
     return np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
 
 
@@ -53,23 +53,19 @@ def unit_rows(rows: np.ndarray) -> bool:
 
 
 def test_the_built_in_texts_are_continuations_and_their_beginnings_ask_for_them(paragraphs):
-    n = len(paragraphs)
+    n, examples = len(paragraphs), paragraphs.examples
     assert n > 4_000
     assert (paragraphs.ids[0], paragraphs.ids[-1]) == ("paragraph-0001", f"paragraph-{n}")
     assert paragraphs.columns.columns.tolist() == ["article", "source", "beginning"]
     assert (paragraphs.columns["source"] == "news").sum() == 300
-    assert paragraphs.features.shape == paragraphs.examples.history_features.shape == (n, 128)
+    assert paragraphs.features.shape == examples.history_features.shape == (n, 128)
     assert paragraphs.features.dtype == np.float32
-    assert unit_rows(paragraphs.features)
-    examples = paragraphs.examples
+    assert are_unit(paragraphs.features)
     np.testing.assert_array_equal(examples.targets, np.arange(n))
     np.testing.assert_array_equal(examples.history.indices, np.arange(n))
     np.testing.assert_array_equal(np.bincount(examples.split), [n - 2 * (n // 10), n // 10, n // 10])
-
-
-def test_a_beginning_is_nearer_to_its_own_continuation_than_to_nearly_all(paragraphs):
-    """Else there would be nothing to learn; were it the first always, there would be nothing either."""
-    scores = paragraphs.examples.history_features @ paragraphs.features.T
+    # Beginnings tell of their own continuations, but not always: else there would be nothing to learn.
+    scores = examples.history_features @ paragraphs.features.T
     places = (scores > scores.diagonal()[:, None]).sum(axis=1)
     assert 0.2 < (places < 10).mean() < 0.9
 
@@ -77,14 +73,14 @@ def test_a_beginning_is_nearer_to_its_own_continuation_than_to_nearly_all(paragr
 def test_a_paragraph_is_cut_once_and_reads_as_text(paragraphs):
     for piece in texts.pieces():
         beginning, continuation = piece.beginning.split(), piece.continuation.split()
-        assert 10 <= len(beginning) <= 40
-        assert len(beginning) <= len(continuation) + 1
+        assert 10 <= len(beginning) <= min(40, len(continuation) + 1)
         assert "''" not in piece.continuation
         assert "  " not in piece.beginning
     assert all(0 < len(name) <= 60 for name in paragraphs.names)
     assert paragraphs.names[0].startswith("Anarchism: ")
     ends_a_sentence = [piece.beginning[-1] in ".!?\"')" for piece in texts.pieces()]
     assert np.mean(ends_a_sentence) > 0.7
+    assert texts.readable("* '''Apollo''' ( ; , ''Alexikakos'') is ( ) a god .") == "Apollo (Alexikakos) is a god."
 
 
 def test_words_of_beginnings_alone_are_no_part_of_the_features(monkeypatch):
@@ -99,23 +95,9 @@ def test_words_of_beginnings_alone_are_no_part_of_the_features(monkeypatch):
 
 
 def test_the_seed_decides_the_split_of_the_pairs():
-    things = np.eye(50, dtype=np.float32)
-    splits = [of_pairs(things, seed).split for seed in (0, 0, 1)]
+    splits = [of_pairs(np.eye(50, dtype=np.float32), seed).split for seed in (0, 0, 1)]
     np.testing.assert_array_equal(splits[0], splits[1])
     assert (splits[0] != splits[2]).any()
-
-
-def test_readable_takes_out_marks_and_the_holes_that_templates_left():
-    assert texts.readable("* '''Apollo''' ( ; , ''Alexikakos'') is ( ) a god .") == "Apollo (Alexikakos) is a god."
-
-
-def test_other_built_in_items_there_are_none(paragraphs, tmp_path):
-    with pytest.raises(ValueError, match="no built-in items 'builtin:en'; there are 'builtin:texts'"):
-        load_items("builtin:en")
-    np.save(tmp_path / "rows.npy", paragraphs.features)
-    for given in (paragraphs.features, tmp_path / "rows.npy"):
-        with pytest.raises(ValueError, match="features of their beginnings too"):
-            load_items("builtin:texts", features=given)
 
 
 # -- folders ------------------------------------------------------------------------------
@@ -126,17 +108,15 @@ def test_a_folder_gives_ids_names_other_columns_and_features_by_what_texts_say(f
     items = load_items(path)
     assert items.ids == ("i0", "i1", "i2", "i3", "i4", "i5")
     assert items.texts == tuple(TEXTS)
-    assert items.names[0] == "Robin"
-    assert items.names[1] == "x" * 59 + "…"
+    assert (items.names[0], items.names[1]) == ("Robin", "x" * 59 + "…")
     assert items.names[3].endswith("many words …")
     assert all(len(name) <= 60 for name in items.names)
     assert items.columns.columns.tolist() == ["year", "title"]
     assert items.columns["year"].sum() == 2001 + 2002 + 2004 + 2005 + 2006
     assert items.examples is None
-    assert unit_rows(items.features)
+    assert are_unit(items.features)
     near = items.features @ items.features.T
-    assert near[:3, :3].min() > near[:3, 3:].max()
-    assert near[3:, 3:].min() > near[:3, 3:].max()
+    assert min(near[:3, :3].min(), near[3:, 3:].min()) > near[:3, 3:].max()
 
 
 def test_ids_are_texts_also_where_they_look_like_numbers(folder):
@@ -148,8 +128,8 @@ def test_ids_are_texts_also_where_they_look_like_numbers(folder):
 def test_fewer_features_on_request_and_never_more_than_items(folder):
     many = [f"{text} {' '.join(f'word{n}x{i}' for i in range(40))}" for n, text in enumerate(TEXTS)]
     assert load_items(folder(text=many)).features.shape == (6, 6)
-    assert load_items(folder(text=many), n_features=3).features.shape == (6, 3)
     again = [load_items(folder(text=many), n_features=3, random_state=seed).features for seed in (1, 1)]
+    assert again[0].shape == (6, 3)
     np.testing.assert_array_equal(again[0], again[1])
     with pytest.raises(ValueError, match="n_features >= 1, got 0"):
         load_items(folder(), n_features=0)
@@ -158,10 +138,15 @@ def test_fewer_features_on_request_and_never_more_than_items(folder):
 def test_one_item_and_items_that_are_all_the_same_have_features(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for some in (["a bird"], ["a bird"] * 5, ["bird"] * 3, [" ".join(f"word{n}" for n in range(300))] * 4):
+        for some in (["a bird"], ["a bird"] * 5, [" ".join(f"word{n}" for n in range(300))] * 4):
             items = load_items(folder(id=[str(n) for n in range(len(some))], text=some))
-            assert unit_rows(items.features)
+            assert are_unit(items.features)
             assert (items.features == items.features[0]).all()
+
+
+def test_words_of_one_text_among_many_are_left_out(folder):
+    text = [f"bird only{n}" if n % 2 else f"train only{n}" for n in range(1_000)]
+    assert load_items(folder(id=range(1_000), text=text)).features.shape == (1_000, 2)
 
 
 def test_parquet_is_read_as_csv_is(tmp_path, folder):
@@ -187,30 +172,35 @@ BAD_ITEMS = [
     ({"id": ["i0", "", "i2", "i3", "i4", "i5"]}, "row 1 has no id"),
     ({"id": None}, "there is no column 'id' among text"),
     ({"text": None}, "there is no column 'text' among id"),
+    ({"text": ["!", "?", ".", "a", "b", "c"]}, "the 6 texts have no words of two letters and more"),
 ]
 
 
 @pytest.mark.parametrize(("columns", "message"), BAD_ITEMS, ids=[message for _, message in BAD_ITEMS])
-def test_a_table_of_items_that_is_damaged_is_refused_by_file_and_item(folder, columns, message):
+def test_a_damaged_table_of_items_is_refused_by_file_and_item(folder, columns, message):
     with pytest.raises(ValueError, match=f"items.csv: {message}"):
         load_items(folder(**columns))
 
 
-def test_empty_and_missing_files_are_named(tmp_path, folder):
+def test_empty_missing_and_unknown_sources_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match=r"no items\.csv or items\.parquet in"):
         load_items(tmp_path)
     for text, message in (("", "No columns"), ("id,text\n", "no rows, only a header")):
         (tmp_path / "items.csv").write_text(text)
         with pytest.raises(ValueError, match=f"items.csv: {message}"):
             load_items(tmp_path)
-    with pytest.raises(ValueError, match="no words of two letters and more"):
-        load_items(folder(text=["!", "?", ".", "a", "b", "c"]))
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_items(tmp_path / "nothing")
     with pytest.raises(ValueError, match=r"no matrix \(\.npy or \.safetensors\) and no folder"):
         load_items(tmp_path / "items.csv")
     with pytest.raises(TypeError, match="expected 'builtin:texts', a path or Vectors, got int"):
         load_items(5)
+    with pytest.raises(ValueError, match="no built-in items 'builtin:en'; there are 'builtin:texts'"):
+        load_items("builtin:en")
+    with pytest.raises(ValueError, match="features of their beginnings too"):
+        load_items("builtin:texts", features=np.ones((9, 9)))
+    with pytest.raises(ValueError, match="n_history >= 1, got 0"):
+        load_items(folder(), n_history=0)
 
 
 # -- interactions -------------------------------------------------------------------------
@@ -227,9 +217,9 @@ def by_hand(users, rows, times, n_history):
         n = len(taken) - 1
         tenth = max(1, n // 10) if n >= 3 else 0
         for i in range(1, len(taken)):
-            bag = taken[max(0, i - n_history) : i]
+            seen = taken[max(0, i - n_history) : i]
             split = TEST if i > n - tenth else VALID if i > n - 2 * tenth else TRAIN
-            found.append(({row: bag.count(row) / len(bag) for row in bag}, taken[i], split))
+            found.append(({row: seen.count(row) / len(seen) for row in seen}, taken[i], split))
     return found
 
 
@@ -242,35 +232,24 @@ def test_an_example_is_what_a_user_saw_before_and_what_came_next(n_history):
     examples = of_interactions(users, rows, times, features, n_history)
     expected = by_hand(users.tolist(), rows.tolist(), times.tolist(), n_history)
     assert len(examples) == len(expected)
-    for place, (bag, target, split) in enumerate(expected):
+    for place, (seen, target, split) in enumerate(expected):
         row = examples.history[place]
-        assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(bag)
+        assert dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) == pytest.approx(seen)
         assert (examples.targets[place], examples.split[place]) == (target, split)
     assert (examples.history.dtype, examples.targets.dtype, examples.split.dtype) == (np.float32, np.int32, np.int8)
-    np.testing.assert_allclose(examples.history.sum(axis=1), 1, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("n", "expected"),
-    [(2, [1, 0, 0]), (3, [2, 0, 0]), (4, [1, 1, 1]), (11, [8, 1, 1]), (41, [32, 4, 4])],
-)
-def test_the_last_of_a_user_are_for_testing_those_before_for_validation(n, expected):
-    split = of_interactions(np.zeros(n, int), np.arange(n), np.arange(n), np.eye(n, dtype=np.float32), 50).split
-    np.testing.assert_array_equal(np.bincount(split, minlength=3), expected)
-    assert (np.diff(split) >= 0).all()
 
 
 def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
-    text = (
-        "user,item,time\nu,i3,2024-05-01\nw,i5,2024-01-01\nu,i1,2023-12-31T23:59:59\nw,i4,2024-01-01\nx,i0,2020-01-01\n"
-    )
-    items = load_items(folder(text))
+    days = "u,i3,2024-05-01\nw,i5,2024-01-01\nu,i1,2023-12-31T23:59:59\nw,i4,2024-01-01\nx,i0,2020-01-01\n"
+    items = load_items(folder("user,item,time\n" + days))
     assert items.examples.targets.tolist() == [3, 4]
     assert items.examples.history.indices.tolist() == [1, 5]
     assert items.examples.history_features is items.features
     later = load_items(folder("user,item,time\nu,i1,1e3\nu,i2,999.5\nu,i3,-3\n"), n_history=1)
     assert later.examples.targets.tolist() == [2, 1]
     assert later.examples.history.indices.tolist() == [3, 2]
+    far = load_items(folder("user,item,time\na,i0,2500-01-01\na,i1,1500-01-01\na,i2,2024-05-31\n"))  # no nanoseconds
+    assert far.examples.targets.tolist() == [2, 0]
 
 
 BAD_INTERACTIONS = [
@@ -290,14 +269,80 @@ BAD_INTERACTIONS = [
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_INTERACTIONS, ids=[message for _, message in BAD_INTERACTIONS])
-def test_interactions_that_cannot_be_are_refused_by_file_and_row(folder, text, message):
+def test_bad_interactions_are_refused_by_file_and_row(folder, text, message):
     with pytest.raises(ValueError, match=f"interactions.csv: {message}"):
         load_items(folder(text))
 
 
-def test_a_bag_holds_at_least_one_item(folder):
-    with pytest.raises(ValueError, match="n_history >= 1, got 0"):
-        load_items(folder(), n_history=0)
+# -- published folders --------------------------------------------------------------------
+
+FILMS = {1: ("Toy Story (1995)", "Animation|Comedy"), 2: ('Café, "Noir" (1999)', "Drama"), 3: ("Heat", "Crime|Drama")}
+SEEN = [(7, 1, 30), (7, 2, 10), (7, 3, 20), (8, 3, 1), (8, 1, 2)]  # user, item, time
+
+
+def ratings(sep: str, header: str = "") -> str:
+    return header + "".join(f"{user}{sep}{item}{sep}4{sep}{time}\n" for user, item, time in SEEN)
+
+
+def latest(folder):
+    quoted = "".join('{},"{}",{}\n'.format(i, t.replace('"', '""'), g) for i, (t, g) in FILMS.items())
+    (folder / "movies.csv").write_text("movieId,title,genres\n" + quoted, encoding="utf-8")
+    (folder / "ratings.csv").write_text(ratings(",", "userId,movieId,rating,timestamp\n"))
+    (folder / "tags.csv").write_text("userId,movieId,tag,timestamp\n7,1,pixar,5\n8,1,fun,5\n")
+
+
+def million(folder):
+    (folder / "movies.dat").write_text("".join(f"{i}::{t}::{g}\n" for i, (t, g) in FILMS.items()), encoding="latin-1")
+    (folder / "ratings.dat").write_text(ratings("::"))
+
+
+def hundred_thousand(folder):
+    flags = {1: "0001010000000000000", 2: "0000000010000000000", 3: "0000001010000000000"}
+    rows = "".join(f"{i}|{t}|01-Jan-1995||http|{'|'.join(flags[i])}\n" for i, (t, _) in FILMS.items())
+    (folder / "u.item").write_text(rows, encoding="latin-1")
+    (folder / "u.data").write_text(ratings("\t"))
+
+
+def recbole(folder):
+    rows = "".join(f"{i}\t{t}\t{g.replace('|', ' ')}\n" for i, (t, g) in FILMS.items())
+    (folder / "ml.item").write_text("item_id:token\ttitle:token_seq\tgenre:token_seq\n" + rows, encoding="utf-8")
+    (folder / "ml.inter").write_text(ratings("\t", "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"))
+
+
+@pytest.mark.parametrize("write", [latest, million, hundred_thousand, recbole])
+def test_published_folders_are_read_as_they_are(write, tmp_path):
+    write(tmp_path)
+    items = load_items(tmp_path, n_features=2)
+    assert items.ids == ("1", "2", "3")
+    assert items.names[1] == FILMS[2][0]
+    assert "Comedy" in items.texts[0]
+    assert ("pixar fun" in items.texts[0]) == (write is latest)
+    assert items.examples.targets.tolist() == [2, 0, 0]  # user 7 saw 2, 3, 1; user 8 saw 3, 1
+    with pytest.raises(FileNotFoundError, match=r"columns= and sep= are for folders with items\.csv"):
+        load_items(tmp_path, sep=";")
+
+
+def test_columns_and_separators_may_be_those_of_the_user(tmp_path):
+    text = b"sku;about;id\nx;red bird;9\ny;blue bird;9\nz;old house;9\n"
+    (tmp_path / "items.csv.gz").write_bytes(gzip.compress(text))
+    (tmp_path / "interactions.csv").write_text("who;sku\na;x\na;z\nb;z\nb;y\n")
+    names = {"id": "sku", "text": "about", "user": "who", "item": "sku"}
+    with pytest.warns(UserWarning, match="order of their rows is used"):
+        items = load_items(tmp_path, n_features=2, columns=names, sep=";")
+    assert items.ids == ("x", "y", "z")
+    assert items.examples.targets.tolist() == [2, 1]
+    with pytest.raises(ValueError, match=r"interactions\.csv: there is no column 'whom' among who, sku"):
+        load_items(tmp_path, columns=names | {"user": "whom"}, sep=";")
+    with pytest.raises(ValueError, match="columns= names person"):
+        load_items(tmp_path, columns={"person": "who"})
+
+
+def test_real_movielens_is_the_one_that_the_benchmarks_used(real):
+    items = load_items(real("data/items/movielens_small"))
+    assert len(items) == 9_742
+    assert items.names[0] == "Toy Story (1995)"
+    assert are_unit(items.features)
+    assert np.bincount(items.examples.split).tolist() == [80_730, 9_748, 9_748]
 
 
 # -- features -----------------------------------------------------------------------------
@@ -311,7 +356,7 @@ def test_means_of_word_vectors_weigh_rare_words_more_and_know_capitals(folder):
     v = words(bird=[1, 0, 0], train=[0, 1, 0], Rome=[0, 0, 1], rome=[1, 1, 0])
     with pytest.warns(UserWarning, match=r"2 of 6 items \(such as 'i4'\) have no feature but zeros"):
         items = load_items(folder(text=["Bird", "train, bird", "Rome", "ROME", "42", "unknown"]), features=v)
-    assert unit_rows(items.features[:4])
+    assert are_unit(items.features[:4])
     np.testing.assert_allclose(items.features[[0, 2]], [[1, 0, 0], [0, 0, 1]], atol=1e-6)
     np.testing.assert_allclose(items.features[3], np.array([1, 1, 0]) / 2**0.5, atol=1e-6)
     assert not items.features[4:].any()
@@ -339,6 +384,9 @@ def test_a_ready_matrix_serves_a_folder_also_one_without_texts(folder, tmp_path)
         assert (items.texts, items.names[1]) == (None, "i1")
     with pytest.raises(ValueError, match="a vector for each of 6 items, got 5"):
         load_items(folder(), features=rows[:5])
+    rows[4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"row 4 \(item 'i4'\) holds NaN"):
+        load_items(folder(), features=rows)
 
 
 def test_a_sentence_model_is_a_folder_of_this_machine_and_never_downloaded(folder, tmp_path, monkeypatch):
@@ -361,14 +409,8 @@ def test_a_sentence_model_is_a_folder_of_this_machine_and_never_downloaded(folde
 
     fake = types.SimpleNamespace(SentenceTransformer=Model)
     monkeypatch.setitem(sys.modules, "sentence_transformers", fake)
-    assert unit_rows(load_items(path, features=str(tmp_path / "model")).features)
+    assert are_unit(load_items(path, features=str(tmp_path / "model")).features)
     assert asked == [(str(tmp_path / "model"), {"local_files_only": True})]
-
-
-def test_rare_words_of_many_texts_are_left_out(monkeypatch, folder):
-    monkeypatch.setattr(features_module, "MANY_TEXTS", 3)
-    items = load_items(folder(text=["one bird", "two bird", "three bird", "train four", "five train", "six train"]))
-    assert items.features.shape == (6, 2)
 
 
 # -- matrices -----------------------------------------------------------------------------
@@ -390,12 +432,6 @@ def test_a_matrix_is_taken_as_it_is(tmp_path, plain):
         np.testing.assert_array_equal(items.features, plain.matrix())
 
 
-def test_rows_of_zeros_are_warned_of_with_their_count():
-    v = words(a=[0, 0], b=[1, 0], c=[0, 0])
-    with pytest.warns(UserWarning, match=r"2 of 3 items \(such as 'a'\) have no feature but zeros"):
-        load_items(v)
-
-
 class Runs:
     """What a pickle could do when it is opened."""
 
@@ -406,67 +442,40 @@ class Runs:
 BAD_MATRICES = [
     (np.array([Runs(), 1], object), "Python objects"),
     (np.ones(3), r"a row for each item, got an array of shape \(3,\)"),
-    (np.ones((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
     (np.array([["a", "b"]]), "expected numbers of shape"),
     (np.ones((2, 3), complex), "expected numbers of shape"),
     (np.ones((0, 3)), "at least one item"),
     (np.ones((3, 0)), "expected numbers of shape"),
     (np.array([[1, 2], [3, np.nan]]), r"row 1 \(item '1'\) holds NaN or infinity"),
-    (np.array([[1, 2], [np.inf, 3]]), r"row 1 \(item '1'\) holds NaN or infinity"),
 ]
 
 
 @pytest.mark.parametrize(("rows", "message"), BAD_MATRICES, ids=[message for _, message in BAD_MATRICES])
-def test_a_matrix_that_is_none_is_refused_and_never_unpickled(tmp_path, rows, message):
+def test_a_bad_matrix_is_refused_and_never_unpickled(tmp_path, rows, message):
     np.save(tmp_path / "a.npy", rows, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
         load_items(tmp_path / "a.npy")
 
 
-def test_files_that_hold_something_else_are_named(tmp_path, folder):
-    rows = np.ones((6, 2))
-    rows[4, 1] = np.nan
-    with pytest.raises(ValueError, match=r"row 4 \(item 'i4'\) holds NaN"):
-        load_items(folder(), features=rows)
+def test_files_that_hold_something_else_are_named(tmp_path):
     (tmp_path / "empty.npy").write_bytes(b"")
     with open(tmp_path / "zip.npy", "wb") as file:
         np.savez(file, a=np.ones((2, 2)))
     save_file({"a": np.ones((2, 2)), "b": np.ones((2, 2))}, tmp_path / "two.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "two.safetensors").read_bytes()[:-1])
     for name, message in [
-        ("empty.npy", "empty.npy"),
-        ("zip.npy", r"zip\.npy should be a \.npy array"),
+        ("empty.npy", "damaged"),
+        ("zip.npy", "should be a .npy array"),
         ("two.safetensors", "expected one matrix, got 2 among the arrays a, b"),
-        ("cut.safetensors", r"cut\.safetensors: "),
+        ("cut.safetensors", "not fully covered"),
     ]:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=rf"{name}.*{message}"):
             load_items(tmp_path / name)
 
 
-# -- how they show ------------------------------------------------------------------------
-
-
-def test_what_is_shown_counts_and_escapes(folder):
+def test_a_summary_counts_and_escapes(folder):
     items = load_items(folder("user,item,time\n" + "".join(f"1,i{n},{n}\n" for n in NUMBERS), title=["<b>"] * 6))
     assert repr(items).endswith("columns: title, examples: 3 to train, 1 to validate, 1 to test)")
     assert len(items) == 6
     assert "&lt;b&gt;" in items._repr_html_()
     assert "<b>" not in items._repr_html_()
-
-
-def test_a_real_catalogue_with_ratings(real, tmp_path):
-    """MovieLens-small: movies somebody rated, from title and genres."""
-    source = real("data/items/movielens_small")
-    movies, ratings = (pd.read_csv(source / f"{name}.csv") for name in ("movies", "ratings"))
-    movies = movies[movies["movieId"].isin(ratings["movieId"])].rename(columns={"movieId": "id"})
-    movies.assign(text=movies["title"] + " " + movies["genres"].str.replace("|", " ")).to_csv(
-        tmp_path / "items.csv", index=False
-    )
-    names = {"userId": "user", "movieId": "item", "timestamp": "time"}
-    ratings.rename(columns=names).to_csv(tmp_path / "interactions.csv", index=False)
-    items = load_items(tmp_path)
-    assert (len(items), len(items.examples)) == (9_724, len(ratings) - ratings["userId"].nunique())
-    assert items.names[0] == "Toy Story (1995)"
-    assert unit_rows(items.features)
-    share = np.bincount(items.examples.split) / len(items.examples)
-    assert share == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
