@@ -6,7 +6,7 @@ import pytest
 from conftest import made_fasttext, made_plain, made_words
 
 import workbench as wb
-from workbench.evaluate.carriers import ngram_texts, shares
+from workbench.evaluate.contributions import ngram_texts, shares
 from workbench.evaluate.damage import code_damage, damage_groups, word_codes, word_shapes
 from workbench.storage import Coded, Dense, Stacked
 from workbench.subwords import Subwords

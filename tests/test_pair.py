@@ -7,7 +7,7 @@ from test_panel import settled, walk
 from test_session import until
 
 import workbench as wb
-from workbench.evaluate.carriers import ngram_carriers
+from workbench.evaluate.contributions import ngram_carriers
 from workbench.evaluate.damage import code_damage, damage_groups, word_damage
 from workbench.views import DamageView, MapView, NeighbourView
 from workbench.views import page as paper

@@ -19,7 +19,7 @@ from conftest import made_fasttext
 import workbench as wb
 from workbench import kernels, progress
 from workbench.compress.builder import Builder
-from workbench.evaluate.carriers import ngram_carriers
+from workbench.evaluate.contributions import ngram_carriers
 from workbench.evaluate.damage import code_damage, damage_groups, word_damage
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.similarity import similarity

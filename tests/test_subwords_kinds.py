@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.evaluate.carriers import has_same_ngrams, ngram_carriers
+from workbench.evaluate.contributions import has_same_ngrams, ngram_carriers
 from workbench.storage import Dense, Stacked
 from workbench.subwords import MAX_UNCOMPILED, FinalfusionBuckets, ListedNgrams, Subwords
 

@@ -18,7 +18,7 @@ from .compress import STEPS, from_json, recipe_from
 
 if TYPE_CHECKING:
     from . import semantic, views
-    from .evaluate.carriers import ngram_carriers
+    from .evaluate.contributions import ngram_carriers
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
@@ -36,7 +36,7 @@ _HOMES = {
     "export": "formats",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
-    "ngram_carriers": "evaluate.carriers",
+    "ngram_carriers": "evaluate.contributions",
     "word_damage": "evaluate.damage",
     "record": "reports",
     "sweep": "search.sweep",

@@ -1,4 +1,4 @@
-"""Do cosines still agree with what people say? Spearman correlation on word-pair sets."""
+"""Agreement of cosines with people: Spearman correlation on sets of word pairs."""
 
 import re
 from collections.abc import Mapping
@@ -14,14 +14,13 @@ from .table import N_BOOTSTRAP, row
 Pairs = list[tuple[str, str, float]]
 
 ENGLISH = {"simlex999": "simlex999.txt", "wordsim353": "wordsim353.tsv"}  # inside gensim's package
-FEWEST = 20  # pairs; a correlation over fewer says nothing
+MIN_PAIRS = 20  # a correlation over fewer says nothing
 
 
 def read_pairs(path: str | Path) -> Pairs:
-    """Word pairs with a person's score from a text file.
+    """Read word pairs with people's scores: a pair a line, split at tabs, commas or semicolons.
 
-    A pair a line, split at tabs, commas or semicolons; lines that begin with ``#``, and column
-    names before the first pair, are passed over.
+    Lines that begin with ``#`` and column names before the first pair are skipped.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def read_pairs(path: str | Path) -> Pairs:
 
 
 def english_pairs() -> dict[str, Pairs]:
-    """SimLex-999 (Hill et al., 2015) and WordSim-353 (Finkelstein et al., 2002), as gensim ships them."""
+    """Return SimLex-999 (Hill et al., 2015) and WordSim-353 (Finkelstein et al., 2002), as gensim ships them."""
     from gensim.test.utils import datapath
 
     return {name: read_pairs(datapath(file)) for name, file in ENGLISH.items()}
@@ -58,10 +57,10 @@ def similarity(
     pairs: Mapping[str, Pairs | str | Path] | None = None,
     random_state: int = 0,
 ) -> pd.DataFrame:
-    """Spearman correlation of cosines with people's scores, before and after.
+    """Return Spearman correlations of cosines with people's scores, before and after.
 
-    Pairs count whose words are both in the original's vocabulary (in lower case, where not as
-    written), the same on both sides; a word that the small model cannot embed has cosine 0 to every other.
+    A pair counts if both words are in the original's vocabulary (as written, else in lower case). A word
+    that the small model cannot embed has cosine 0 to every other.
 
     Parameters
     ----------
@@ -80,45 +79,32 @@ def similarity(
     rows = []
     for name, given in (english_pairs() if pairs is None else pairs).items():
         listed = given if isinstance(given, list) else read_pairs(given)
-        spelled = [(_spelling(original, a), _spelling(original, b), score) for a, b, score in listed]
+        spelled = [(*(w if w in original else w.lower() for w in (a, b)), score) for a, b, score in listed]
         usable = [pair for pair in spelled if pair[0] in original and pair[1] in original]
-        share = len(usable) / max(len(listed), 1)
-        rows.append(row("similarity_coverage", name, share, "exact", len(listed)))
-        if len(usable) >= FEWEST:
-            rows += _compare(original, small, name, usable, random_state)
+        n = len(usable)
+        rows.append(row("similarity_coverage", name, n / max(len(listed), 1), "exact", len(listed)))
+        if n < MIN_PAIRS:
+            continue
+        first, second, scores = zip(*usable, strict=True)
+        picks = np.random.default_rng(random_state).integers(n, size=(N_BOOTSTRAP, n))
+        people = np.array(scores)
+        values, spreads = [], []  # of the original, of the small model
+        for v in (original, small):
+            found = cosines(*(v.get_vectors(words, missing="zero") for words in (first, second)))  # (n,)
+            values.append(spearman(found[None], people[None])[0])
+            spreads.append(spearman(found[picks], people[picks]))  # (N_BOOTSTRAP,)
+        how = f"exact; interval over pairs, seed {random_state}"
+        before, after = (tuple(np.percentile(spread, [2.5, 97.5])) for spread in spreads)
+        rows.append(row("similarity", name, values[1], how, n, after))
+        rows.append(row("similarity_original", name, values[0], how, n, before))
+        if before[0] > 0:
+            ratios = tuple(np.percentile(spreads[1] / spreads[0], [2.5, 97.5]))
+            rows.append(row("similarity_retained", name, values[1] / values[0], how, n, ratios))
     return pd.DataFrame(rows)
 
 
-def _spelling(v: Vectors, word: str) -> str:
-    """The word as `v` has it: as written, or else in lower case."""
-    return word if word in v else word.lower()
-
-
-def _compare(original: Vectors, small: Vectors, name: str, pairs: Pairs, seed: int) -> list[dict]:
-    first, second, scores = zip(*pairs, strict=True)
-    sides = [_cosines(v, first, second) for v in (original, small)]
-    before, after = (spearman(side[None], np.array(scores)[None])[0] for side in sides)
-    picks = np.random.default_rng(seed).integers(len(pairs), size=(N_BOOTSTRAP, len(pairs)))
-    people = np.array(scores)[picks]
-    spread = [spearman(side[picks], people) for side in sides]  # two of (N_BOOTSTRAP,)
-    limits = [tuple(np.percentile(s, [2.5, 97.5])) for s in spread]
-    how = f"exact; interval over pairs, seed {seed}"
-    rows = [
-        row("similarity", name, after, how, len(pairs), limits[1]),
-        row("similarity_original", name, before, how, len(pairs), limits[0]),
-    ]
-    if limits[0][0] > 0:
-        ratios = np.percentile(spread[1] / spread[0], [2.5, 97.5])
-        rows.append(row("similarity_retained", name, after / before, how, len(pairs), tuple(ratios)))
-    return rows
-
-
-def _cosines(v: Vectors, first: tuple[str, ...], second: tuple[str, ...]) -> np.ndarray:
-    return cosines(*(v.get_vectors(words, missing="zero") for words in (first, second)))
-
-
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation, ties by mean rank, row by row of two (m, n) arrays: (m,)."""
+    """Return Spearman's rank correlation of each row of two (m, n) arrays, ties by mean rank: (m,)."""
     from scipy.stats import rankdata
 
     ranks = [rankdata(x, axis=1) - (x.shape[1] + 1) / 2 for x in (a, b)]  # centred

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ..compress import Chain
-from ..evaluate.carriers import has_same_ngrams, ngram_carriers
+from ..evaluate.contributions import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
 from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.scorecard import quick_card
