@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,15 +61,13 @@ def load(
     Parameters
     ----------
     source : path or str, or an object of gensim's
-        ``"builtin:en"``, or a file or folder in a format of `FORMATS`. The content decides, not the name. Text may
-        be gzipped. Of gensim's `KeyedVectors`, or a model that has some, the arrays are shared; see
-        `keyedvectors.from_gensim`.
+        ``"builtin:en"``, or a file or folder in a format of `FORMATS`: its content decides, not its name, and text
+        may be gzipped. gensim's arrays are shared; see `keyedvectors.from_gensim`.
     allow_pickle : bool
-        Read files that run code when they are opened (Python's pickles, which gensim saves). Say so only of files
-        from somebody whom you trust.
+        Read Python pickles, which gensim saves and which can run code: only from people whom you trust.
     limit : int, optional
-        Only the first so many words, which are the most frequent ones in the files of most tools. Text is read no
-        further, so a download that was cut short can be read as far as it goes.
+        Read only the first so many words, in most files the most frequent ones. Text is read no further, so a
+        download that was cut short can be read as far as it goes.
     counts : path or str, optional
         A list of word counts or a text, see `compress.corpus.word_counts`, for formats without counts. Words that
         it lacks count 0.
@@ -188,7 +186,7 @@ def _recognised(path: Path) -> tuple[Format, bool]:
 
 
 def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool = True) -> Path:
-    """Write `v` in a format of other tools, or in our own, and warn of what that cannot hold.
+    """Write `v` in a format of other tools, or in our own; return the path.
 
     The file (or folder) is written beside its place and moved there once it is whole, so that a failed or killed
     export leaves an older one as it was. Missing folders are made.
@@ -200,12 +198,7 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
     format : str, optional
         A name in `formats.writable()`. By default the end of the file's name decides.
     warn : bool
-        False where the caller has told of `losses` already.
-
-    Returns
-    -------
-    Path
-        Where the file is.
+        Warn of `losses`, what the format cannot hold.
 
     Raises
     ------
@@ -214,20 +207,17 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
     """
     path = Path(path)
     chosen = target(path, format)
+    assert chosen.save is not None, "only formats that can be written are chosen"
     for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
-    assert chosen.save is not None, "only formats that can be written are chosen"
     v = v if chosen.holds is None else with_words(v, chosen.holds)
-    if chosen.is_folder:
-        with files.replacing_folder(path) as folder:
-            chosen.save(v, folder)
-        return path
-    with files.replacing(path) as file:
+    replacing: Any = files.replacing_folder if chosen.is_folder else files.replacing
+    with replacing(path) as place:
         if path.suffix == ".gz":
-            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+            with gzip.GzipFile(fileobj=place, mode="wb", mtime=0) as packed:
                 chosen.save(v, packed)
         else:
-            chosen.save(v, file)
+            chosen.save(v, place)
     return path
 
 
@@ -242,13 +232,7 @@ def writable() -> dict[str, Format]:
 
 
 def target(path: Path, format: str | None = None) -> Format:
-    """Return the format that `export` with these arguments writes: the one named, or the only one that fits the name.
-
-    Raises
-    ------
-    ValueError, IsADirectoryError
-        If `export` would refuse the format or the place: a folder for a file, a device, a folder of other things.
-    """
+    """Return the format that `export` with these arguments writes; refuse the formats and places that it refuses."""
     there = writable()
     if format is None:
         names = (path.name, path.name.removesuffix(".gz"))

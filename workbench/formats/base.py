@@ -17,55 +17,24 @@ from ..vocab import Vocab, first_places, printable
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: how to recognise, read and write it. Each lives in a file of its own.
+    """A file format: how to recognise, read and write it. Each lives in a file of its own."""
 
-    Parameters
-    ----------
-    name : str
-        What ``export(v, path, format=name)`` takes.
-    title : str
-        The name in messages.
-    magic : tuple of bytes
-        First bytes of such files.
-    looks_like : function of a path and the first bytes, optional
-        For files without such bytes. Of a gzip file the bytes are unpacked, of a folder they are empty.
-    load : function of a path, giving Vectors, optional
-        With `stops` it takes a second argument, the limit. `reading` makes an honest error of what it raises.
-    save : function of Vectors and a file open for writing bytes (or an empty folder's path), optional
-        It gets the words that `holds` accepts.
-    suffixes : tuple of str
-        Ends of file names that are written in this format, unless the user names another.
-    reads : tuple of str
-        Further ends of such files, for dialogs that choose one to open.
-    keeps : frozenset of {"n-grams", "counts", "codes", "recipe"}
-        What it holds beside words and float32 rows.
-    holds : function of a word
-        Accepts the words that the format can hold.
-    also_lost : function of Vectors, giving a list of str
-        What else of a model it cannot hold, a sentence each.
-    stops : bool
-        Whether reading stops after the first words that are asked for.
-    gzips : bool
-        Whether such files may be gzipped.
-    is_pickle : bool
-        Whether reading one can run code, so that the user must allow it.
-    is_folder : bool
-    """
-
-    name: str
-    title: str
-    magic: tuple[bytes, ...] = ()
-    looks_like: Callable[[Path, bytes], bool] | None = None
-    load: Callable[..., Vectors] | None = None
-    save: Callable[[Vectors, Any], None] | None = None
-    suffixes: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-    keeps: frozenset[str] = frozenset()
-    holds: Callable[[str], bool] | None = None
-    also_lost: Callable[[Vectors], list[str]] | None = None
-    stops: bool = False
-    gzips: bool = False
-    is_pickle: bool = False
+    name: str  # what ``export(v, path, format=name)`` takes
+    title: str  # what people call it
+    magic: tuple[bytes, ...] = ()  # the first bytes of such files
+    looks_like: Callable[[Path, bytes], bool] | None = (
+        None  # of a path and its first 64 KB, unpacked; a folder has none
+    )
+    load: Callable[..., Vectors] | None = None  # of a path; with `stops` of a limit, too
+    save: Callable[[Vectors, Any], None] | None = None  # into a file open for bytes, or an empty folder
+    suffixes: tuple[str, ...] = ()  # file names that end so are written in this format
+    reads: tuple[str, ...] = ()  # further ends of names, for dialogs that choose a file to open
+    keeps: frozenset[str] = frozenset()  # which of "n-grams", "counts", "codes" and "recipe" it holds
+    holds: Callable[[str], bool] | None = None  # accepts the words that it can hold; `save` gets no others
+    also_lost: Callable[[Vectors], list[str]] | None = None  # what else of a model it cannot hold, a sentence each
+    stops: bool = False  # reading stops after the first words that are asked for
+    gzips: bool = False  # such files may be gzipped
+    is_pickle: bool = False  # reading one can run code, so the user must allow it
     is_folder: bool = False
 
     def recognises(self, path: Path, head: bytes) -> bool:
@@ -88,9 +57,6 @@ class Format:
         if v.meta.get("recipe") and "recipe" not in self.keeps:
             lost.append("the recipe that made it")
         return lost + ([] if self.also_lost is None else self.also_lost(v))
-
-
-# -- reading ------------------------------------------------------------------------------
 
 
 class Cursor:
@@ -134,9 +100,6 @@ def first_ones(vocab: Vocab, words: Storage) -> tuple[Vocab, Storage]:
         return vocab, words
     vocab, rows = vocab.take(places)
     return vocab, words.take(rows)
-
-
-# -- writing ------------------------------------------------------------------------------
 
 
 def is_unicode(word: str) -> bool:

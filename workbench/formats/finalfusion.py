@@ -11,6 +11,8 @@ import json
 import struct
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -25,17 +27,12 @@ from .base import Cursor, Format, first_ones, is_unicode, with_words, word_block
 MAGIC = b"FiFu"
 SIMPLE, NDARRAY, BUCKETS, QUANTIZED, METADATA, NORMS, FASTTEXT, EXPLICIT, FLORET = range(1, 10)  # kinds of chunks
 U8, F32 = 1, 10  # types of numbers
-TYPES = {U8: "uint8", F32: "float32"}
 BLOCK_BYTES = 1 << 20  # of codes that are packed at once
 
+Words = tuple[list[str], Subwords | None]
+Rows = Callable[[slice], Storage]  # some of the rows as a storage
+
 # -- reading ------------------------------------------------------------------------------
-
-
-class Rows(NamedTuple):
-    """Rows as a file has them: their number and dimensions, and a slice of them as a storage."""
-
-    shape: tuple[int, int]
-    part: Callable[[slice], Storage]
 
 
 def load(path: Path) -> Vectors:
@@ -69,12 +66,13 @@ def load(path: Path) -> Vectors:
         if name not in found:
             raise ValueError(f"it has no {name}")
 
-    (words, subwords), (shape, part), norms = found["words"], found["rows"], found.get("norms")
-    n = len(check_words(words))
+    (words, subwords), part, norms = found["words"], found["rows"], found.get("norms")
+    n, (n_rows, dim) = len(check_words(words)), part(slice(None)).shape
     n_expected = n + (0 if subwords is None else subwords.n_rows)
-    if shape[0] != n_expected or shape[1] < 1:
-        size = " x ".join(f"{number:,}" for number in shape)
-        raise ValueError(f"its matrix is {size}, while its {n:,} words and their n-grams need {n_expected:,} rows")
+    if n_rows != n_expected:
+        raise ValueError(
+            f"its matrix is {n_rows:,} x {dim:,}, while its {n:,} words and their n-grams need {n_expected:,} rows"
+        )
     if norms is not None and len(norms) != n:
         raise ValueError(f"it has {len(norms):,} norms for {n:,} words")
     own = part(slice(0, n))
@@ -106,21 +104,17 @@ def _texts(cursor: Cursor, n: int, what: str, has_number: bool = False) -> tuple
     return texts, numbers
 
 
-def _read_simple(cursor: Cursor, n: int) -> tuple[list[str], None]:
-    return _texts(cursor, n, "words")[0], None
+def _read_words(make: Callable[..., Subwords | None], cursor: Cursor, n: int, *settings: int) -> Words:
+    return _texts(cursor, n, "words")[0], make(*settings)
 
 
-def _read_fasttext(cursor: Cursor, n: int, min_n: int, max_n: int, n_buckets: int) -> tuple[list[str], Subwords]:
-    return _texts(cursor, n, "words")[0], Subwords(min_n, max_n, n_buckets)
-
-
-def _read_buckets(cursor: Cursor, n: int, min_n: int, max_n: int, exponent: int) -> tuple[list[str], Subwords]:
+def _finalfusion_buckets(min_n: int, max_n: int, exponent: int) -> Subwords:
     if 2 ** min(exponent, 32) > MAX_BUCKETS:
         raise ValueError(f"it claims 2 ** {exponent} buckets, {MAX_BUCKETS:,} are the most")
-    return _texts(cursor, n, "words")[0], FinalfusionBuckets(min_n, max_n, 2**exponent)
+    return FinalfusionBuckets(min_n, max_n, 2**exponent)
 
 
-def _read_explicit(cursor: Cursor, n: int, n_ngrams: int, min_n: int, max_n: int) -> tuple[list[str], Subwords | None]:
+def _read_explicit(cursor: Cursor, n: int, n_ngrams: int, min_n: int, max_n: int) -> Words:
     words, _ = _texts(cursor, n, "words")
     ngrams, rows = _texts(cursor, n_ngrams, "n-grams", has_number=True)
     if not ngrams:
@@ -131,39 +125,34 @@ def _read_explicit(cursor: Cursor, n: int, n_ngrams: int, min_n: int, max_n: int
     return words, ListedNgrams(min_n, max_n, ngrams, table)
 
 
-def _floats(cursor: Cursor, *shape: int) -> np.ndarray:
-    """An array of float32 in the file, behind its padding."""
+def _read_matrix(cursor: Cursor, n_rows: int, dim: int, kind: int) -> Rows:
+    matrix = _read_floats(cursor, kind, n_rows, dim)
+    return lambda rows: Dense(matrix[rows])
+
+
+def _read_norms(cursor: Cursor, n: int, kind: int) -> np.ndarray:
+    return _read_floats(cursor, kind, n, 1)
+
+
+def _read_floats(cursor: Cursor, kind: int, *shape: int) -> np.ndarray:
+    """An array of float32 behind its padding."""
+    if kind != F32:
+        raise ValueError(f"its numbers are of type {kind}, expected {F32} (float32)")
     cursor.at += padding(cursor.at)
     return cursor.array("<f4", *shape)
 
 
 def padding(at: int) -> int:
-    """Return the number of bytes between this place and the array of float32 behind it: one to four, never none."""
+    """Return the number of bytes before an array of float32: one to four, never none."""
     return 4 - at % 4
 
 
-def _read_matrix(cursor: Cursor, n_rows: int, dim: int, kind: int) -> Rows:
-    _check_type(kind, F32)
-    matrix = _floats(cursor, n_rows, dim)
-    return Rows((n_rows, dim), lambda part: Dense(matrix[part]))
-
-
-def _read_norms(cursor: Cursor, n: int, kind: int) -> np.ndarray:
-    _check_type(kind, F32)
-    return _floats(cursor, n, 1)
-
-
-def _check_type(found: int, expected: int) -> None:
-    if found != expected:
-        raise ValueError(f"its numbers are of type {found}, expected {expected} ({TYPES[expected]})")
-
-
 def _read_codes(
-    cursor: Cursor, is_turned: int, has_norms: int, n_codes: int, dim: int, n_entries: int, n_rows: int, *kinds: int
+    cursor: Cursor, is_turned: int, has_norms: int, n_codes: int, dim: int, n_entries: int, n_rows: int, *types: int
 ) -> Rows:
     """Product codes, perhaps of turned rows, perhaps with a length for each row."""
-    for kind, expected in zip(kinds, (U8, F32), strict=True):
-        _check_type(kind, expected)
+    if types != (U8, F32):
+        raise ValueError(f"its numbers are of types {types}, expected {(U8, F32)} (uint8, float32)")
     if not 1 <= n_codes <= dim or dim % n_codes or not 1 <= n_entries <= 256:
         raise ValueError(f"it claims {n_codes:,} codes of {n_entries:,} entries for {dim:,} dimensions")
     width, n_bits = dim // n_codes, max((n_entries - 1).bit_length(), 1)
@@ -189,7 +178,7 @@ def _read_codes(
         found = found if axes is None else Projected(found, axes)
         return found if lengths is None else Normed(found, Dense(lengths[rows]))
 
-    return Rows((n_rows, dim), part)
+    return part
 
 
 def _read_metadata(cursor: Cursor, length: int) -> str:
@@ -197,13 +186,13 @@ def _read_metadata(cursor: Cursor, length: int) -> str:
 
 
 CHUNKS: dict[int, tuple[str, str, Callable[..., Any]]] = {  # what a chunk is good for, the numbers it begins with
-    SIMPLE: ("words", "<Q", _read_simple),
+    SIMPLE: ("words", "<Q", partial(_read_words, lambda: None)),
     NDARRAY: ("rows", "<Q2I", _read_matrix),
-    BUCKETS: ("words", "<Q3I", _read_buckets),
+    BUCKETS: ("words", "<Q3I", partial(_read_words, _finalfusion_buckets)),
     QUANTIZED: ("rows", "<5IQ2I", _read_codes),
     METADATA: ("metadata", "", _read_metadata),
     NORMS: ("norms", "<QI", _read_norms),
-    FASTTEXT: ("words", "<Q3I", _read_fasttext),
+    FASTTEXT: ("words", "<Q3I", partial(_read_words, Subwords)),
     EXPLICIT: ("words", "<2Q2I", _read_explicit),
 }
 
@@ -353,25 +342,15 @@ def _written_ngrams(v: Vectors) -> Ngrams:
 def _metadata(v: Vectors) -> bytes:
     """The metadata that the model came with, or the recipe and they, as TOML."""
     provenance, recipe = v.meta.get("provenance", {}), v.meta.get("recipe")
-    text = str(provenance.get("metadata", ""))
-    if not recipe and _is_toml(text):
-        return text.encode()
+    if not recipe:
+        with suppress(ValueError):
+            text = str(provenance.get("metadata", ""))
+            tomllib.loads(text)
+            return text.encode()
     about = {"recipe": json.dumps(recipe, ensure_ascii=False)} if recipe else {}
     about |= {name: str(provenance[name]) for name in ("source", "metadata") if name in provenance}
-    return "\n".join(["[workbench]", *(f"{name} = {_quoted(value)}" for name, value in about.items()), ""]).encode()
-
-
-def _is_toml(text: str) -> bool:
-    try:
-        tomllib.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _quoted(text: str) -> str:
-    """A string of TOML: as JSON has it, but for DEL, which must not stand there as it is."""
-    return json.dumps(printable(text), ensure_ascii=False).replace("\x7f", "\\u007f")
+    lines = [f"{name} = {json.dumps(printable(value), ensure_ascii=False)}\n" for name, value in about.items()]
+    return "".join(["[workbench]\n", *lines]).replace("\x7f", "\\u007f").encode()  # which TOML must not hold as it is
 
 
 def also_lost(v: Vectors) -> list[str]:

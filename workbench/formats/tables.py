@@ -88,8 +88,7 @@ def load_table(path: Path) -> Vectors:
         head = file.read(1 << 16).removeprefix(MARK)
     separator = _separator(head) or "\t"
     has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split(separator.encode())))
-    quoting = csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
-    names = 0 if has_names else None
+    names, quoting = 0 if has_names else None, csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
     encoding: dict[str, Any] = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
     return _of_frame(
         path, pd.read_csv(path, sep=separator, header=names, keep_default_na=False, quoting=quoting, **encoding)
