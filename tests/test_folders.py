@@ -412,7 +412,7 @@ def test_tokens_of_a_quantised_vocabulary_share_rows_and_have_a_weight_each(tmp_
         ({"embeddings": ("F32", [16], bytes(64))}, "should hold a matrix of floats or int8"),
         ({"embeddings": ("I32", [8, 2], bytes(64))}, "should hold a matrix of floats or int8, got int32"),
         ({"embeddings": ("F32", [8, 0], b"")}, "should hold a matrix of floats or int8"),
-        ({"embeddings": ("BOOL", [8, 2], bytes(16))}, "arrays of F64, .*: KeyError: 'BOOL'"),
+        ({"embeddings": ("BOOL", [8, 2], bytes(16))}, "numbers of F64, .*: KeyError: 'BOOL'"),
         ({"embeddings": ("F32", [4, 2], bytes(32))}, "the number 4; there are rows for whole numbers from 0 to 3"),
         ({"embeddings": MATRIX, "mapping": ("I64", [8], b"\xff" * 64)}, "'mapping' should be row numbers below 8"),
         ({"embeddings": MATRIX, "mapping": ("I64", [8], (8).to_bytes(8, "little") * 8)}, "row numbers below 8"),
@@ -434,7 +434,7 @@ def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
 def test_a_header_that_says_nothing_of_arrays_is_refused(tmp_path, header):
     model = copied(STATIC / "wordpiece", tmp_path)
     (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
-    assert f"{model / 'model.safetensors'} is not a whole .safetensors file" in check(model)
+    assert f"{model / 'model.safetensors'} cannot be read as a whole .safetensors file" in check(model)
 
 
 @pytest.mark.parametrize("number", [-1, 8, 2**70, 1.0, True, None, "0", [0]])

@@ -22,9 +22,7 @@ class Format:
     name: str  # what ``export(v, path, format=name)`` takes
     title: str  # what people call it
     magic: tuple[bytes, ...] = ()  # the first bytes of such files
-    looks_like: Callable[[Path, bytes], bool] | None = (
-        None  # of a path and its first 64 KB, unpacked; a folder has none
-    )
+    looks_like: Callable[[Path, bytes], bool] | None = None  # of a path and its first bytes, of gzip unpacked
     load: Callable[..., Vectors] | None = None  # of a path; with `stops` of a limit, too
     save: Callable[[Vectors, Any], None] | None = None  # into a file open for bytes, or an empty folder
     suffixes: tuple[str, ...] = ()  # file names that end so are written in this format

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
 
 from .. import artefact
 from ..checks import reading
@@ -89,34 +90,27 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray 
     With both (a quantised vocabulary) there is a weight for each token: rows are then copied to one a token, since
     words that share a row here share its length.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with (
-            safe_open(path, "np"),
-            reading(path, f"arrays of {', '.join(TYPES)}"),
-        ):  # checks the header against the file's size
+    with reading(path, f"a whole .safetensors file with numbers of {', '.join(TYPES)}"):
+        with safe_open(path, "np"):  # checks the header against the file's size
             arrays = artefact.mapped(path, TYPES)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole .safetensors file: {str(error)[:400]}") from error
-    matrix = arrays.get("embedding.weight", arrays.get("embeddings"))
-    mapping, weights = arrays.get("mapping"), arrays.get("weights")
-    if matrix is None:
-        named = ", ".join(sorted(arrays)[:3])[:200]
-        raise ValueError(f"{path} has no array 'embedding.weight' or 'embeddings', so it is no {TITLE}; it has {named}")
-    if matrix.dtype.kind == "V":  # bfloat16 is the upper half of float32
-        matrix = (matrix.view("<u2").astype("<u4") << 16).view("<f4")
-    if matrix.ndim != 2 or 0 in matrix.shape or (matrix.dtype.kind != "f" and matrix.dtype != np.int8):
-        raise ValueError(f"{path} should hold a matrix of floats or int8, got {matrix.dtype} of shape {matrix.shape}")
-    if mapping is not None:
-        is_whole = mapping.dtype.kind in "iu" and mapping.ndim == 1 and len(mapping) > 0
-        if not is_whole or mapping.min() < 0 or mapping.max() >= len(matrix):
-            raise ValueError(f"{path}: 'mapping' should be row numbers below {len(matrix):,}, one a token")
-    if mapping is not None and weights is not None:
-        matrix, mapping = matrix[mapping], None  # (n_tokens, dim)
-    if weights is not None and (weights.dtype.kind != "f" or weights.shape != (len(matrix),)):
-        raise ValueError(f"{path}: 'weights' should be {len(matrix):,} numbers, one a row, got shape {weights.shape}")
-    return matrix, mapping, weights
+        matrix = arrays.get("embedding.weight", arrays.get("embeddings"))
+        mapping, weights = arrays.get("mapping"), arrays.get("weights")
+        if matrix is None:
+            named = ", ".join(sorted(arrays)[:3])[:200]
+            raise ValueError(f"it has no array 'embedding.weight' or 'embeddings', so it is no {TITLE}; it has {named}")
+        if matrix.dtype.kind == "V":  # bfloat16 is the upper half of float32
+            matrix = (matrix.view("<u2").astype("<u4") << 16).view("<f4")
+        if matrix.ndim != 2 or 0 in matrix.shape or (matrix.dtype.kind != "f" and matrix.dtype != np.int8):
+            raise ValueError(f"it should hold a matrix of floats or int8, got {matrix.dtype} of shape {matrix.shape}")
+        if mapping is not None:
+            is_whole = mapping.dtype.kind in "iu" and mapping.ndim == 1 and len(mapping) > 0
+            if not is_whole or mapping.min() < 0 or mapping.max() >= len(matrix):
+                raise ValueError(f"'mapping' should be row numbers below {len(matrix):,}, one a token")
+        if mapping is not None and weights is not None:
+            matrix, mapping = matrix[mapping], None  # (n_tokens, dim)
+        if weights is not None and (weights.dtype.kind != "f" or weights.shape != (len(matrix),)):
+            raise ValueError(f"'weights' should be {len(matrix):,} numbers, one a row, got shape {weights.shape}")
+        return matrix, mapping, weights
 
 
 def _read_tokens(path: Path) -> tuple[dict[str, int], str, str | None]:
