@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,20 +80,15 @@ def test_lab_opens_the_notebooks_of_a_checkout_from_anywhere_and_passes_options_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_path):
-    site = tmp_path / "site" / "workbench"
+def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_path, capsys):
     shared = tmp_path / "share" / "notebooks"
     (shared / "baselines").mkdir(parents=True)
     (shared / lab.FIRST).write_text("first")
     (shared / "baselines" / "b.json").write_text("{}")
-    monkeypatch.setattr(lab, "__file__", str(site / "lab.py"))
+    installed = SimpleNamespace(name=lab.FIRST, locate=lambda: shared / lab.FIRST)
+    monkeypatch.setattr(lab, "__file__", str(tmp_path / "site" / "workbench" / "lab.py"))
+    monkeypatch.setattr(lab.metadata, "files", lambda name: [installed])
     monkeypatch.chdir(tmp_path)
-
-    class Installed(PurePosixPath):
-        def locate(self):
-            return self
-
-    monkeypatch.setattr(lab.metadata, "files", lambda name: [Installed(shared / lab.FIRST)])
     folder = lab.notebooks()
     assert folder == tmp_path / "embedding-workbench" / "notebooks"
     assert (folder / "baselines" / "b.json").exists()
@@ -101,10 +96,6 @@ def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_pat
     lab.notebooks()
     assert (folder / lab.FIRST).read_text() == "a person's own"
     assert (shared / lab.FIRST).read_text() == "first"
-
-
-def test_lab_without_notebooks_says_so(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(lab, "__file__", str(tmp_path / "workbench" / "lab.py"))
     monkeypatch.setattr(lab.metadata, "files", lambda name: [])
     assert main(["lab"]) == 2
     assert "lacks the notebooks" in capsys.readouterr().err
@@ -193,22 +184,6 @@ def test_compress_into_another_format_scores_what_is_in_the_file(model, capsys):
     assert closeness["kept"] > 0
 
 
-def test_convert_says_what_is_lost_before_it_writes(model, capsys, monkeypatch):
-    def full(*_):
-        print("writing", file=sys.stderr)  # noqa: T201
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("workbench.formats.word2vec.write_rows", full)
-        assert main(["convert", model, "model.vec"]) == 2
-    *warned, writing, trouble = capsys.readouterr().err.splitlines()
-    lost = formats.losses(wb.load(model), "model.vec")
-    assert warned == [f"workbench: warning: word2vec text cannot hold {sentence}" for sentence in lost]
-    assert len(lost) == 2
-    assert (writing, trouble) == ("writing", "workbench: model.vec could not be written: No space left on device")
-    assert [path.name for path in Path().iterdir()] == [model]
-
-
 def test_convert_makes_folders_packs_and_strictly_writes_only_what_loses_nothing(model, capsys):
     assert main(["convert", model, "new/model.vec.gz"]) == 0
     assert "new/model.vec.gz" in capsys.readouterr().out
@@ -254,8 +229,6 @@ WRONG = [
     ("compress MODEL out --budget 1MB --goal best", "argument --goal: invalid choice: 'best'"),
     ("compress MODEL out --budget 1MB --seed -1", "argument --seed: expected a whole number from 0 to 4294967295"),
     ("compress MODEL out --budget 1MB --seed 00000000000000000099", "expected a whole number"),
-    ("compress MODEL out --budget 1MB --n-trials few", "invalid int value: 'few'"),
-    ("compress MODEL out --budget 1MB --n-trials 0", "n_trials must be a whole number of at least 1, got 0"),
     ("compress MODEL out --budget 1MB --min-words 701", "min_words=701, but the model has 700 words"),
     ("compress MODEL out --budget '20 apples'", "expected a size such as '20MB'"),
     ("compress MODEL out --budget 100", "100 bytes are too few for any recipe on this model"),
@@ -263,7 +236,6 @@ WRONG = [
     ("compress MODEL out --recipe 'Prun(4)'", "did you mean Prune?"),
     ("compress MODEL out --recipe gone.json", "'gone.json' is neither a file nor a recipe"),
     ("compress MODEL out --recipe 'PQ(4, n_bits=12)'", "PQ: n_bits must be a whole number from 1 to 8, got 12"),
-    ("compress MODEL out --recipe 'Refit(strength=\"x\")'", "Refit: strength must be a finite number"),
     ("compress MODEL out.txt --recipe 'PQ(4)'", "the name of out.txt does not tell the format; say --format, one of "),
     ("compress MODEL out --recipe 'PQ(4)' --format onnx", "format 'onnx' cannot be written; there are safetensors"),
     ("compress MODEL MODEL --recipe 'PQ(4)'", "is the model that is read"),
@@ -366,15 +338,17 @@ def test_statuses_of_a_process(model):
     assert done.stderr == "workbench: gone does not exist; expected a model file or 'builtin:en'\n"
 
 
-def test_no_room_for_the_file(model):
+def test_what_a_format_cannot_hold_is_said_before_a_file_for_which_there_is_no_room(model):
     Path("model.vec").write_text("1 2\nold 1 2\n")
-    done = shell(
-        "convert", model, "model.vec", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9_999, 9_999))
-    )
+    limit = resource.RLIMIT_FSIZE, (9_999, 9_999)
+    done = shell("convert", model, "model.vec", preexec_fn=lambda: resource.setrlimit(*limit))
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == "workbench: model.vec could not be written: File too large"
+    lost = [f"warning: word2vec text cannot hold {text}" for text in formats.losses(wb.load(model), "model.vec")]
+    assert len(lost) == 2
+    lines = [*lost, "model.vec could not be written: File too large"]
+    assert done.stderr.splitlines() == [f"workbench: {line}" for line in lines]
     assert wb.load("model.vec").words == ["old"]
-    assert not list(Path().glob("*.part")) + list(Path().glob(".*.part"))
+    assert {path.name for path in Path().iterdir()} == {model, "model.vec"}
 
 
 def test_a_reader_that_goes_and_an_output_that_is_full(model):
@@ -390,16 +364,14 @@ def test_a_reader_that_goes_and_an_output_that_is_full(model):
 
 
 SLOW = """
-import sys, time, workbench.formats.word2vec as word2vec
+import os, sys, time
 from workbench.__main__ import main
 
-def write_rows(file, words, block):
-    file.write(b"half")
-    file.flush()
+def fsync(_):
     print("writing", file=sys.stderr, flush=True)
     time.sleep(60)
 
-word2vec.write_rows = write_rows
+os.fsync = fsync
 sys.exit(main(sys.argv[1:]))
 """
 

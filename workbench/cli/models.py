@@ -5,23 +5,21 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import data, files, formats
+from ..compress import Chain, from_json, recipe_from
+from ..formats.base import Format
+from ..storage import Storage
+from ..vectors import Vectors
 from .terminal import clean, megabytes, number, print_pairs, trouble
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from ..formats.base import Format
-    from ..storage import Storage
-    from ..vectors import Vectors
-
 
 def info(args: argparse.Namespace) -> int:
     """Say what is in a model: words, dimensions, how it is stored, its source and its recipe."""
-    from ..compress import from_json
-    from ..formats import format_of, load
-
-    v = load(args.file, args.allow_pickle, limit=args.limit)
-    kind, n_bytes, steps = format_of(args.file), _on_disk(args.file), v.meta.get("recipe")
+    v = formats.load(args.file, args.allow_pickle, limit=args.limit)
+    kind, n_bytes, steps = formats.format_of(args.file), _on_disk(args.file), v.meta.get("recipe")
     try:
         recipe = repr(from_json(steps)) if steps else None
     except ValueError:  # a step that this version does not know
@@ -32,7 +30,7 @@ def info(args: argparse.Namespace) -> int:
         print_pairs(about + ([("recipe", recipe)] if recipe else []))
         return 0
 
-    def stored(part: "Storage | None") -> dict[str, Any] | None:
+    def stored(part: Storage | None) -> dict[str, Any] | None:
         if part is None:
             return None
         return {"kind": part.kind, "rows": part.shape[0], "dimensions": part.shape[1], "bytes": part.nbytes}
@@ -58,8 +56,6 @@ def info(args: argparse.Namespace) -> int:
 
 def compress(args: argparse.Namespace) -> int:
     """Make a model small: by a recipe, or by the best recipe found for a number of bytes."""
-    from .. import formats
-    from ..compress import Chain, recipe_from
     from ..evaluate.cost import float32_bytes
     from ..evaluate.scorecard import quick_card
     from ..search.budget import fit_budget, parse_bytes
@@ -88,7 +84,7 @@ def compress(args: argparse.Namespace) -> int:
         small = recipe.fit_transform(big)
     lost = chosen.losses(small)
     _write(small, args.out, chosen)
-    before, n_bytes = float32_bytes(big), _on_disk(args.out)
+    before, n_bytes = float32_bytes(big), _on_disk(str(args.out))
     if budget is not None and n_bytes > budget:
         trouble(
             f"warning: the file has {megabytes(n_bytes)}, more than the budget of {args.budget}, which is met in our "
@@ -128,25 +124,22 @@ def compress(args: argparse.Namespace) -> int:
 
 def convert(args: argparse.Namespace) -> int:
     """Write a model in another format, saying first what that cannot hold."""
-    from ..formats import load
-
     chosen = _target(args, args.format)
-    v = load(args.input, args.allow_pickle, limit=args.limit)
+    v = formats.load(args.input, args.allow_pickle, limit=args.limit)
     lost = chosen.losses(v)
     if args.strict and lost:
         trouble(f"nothing was written, since {chosen.title} cannot hold {'; '.join(lost)}")
         return 1
     _write(v, args.out, chosen)
-    print_pairs([("wrote", str(args.out)), ("format", chosen.name), ("on disk", megabytes(_on_disk(args.out)))])
+    print_pairs([("wrote", str(args.out)), ("format", chosen.name), ("on disk", megabytes(_on_disk(str(args.out))))])
     return 0
 
 
 def compare(args: argparse.Namespace) -> int:
     """Judge a model against its original: size, closeness, neighbours kept, agreement with people, speed."""
     from ..evaluate.scorecard import scorecard
-    from ..formats import load
 
-    original, small = (load(path, args.allow_pickle) for path in (args.original, args.small))
+    original, small = (formats.load(path, args.allow_pickle) for path in (args.original, args.small))
     rows = _rows(scorecard(original, small, random_state=args.seed))
     if args.json:
         _print_json({"original": args.original, "small": args.small, "random_state": args.seed, "scorecard": rows})
@@ -160,10 +153,8 @@ def compare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _target(args: argparse.Namespace, format: str | None) -> "Format":
+def _target(args: argparse.Namespace, format: str | None) -> Format:
     """The format to write; a place that cannot be written to is refused before any work."""
-    from .. import files, formats
-
     formats.format_of(args.input)
     source = Path(args.input).expanduser()
     is_same = source.exists() and args.out.exists() and args.out.samefile(source)
@@ -174,22 +165,16 @@ def _target(args: argparse.Namespace, format: str | None) -> "Format":
     return chosen
 
 
-def _write(v: "Vectors", out: Path, chosen: "Format") -> None:
-    from ..formats import export
-
+def _write(v: Vectors, out: Path, chosen: Format) -> None:
     try:
-        export(v, out, chosen.name)
+        formats.export(v, out, chosen.name)
     except OSError as error:
         raise OSError(f"{out} could not be written: {error.strerror or error}") from error
 
 
-def _on_disk(source: str | Path) -> int:
+def _on_disk(source: str) -> int:
     """The bytes of a file, or of all files in a folder."""
-    if str(source).startswith("builtin:"):
-        from ..data import model_path
-
-        source = model_path(str(source))
-    path = Path(source).expanduser()
+    path = data.model_path(source) if source in data.NAMES else Path(source).expanduser()
     return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 

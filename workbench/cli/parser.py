@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import workbench
-
+from .. import __version__
+from ..formats import writable
 from . import models, notebooks
 from .terminal import clean
 
@@ -56,7 +56,10 @@ def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
 
 
 MODEL = "a model file or folder, or builtin:en"
-FORMATS = "what the ending of OUT says; compress writes our own .safetensors where it is none of another format"
+FORMAT = (
+    f"format to write, one of {', '.join(writable())} (default: what the ending of OUT says; compress writes our own "
+    ".safetensors where it is none of another format)"
+)
 SEED = whole(0, 2**32 - 1)  # numpy's and scikit-learn's generators take no more
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"metavar": "FILE", "help": MODEL},
@@ -65,7 +68,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "original": {"metavar": "A", "help": f"the original: {MODEL}"},
     "small": {"metavar": "B", "help": "the model to judge"},
     "notebooks": {"nargs": "*", "type": Path, "help": "notebooks to run (default: all in ./notebooks)"},
-    "--format": {"metavar": "F", "help": f"format to write, one of %(formats)s (default: {FORMATS})"},
+    "--format": {"metavar": "F", "help": FORMAT},
     "--limit": {"type": whole(1), "metavar": "N", "help": "read only the first N words (default: all)"},
     "--budget": {"metavar": "SIZE", "help": "bytes the file may have, such as 20MB, '500 kB' or 1GiB"},
     "--recipe": {"help": "steps to take, such as 'Prune(n_words=4000), PQ()', or a file"},
@@ -99,7 +102,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "--no-baselines": {"action": "store_true", "help": "compare with nothing, as for a model of your own"},
     "--update-baselines": {"action": "store_true", "help": "make what is recorded the new baselines"},
-    "--parameter": {
+    "-p/--parameter": {
         "nargs": 2,
         "action": "append",
         "default": [],
@@ -108,14 +111,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "may be repeated",
     },
 }
-SHORT = {"--parameter": "-p"}
-COMMANDS = {  # what each takes; one at most of those that | joins, and just one where (...) stands around them
+COMMANDS = {  # the arguments of each: a|b takes one of them or none, (a|b) one
     models.info: "file --limit --allow-pickle --json",
     models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --seed --no-scores "
     "--allow-pickle --json",
     models.convert: "input out --format --limit --strict --allow-pickle",
     models.compare: "original small --seed --allow-pickle --json",
-    notebooks.report: "notebooks --out --baselines --jobs --no-baselines|--update-baselines --parameter",
+    notebooks.report: "notebooks --out --baselines --jobs --no-baselines|--update-baselines -p/--parameter",
     notebooks.lab: "",
 }
 
@@ -127,22 +129,13 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"workbench: {clean(message)}; see {self.prog} --help\n")
 
 
-class Formats:
-    """Names of the formats that are written; they are looked up when they are printed, which takes a moment."""
-
-    def __str__(self) -> str:
-        from ..formats import writable
-
-        return ", ".join(writable())
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     look: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     about = "Make embedding models small, and see what it costs."
     top = Parser(prog="workbench", description=about, epilog=START, **look)
     top.set_defaults(command=None)
-    top.add_argument("--version", action="version", version=f"workbench {workbench.__version__}")
+    top.add_argument("--version", action="version", version=f"workbench {__version__}")
     commands = top.add_subparsers(title="commands", dest="name", metavar="COMMAND")
     for command, arguments in COMMANDS.items():
         name = command.__name__
@@ -154,6 +147,5 @@ def parser() -> argparse.ArgumentParser:
             options = choice.strip("()").split("|")
             group = sub if len(options) == 1 else sub.add_mutually_exclusive_group(required=choice.startswith("("))
             for option in options:
-                flags = [SHORT[option], option] if option in SHORT else [option]
-                vars(group.add_argument(*flags, **ARGUMENTS[option]))["formats"] = Formats()
+                group.add_argument(*option.split("/"), **ARGUMENTS[option])
     return top

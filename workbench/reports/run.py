@@ -28,19 +28,14 @@ def default_parameters(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.Assign):
-            target, value = node.targets[0], node.value
-            pairs = [(target, value)]
-            if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-                pairs = list(zip(target.elts, value.elts, strict=True))
-            found |= {name.id: _literal(v) for name, v in pairs if isinstance(name, ast.Name)}
+            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+            try:
+                value = ast.literal_eval(node.value)
+            except ValueError:
+                value = None
+            is_many = isinstance(node.targets[0], ast.Tuple) and value is not None
+            found |= zip(names, value if is_many else [value] * len(names), strict=True)
     return found
-
-
-def _literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None
 
 
 def check_parameters(path: Path, parameters: Parameters) -> None:
