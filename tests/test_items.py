@@ -178,16 +178,16 @@ BAD_ITEMS = [
 
 @pytest.mark.parametrize(("columns", "message"), BAD_ITEMS, ids=[message for _, message in BAD_ITEMS])
 def test_a_damaged_table_of_items_is_refused_by_file_and_item(folder, columns, message):
-    with pytest.raises(ValueError, match=f"items.csv: {message}"):
+    with pytest.raises(ValueError, match=f"items.csv cannot be read as a table of items: {message}"):
         load_items(folder(**columns))
 
 
 def test_empty_missing_and_unknown_sources_are_named(tmp_path, folder):
     with pytest.raises(FileNotFoundError, match=r"no items\.csv or items\.parquet in"):
         load_items(tmp_path)
-    for text, message in (("", "No columns"), ("id,text\n", "no rows, only a header")):
+    for text, message in (("", ".*No columns"), ("id,text\n", "no rows, only a header")):
         (tmp_path / "items.csv").write_text(text)
-        with pytest.raises(ValueError, match=f"items.csv: {message}"):
+        with pytest.raises(ValueError, match=f"items.csv cannot be read as a table of items: {message}"):
             load_items(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         load_items(tmp_path / "nothing")
@@ -253,7 +253,7 @@ def test_users_may_be_mixed_in_the_file_and_times_be_dates(folder):
 
 
 BAD_INTERACTIONS = [
-    ("", "No columns"),
+    ("", ".*No columns"),
     ("user,item,time\n", "no rows"),
     ("user,thing,when\n1,i0,1\n", "expected columns user, item and time; item is not among user, thing, when"),
     (
@@ -270,7 +270,7 @@ BAD_INTERACTIONS = [
 
 @pytest.mark.parametrize(("text", "message"), BAD_INTERACTIONS, ids=[message for _, message in BAD_INTERACTIONS])
 def test_bad_interactions_are_refused_by_file_and_row(folder, text, message):
-    with pytest.raises(ValueError, match=f"interactions.csv: {message}"):
+    with pytest.raises(ValueError, match=f"interactions.csv cannot be read as a table of interactions: {message}"):
         load_items(folder(text))
 
 
@@ -331,7 +331,7 @@ def test_columns_and_separators_may_be_those_of_the_user(tmp_path):
         items = load_items(tmp_path, n_features=2, columns=names, sep=";")
     assert items.ids == ("x", "y", "z")
     assert items.examples.targets.tolist() == [2, 1]
-    with pytest.raises(ValueError, match=r"interactions\.csv: there is no column 'whom' among who, sku"):
+    with pytest.raises(ValueError, match=r"interactions\.csv .*there is no column 'whom' among who, sku"):
         load_items(tmp_path, columns=names | {"user": "whom"}, sep=";")
     with pytest.raises(ValueError, match="columns= names person"):
         load_items(tmp_path, columns={"person": "who"})

@@ -1,6 +1,7 @@
 """Content features of texts: each `Embed` is fitted on the items' texts and serves other texts too."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,22 @@ import numpy as np
 from ..vectors import Vectors, unit
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts to (n, dim) float32, rows of length 1 or, of no known word, 0
+Fit = Callable[[Sequence[str]], Embed]
 MANY_TEXTS = 1_000  # with so many, words that only one of them has are left out
 HALF_WEIGHT = 1e-3  # share of all words at which a word weighs half as much as a rare one
 
 
-def fitted(texts: Sequence[str], features: str | Path | Vectors, n_features: int, random_state: int) -> Embed:
-    """Return the function that turns texts into features, fitted on the items' texts; see `items.load_items`."""
+def fitting(features: str | Path | Vectors, n_features: int, random_state: int) -> Fit:
+    """Return the function that fits features to the items' texts; see `items.load_items`."""
     if isinstance(features, Vectors):
-        return _word_means(texts, features)
+        return partial(_word_means, v=features)
     if features == "tfidf":
-        return _tfidf(texts, n_features, random_state)
+        if n_features < 1:
+            raise ValueError(f"expected n_features >= 1, got {n_features}")
+        return partial(_tfidf, n_features=n_features, random_state=random_state)
     if isinstance(features, str | Path) and Path(features).is_dir():
-        return _sentence_transformer(Path(features))
+        embed = _sentence_transformer(Path(features))
+        return lambda texts: embed
     raise ValueError(
         f"unknown features {features!r}; expected 'tfidf', Vectors, the folder of a sentence-transformers model "
         "on this machine, or a matrix (an array, .npy or .safetensors)"
@@ -32,8 +37,6 @@ def _tfidf(texts: Sequence[str], n_features: int, random_state: int) -> Embed:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    if n_features < 1:
-        raise ValueError(f"expected n_features >= 1, got {n_features}")
     count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY_TEXTS else 1, dtype=np.float32)
     try:
         counts = count.fit_transform(texts)  # (n_texts, n_words)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import files
+from ..checks import reading
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
-from .tables import TABLES, expect_columns, naming, read_table, table_bytes
+from .tables import TABLES, expect_columns, read_table, table_bytes
 from .tokens import token_lists
 
 if TYPE_CHECKING:
@@ -55,10 +56,9 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
         raise ValueError(f"expected a file that ends in one of {', '.join(ENDINGS)}, got {path.name!r}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    v = Vectors.load(path) if ending == ".safetensors" else None  # its errors name the file
-    with naming(path):
-        if v is not None:
-            return _from_artefact(v)
+    with reading(path, "semantic IDs"):
+        if ending == ".safetensors":
+            return _from_artefact(Vectors.load(path))
         return _from_json(path, codebook_size) if ending == ".json" else _from_table(read_table(path), codebook_size)
 
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import artefact
+from ..checks import reading
 from ..formats.folder import mapped_array
 from ..vectors import Vectors
 from ..vocab import printable
 from . import texts as built_in
 from .checks import checked_items, checked_rows
 from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
-from .features import fitted
+from .features import Fit, fitting
 from .layouts import read_folder
-from .tables import expect_columns, naming, summary_html
+from .tables import expect_columns, summary_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,17 +132,18 @@ def load_items(
         raise ValueError(f"expected n_history >= 1, got {n_history}")
     if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
         features = _read_matrix(Path(features))[1]
+    found = features if isinstance(features, np.ndarray) else fitting(features, n_features, random_state)
     if isinstance(source, Vectors):
         items = _from_matrix(source.words, source.matrix(), source.origin or "Vectors")
     elif not isinstance(source, str | Path):
         raise TypeError(f"expected 'builtin:texts', a path or Vectors, got {type(source).__name__}")
     elif str(source).startswith("builtin:"):
-        items = _built_in(str(source), features, n_features, random_state)
+        items = _built_in(str(source), found, random_state)
     elif Path(source).is_dir():
-        items = _from_folder(Path(source), features, n_features, n_history, random_state, columns, sep)
+        items = _from_folder(Path(source), columns, sep, found, n_history)
     else:
         ids, rows = _read_matrix(Path(source))
-        with naming(Path(source)):
+        with reading(source, "a matrix"):
             items = _from_matrix(ids, rows, str(source))
     zero = np.flatnonzero(~items.features.any(axis=1))
     if len(zero):
@@ -150,7 +152,7 @@ def load_items(
     return items
 
 
-def _built_in(name: str, features: Features, n_features: int, random_state: int) -> Items:
+def _built_in(name: str, features: np.ndarray | Fit, random_state: int) -> Items:
     import pandas as pd
 
     if name != built_in.NAME:
@@ -161,7 +163,7 @@ def _built_in(name: str, features: Features, n_features: int, random_state: int)
     texts = tuple(piece.continuation for piece in pieces)
     beginnings = [piece.beginning for piece in pieces]
     articles = [piece.article for piece in pieces]
-    embed = fitted(texts, features, n_features, random_state)
+    embed = features(texts)
     columns = pd.DataFrame(
         {
             "article": articles,
@@ -175,36 +177,30 @@ def _built_in(name: str, features: Features, n_features: int, random_state: int)
 
 
 def _from_folder(
-    folder: Path,
-    features: Features,
-    n_features: int,
-    n_history: int,
-    random_state: int,
-    columns: Mapping[str, str] | None,
-    sep: str | None,
+    folder: Path, columns: Mapping[str, str] | None, sep: str | None, features: np.ndarray | Fit, n_history: int
 ) -> Items:
     import pandas as pd
 
     path, frame, seen, interactions = read_folder(folder, columns, sep)
-    with naming(path):
-        expect_columns(frame, "id", *([] if isinstance(features, np.ndarray) else ["text"]))
+    with reading(path, "a table of items"):
+        expect_columns(frame, "id", *(["text"] if callable(features) else []))
         empty = np.flatnonzero(frame["id"] == "")
         if len(empty):
             raise ValueError(f"row {empty[0]} has no id")
         ids = checked_items(frame["id"])
         texts = tuple(frame["text"]) if "text" in frame else None
-        if texts is not None and not isinstance(features, np.ndarray):
+        if texts is not None and callable(features):
             without = [item for item, text in zip(ids, texts, strict=True) if not text.strip()]
             if without:
                 some = ", ".join(map(repr, without[:5]))
                 raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {some}; write some")
-            features = fitted(texts, features, n_features, random_state)(texts)
+            features = features(texts)(texts)
         features = checked_rows(np.asarray(features), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
     names = tuple(_short(printable(text)) or item for text, item in zip(frame[shown], ids, strict=True))
     examples = None
     if seen is not None and interactions is not None:
-        with naming(seen):
+        with reading(seen, "a table of interactions"):
             users, rows, times = read_interactions(interactions, {item: row for row, item in enumerate(ids)})
             examples = of_interactions(users, rows, times, features, n_history)
     others = frame.drop(columns=["id", "text"], errors="ignore")
@@ -233,7 +229,7 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
         )
     if path.suffix.lower() not in MATRICES:
         raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
-    with naming(path):
+    with reading(path, "a matrix"):
         if path.suffix.lower() == ".npy":
             rows = np.array(mapped_array(path))
         else:

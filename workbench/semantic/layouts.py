@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .tables import TABLES, expect_columns, naming, read_table
+from ..checks import reading
+from .tables import TABLES, expect_columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ def _movielens(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
     expect_columns(items, "movieId", "title", "genres")
     text = items["title"] + " " + items["genres"].str.replace("|", " ", regex=False)
     if (folder / "tags.csv").is_file():
-        with naming(folder / "tags.csv"):
+        with reading(folder / "tags.csv", "a table of tags"):
             tags = read_table(folder / "tags.csv")
             expect_columns(tags, "movieId", "tag")
         text += " " + items["movieId"].map(tags.groupby("movieId")["tag"].agg(" ".join)).fillna("")
@@ -104,13 +105,13 @@ def read_folder(folder: Path, columns: Mapping[str, str] | None = None, sep: str
             f"there is no items.csv or items.parquet in {folder}, nor what MovieLens (movies.csv, movies.dat, u.item) "
             "or RecBole (name.item) publish"
         )
-    with naming(path):
+    with reading(path, "a table of items"):
         items = read_table(path, layout.seps[0], layout.headers[0], layout.encoding)
         items = _renamed(layout.with_text(items, folder), layout.names, ITEM)
     seen = _first(folder, [name.format(stem=path.stem) for name in layout.interactions])
     if seen is None:
         return path, items, None, None
-    with naming(seen):
+    with reading(seen, "a table of interactions"):
         interactions = read_table(seen, layout.seps[1], layout.headers[1], layout.encoding)
         has_time = layout is own or layout.names["time"] in interactions
         return path, items, seen, _renamed(interactions, layout.names, INTERACTION if has_time else INTERACTION[:2])

@@ -3,34 +3,18 @@
 import csv
 import gzip
 import io
-import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from safetensors import SafetensorError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 MAX_COLUMNS = 2_000  # pandas takes longer than in proportion to them
-MAX_MESSAGE = 1_000  # characters: an error may quote a long cell
 NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn errors about what a file holds into a ValueError of one line that names the file."""
-    try:
-        yield
-    except (ValueError, TypeError, EOFError, OverflowError, RecursionError, SafetensorError) as error:
-        message = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        message = textwrap.shorten(message[: 2 * MAX_MESSAGE], MAX_MESSAGE, placeholder=" ...")
-        raise ValueError(f"{path}: {message}") from error
 
 
 def read_table(
