@@ -4,8 +4,14 @@ import fcntl
 import os
 import shutil
 import signal
+import threading
+import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
+from typing import Any
 
 import browser as harness
 import numpy as np
@@ -16,6 +22,7 @@ from workbench.storage import Dense, Stacked
 from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vocab import Vocab
 
+PATIENCE = 60  # seconds for whatever must happen; it takes one or two
 OPEN = pytest.StashKey()  # the browser context of a module
 LONGEST = (
     "browser browser_ids browser_training panel session budget project reports setting training_view bottleneck cli"
@@ -119,17 +126,151 @@ def builtin(tmp_path_factory) -> wb.Vectors:
         return wb.load("builtin:en")
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that no event announces."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "what was waited for did not happen"
+        time.sleep(0.005)
+
+
+class Gate:
+    """A function that waits in its first call until it is let go."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+        self._reached, self._open = threading.Event(), threading.Event()
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        if not self._reached.is_set():
+            self._reached.set()
+            assert self._open.wait(PATIENCE)
+        return self.function(*arguments, **options)
+
+    def reach(self) -> None:
+        """Wait until somebody stands before the gate."""
+        assert self._reached.wait(PATIENCE)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+class Room:
+    """Counts the threads inside functions."""
+
+    def __init__(self) -> None:
+        self.inside = self.most = self.entered = 0
+        self._lock = threading.Lock()
+
+    def watch(self, function: Callable) -> Callable:
+        @wraps(function)
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self._lock:
+                self.inside += 1
+                self.entered += 1
+                self.most = max(self.most, self.inside)
+            try:
+                time.sleep(0.001)  # another thread comes in now, if it may
+                return function(*arguments, **options)
+            finally:
+                with self._lock:
+                    self.inside -= 1
+
+        return call
+
+
+class Output(list):
+    """What a cell displays, and what is put in its place later, in this order."""
+
+    @property
+    def page(self) -> str:
+        """The page that stays in the notebook, as it is now."""
+        return [thing.data for thing in self if hasattr(thing, "data")][-1]
+
+
 @pytest.fixture
-def shown(monkeypatch) -> list:
-    """What is displayed, and what is put in its place later, in this order."""
-    things: list = []
+def shown(monkeypatch) -> Output:
+    """What views that are displayed leave in a notebook."""
+    output = Output()
 
     def display(thing, display_id=False):
-        things.append(thing)
-        return SimpleNamespace(update=things.append) if display_id else None
+        output.append(thing)
+        return SimpleNamespace(update=output.append) if display_id else None
 
     monkeypatch.setattr("workbench.views.live.view.display", display)
-    return things
+    return output
+
+
+@pytest.fixture
+def use():
+    """Gives live views to a person, and ends them after the test."""
+    from person import Person  # widgets take a while to import
+
+    people: list[Person] = []
+
+    def use(view) -> Person:
+        people.append(Person(view))
+        return people[-1]
+
+    yield use
+    for person in people:
+        person.view.close()
+        person.view.wait(PATIENCE)  # Python must not end in the midst of a kernel
+
+
+@pytest.fixture(scope="module")
+def path(fasttext, tmp_path_factory) -> str:
+    return str(fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def begun(path, fasttext):
+    from person import Person, opened  # widgets take a while to import
+
+    person = Person(opened(path, words=fasttext.words[:2]))
+    yield person
+    person.view.close()
+    person.view.wait(PATIENCE)  # Python must not end in the midst of a kernel
+
+
+@pytest.fixture
+def panel(begun, path, fasttext):
+    """The panel of this module where it began; it goes back there after each test."""
+    begun.wait()
+    yield begun
+    begun.set("Show", "Numbers")
+    begun.set("Size limit", "")
+    begun.set("Model", path)
+    begun.set("Word", ", ".join(fasttext.words[:2]))
+    begun.wait()
+    begun.set_all({"Words kept": 300, "N-grams kept": 300, "Subvectors": 6})
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Makes the next call of a function wait; all are let go when the test is over."""
+    made: list[Gate] = []
+
+    def gate(name: str) -> Gate:
+        made.append(new := Gate(resolve_name(name)))
+        monkeypatch.setattr(name, lambda *arguments, **options: new(*arguments, **options))
+        return new
+
+    yield gate
+    for each in made:
+        each.open()
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts the calls of a function from now on."""
+
+    def counted(name: str) -> Room:
+        room = Room()
+        monkeypatch.setattr(name, room.watch(resolve_name(name)))
+        return room
+
+    return counted
 
 
 @pytest.fixture(scope="module")

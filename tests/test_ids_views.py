@@ -1,25 +1,22 @@
 """What is shown of semantic ids is what they say: the map, the tree, similar items, and the view around them."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import until
 from matplotlib.colors import to_rgb
-from test_session import PATIENCE, until
+from person import OUTSIDE, Person
 
 import workbench as wb
 from workbench.evaluate.ids import id_card
 from workbench.semantic.ids import SemanticIDs
-from workbench.views import IdsView, id_map, id_map_figure, similar_tables, tree_figure, tree_table
-from workbench.views import ids as module
+from workbench.views import IdsView, id_map, id_map_figure, mapper, similar_tables, tree_figure, tree_table
 from workbench.views.colours import LABELS
 from workbench.views.ids import Named, code_colours, find_item, headline, item_vectors, selected_prefixes
 from workbench.views.ids_figures import tiles
-from workbench.views.ids_page import CARD, card_html, ids_page, similar_html
-from workbench.views.ids_session import IdsSession, mapper
-from workbench.views.live.ids import IdMapPart, PrefixPart, SelectedPart, SimilarPart, TreePart
+from workbench.views.ids_page import CARD, card_html, similar_html
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 FRUIT = ("apple", "banana", "cherry", "damson", "elder", "fig", "grape", "hazel", "ilama", "jambul", "kiwi", "lemon")
@@ -318,276 +315,167 @@ def test_every_number_of_the_card_is_on_the_page(ids, vectors):
     assert card_html(id_card(ids, None)).count("<b>") == 9
 
 
-# -- an exploration -----------------------------------------------------------------------
+# -- the view -----------------------------------------------------------------------------
+
+HEADINGS = ("Numbers", "Map", "Tree of codes", "Selected items", "Similar items, similar ids", CARD)
 
 
 @pytest.fixture
-def session(ids, vectors, without_umap):
-    session = IdsSession(ids, vectors, item="item5")
-    session.wait(PATIENCE)
-    yield session
-    session.end()
-    session.wait(PATIENCE)
+def view(use, ids, vectors, without_umap) -> Person:
+    view = use(IdsView(ids, vectors, item="item5", interactive=True))
+    view.wait()
+    return view
 
 
-def test_principal_components_come_first_then_umap(ids, vectors, without_umap):
+def headings(page: str) -> list[str]:
+    return [heading for heading in HEADINGS if f"<h4>{heading}</h4>" in page]
+
+
+def test_principal_components_come_first_and_stay_where_the_map_is_cancelled(use, ids, vectors, monkeypatch, gate):
     item = next(item for item in ids.items if item not in set(id_map(ids, n_items=50, layout=None)["item"]))
-    session, heard = IdsSession(ids, vectors, item=item), []
-    session.listen(lambda: heard.append(session.state))
-    session.map_items(50)
-    state = session.wait(PATIENCE)
-    methods = [s.map.attrs["method"] for s in heard if s.map is not None and len(s.map) == 50]
-    assert list(dict.fromkeys(methods)) == ["PCA", "UMAP"]
-    assert item in set(state.map["item"])
-    assert state.similar.item == item
-    assert (state.errors, state.drawing, state.is_preview) == ({}, False, False)
+    monkeypatch.setattr(mapper.shared, "warm", lambda: None)
+    draw = gate("workbench.views.mapper.shared.layout")
+    draw.function = lambda owner, *arguments: quick(*arguments)
+    view = use(IdsView(ids, vectors, item=item, n_items=50, interactive=True))
+    draw.reach()
+    until(lambda: "principal components are shown" in view.text)
+    view.press("Cancel")
+    draw.open()
+    assert view.wait().map.attrs["method"] == "PCA"
+    assert "stopped" in view.alerts[0]
+    view.set("Items on the map", "120")
+    assert view.wait().map.attrs["method"] == "UMAP"
+    view.set("Items on the map", "50")
+    state = view.wait()
+    assert (state.map.attrs["method"], len(state.map), item in set(state.map["item"])) == ("UMAP", 50, True)
+    assert view.alerts == []
 
 
-def test_drilling_down_changes_what_is_grey_and_the_tree(session, ids):
-    grey = []
-    for prefix in ((), (0,), (0, 1), (0,)):
-        session.look_below(prefix)
-        state = session.wait(PATIENCE)
-        assert state.tree["prefix"][0] == prefix
-        look = code_colours(state.map, named=state.named)
-        grey.append(int((look.groups == len(look.palette) - 1).sum()))
-        assert grey[-1] == len(ids) - len(ids.with_prefix(prefix))
-        assert state.level == len(prefix) + 1
-    assert 0 == grey[0] < grey[1] < grey[2]
-    assert grey[3] == grey[1]
+def test_a_tile_that_is_pressed_is_looked_at_and_the_path_leads_back(view, ids):
+    def n_grey() -> int:
+        return int((np.asarray(view.figure("wb-id-map").data[0].marker.opacity) < 0.2).sum())
+
+    assert n_grey() == 0
+    view.press_tile((0,))
+    assert view.wait().prefix == (0,)
+    assert n_grey() == len(ids) - len(ids.with_prefix((0,)))
+    assert f"not 0: {n_grey()}" in view.text
+    assert view.tiles[()].startswith("0: ")  # leads back
+    view.press_tile(next(prefix for prefix in view.tiles if prefix and len(prefix) == 3))
+    prefix = view.wait().prefix
+    assert len(prefix) == 3
+    assert not view.can("Show this code")
+    assert ids.names[ids.items.index(ids.with_prefix(prefix)[0])] in view.text
+    view.press("Show 0")
+    assert view.wait().prefix == (0,)
+    view.press_tile(())
+    assert view.wait().prefix == ()
+    assert n_grey() == 0
+    assert view.unnamed() == []
 
 
-def test_of_many_prefixes_the_last_has_the_tree(session):
-    for _ in range(10):
-        for prefix in ((0,), (1,), (2,), (0, 0)):
-            session.look_below(prefix)
-    assert session.wait(PATIENCE).tree["prefix"][0] == (0, 0)
-
-
-def test_colouring_by_a_deeper_level_keeps_the_tree(session):
-    before = session.state
-    session.colour_by(3)
-    state = session.wait(PATIENCE)
-    assert (state.named.level, state.named.prefix) == (3, ())
+def test_a_code_is_chosen_from_the_list_and_a_level_coloured_by(view, ids):
+    codes = view.options("Next code")
+    assert sorted(int(code.split(":")[0]) for code in codes) == sorted(set(ids.codes[:, 0].tolist()))
+    assert codes[0].startswith(f"0: {len(ids.with_prefix((0,)))}, ")
+    for number in (0, 2, 0, 1):  # of many the last has the tree
+        view.set("Next code", codes[number])
+        assert "Level 1 of all items" in view.text  # not before the button is pressed
+        view.press("Show this code")
+        if number != 1:
+            view.press("Show all items")
+    chosen = int(codes[1].split(":")[0])
+    assert view.wait().tree["prefix"][0] == (chosen,)
+    assert view.options("Colour by code of level") == ["2", "3"]
+    before = view.wait()
+    view.set("Colour by code of level", "3")
+    state = view.wait()
+    assert f"Level 3 of {chosen}" in view.text
     assert state.tree is before.tree
     assert state.map is before.map
 
 
-def test_what_cannot_be_looked_at_is_said_and_leaves_the_rest(session):
-    before = session.state
-    session.look_below((11, 11, 11))
-    session.look_at("aple 3000")
-    state = session.wait(PATIENCE)
-    assert "begins with 11-11-11" in state.errors["prefix"]
-    assert "there is no item 'aple 3000'" in state.errors["item"]
-    assert (state.prefix, state.tree, state.similar) == ((), before.tree, None)
-    session.look_below((0,))
-    session.look_at(" item7")
-    state = session.wait(PATIENCE)
-    assert state.errors == {}
-    assert state.similar.item == "item7"
-
-
-def test_a_map_that_is_cancelled_stays_at_principal_components(ids, vectors, monkeypatch):
-    drawing = SimpleNamespace(asked=[], stopped=[])
-
-    def layout(owner, *arguments):
-        drawing.asked.append(owner)
-        until(lambda: owner in drawing.stopped)
-        raise wb.progress.Stopped
-
-    monkeypatch.setattr(mapper.shared, "warm", lambda: None)
-    monkeypatch.setattr(mapper.shared, "layout", layout)
-    monkeypatch.setattr(mapper.shared, "stop", drawing.stopped.append)
-    session = IdsSession(ids, vectors)
-    until(lambda: session.state.drawing)
-    session.cancel()
-    state = session.wait(PATIENCE)
-    assert drawing.asked == [session]
-    assert state.map.attrs["method"] == "PCA"
-    assert "stopped" in state.errors["map"]
-    monkeypatch.setattr(mapper.shared, "layout", lambda owner, *arguments: quick(*arguments))
-    session.map_items(60)
-    state = session.wait(PATIENCE)
-    assert (state.map.attrs["method"], state.errors) == ("UMAP", {})
-
-
-def test_an_exploration_that_is_over_computes_nothing_more(session):
-    session.end()
-    session.look_below((0,))
-    session.look_at("item3")
-    state = session.wait(PATIENCE)
-    assert (state.tree, state.similar) == (None, None)
-
-
-def test_ids_without_codebooks_and_vectors_are_shown_without_a_map(ids):
-    bare = SemanticIDs(ids.items, ids.codes)
-    paper = IdsSession(bare, item="item5", background=False)
-    html = ids_page(paper.wait())
-    assert "no codebooks" in html
-    assert "Tree of codes" in html
-
-
-def test_paper_is_the_same_and_raises(ids, vectors, session, monkeypatch):
-    monkeypatch.setattr("workbench.views.ids_session.umap_layout", quick)
-    paper = IdsSession(ids, vectors, item="item5", background=False)
-    assert paper.state.tree is None  # nothing before `wait`
-    state = paper.wait()
-    pd.testing.assert_frame_equal(state.tree, session.state.tree)
-    pd.testing.assert_frame_equal(state.map, session.state.map)
-    paper.look_at("unheard of")
-    with pytest.raises(KeyError, match="unheard of"):
-        paper.wait()
-
-
-@pytest.mark.parametrize("n", [1, 2, 9])
-def test_few_items_are_no_trouble(n, without_umap):
-    session = IdsSession(made(n), item="item0")
-    state = session.wait(PATIENCE)
-    assert state.errors == {}
-    assert len(state.map) == n
-    assert ids_page(state)
-
-
-# -- the view -----------------------------------------------------------------------------
-
-
-def holds(html: str, state) -> dict[str, bool]:
-    """Which of the parts a page has."""
-    headings = ("Numbers", "Map", "Tree of codes", "Selected items", "Similar items, similar ids", CARD)
-    return {heading: f"<h4>{heading}</h4>" in html for heading in headings} | {
-        "pictures": html.count("<img") == 2,
-        "tables": similar_html(state.ids, state.similar) in html,
-    }
-
-
-@pytest.fixture
-def view(ids, vectors, without_umap):
-    view = IdsView(ids, vectors, item="item5", interactive=True)
-    settled(view)
-    yield view
-    view.close()
-    view.session.wait(PATIENCE)
-
-
-def settled(view):
-    state = view.wait(PATIENCE)
-    until(lambda: view._shown is state)
-    with view._lock:  # `render` is over
-        assert view.trouble.value == ""
-        return state
-
-
-def press(view, prefix: tuple[int, ...]) -> None:
-    """Press a tile, as the page tells it."""
-    tree = view.parts[TreePart].tree
-    assert list(prefix) in [tile["prefix"] for tile in tree.tiles]
-    tree._heard(tree, {"prefix": list(prefix)}, [])
-
-
-def test_a_page_for_paper_has_every_part_and_no_scripts(ids, vectors, shown, monkeypatch):
-    monkeypatch.setattr("workbench.views.ids_session.umap_layout", quick)
-    view = IdsView(ids, vectors, item="item5", interactive=False)
-    view._ipython_display_()
-    (html,) = shown
-    assert holds(html.data, view.wait()) == dict.fromkeys(holds("", view.wait()), True) | {"Selected items": False}
-    assert not re.search("https?://|<script|<link|@import", html.data)
-    assert not hasattr(view, "box")
-
-
-def test_a_tile_that_is_pressed_is_looked_at_and_the_path_leads_back(view, ids):
-    prefix, tree, map_ = (view.parts[kind] for kind in (PrefixPart, TreePart, IdMapPart))
-    press(view, (0,))
-    state = settled(view)
-    assert state.prefix == (0,)
-    faint = np.asarray(map_.map.points.marker.opacity) < 0.2
-    assert faint.sum() == len(ids) - len(ids.with_prefix((0,)))
-    assert f"not 0: {faint.sum()}" in map_.map.legend.value
-    assert [crumb.description for crumb in prefix.crumbs if crumb.layout.display is None] == ["all items", "› 0"]
-    assert tree.tree.tiles[0]["prefix"] == []  # leads back
-    press(view, next(tuple(t["prefix"]) for t in tree.tree.tiles if len(t["prefix"] or []) == 3))
-    state = settled(view)
-    assert len(state.prefix) == 3
-    assert prefix.go.disabled
-    assert ids.names[ids.items.index(ids.with_prefix(state.prefix)[0])] in tree.items.value
-    prefix.crumbs[1].click()
-    assert settled(view).prefix == (0,)
-    prefix.crumbs[0].click()
-    assert settled(view).prefix == ()
-    assert not (np.asarray(map_.map.points.marker.opacity) < 0.2).any()
-
-
-def test_a_code_is_chosen_from_the_list_and_a_level_coloured_by(view, ids):
-    prefix = view.parts[PrefixPart]
-    assert sorted(value for _, value in prefix.code.options) == sorted({(code,) for code in ids.codes[:, 0].tolist()})
-    assert prefix.code.options[0][0].startswith(f"0: {len(ids.with_prefix((0,)))}, ")
-    prefix.code.value = (1,)
-    assert view.session.state.prefix == ()  # not before the button is pressed
-    prefix.go.click()
-    assert settled(view).prefix == (1,)
-    assert list(prefix.level.options) == [2, 3]
-    prefix.level.value = 3
-    assert settled(view).named.level == 3
-    assert "Level 3 of 1" in view.parts[IdMapPart].map.legend.value
-
-
 def test_a_point_that_is_clicked_is_looked_at_and_its_tiles_have_a_star(view, ids):
-    map_, similar, tree = (view.parts[kind] for kind in (IdMapPart, SimilarPart, TreePart))
-    map_.map.events._heard(None, {"clicked": 9}, [])
-    state = settled(view)
+    view.tell_map(clicked=9)
+    state = view.wait()
     assert state.similar.item == "item9"
-    assert similar.item.value == ids.names[9]
-    assert similar.tables.value == similar_html(ids, state.similar)
-    starred = [tuple(tile["prefix"]) for tile in tree.tree.tiles if "★ (" in tile["label"] or "★," in tile["label"]]
-    assert starred == [p for p in (ids["item9"][:n] for n in (1, 2)) if p in set(state.tree["prefix"])]
-    assert starred
-    assert float(map_.map._star.x[0]) == pytest.approx(state.map["x"][9])
-    similar.show_id.click()
-    assert settled(view).prefix == ids["item9"][:2]
+    assert view.get("Item") == ids.names[9]
+    assert similar_html(ids, state.similar) in view.html
+    starred = {prefix for prefix, label in view.tiles.items() if "★" in label}
+    assert starred == {ids["item9"][:n] for n in (1, 2)} & set(state.tree["prefix"]) != set()
+    *_, star = view.figure("wb-id-map").data
+    assert float(star.x[0]) == pytest.approx(state.map["x"][9])
+    view.press("Show its id")
+    assert view.wait().prefix == ids["item9"][:2]
 
 
 def test_points_in_a_lasso_are_counted_by_prefix_and_in_the_tiles(view, ids):
-    map_, selected, tree = (view.parts[kind] for kind in (IdMapPart, SelectedPart, TreePart))
-    assert selected.box.layout.display == "none"
-    map_.map.events._heard(None, {"selected": list(range(30))}, [])
-    state = settled(view)
-    assert state.selected == ids.items[:30]
-    assert selected.box.layout.display is None
-    assert "30 items selected" in selected.table.value
-    n = sum(ids[item][0] == 0 for item in ids.items[:30])
-    assert any(f"({n} selected)" in tile["lines"][0] for tile in tree.tree.tiles if tile["prefix"] == [0])
-    assert set(map_.map.points.selectedpoints) == set(range(30))
-    map_.map.points.selectedpoints = []  # as a page does when the outline goes
-    map_.map._emptied(None, SimpleNamespace(point_inds=[]), None)
-    assert set(map_.map.points.selectedpoints) == set(range(30))
-    selected.clear.click()
-    assert settled(view).selected == ()
-    assert map_.map.points.selectedpoints is None
+    assert not view.has("Clear selection")
+    view.tell_map(selected=list(range(30)))
+    assert view.wait().selected == ids.items[:30]
+    assert "30 items selected" in view.text
+    assert f"({sum(ids[item][0] == 0 for item in ids.items[:30])} selected)" in view.tiles[(0,)]
+    points = view.figure("wb-id-map").data[0]
+    assert set(points.selectedpoints) == set(range(30))
+    view.press("Clear selection")
+    assert view.wait().selected == ()
+    assert points.selectedpoints is None
 
 
-def test_an_item_that_is_not_there_gets_a_message_with_some_that_are(view, ids):
-    similar = view.parts[SimilarPart]
-    similar.item.value = "appel"
-    state = settled(view)
-    assert "there is no item &#x27;appel&#x27;; spelled most like it: &#x27;apple" in similar.messages["item"].value
-    assert similar.item.options[0].startswith("apple")
-    assert similar.tables.value == ""
-    similar.item.value = similar.item.options[0]
-    state = settled(view)
-    assert similar.messages["item"].value == ""
-    assert state.similar is not None
+def test_an_item_that_is_not_there_gets_a_message_with_some_that_are(view):
+    view.set("Item", "appel")
+    view.wait()
+    assert "there is no item 'appel'; spelled most like it: 'apple" in view.alerts[0]
+    assert not view.can("Show its id")
+    offered = view.options("Item")[0]
+    assert offered.startswith("apple")
+    view.set("Item", offered)
+    assert view.wait().similar is not None
+    assert view.alerts == []
 
 
 def test_a_live_view_leaves_its_page_and_follows(view, shown):
-    view._ipython_display_()
-    page, box = shown
-    assert box is view.box
-    assert all(holds(page.data, view.wait()).values()) is False  # nothing is selected
-    view.session.select(view.session.ids.items[:3])
-    press(view, (0,))
-    state = settled(view)
-    until(lambda: ", below 0</h3>" in shown[-1].data)
-    assert holds(shown[-1].data, state) == dict.fromkeys(holds("", state), True)
+    view.view._ipython_display_()
+    assert headings(shown.page) == [heading for heading in HEADINGS if heading != "Selected items"]
+    view.tell_map(selected=[0, 1, 2])
+    view.press_tile((0,))
+    state = view.wait()
+    until(lambda: ", below 0</h3>" in shown.page)
+    assert headings(shown.page) == list(HEADINGS)
+    assert similar_html(state.ids, state.similar) in shown.page
+
+
+def test_a_page_for_paper_has_the_same_and_raises(ids, vectors, view, shown, monkeypatch):
+    monkeypatch.setattr("workbench.views.ids_session.umap_layout", quick)
+    paper = IdsView(ids, vectors, item="item5", interactive=False)
+    paper._ipython_display_()
+    assert len(shown) == 1
+    assert headings(shown.page) == [heading for heading in HEADINGS if heading != "Selected items"]
+    assert shown.page.count("<img") == 2
+    assert not OUTSIDE.search(shown.page)
+    pd.testing.assert_frame_equal(paper.wait().tree, view.wait().tree)
+    pd.testing.assert_frame_equal(paper.wait().map, view.wait().map)
+    with pytest.raises(KeyError, match="unheard of"):
+        IdsView(ids, vectors, item="unheard of", interactive=False)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_few_items_are_no_trouble(use, n, without_umap):
+    view = use(IdsView(made(n), item="item0", interactive=True))
+    assert len(view.wait().map) == n
+    assert view.alerts == []
+
+
+def test_ids_without_codebooks_and_vectors_are_shown_without_a_map(ids, shown):
+    IdsView(SemanticIDs(ids.items, ids.codes), item="item5", interactive=False)._ipython_display_()
+    assert "no codebooks" in shown.page
+    assert "Tree of codes" in headings(shown.page)
+
+
+def test_published_ids_are_shown(real, shown):
+    published = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
+    view = IdsView(published, item="5", interactive=False)
+    assert view.wait().tree["count"][0] == len(published)
 
 
 def test_vectors_that_do_not_fit_are_refused_at_once(ids):
@@ -595,14 +483,3 @@ def test_vectors_that_do_not_fit_are_refused_at_once(ids):
         IdsView(ids, np.zeros((3, 2)), interactive=True)
     with pytest.raises(ValueError, match="n_items >= 1"):
         IdsView(ids, n_items=0, interactive=True)
-
-
-def test_published_ids_are_shown(real):
-    published = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
-    state = IdsSession(published, item="5", background=False).wait()
-    assert state.tree["count"][0] == len(published)
-    assert "no codebooks" in ids_page(state)
-
-
-def test_colours_and_tiles_have_the_same_meaning(ids):
-    assert module.MOST_TILES[0] == len(LABELS)  # every tile of the first level has a colour of its own

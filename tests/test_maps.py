@@ -1,18 +1,16 @@
-"""Maps: what is on them, what of them is chance, what colours mean, and the live ones without a browser."""
+"""Maps: what is on them, what of them is chance, and what colours mean."""
 
-from types import SimpleNamespace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from sklearn.manifold import trustworthiness as of_sklearn
 
 import workbench as wb
-from workbench.storage import Coded
 from workbench.views.colours import code_order, colours
 from workbench.views.layout import nearest_places, trustworthiness
-from workbench.views.live.maps import LiveMaps
-from workbench.views.mapper import N_REMEMBERED, Mapper
 from workbench.views.maps import OriginalMap, layout_noise, map_figure, noise_text, pca_maps, umap_maps
 
 
@@ -20,6 +18,15 @@ def pca_layout(vectors, start, n_neighbors, seed, again):
     """Stands in for UMAP, which takes seconds to compile: places that depend on all that is given."""
     rng = np.random.default_rng(seed)
     return (start + rng.normal(scale=0.01, size=start.shape) * (1 + again)).astype(np.float32), 0.9
+
+
+STEPS = {"pruned": wb.Prune(600, 20_000), "float16": wb.SQ("float16"), "bad": wb.PQ(4)}
+
+
+def text_in(figure) -> str:
+    """All text of a figure that can be drawn."""
+    figure.canvas.draw()
+    return " ".join(t.get_text() for t in figure.findobj(Text)).replace("\n", " ")
 
 
 # -- which words --------------------------------------------------------------------------
@@ -58,20 +65,49 @@ def test_the_original_is_drawn_twice_once_a_model_and_the_compressed_map_once_a_
     assert len(asked) == 4
 
 
-# -- what is chance -----------------------------------------------------------------------
+# -- UMAP itself ----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def noises(builtin):
-    """Noise of three compressions of the built-in model, by name; UMAP itself."""
+def drawn(builtin):
+    """Draws UMAP maps of the built-in model, whose own map is drawn once."""
     shown, v = OriginalMap(builtin, 700), builtin.adjusted()
-    steps = {"none": None, "float16": wb.SQ("float16"), "bad": wb.PQ(4)}
-    return {name: shown.umap(step.fit_transform(v) if step else v).attrs["noise"] for name, step in steps.items()}
+
+    @cache
+    def draw(name: str) -> pd.DataFrame:
+        return shown.umap(STEPS[name].fit_transform(v) if name in STEPS else v)
+
+    return draw
+
+
+def test_maps_hold_places_and_cosines_of_every_word_the_most_frequent_first(builtin, drawn):
+    maps = drawn("pruned")
+    order = builtin.vocab.by_frequency()
+    assert list(maps["word"]) == [builtin.words[order[rank - 1]] for rank in maps["rank"]]
+    assert np.isfinite(maps.drop(columns="word").to_numpy(float)).all()
+    assert list(maps["in_vocabulary"]) == [rank <= 600 for rank in maps["rank"]]
+    text = text_in(map_figure(maps))
+    assert all(said in text for said in ("own row", "rebuilt from n-grams", "cosine to the original vector"))
+
+
+def test_maps_can_be_believed_and_compared(drawn):
+    maps = drawn("pruned")
+    assert maps.attrs["trust_before"] > 0.75  # half is chance
+    assert maps.attrs["trust_after"] > 0.75
+    for axis in ("x", "y"):
+        assert np.corrcoef(maps[f"{axis}_before"], maps[f"{axis}_after"])[0, 1] > 0.5
+
+
+def test_a_model_that_did_not_change_differs_by_chance_exactly(drawn):
+    same = drawn("unchanged").attrs["noise"]
+    assert same["kept_compressed"] == same["kept_control"] < 1
+    assert same["moved_compressed"] == same["moved_control"] > 0
+    assert same["far_compressed"] == pytest.approx(0.05, abs=0.01)
 
 
 @pytest.mark.slow
-def test_a_harmless_codec_is_not_told_apart_from_chance_and_a_bad_one_is(noises):
-    good, bad = noises["float16"], noises["bad"]
+def test_a_harmless_codec_is_not_told_apart_from_chance_and_a_bad_one_is(drawn):
+    good, bad = (drawn(name).attrs["noise"] for name in ("float16", "bad"))
     assert abs(good["kept_compressed"] - good["kept_control"]) < 0.05
     assert good["far_compressed"] < 0.15
     assert bad["kept_compressed"] < bad["kept_control"] - 0.15
@@ -79,11 +115,12 @@ def test_a_harmless_codec_is_not_told_apart_from_chance_and_a_bad_one_is(noises)
     assert bad["moved_compressed"] > 2 * bad["moved_control"]
 
 
-def test_a_model_that_did_not_change_differs_by_chance_exactly(noises):
-    same = noises["none"]
-    assert same["kept_compressed"] == same["kept_control"] < 1
-    assert same["moved_compressed"] == same["moved_control"] > 0
-    assert same["far_compressed"] == pytest.approx(0.05, abs=0.01)
+def test_the_seed_decides_the_map(plain):
+    maps = [umap_maps(plain, plain, n_words=100, random_state=3) for _ in range(2)]
+    pd.testing.assert_frame_equal(*maps)
+
+
+# -- what is chance -------------------------------------------------------------------------
 
 
 def test_noise_counts_words_that_both_models_have(fasttext):
@@ -96,6 +133,26 @@ def test_noise_counts_words_that_both_models_have(fasttext):
     assert noise["kept_compressed"] == 1
     assert noise["moved_compressed"] == noise["far_compressed"] == 0
     assert noise["kept_control"] < 1
+
+
+def test_principal_components_are_the_same_axes_for_both_maps(fasttext):
+    maps = pca_maps(fasttext, fasttext, n_words=300)
+    assert np.array_equal(maps["x_before"], maps["x_after"])
+    spread = maps[["x_before", "y_before"]].to_numpy() - maps[["x_before", "y_before"]].to_numpy().mean(axis=0)
+    assert spread[:, 0].std() > spread[:, 1].std()
+    assert abs(np.corrcoef(spread.T)[0, 1]) < 1e-3
+
+
+def test_words_without_a_vector_are_on_the_first_map_alone(fasttext):
+    small = wb.Prune(300, 0).fit_transform(fasttext)
+    for maps in (pca_maps(fasttext, small, 400), umap_maps(fasttext, small, 400, layout=pca_layout)):
+        gone = ~maps["in_vocabulary"]
+        assert list(gone) == [rank > 300 for rank in maps["rank"]]
+        assert maps.loc[gone, ["x_after", "y_after", "cosine"]].isna().all(axis=None)
+        assert maps.loc[:, ["x_before", "y_before"]].notna().all(axis=None)
+        text = text_in(map_figure(maps))
+        assert "no vector left" in text
+        assert f"{maps.attrs['method']} 1" in text
 
 
 def test_principal_components_know_no_chance(fasttext):
@@ -174,204 +231,14 @@ def test_colours_that_a_frame_has_no_column_for_are_refused(frame):
 
 @pytest.mark.parametrize("by", ["damage", "frequency", "label"])
 def test_the_figure_says_what_is_shown_what_is_chance_and_what_colours_mean(frame, by):
-    from matplotlib.text import Text
-
     frame["label"] = [word[0] for word in frame["word"]]
-    figure = map_figure(frame, colour=by)
-    figure.canvas.draw()
-    shown = " ".join(t.get_text() for t in figure.findobj(Text)).replace("\n", " ")
+    shown = text_in(map_figure(frame, colour=by))
     assert frame.attrs["sample"] in shown
     assert noise_text(frame) in shown
     assert colours(frame, by).title in shown
 
 
-# -- layouts in another process -----------------------------------------------------------
-
-
-@pytest.fixture
-def mapper(monkeypatch):
-    """One whose process is made up; `mapper.drawn` holds what it was asked."""
-    mapper = Mapper()
-    mapper.drawn = []
-
-    def answer(request, arguments):
-        mapper.drawn.append(arguments)
-        return np.zeros((2, 2), np.float32), float(len(mapper.drawn))
-
-    monkeypatch.setattr(mapper, "_answer", answer)
-    return mapper
-
-
-def test_the_same_question_is_answered_once_and_any_other_anew(mapper):
-    vectors, start = np.eye(3, dtype=np.float32), np.zeros((3, 2), np.float32)
-    first = mapper.layout(1, vectors, start, 15, 0, True)
-    assert mapper.layout(2, vectors.copy(), start.copy(), 15, 0, True) == first
-    others = [(-vectors, start, 15, 0, True), (vectors, start + 1, 15, 0, True), (vectors, start, 14, 0, True),
-              (vectors, start, 15, 1, True), (vectors, start, 15, 0, False),
-              (vectors.reshape(1, 9), start, 15, 0, True)]  # fmt: skip
-    assert [mapper.layout(1, *other)[1] for other in others] == [2, 3, 4, 5, 6, 7]
-
-
-def test_the_longest_unused_answers_are_forgotten(mapper):
-    for seed in range(N_REMEMBERED):
-        mapper.layout(1, np.eye(2), seed)
-    mapper.layout(1, np.eye(2), 0)  # used again
-    mapper.layout(1, np.eye(2), N_REMEMBERED)
-    assert len(mapper._remembered) == N_REMEMBERED
-    n = len(mapper.drawn)
-    mapper.layout(1, np.eye(2), 0)
-    assert len(mapper.drawn) == n
-    mapper.layout(1, np.eye(2), 1)
-    assert len(mapper.drawn) == n + 1
-
-
-# -- live ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def live(frame):
-    """Live maps of the frame, with what they reported in `live.told`."""
-    told = []
-    live = LiveMaps(lambda word: told.append(word), lambda words: told.append(words))
-    live.told = told
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 4, (400, 2))
-    coded = Coded.of(codes.astype(np.uint8), rng.normal(size=(4, 5)), np.array([[0, 2], [2, 5]], np.int32), 5, 2)
-    codes[7] = -1
-    live.show(frame, (frame["word"][0],), None, (codes, coded))
-    return live
-
-
-def tell(live, event, side, index):
-    """What plotly does when a person clicks, hovers or selects: it tells every trace."""
-    for i, trace in enumerate(live.figure.data):
-        points = SimpleNamespace(point_inds=list(index) if i == side else [], trace_index=i)
-        getattr(trace, f"_dispatch_on_{event}")(points, None)
-
-
-def selected(live) -> list:
-    return [None if t.selectedpoints is None else sorted({*t.selectedpoints}) for t in live.twins.points]
-
-
-@pytest.mark.parametrize("side", [0, 1])
-def test_a_click_on_either_map_picks_the_word(live, side):
-    tell(live, "click", side, [9])
-    assert live.told == [live.words[9]]
-
-
-@pytest.mark.parametrize("side", [0, 1])
-def test_the_pointer_on_a_word_rings_it_on_both_maps(live, frame, side):
-    tell(live, "hover", side, [9])
-    rings = live.figure.data[4:]
-    assert [ring.x[0] for ring in rings] == [np.float32(frame[c][9]) for c in ("x_before", "x_after")]
-    assert live.words[9] in live.hovered.value
-    tell(live, "unhover", side, [9])
-    assert [len(ring.x) for ring in rings] == [0, 0]
-
-
-@pytest.mark.parametrize("side", [0, 1])
-def test_a_lasso_on_either_map_selects_on_both(live, side):
-    tell(live, "selection", side, [3, 9, 30])
-    assert selected(live) == [[3, 9, 30]] * 2
-    assert live.told == [[live.words[i] for i in (3, 9, 30)]]
-    assert f"3 selected: {live.words[3]}, {live.words[9]}" in live.text.value
-    live.clear.click()
-    assert selected(live) == [None, None]
-    assert live.told[-1] == []
-
-
-def test_a_selection_stays_with_other_maps_of_the_same_words_and_goes_with_other_words(live, frame):
-    tell(live, "selection", 0, [3])
-    live.again.value = True
-    assert selected(live) == [[3], [3]]
-    live.show(frame, (), None)
-    assert selected(live) == [[3], [3]]
-    other = frame[:300].copy()
-    other.attrs = frame.attrs
-    live.show(other, (), None)
-    assert selected(live) == [None, None]
-
-
-def test_a_search_selects_all_words_that_contain_it_and_says_how_many(live):
-    live.find.value = live.words[0][:2].upper()
-    found = [i for i, word in enumerate(live.words) if live.words[0][:2] in word]
-    assert selected(live) == [found] * 2
-    assert f"{len(found)} words on the map contain" in live.text.value
-    live.find.value = "<b>nothing"
-    assert selected(live) == [[], []]
-    assert "<b>" not in live.text.value
-
-
-def test_the_control_takes_the_place_of_the_compressed_map_and_leaves_it(live, frame):
-    for shown, side in ((True, "control"), (False, "after")):
-        live.again.value = shown
-        assert np.allclose(live.figure.data[1].x, frame[f"x_{side}"], equal_nan=True)
-        assert np.allclose(live.figure.data[0].x, frame["x_before"])
-
-
-def test_points_are_coloured_by_what_is_chosen_and_levels_belong_to_codes(live):
-    assert live.level.layout.display == "none"
-    seen = []
-    for by in ("damage", "frequency", "code"):
-        live.by.value = by
-        seen.append(np.array(live.figure.data[0].marker.color))
-        assert np.array_equal(seen[-1], live.figure.data[1].marker.color)
-    assert live.level.layout.display is None
-    live.level.value = 1
-    seen.append(np.array(live.figure.data[0].marker.color))
-    assert len({array.tobytes() for array in seen}) == 4
-    assert seen[-1][7] < live.figure.layout.coloraxis.colorscale[1][0] + seen[-1].min()  # without codes: below all
-
-
-def test_arrays_travel_as_numbers_of_four_bytes_and_names_once(live, frame):
-    for trace in live.twins.points:
-        assert {trace.x.dtype, trace.y.dtype, trace.marker.color.dtype} <= {np.dtype("f4"), np.dtype("i4")}
-    sent = []
-    live.figure._send_update_msg = lambda restyle_data, *rest, **more: sent.append(restyle_data)
-    moved = frame.assign(x_after=frame["x_after"] + 1)
-    moved.attrs = frame.attrs
-    live.show(moved, (), None)
-    assert any("x" in traces for traces in sent)
-    names = [names for traces in sent for names in traces.get("text", [])]
-    assert not any(live.words[1] in text for texts in names if isinstance(texts, list | tuple) for text in texts)
-
-
-def test_every_callback_goes_through_the_guard_and_the_programs_own_changes_do_not(frame):
-    calls = []
-
-    def guard(callback):
-        def call(*arguments):
-            calls.append(callback.__name__)
-            callback(*arguments)
-
-        return call
-
-    live = LiveMaps(lambda word: None, guard=guard)
-    live.show(frame, (), None)
-    assert calls == []
-    live.find.value = "a"
-    live.again.value = True
-    live.by.value = "frequency"
-    live.clear.click()
-    tell(live, "click", 0, [1])
-    assert {"_sought", "_swapped", "_recoloured", "_cleared", "_clicked"} == {*calls}
-
-
-def test_every_control_has_a_name(live):
-    assert all(control.description for control in (live.find, live.clear, live.by, live.level, live.again))
-
-
-def test_many_points_are_drawn_by_webgl_unless_that_is_declined(frame):
-    big = pd.concat([frame] * 13, ignore_index=True)
-    big.attrs = frame.attrs
-    live = LiveMaps(lambda word: None)
-    live.show(big, (), None)
-    assert [trace.type for trace in live.figure.data[:2]] == ["scattergl"] * 2
-    live.no_webgl.value = True
-    assert [trace.type for trace in live.figure.data[:2]] == ["scatter"] * 2
-    assert len(live.figure.data[0].x) == len(big)
-    live.show(frame, (), None)
-    assert live.no_webgl.layout.display == "none"
+# -- what cannot be mapped -------------------------------------------------------------------
 
 
 def test_umap_maps_take_the_layout_they_are_given(fasttext):
@@ -389,3 +256,8 @@ def test_models_with_nothing_to_map_are_refused_in_a_line(matrix):
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(len(matrix))], matrix)
     with pytest.raises(ValueError, match="there is nothing to map"):
         OriginalMap(v)
+
+
+def test_too_few_words_make_no_map(plain):
+    with pytest.raises(ValueError, match=r"more than 30 words.* got 10"):
+        umap_maps(plain, plain, n_words=10)

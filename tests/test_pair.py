@@ -1,24 +1,19 @@
 """Views of a model beside a small one that is given: live, and as a page."""
 
-import re
-
+import numpy as np
+import pandas as pd
 import pytest
-from test_panel import settled, walk
-from test_session import until
+from conftest import until
+from person import OUTSIDE, Person, text_of
 
 import workbench as wb
 from workbench.evaluate.contributions import ngram_carriers
 from workbench.evaluate.damage import code_damage, damage_groups, word_damage
+from workbench.subwords import Subwords
 from workbench.views import DamageView, MapView, NeighbourView
-from workbench.views import page as paper
-from workbench.views.carriers import carriers_html
-from workbench.views.damage import damage_html
-from workbench.views.live import view as view_module
-from workbench.views.live.damage import DamagePart
-from workbench.views.live.mapping import MapsPart
-from workbench.views.live.words import WordsPart
+from workbench.vocab import Vocab
 
-KINDS = {"neighbours": NeighbourView, "damage": DamageView, "maps": MapView}
+UNSEEN = "нигделани"
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
@@ -27,136 +22,243 @@ def small(fasttext) -> wb.Vectors:
     return wb.Chain([wb.Prune(300, 300), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
 
 
-@pytest.fixture(scope="module")
-def path(fasttext, tmp_path_factory) -> str:
-    return str(fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors"))
-
-
-def html_of(view) -> str:
-    """All that a live view has in sight."""
-    return "".join(getattr(w, "value", "") for w in walk(view.box) if type(w).__name__ == "HTML")
-
-
-def holds(html: str, state, fasttext, small) -> dict[str, bool]:
-    """Which of the parts a page or a view has, each computed anew."""
-    v = fasttext.adjusted()
-    words = list(state.words)
-    changes = wb.neighbour_changes(v, small, words) if words else None
-    carriers = [carriers_html(ngram_carriers(v, small, word)) for word in words if word not in small]
-    damage = word_damage(v, small)
-    return {
-        "neighbours": bool(words) and all(text in html for text in (paper.neighbours_html(changes), *carriers)),
-        "damage": damage_html(damage, damage_groups(damage), code_damage(v, small, damage)) in html,
-        "recipe": "recipe = Chain" in html,
+def parts(html: str) -> set[str]:
+    """Which parts a page or a view has."""
+    text = text_of(html)
+    found = {
+        "neighbours": "neighbours kept" in text,
+        "damage": "fate" in text,
+        "numbers": "Size of the file" in text,
+        "recipe": "recipe = Chain" in text,
     }
+    return {part for part, is_there in found.items() if is_there}
 
 
-def test_neighbours_live(path, fasttext, small):
-    view = NeighbourView(path, small, words=fasttext.words[:1], interactive=True)
-    state = settled(view)
-    assert holds(html_of(view), state, fasttext, small) == {"neighbours": True, "damage": False, "recipe": False}
-    words = view.parts[WordsPart]
-    words.word.value = "нигделани"  # unseen
-    state = settled(view)
-    assert state.words == ("нигделани",)
-    assert holds(html_of(view), state, fasttext, small)["neighbours"]
-    assert words.ngrams.layout.display is None
-    words.ngrams.value = False
-    assert words.carriers.layout.display == "none"
-    assert (state.maps, state.damage, state.agreement) == (None, None, None)
+def test_neighbours_live(use, fasttext, small):
+    view = use(NeighbourView(fasttext, small, words=fasttext.words[:1], interactive=True))
+    state = view.wait()
+    assert parts(view.html) == {"neighbours"}
+    assert (state.maps, state.damage, state.agreement) == (None, None, None)  # nobody looks at them
+    dropped = next(word for word in fasttext.words if word not in small)
+    view.set("Word", f"{small.words[5]} {dropped} {UNSEEN}")
+    state = view.wait()
+    expected = wb.neighbour_changes(fasttext.adjusted(), small, list(state.words))
+    pd.testing.assert_frame_equal(state.changes, expected)
+    assert list(state.carriers) == [dropped, UNSEEN]  # of the words without a row of their own
+    for word, carriers in state.carriers.items():
+        pd.testing.assert_frame_equal(carriers, ngram_carriers(fasttext.adjusted(), small, word))
+        assert f"<{word[:3]}" in carriers["ngram"].tolist()
+    (toggle,) = view.labels("Show the n-grams")
+    assert f"<{UNSEEN[:3]}" in view.text
+    view.set(toggle, False)
+    assert f"<{UNSEEN[:3]}" not in view.text
+    view.set("Word", "")
+    view.wait()
+    assert parts(view.html) == set()
 
 
-def test_neighbours_of_a_model_without_ngrams_offer_none(plain):
-    view = NeighbourView(plain, wb.PQ(6, n_bits=4).fit_transform(plain), words=plain.words[:1], interactive=True)
-    state = settled(view)
-    words = view.parts[WordsPart]
-    assert paper.neighbours_html(state.changes) == words.neighbours.value
-    assert words.ngrams.layout.display == "none"
-    assert words.carriers.value == ""
-    words.word.value = "unheard-of"
-    settled(view)
-    assert "unheard-of" in words.messages["words"].value
-    assert words.neighbours.value == ""
+def test_neighbours_of_a_model_without_ngrams_offer_none(use, plain):
+    view = use(NeighbourView(plain, wb.PQ(6, n_bits=4).fit_transform(plain), words=plain.words[:1], interactive=True))
+    view.wait()
+    assert parts(view.html) == {"neighbours"}
+    assert view.labels("Show the n-grams") == []
+    view.set("Word", "unheard-of")
+    view.wait()
+    assert "unheard-of" in view.alerts[0]
+    assert parts(view.html) == set()
+    view.set("Word", plain.words[3])
+    view.wait()
+    assert view.alerts == []
+    assert f"{plain.words[3]}: " in view.text
 
 
-def test_damage_live_leads_to_neighbours(path, fasttext, small):
-    view = DamageView(path, small, interactive=True)
-    state = settled(view)
-    assert holds(html_of(view), state, fasttext, small) == {"neighbours": False, "damage": True, "recipe": False}
-    worst = view.parts[DamagePart].worst
-    worst.value = worst.options[1][1]
-    state = settled(view)
-    assert state.words == (state.damage.words.nsmallest(1, "cosine")["word"].iloc[0],)
-    assert holds(html_of(view), state, fasttext, small) == {"neighbours": True, "damage": True, "recipe": False}
+def test_models_whose_ngrams_cannot_be_compared_have_neighbours_all_the_same(use, fasttext):
+    small = fasttext.with_storage(fasttext.storage, Vocab(fasttext.words, subwords=Subwords(2, 3, 3_000)))
+    view = use(NeighbourView(fasttext, small, words=[UNSEEN, fasttext.words[0]], interactive=True))
+    state = view.wait()
+    assert view.alerts == []
+    assert set(state.changes["word"]) == {UNSEEN, fasttext.words[0]}
+    assert dict(state.carriers) == {}
 
 
-def test_maps_live(path, fasttext, small):
-    view = MapView(path, small, words=fasttext.words[:1], n_mapped=40, interactive=True)
-    state = settled(view)
-    assert len(state.maps) == 40
-    assert view.parts[MapsPart].maps is not None
-    assert holds(html_of(view), state, fasttext, small)["neighbours"]
-    assert (state.damage, state.agreement) == (None, None)
+def test_damage_live_is_that_of_the_whole_vocabulary_and_leads_to_neighbours(use, fasttext, small):
+    view = use(DamageView(fasttext, small, interactive=True))
+    state = view.wait()
+    assert parts(view.html) == {"damage"}
+    v = fasttext.adjusted()
+    words = word_damage(v, small)
+    for found, expected in zip(state.damage, (words, damage_groups(words), code_damage(v, small, words)), strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+    view.set("Most damaged", view.options("Most damaged")[1])
+    assert view.wait().words == (words.nsmallest(1, "cosine")["word"].iloc[0],)
+    assert parts(view.html) == {"damage", "neighbours"}
 
 
-@pytest.mark.parametrize("kind", ["neighbours", "damage"])
-def test_a_page_for_paper_has_the_same_and_no_scripts(path, fasttext, small, shown, kind):
-    words = {"words": fasttext.words[:2]} if kind == "neighbours" else {}
-    view = KINDS[kind](path, small, interactive=False, **words)
-    view._ipython_display_()
-    (html,) = shown
-    expected = {"neighbours": False, "damage": False, "recipe": False} | {kind: True}
-    assert holds(html.data, view.wait(), fasttext, small) == expected
-    assert not re.search("https?://|<script|<link|@import", html.data)
-    assert not hasattr(view, "box")
+@pytest.mark.parametrize(
+    ("kind", "expected", "n_pictures"),
+    [(NeighbourView, {"neighbours"}, 0), (DamageView, {"damage"}, 1), (MapView, set(), 1)],
+)
+def test_a_page_for_paper_has_the_same_and_no_scripts(fasttext, small, shown, monkeypatch, kind, expected, n_pictures):
+    monkeypatch.setattr("workbench.views.session.umap_layout", lambda vectors, start, *_: (start, 0.9))
+    options = {DamageView: {}, NeighbourView: {"words": fasttext.words[:2]}, MapView: {"n_mapped": 40}}[kind]
+    kind(fasttext, small, interactive=False, **options)._ipython_display_()
+    assert len(shown) == 1
+    assert parts(shown.page) == expected
+    assert shown.page.count("src='data:image/png;base64,") == n_pictures
+    assert not OUTSIDE.search(shown.page)
 
 
-@pytest.mark.parametrize("kind", ["neighbours", "damage"])
-def test_a_live_view_leaves_its_page(path, fasttext, small, shown, kind):
-    view = KINDS[kind](path, small, interactive=True)
-    settled(view)
-    view._ipython_display_()
-    page, box = shown
-    assert box is view.box
-    assert holds(page.data, view.wait(), fasttext, small)[kind] == (kind == "damage")  # no word is looked at yet
-    view.parts[WordsPart].word.value = fasttext.words[3]
-    state = settled(view)
-    until(lambda: shown[-1] is not box)
-    assert holds(shown[-1].data, state, fasttext, small)["neighbours"]
+@pytest.mark.parametrize("kind", [NeighbourView, DamageView])
+def test_a_live_view_leaves_its_page_and_follows(use, fasttext, small, shown, kind):
+    view = use(kind(fasttext, small, interactive=True))
+    view.wait()
+    view.view._ipython_display_()
+    assert parts(shown.page) == ({"damage"} if kind is DamageView else set())  # no word is looked at yet
+    view.set("Word", fasttext.words[3])
+    view.wait()
+    until(lambda: "neighbours" in parts(shown.page))
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
-def test_a_model_that_cannot_be_opened_is_said_in_the_view(small, kind):
-    view = KINDS[kind]("nowhere/at-all.bin", small, interactive=True)
-    settled(view)
-    assert "at-all.bin does not exist" in html_of(view)
+@pytest.mark.parametrize("kind", [NeighbourView, DamageView, MapView])
+def test_a_model_that_cannot_be_opened_is_said_in_the_view(use, small, kind):
+    view = use(kind("nowhere/at-all.bin", small, interactive=True))
+    view.wait()
+    assert "at-all.bin does not exist" in view.alerts[0]
     with pytest.raises(FileNotFoundError):
-        KINDS[kind]("nowhere/at-all.bin", small, interactive=False)
+        kind("nowhere/at-all.bin", small, interactive=False)
 
 
-def test_models_of_other_dimensions_are_said_to_be_so(plain):
-    narrow = wb.Vectors.from_arrays(plain.words, plain.get_vectors(plain.words)[:, :5])
-    view = DamageView(plain, narrow, interactive=True)
-    settled(view)
-    assert "dimensions" in view.parts[DamagePart].messages["damage"].value
+def test_models_of_other_dimensions_are_said_to_be_so_and_have_neighbours(use, plain):
+    view = use(DamageView(plain, wb.Vectors.from_arrays(plain.words, plain.matrix()[:, :5]), interactive=True))
+    view.wait()
+    assert "dimensions" in view.alerts[0]
+    view.set("Word", plain.words[0])
+    view.wait()
+    assert parts(view.html) == {"neighbours"}  # which are each model's own
 
 
-def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(path, small, shown, monkeypatch):
-    monkeypatch.setattr(view_module, "places", view_module.Places())
+def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(fasttext, small, shown, monkeypatch):
+    views = [NeighbourView(fasttext, small, interactive=True) for _ in range(3)]
+    first, second, third = views
 
-    def run(cell: str, message: str, *views) -> list[bool]:
+    def run(cell: str, message: str, *displayed: NeighbourView) -> list[bool]:
         """Show views in a run of a cell; which of all views still live?"""
-        asked = {"metadata": {"cellId": cell}, "header": {"msg_id": message}}
-        monkeypatch.setattr(view_module, "asked", lambda: asked)
-        for view in views:
+        monkeypatch.setattr(
+            "workbench.views.live.view.asked", lambda: {"metadata": {"cellId": cell}, "header": {"msg_id": message}}
+        )
+        for view in displayed:
             view._ipython_display_()
-        return [view.box.comm is not None for view in (first, second, third)]
+        return [view.box.comm is not None for view in views]
 
-    first, second, third = (NeighbourView(path, small, interactive=True) for _ in range(3))
     assert run("a", "1", first, second) == [True, True, True]
     assert run("b", "2", second) == [True, True, True]
     assert run("a", "3", third) == [False, True, True]  # the second stands in cell b
     assert run("a", "4", third) == [False, True, True]  # the same again
     assert run("b", "5", third) == [False, False, True]
-    assert first.parts[WordsPart].word.comm is None
-    until(lambda: not first.session.is_busy)
+
+
+# -- linked maps ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mapped(fasttext):
+    """A live view of maps with words of all kinds: with own rows, rebuilt, and without a vector."""
+    small = wb.Chain([wb.Prune(300, 40), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
+    labels = {word: word[0] for word in fasttext.words}
+    view = Person(MapView(fasttext, small, words=fasttext.words[:1], labels=labels, n_mapped=400, interactive=True))
+    yield view
+    view.view.close()
+
+
+@pytest.fixture
+def maps(mapped):
+    """Its figure, once UMAP is drawn and nothing is selected."""
+    mapped.wait()
+    figure = mapped.figure("wb-maps")
+    yield figure
+    mapped.press("Clear selection")
+    mapped.set("Show the original drawn again", False)
+
+
+def selected(figure) -> list[list[int]]:
+    return [sorted({*(trace.selectedpoints if trace.selectedpoints is not None else [])}) for trace in figure.data[:2]]
+
+
+def test_maps_live(mapped, maps, fasttext):
+    state = mapped.wait()
+    assert (len(state.maps), state.maps.attrs["method"], state.damage) == (400, "UMAP", None)
+    assert parts(mapped.html) == {"neighbours"}
+    for trace, side in zip(maps.data[:2], ("before", "after"), strict=True):
+        assert np.allclose([trace.x, trace.y], state.maps[[f"x_{side}", f"y_{side}"]].T, equal_nan=True)
+        assert [text.split("<br>")[0] for text in trace.text] == list(state.maps["word"])
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_what_is_done_on_one_map_is_so_on_both(mapped, maps, side):
+    words = list(mapped.wait().maps["word"])
+    mapped.does("hover", maps, [9], side)
+    assert f"{words[9]}: rank " in mapped.text
+    rings = maps.data[4:]
+    assert [ring.x[0] for ring in rings] == [trace.x[9] for trace in maps.data[:2]]
+    mapped.does("unhover", maps, [9], side)
+    assert [len(ring.x) for ring in rings] == [0, 0]
+    mapped.does("selected", maps, [3, 9, 30], side)
+    assert selected(maps) == [[3, 9, 30]] * 2
+    assert f"3 selected: {words[3]}, {words[9]}" in mapped.text
+    mapped.press("Clear selection")
+    assert selected(maps) == [[], []]
+    mapped.does("click", maps, [9], side)
+    assert mapped.wait().words == (words[9],)
+    assert all(f"<b>{words[9]}</b>" in trace.text for trace in maps.data[2:4])
+
+
+def test_a_search_selects_all_words_that_contain_it_and_says_how_many(mapped, maps):
+    words = list(mapped.wait().maps["word"])
+    part = words[0][:2]
+    mapped.set("Find on the map", part.upper())
+    found = [i for i, word in enumerate(words) if part in word]
+    assert selected(maps) == [found] * 2
+    assert f"{len(found)} words on the map contain" in mapped.text
+    mapped.set("Find on the map", "<b>nothing")
+    assert selected(maps) == [[], []]
+    assert "<b>nothing" not in mapped.html
+
+
+def test_the_original_drawn_again_takes_the_right_maps_place_and_the_selection_stays(mapped, maps):
+    frame = mapped.wait().maps
+    mapped.does("selected", maps, [3, 9])
+    for again, side in ((True, "control"), (False, "after")):
+        mapped.set("Show the original drawn again", again)
+        assert np.allclose(maps.data[0].x, frame["x_before"])
+        assert np.allclose(maps.data[1].x, frame[f"x_{side}"], equal_nan=True)
+        assert selected(maps) == [[3, 9]] * 2
+
+
+def test_points_are_coloured_by_what_is_chosen_and_levels_belong_to_codes(mapped, maps):
+    seen = []
+
+    def note() -> None:
+        seen.append(np.array(maps.data[0].marker.color))
+        assert np.array_equal(seen[-1], maps.data[1].marker.color)
+
+    assert not mapped.has("Level")
+    for by in mapped.options("Colour by"):
+        mapped.set("Colour by", by)
+        note()
+        if mapped.has("Level"):
+            mapped.set("Level", "2")
+            note()
+    assert len({colours.tobytes() for colours in seen}) == 5  # damage, frequency, two levels of codes, labels
+    mapped.set("Colour by", mapped.options("Colour by")[0])
+
+
+def test_many_points_are_drawn_by_webgl_unless_that_is_declined(use, monkeypatch):
+    monkeypatch.setattr("workbench.views.mapper.shared.layout", lambda owner, vectors, start, *_: (start, 0.9))
+    v = wb.Vectors.from_arrays([f"w{i}" for i in range(5_001)], np.random.default_rng(0).normal(size=(5_001, 4)))
+    view = use(MapView(v, v, n_mapped=5_001, interactive=True))
+    view.wait()
+    for kind in ("scattergl", "scatter"):
+        traces = view.figure("wb-maps").data[:2]
+        assert [trace.type for trace in traces] == [kind] * 2
+        assert len(traces[1].x) == 5_001
+        view.set("Draw without WebGL", True)

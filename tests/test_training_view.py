@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from test_session import PATIENCE, until
+from conftest import until
+from person import OUTSIDE, Person, text_of
 
 from workbench.semantic.examples import of_interactions
 from workbench.semantic.items import Items
@@ -16,26 +17,8 @@ torch = pytest.importorskip("torch")
 
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME  # noqa: E402
 from workbench.semantic.settings import Arm, Training  # noqa: E402
-from workbench.semantic.training import Trainer  # noqa: E402
 from workbench.views import TrainingView, curves_figure, retained_figure  # noqa: E402
-from workbench.views import training as module  # noqa: E402
-from workbench.views.curves import (  # noqa: E402
-    best_arm,
-    chosen_words,
-    end_of_warmup,
-    joined,
-    mean_over_seeds,
-    ranked,
-    retained_html,
-)
-from workbench.views.live.training import (  # noqa: E402
-    CurvesPart,
-    KeptPart,
-    RunPart,
-    SettingPart,
-    TrainedIdsPart,
-)
-from workbench.views.training import Plan, TrainingSession, training_page  # noqa: E402
+from workbench.views.curves import chosen_words, mean_over_seeds, ranked, retained_html  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 SMALL = Training(n_steps=24, n_warmup=12, batch_size=32, n_negatives=32, dim=8, hidden=16, eval_every=4)
@@ -59,6 +42,9 @@ def made_items(n: int = 200, n_users: int = 40, seed: int = 0, with_examples: bo
     return Items(ids, names, None, pd.DataFrame(index=range(n)), features, examples, "made up")
 
 
+HEADINGS = ("Setting", "Curves", "What is kept")
+
+
 @pytest.fixture(scope="module")
 def items() -> Items:
     return made_items()
@@ -67,169 +53,170 @@ def items() -> Items:
 @pytest.fixture(scope="module")
 def done(items):
     """A training of two seeds from beginning to end, in one go."""
-    session = TrainingSession(items, ARMS, SMALL, seeds=(0, 1), background=False)
-    return session.wait()
+    return TrainingView(items, ARMS, SMALL, seeds=(0, 1), interactive=False).wait()
 
 
-def begun(items, **options) -> tuple[TrainingSession, list]:
-    """A session at work, and the states that it goes through."""
-    session, states = TrainingSession(items, ARMS, SMALL, **options), []
-    session.listen(lambda: states.append(session.state))
-    session.train(session.offered)
-    return session, states
-
-
-def looks(curves: pd.DataFrame | None) -> list[tuple]:
+def looks(curves: pd.DataFrame | None) -> set[tuple]:
+    """What was measured of each arm, at each step."""
     return (
-        [] if curves is None else list(curves[["arm", "seed", "step", "log_loss"]].itertuples(index=False, name=None))
+        set() if curves is None else set(curves[["arm", "seed", "step", "log_loss"]].itertuples(index=False, name=None))
     )
+
+
+@pytest.fixture
+def view(use, items) -> Person:
+    return use(TrainingView(items, ARMS, SMALL, interactive=True))
 
 
 # -- the work -----------------------------------------------------------------------------
 
 
-def test_a_listener_sees_looks_in_order_and_none_goes_again(items, done):
-    session, states = begun(items, seeds=(0, 1))
-    state = session.wait(PATIENCE)
-    assert state.errors == {}
-    grown = [set(looks(s.curves)) for s in states]
+def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(use, items, done):
+    view, states = use(TrainingView(items, ARMS, SMALL, seeds=(0, 1), interactive=True)), []
+    view.view.session.listen(lambda: states.append(view.view.session.state))
+    assert not view.has("Show the use of the codes of")
+    view.press("Train")
+    state = view.wait()
+    grown = [looks(s.curves) for s in states]
     assert all(before <= after for before, after in pairwise(grown))
     assert len({len(seen) for seen in grown}) > 10  # one after the other, not all at the end
-    steps = [s.n_steps for s in states]
-    assert steps == sorted(steps)
-    assert steps[-1] == session.offered.n_steps == 2 * (12 + 3 * 12)
-    first = next(s for s in states if s.curves is not None and len(s.curves))
-    assert set(first.curves["arm"]) == {UPPER_NAME}  # the warm-up, that all arms share
-    own = mean_over_seeds(state.curves, "STE")
-    assert list(own["step"]) == [12, 16, 20, 24]
+    assert [s.n_steps for s in states] == sorted(s.n_steps for s in states)
+    assert state.n_steps == 2 * (12 + 3 * 12)  # the warm-up is done once for each seed
     pd.testing.assert_frame_equal(state.table, done.table)
-    assert state.chosen == done.chosen in ARMS
-    assert state.lower == done.lower
+    assert (state.chosen, state.lower) == (done.chosen, done.lower)
+    assert chosen_words(done.table, done.chosen) in view.text
+    assert "Training is done." in view.text
+    assert (view.alerts, view.can("Stop")) == ([], False)
 
 
-def stopped_at(items, folder, step: int):
-    """A training that a person stopped once an arm had gone so far, and what was on show then."""
-    session, _ = begun(items, folder=folder)
+def test_the_figure_has_the_curves_of_all_arms_and_the_page_stays_in_the_notebook(view, shown):
+    view.view._ipython_display_()
+    assert "Nothing has been trained yet" in shown.page
+    view.press("Train")
+    state = view.wait()
+    until(lambda: all(f"<h4>{heading}</h4>" in shown.page for heading in HEADINGS))
+    drawn = {trace.name: trace for trace in reversed(view.figure("wb-curves").data)}  # the loss comes first
+    for name in ARMS:
+        mean = mean_over_seeds(state.curves, name)
+        np.testing.assert_allclose([drawn[name].x, drawn[name].y], mean[["step", "log_loss"]].to_numpy().T, rtol=1e-6)
+    assert list(drawn[LOWER_NAME].y) == [state.lower] * 2
+    for name in reversed(ARMS):
+        view.set("Show the use of the codes of", name)
+        assert f"codes of {name}" in view.text
+        np.testing.assert_allclose(drawn["level 2"].y, mean_over_seeds(state.curves, name)["use_2"].dropna())
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["", "after the kernel has ended"])
+def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(use, items, tmp_path, anew):
+    view = use(TrainingView(items, ARMS, SMALL, folder=tmp_path, interactive=True))
 
     def is_there() -> bool:
-        curves = session.state.curves
-        return curves is not None and ((curves["arm"] == "STE") & (curves["step"] >= step)).any()
+        curves = view.view.session.state.curves
+        return curves is not None and ((curves["arm"] == "STE") & (curves["step"] >= 16)).any()
 
-    session.listen(lambda: session.stop() if is_there() else None)
-    session.wait(PATIENCE)
-    return session
-
-
-@pytest.mark.parametrize("anew", [False, True])
-def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(items, tmp_path, anew):
-    session = stopped_at(items, tmp_path, 16)
-    state = session.state
-    assert (state.run, state.stopped, state.chosen) == (None, True, "")
+    view.when(is_there, lambda: view.press("Stop"))
+    view.press("Train")
+    state = view.wait()
+    assert "Stopped" in view.text
     assert not (state.curves["arm"] == "Gumbel").any()
-    session._listeners.clear()
-    if anew:  # as after a kernel has ended
-        session = TrainingSession(items, ARMS, SMALL, folder=tmp_path)
-    seen: list[tuple] = []
-    session.listen(lambda: seen.append(looks(session.state.curves)))
-    session.train(session.offered)
-    again = session.wait(PATIENCE)
-    unbroken = TrainingSession(items, ARMS, SMALL, background=False).wait()
-    assert again.errors == {}
-    assert not again.stopped
+    assert list(tmp_path.glob("*.safetensors"))  # a checkpoint
+    if anew:
+        view = use(TrainingView(items, ARMS, SMALL, folder=tmp_path, interactive=True))
+    seen: list[set] = []
+    view.view.session.listen(lambda: seen.append(looks(view.view.session.state.curves)))
+    view.press("Train")
+    again, unbroken = view.wait(), TrainingView(items, ARMS, SMALL, interactive=False).wait()
+    assert view.alerts == []
     pd.testing.assert_frame_equal(again.table, unbroken.table)
-    assert set(looks(again.curves)) >= set(looks(unbroken.curves))
+    assert looks(again.curves) >= looks(unbroken.curves)
     for name in ARMS:
         assert (again.results.ids(name).codes == unbroken.results.ids(name).codes).all()
-    if not anew:
-        assert all(set(looks(state.curves)) <= set(now) for now in seen)  # what was there stays on show
+    assert anew or all(looks(state.curves) <= now for now in seen)  # what was there stays on show
 
 
-def test_a_stop_ends_it_between_two_steps_and_a_checkpoint_is_there(items, tmp_path, monkeypatch):
-    steps = []
-    step = Trainer._step
-    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer.step), step(trainer)))
-    session, _ = begun(items, folder=tmp_path)
-    until(lambda: len(steps) > 14)
-    session.stop()
-    n = len(steps)
-    session.wait(PATIENCE)
-    assert len(steps) <= n + 1
-    assert list(tmp_path.glob("*.safetensors"))
-
-
-def test_an_arm_that_is_added_is_trained_and_no_other_again(items, monkeypatch):
-    session = TrainingSession(items, ARMS, SMALL)
-    session.train(replace(session.offered, arms={"STE": ARMS["STE"]}))
-    first = session.wait(PATIENCE)
-    steps = []
-    step = Trainer._step
-    monkeypatch.setattr(Trainer, "_step", lambda trainer: (steps.append(trainer.arm), step(trainer)))
-    states = []
-    session.listen(lambda: states.append(session.state))
-    session.train(session.offered)
-    state = session.wait(PATIENCE)
-    at_work = [s for s in states if s.run is not None and looks(s.curves)]
-    assert all(set(looks(first.curves)) <= set(looks(s.curves)) for s in at_work)  # though nobody told of them again
+def test_an_arm_that_is_added_is_trained_and_no_other_again(view, counted):
+    view.set("Gumbel", False)
+    view.press("Train")
+    first = looks(view.wait().curves)
+    heard: list = []
+    view.view.session.listen(lambda: heard.append(view.view.session.state))
+    view.set("Gumbel", True)
+    view.press("Train")
+    state = view.wait()
+    at_work = [s for s in heard if s.run is not None and looks(s.curves)]
     assert at_work
-    assert set(steps) == {ARMS["Gumbel"]}
-    assert len(steps) == 12
-    assert set(looks(first.curves)) <= set(looks(state.curves))
-    assert list(state.table["arm"].unique())[:2] == [LOWER_NAME, UPPER_NAME]
+    assert all(first <= looks(s.curves) for s in at_work)
+    assert {arm for s in at_work for arm, *_ in looks(s.curves) - first} <= {"Gumbel"}
+    assert first <= looks(state.curves)
+    assert set(state.table["arm"]) >= {LOWER_NAME, UPPER_NAME, *ARMS}
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("change", "said"),
     [
-        (Plan({}), "choose an estimator"),
-        (Plan({"STE": Arm(codebook_size=256)}), "256 codes to a level are more than the 200 items"),
-        (Plan({"EMA": Arm(simvq=True, ema_decay=0.9, codebook_size=8)}), "leave out simvq"),
-        (Plan({"g": Arm("gumbel", codebook_size=8, start=0.0)}), "above 0"),
-        (Plan(ARMS, SMALL, ()), "a seed or more"),
-        (Plan(ARMS, SMALL, (-1,)), "seeds of 0 and more"),
+        ({"Codes to a level": 201}, "more than the 200 items"),
+        ({"of these, warm-up": 24}, "a warm-up of 24 steps leaves none"),
+        ({"Seeds": "0, x"}, "expected seeds such as 0, 1, 2, got"),
+        ({"from": -1.0}, "start and end above 0"),
+        ({"STE": False, "Gumbel": False}, "choose an estimator"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_any_work(items, plan, said, monkeypatch):
-    monkeypatch.setattr(module.Experiment, "run", lambda *_: pytest.fail("work began"))
-    session = TrainingSession(items, ARMS, SMALL)
-    with pytest.raises(ValueError, match=said):
-        session.train(plan)
-    assert session.wait(PATIENCE).run is None
-    with pytest.raises(ValueError, match=said):
-        TrainingSession(items, plan.arms, plan.training, seeds=plan.seeds, background=False)
+def test_a_setting_that_cannot_be_trained_gets_a_message_before_any_work(view, change, said, monkeypatch):
+    monkeypatch.setattr("workbench.semantic.experiment.Experiment.run", lambda *_: pytest.fail("work began"))
+    view.set_all(change)
+    view.press("Train")
+    assert said in view.alerts[0]
+    assert view.wait().run is None
+    assert not view.can("Stop")
 
 
-def test_items_that_nothing_can_be_learnt_from_are_said_at_once():
-    live = TrainingSession(made_items(with_examples=False), ARMS, SMALL)
-    assert "add interactions.csv" in live.state.errors["setting"]
+@pytest.mark.parametrize(
+    ("arms", "seeds", "said"),
+    [
+        ({}, (0,), "choose an estimator"),
+        ({"STE": Arm(codebook_size=256)}, (0,), "256 codes to a level are more than the 200 items"),
+        ({"EMA": Arm(simvq=True, ema_decay=0.9, codebook_size=8)}, (0,), "leave out simvq"),
+        (ARMS, (), "a seed or more"),
+        (ARMS, (-1,), "seeds of 0 and more"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(use, items, arms, seeds, said):
+    with pytest.raises(ValueError, match=said):
+        TrainingView(items, arms, SMALL, seeds=seeds, interactive=False)
+
+
+def test_items_that_nothing_can_be_learnt_from_are_said_at_once(use):
     few = made_items(n_users=1)
     few.examples.split[:] = 0
-    assert "0 to validate on" in TrainingSession(few, ARMS, SMALL).state.errors["setting"]
-    with pytest.raises(ValueError, match=r"interactions\.csv"):
-        TrainingView(made_items(with_examples=False), ARMS, SMALL, interactive=False)
+    for items, said in ((made_items(with_examples=False), "add interactions.csv"), (few, "0 to validate on")):
+        assert said in use(TrainingView(items, ARMS, SMALL, interactive=True)).alerts[0]
+        with pytest.raises(ValueError, match=re.escape(said)):
+            TrainingView(items, ARMS, SMALL, interactive=False)
 
 
-def test_what_goes_wrong_on_the_way_is_said_and_the_next_training_works(items, monkeypatch):
-    session = TrainingSession(items, ARMS, SMALL)
+def test_what_goes_wrong_on_the_way_is_said_and_the_next_training_works(view, monkeypatch):
+    def fail(*_):
+        raise OSError("no space left")
+
     with monkeypatch.context() as broken:
-        broken.setattr(Trainer, "_step", lambda _: (_ for _ in ()).throw(OSError("no space left")))
-        session.train(session.offered)
-        state = session.wait(PATIENCE)
-    assert (state.errors, state.run) == ({"training": "no space left"}, None)
-    session.train(session.offered)
-    assert session.wait(PATIENCE).chosen
+        broken.setattr("workbench.semantic.experiment.Experiment.run", fail)
+        view.press("Train")
+        view.wait()
+    assert view.alerts == ["no space left"]
+    view.press("Train")
+    assert view.wait().chosen
+    assert view.alerts == []
 
 
 # -- curves and what is kept --------------------------------------------------------------
 
 
-def test_the_warm_up_is_the_upper_models_and_each_arm_begins_at_its_end():
-    heard = [("warm-up", 0, {"step": step, "log_loss": 9.0 - step}) for step in (1, 2)]
-    heard += [(UPPER_NAME, 0, {"step": 3, "log_loss": 5.0}), ("STE", 0, {"step": 3, "log_loss": 6.0, "use_1": 0.5})]
-    curves = joined(reversed(heard))
-    assert looks(curves[curves["arm"] == UPPER_NAME]) == [(UPPER_NAME, 0, s, v) for s, v in ((1, 8), (2, 7), (3, 5))]
-    assert looks(curves[curves["arm"] == "STE"]) == [("STE", 0, 2, 7.0), ("STE", 0, 3, 6.0)]
-    assert end_of_warmup(curves) == 2
-    assert best_arm(curves) == "STE"
+def test_the_warm_up_is_the_upper_models_and_each_arm_begins_at_its_end(done):
+    curves = {name: mean_over_seeds(done.curves, name).set_index("step")["log_loss"] for name in (UPPER_NAME, *ARMS)}
+    assert list(curves[UPPER_NAME].index) == [4, 8, 12, 16, 20, 24]
+    for name in ARMS:
+        assert list(curves[name].index) == [12, 16, 20, 24]
+        assert curves[name][12] == curves[UPPER_NAME][12]
 
 
 def drawn(axis) -> list[np.ndarray]:
@@ -302,135 +289,55 @@ def test_the_sentence_names_the_chosen_arm_and_warns_where_shares_say_nothing(do
 
 # -- the view -----------------------------------------------------------------------------
 
-HEADINGS = ("Setting", "Curves", "What is kept")
-
-
-@pytest.fixture
-def view(items):
-    view = TrainingView(items, ARMS, SMALL, interactive=True)
-    yield view
-    view.close()
-    view.session.wait(PATIENCE)
-
-
-def settled(view):
-    state = view.wait(PATIENCE)
-    until(lambda: view._shown is state)
-    with view._lock:  # `render` is over
-        assert view.trouble.value == ""
-        return state
-
 
 def test_a_page_for_paper_has_every_part_and_no_scripts(items, done, shown, capsys):
     view = TrainingView(items, ARMS, SMALL, seeds=(0, 1), interactive=False)
     view._ipython_display_()
-    (html,) = shown
-    assert all(f"<h4>{heading}</h4>" in html.data for heading in HEADINGS)
-    assert html.data.count("<img") == 2
-    assert chosen_words(done.table, done.chosen) in html.data
-    assert "Arm(n_levels=2, codebook_size=8)" in html.data.replace("&#x27;", "'")
-    assert not re.search("https?://|<script|<link|@import", html.data)
+    assert len(shown) == 1
+    assert all(f"<h4>{heading}</h4>" in shown.page for heading in HEADINGS)
+    assert shown.page.count("<img") == 2
+    assert chosen_words(done.table, done.chosen) in shown.page
+    assert "Arm(n_levels=2, codebook_size=8)" in text_of(shown.page)
+    assert not OUTSIDE.search(shown.page)
     assert "STE, seed 1" in capsys.readouterr().err  # a progress bar
-    assert not hasattr(view, "box")
-
-
-def test_a_page_before_anything_is_trained_says_so(items):
-    assert "Nothing has been trained yet" in training_page(items, TrainingSession(items, ARMS, SMALL).state)
 
 
 def test_controls_say_what_is_trained(view):
-    setting, run = view.parts[SettingPart], view.parts[RunPart]
-    setting.arms["STE"].value = False
-    setting.of_arms["codebook_size"].value = 4
-    setting.of_arms["simvq"].value = True
-    setting.of_training["n_steps"].value = 16
-    setting.of_training["reset_every"].value = 2
-    setting.of_gumbel["end"].value = 0.5
-    setting.of_gumbel["reading"].value = "1/tau"
-    setting.seeds.value = "3"
-    run.train.click()
-    plan = settled(view).plan
+    view.set_all({"STE": False, "Codes to a level": 4, "SimVQ": True, "Steps": 16, "Seeds": "3", "to": 0.5})
+    view.set("Steps between resets of unused codes (0: none)", 2)
+    view.set("of", view.options("of")[1])
+    view.press("Train")
+    state = view.wait()
     gumbel = replace(ARMS["Gumbel"], codebook_size=4, simvq=True, end=0.5, reading="1/tau")
-    assert plan == Plan({"Gumbel": gumbel}, replace(SMALL, n_steps=16, reset_every=2), (3,))
-    assert settled(view).curves["tau"].iloc[-1] == pytest.approx(2.0)
+    assert (state.plan.arms, state.plan.seeds) == ({"Gumbel": gumbel}, (3,))
+    assert state.plan.training == replace(SMALL, n_steps=16, reset_every=2)
+    assert state.curves["tau"].iloc[-1] == pytest.approx(2.0)
+    assert view.unnamed() == []
 
 
-def test_what_arms_differ_in_has_no_control(items):
+def test_what_arms_differ_in_has_no_control(use, items):
     arms = {"short": Arm(n_levels=2, codebook_size=8), "long": Arm(n_levels=3, codebook_size=8)}
-    view = TrainingView(items, arms, SMALL, interactive=True)
-    setting = view.parts[SettingPart]
-    assert set(setting.of_arms) == {"codebook_size", "simvq"}
-    assert setting.of_gumbel == {}
-    assert setting.plan().arms == arms
-    view.close()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda setting: setattr(setting.of_arms["codebook_size"], "value", 201), "more than the 200 items"),
-        (lambda setting: setattr(setting.of_training["n_warmup"], "value", 24), "a warm-up of 24 steps leaves none"),
-        (lambda setting: setattr(setting.seeds, "value", "0, x"), "expected seeds such as 0, 1, 2, got"),
-        (lambda setting: setattr(setting.of_gumbel["start"], "value", -1.0), "start and end above 0"),
-        (lambda setting: [setattr(arm, "value", False) for arm in setting.arms.values()], "choose an estimator"),
-    ],
-)
-def test_a_setting_that_cannot_be_trained_gets_a_message(view, change, said):
-    setting, run = view.parts[SettingPart], view.parts[RunPart]
-    change(setting)
-    run.train.click()
-    assert said in setting.messages["setting"].value
-    assert settled(view).run is None
-    assert run.stop.disabled
-
-
-def test_curves_grow_and_end_as_the_table_and_the_sentence(view):
-    run, curves, kept = (view.parts[kind] for kind in (RunPart, CurvesPart, KeptPart))
-    assert curves.box.layout.display == kept.box.layout.display == "none"
-    run.train.click()
-    state = settled(view)
-    traces = curves.curves.traces
-    for name in ARMS:
-        mean = mean_over_seeds(state.curves, name)
-        np.testing.assert_allclose(traces["log_loss", name, None].y, mean["log_loss"], rtol=1e-6)
-        np.testing.assert_allclose(traces["log_loss", name, None].x, mean["step"])
-    assert list(traces["log_loss", LOWER_NAME, None].y) == [state.lower] * 2
-    np.testing.assert_allclose(traces["use", 2, None].y, mean_over_seeds(state.curves, "Gumbel")["use_2"].dropna())
-    curves.arm.value = "STE"
-    np.testing.assert_allclose(traces["use", 2, None].y, mean_over_seeds(state.curves, "STE")["use_2"].dropna())
-    assert "codes of STE" in curves.curves.levels.value
-    assert chosen_words(state.table, state.chosen) in kept.kept.value
-    assert run.status.value.count("Training is done.") == 1
-    assert run.stop.disabled
+    view = use(TrainingView(items, arms, SMALL, interactive=True))
+    assert [view.has(label) for label in ("Codes to a level", "SimVQ", "Levels", "from")] == [True, True, False, False]
+    view.press("Train")
+    view.press("Stop")
+    assert view.wait().plan.arms == arms
 
 
 def test_ids_are_shown_below_until_another_training_begins(view, monkeypatch):
-    monkeypatch.setattr("workbench.views.ids_session.mapper.shared.warm", lambda: None)
-    quick = lambda owner, vectors, start, *_: (start, 0.9)  # noqa: E731
-    monkeypatch.setattr("workbench.views.ids_session.mapper.shared.layout", quick)
-    ids, run = view.parts[TrainedIdsPart], view.parts[RunPart]
-    run.train.click()
-    state = settled(view)
-    assert ids.name.value == state.chosen
-    assert any("k-means" in name for name in ids.name.options)
-    ids.open.click()
-    opened = ids.shown
-    assert (opened.session.ids.codes == state.results.ids(state.chosen).codes).all()
-    assert opened.box in ids.place.children
-    opened.wait(PATIENCE)
-    view.parts[SettingPart].seeds.value = "1"
-    run.train.click()
-    settled(view)
-    assert ids.shown is None
-    assert ids.place.children == ()
-
-
-def test_a_live_view_leaves_its_page_and_follows(view, shown):
-    view._ipython_display_()
-    page, box = shown
-    assert box is view.box
-    assert "Nothing has been trained yet" in page.data
-    view.parts[RunPart].train.click()
-    settled(view)
-    until(lambda: "What is kept" in getattr(shown[-1], "data", ""))
-    assert all(f"<h4>{heading}</h4>" in shown[-1].data for heading in HEADINGS)
+    monkeypatch.setattr("workbench.views.mapper.shared.warm", lambda: None)
+    monkeypatch.setattr("workbench.views.mapper.shared.layout", lambda owner, vectors, start, *_: (start, 0.9))
+    view.press("Train")
+    state = view.wait()
+    assert view.get("Ids of") == state.chosen
+    assert any("k-means" in name for name in view.options("Ids of"))
+    view.press("Show the ids")
+    assert f"Ids of {state.chosen}, seed 0" in view.text
+    codes = state.results.ids(state.chosen).codes
+    until(lambda: view.has("Next code") and view.options("Next code"))
+    assert {int(option.split(":")[0]) for option in view.options("Next code")} == set(codes[:, 0].tolist())
+    view.set("Seeds", "1")
+    view.press("Train")
+    view.press("Stop")
+    view.wait()
+    assert not view.has("Next code")
