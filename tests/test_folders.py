@@ -7,9 +7,9 @@ installed, what is written here is opened by them.
 import json
 import os
 import random
+import re
 import shutil
 import struct
-import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 
 import workbench as wb
 from workbench import formats
-from workbench.formats import spacy_vocab, static_embedding
+from workbench.formats import spacy_vocab
 from workbench.vocab import Vocab
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -225,8 +225,6 @@ def test_a_row_of_zeros_stands_for_unknown_words_unless_the_model_has_one(tmp_pa
 
 
 def test_words_that_the_tokenizer_would_split_are_left_out(tmp_path):
-    lost = formats.losses(odd_vectors(), "m", "static-embedding")
-    assert any("4 words that the format cannot hold, such as 'New York', '', 'a\\nb'" in sentence for sentence in lost)
     back = wb.load(exported(odd_vectors(), tmp_path / "m", "static-embedding"))
     assert back.words == ["fine", "mark", "NOUN", "żółw", "[UNKNOWN]", "😀"]
     assert np.array_equal(back.matrix(), odd_vectors()[back.words])
@@ -265,25 +263,12 @@ def names(files):
     return {"argvalues": files, "ids": [f"{folder.name}-{name}" for folder, name in files]}
 
 
-def check(model):
-    """It opens and can be used, or a ValueError says which file is at fault; memory stays within bounds."""
-    size = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
-    tracemalloc.start()
-    try:
-        v = quietly_loaded(model)
-        with np.errstate(all="ignore"):  # numbers as large as changed bytes make them
-            assert len(v.words) == len(v.norms)
-        v.save(model / "own.safetensors")
-    except ValueError as error:
-        message = str(error)
-        assert str(model) in message or "NaN or infinity" in message, message
-        assert "\n" not in message
-        return message
-    finally:
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert peak < 2 * size + 64e6
-    return ""
+def refusal(model):
+    """The message, one line, with which a model is refused."""
+    with pytest.raises(ValueError, match=re.escape(str(model))) as caught:
+        quietly_loaded(model)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
@@ -295,7 +280,7 @@ def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, fol
         file.rmdir() if file.is_dir() else None
         file.unlink(missing_ok=True)
         make()
-        assert str(file) in check(model)
+        assert str(file) in refusal(model)
 
 
 @pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
@@ -304,14 +289,14 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, folder, name):
     data = (folder / name).read_bytes()
     for end in range(0, len(data) - 1, max(1, len(data) // 40)):
         (model / name).write_bytes(data[:end])
-        assert str(model / name) in check(model), end
+        assert str(model / name) in refusal(model), end
 
 
 @pytest.mark.parametrize(("folder", "name"), **names([file for file in FILES if "." in file[1]]))
 def test_deep_json_is_refused(tmp_path, folder, name):
     model = copied(folder, tmp_path)
     (model / name).write_text("[" * 200_000)
-    assert str(model / name) in check(model)
+    assert str(model / name) in refusal(model)
 
 
 def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
@@ -345,7 +330,7 @@ def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
 def test_a_matrix_that_is_none_is_refused(tmp_path, data):
     model = copied(SPACY / "whole", tmp_path)
     (model / "vectors").write_bytes(data)
-    assert str(model / "vectors") in check(model)
+    assert str(model / "vectors") in refusal(model)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +350,7 @@ def test_a_matrix_that_is_none_is_refused(tmp_path, data):
 def test_rows_that_cannot_be_are_refused(tmp_path, data, why):
     model = copied(SPACY / "whole", tmp_path)
     (model / "key2row").write_bytes(data)
-    message = check(model)
+    message = refusal(model)
     assert str(model / "key2row") in message
     assert why in message
 
@@ -373,7 +358,7 @@ def test_rows_that_cannot_be_are_refused(tmp_path, data, why):
 def test_a_pipeline_without_vectors_says_so(tmp_path):
     model = copied(SPACY / "whole", tmp_path)
     (model / "key2row").write_bytes(b"\x80")
-    assert "holds no vector of any word: small pipelines" in check(model)
+    assert "holds no vector of any word: small pipelines" in refusal(model)
 
 
 def safetensors(**arrays):
@@ -425,16 +410,14 @@ def test_tokens_of_a_quantised_vocabulary_share_rows_and_have_a_weight_each(tmp_
 def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
     model = copied(STATIC / "wordpiece", tmp_path)
     (model / "model.safetensors").write_bytes(safetensors(**arrays))
-    with pytest.raises(ValueError, match=why):
-        wb.load(model)
-    assert str(model) in check(model)
+    assert re.search(why, refusal(model))
 
 
 @pytest.mark.parametrize("header", [b"[]", b'{"embeddings": 3}', b'{"embeddings": {"dtype": "F32"}}', b"{" * 5_000])
 def test_a_header_that_says_nothing_of_arrays_is_refused(tmp_path, header):
     model = copied(STATIC / "wordpiece", tmp_path)
     (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
-    assert f"{model / 'model.safetensors'} cannot be read as a whole .safetensors file" in check(model)
+    assert f"{model / 'model.safetensors'} cannot be read as a whole .safetensors file" in refusal(model)
 
 
 @pytest.mark.parametrize("number", [-1, 8, 2**70, 1.0, True, None, "0", [0]])
@@ -443,12 +426,11 @@ def test_a_token_with_a_number_that_no_row_has_is_refused(tmp_path, number):
     tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["model"]["vocab"]["apple"] = number
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert "gives token 'apple' the number" in check(model)
+    assert "gives token 'apple' the number" in refusal(model)
 
 
 def test_another_kind_of_folder_is_told_from_these(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(IsADirectoryError, match="no model is known to look like that"):
         wb.load(tmp_path)
-    assert static_embedding.looks_like(STATIC / "mapped", b"")
-    assert not spacy_vocab.looks_like(STATIC / "mapped", b"")
+    assert [formats.format_of(path) for path in (STATIC / "mapped", SPACY / "whole")] == ["static-embedding", "spacy"]

@@ -378,15 +378,6 @@ def test_real_words_that_are_not_utf8_keep_their_bytes(ending, real):
     np.testing.assert_array_equal(v.matrix(), theirs.vectors)
 
 
-@pytest.mark.parametrize("make", [text_rows, gzipped(text_rows)], ids=["plain", "gzip"])
-def test_glove_equals_gensim(make, tmp_path):
-    path = tmp_path / f"vectors{'.gz' if make is not text_rows else ''}"  # gensim goes by the name
-    path.write_bytes(make(encoded(WORDS), MATRIX))
-    ours, theirs = wb.load(path), KeyedVectors.load_word2vec_format(path, no_header=True)
-    assert ours.words == theirs.index_to_key == WORDS
-    np.testing.assert_array_equal(ours.matrix(), theirs.vectors)
-
-
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("header", [b"", b"5 2\n"], ids=["GloVe", "word2vec"])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
