@@ -225,5 +225,5 @@ def test_intervals_depend_on_the_seed_and_not_on_what_is_remembered(monkeypatch)
     first = interval(values, seed=1)
     assert interval(values, seed=2) != first
     assert interval(values, seed=1) == first
-    monkeypatch.setattr(table, "MOST_REMEMBERED", 0)
+    monkeypatch.setattr(table, "MAX_REMEMBERED", 0)
     np.testing.assert_allclose(interval(values, seed=1), first, atol=1e-6)

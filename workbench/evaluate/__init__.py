@@ -1,4 +1,4 @@
-"""What a compression costs: closeness, neighbours, agreement with people, bytes and time."""
+"""The cost of a compression: fidelity, neighbours, agreement with people, bytes and time."""
 
 from .fidelity import fidelity
 from .neighbours import nearest, neighbour_changes, overlap

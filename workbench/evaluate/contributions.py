@@ -6,8 +6,7 @@ import pandas as pd
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import printable
-from .damage import check_comparable
-from .fidelity import cosines
+from .fidelity import check_comparable, cosines
 
 STATUSES = ("stays", "pruned", "not there before")
 

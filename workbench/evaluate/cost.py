@@ -1,4 +1,4 @@
-"""What a model takes: bytes of its file, and time to look words up."""
+"""Bytes of a model's file, and time to look words up."""
 
 import time
 
@@ -12,7 +12,7 @@ from .table import row
 
 @remembered
 def float32_bytes(v: Vectors) -> int:
-    """Bytes of the smallest file that holds the same vectors uncompressed in float32.
+    """Return the bytes of the smallest file that holds the same vectors uncompressed in float32.
 
     Words and counts included; of word rows and n-gram rows, those that some word of the
     vocabulary uses, for the others were never trained.
@@ -28,7 +28,7 @@ def float32_bytes(v: Vectors) -> int:
 
 
 def size(original: Vectors, small: Vectors) -> pd.DataFrame:
-    """File bytes before and after, and their ratio. Exact.
+    """Return the file bytes before and after, and their ratio. Exact.
 
     ``size`` of the ``compressed`` model, of the ``original`` in float32 (see `float32_bytes`)
     and, where it is known, of the ``source file``; ``ratio`` is original over compressed.
@@ -46,7 +46,7 @@ def size(original: Vectors, small: Vectors) -> pd.DataFrame:
 
 
 def lookups(small: Vectors, n_words: int = 2_000, batch: int = 500, random_state: int = 0) -> pd.DataFrame:
-    """Words looked up per second, one by one and in batches. Timed, so never part of a baseline."""
+    """Return lookups per second, one by one and in batches. Timed, so never part of a baseline."""
     rng = np.random.default_rng(random_state)
     words = [small.words[i] for i in rng.integers(len(small), size=n_words)]
     batches = [words[i : i + batch] for i in range(0, n_words, batch)]

@@ -12,7 +12,7 @@ from ..storage import Coded, Normed, Projected, unpack_codes
 from ..subwords import END_OF_SENTENCE
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import printable
-from .fidelity import cosines, splits
+from .fidelity import check_comparable, cosines, splits
 
 SHAPES = ("number", "mixed scripts", "other script", "punctuation", "joined", "long", "short", "plain")
 FATES = ("kept", "remapped", "dropped")
@@ -30,15 +30,6 @@ ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", 
 
 GROUP_COLUMNS = ["by", "group", "n", "share_of_vocabulary", "mean", "low", "high", "p5", "no_vector", "worry", "worst"]
 CODE_COLUMNS = ["by", "group", "level", "code", "n", "mean", "z", "p", "worst"]
-
-
-def check_comparable(original: Vectors, small: Vectors) -> None:
-    """Refuse anything but two models of the same dimensions."""
-    for name, v in (("original", original), ("small", small)):
-        if not isinstance(v, Vectors):
-            raise TypeError(f"{name} must be Vectors, as from load(), got {type(v).__name__}")
-    if original.dim != small.dim:
-        raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
 
 
 def word_damage(original: Vectors, small: Vectors, n_words: int = 20_000, random_state: int = 0) -> pd.DataFrame:

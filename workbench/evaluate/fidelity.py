@@ -1,4 +1,4 @@
-"""How close vectors stay to the original ones, word by word."""
+"""Fidelity: cosine to the original vector, word by word."""
 
 from collections.abc import Sequence
 
@@ -11,26 +11,33 @@ from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
 
 
+def check_comparable(original: Vectors, small: Vectors) -> None:
+    """Refuse anything but two models of the same dimensions."""
+    for name, v in (("original", original), ("small", small)):
+        if not isinstance(v, Vectors):
+            raise TypeError(f"{name} must be Vectors, as from load(), got {type(v).__name__}")
+    if original.dim != small.dim:
+        raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
+
+
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Row by row cosine of two (n, dim) arrays: (n,) float32; 0 where either row is all zeros."""
+    """Return the cosine of each pair of rows of two (n, dim) arrays: (n,) float32; 0 where a row is all zeros."""
     sides = lengths(a), lengths(b)
     if any(((long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))).any() for long in sides):
-        return np.einsum("ij,ij->i", unit(a), unit(b))  # for products of float32 may overflow, or vanish
+        return np.einsum("ij,ij->i", unit(a), unit(b))  # products of float32 could overflow or vanish
     product = sides[0] * sides[1]
     return np.einsum("ij,ij->i", a, b) / np.where(product > 0, product, np.inf)
 
 
-def splits(words: Sequence[str], small: Vectors) -> dict[str, np.ndarray]:
-    """Positions in `words` of those that the small model kept, that it remapped, and that it dropped.
+def splits(words: Sequence[str] | Vocab, small: Vectors) -> dict[str, np.ndarray]:
+    """Return the positions of words that the small model kept, remapped and dropped.
 
     Kept words have rows of their own; remapped ones are in the vocabulary and borrow one.
     """
-    places = np.array([small.key_to_index.get(word, -1) for word in words], np.int64)
-    return _split(places, small)
-
-
-def _split(places: np.ndarray, small: Vectors) -> dict[str, np.ndarray]:
-    """`splits` of words by their positions in the small model, -1 where they are not there."""
+    if isinstance(words, Vocab):
+        places = words.places_in(small.vocab)
+    else:
+        places = np.array([small.key_to_index.get(word, -1) for word in words], np.int64)
     known = places >= 0
     borrows = known & small.vocab.remapped[places]
     return {
@@ -48,7 +55,7 @@ def fidelity(
     random_state: int = 0,
     unseen_how: str = "given words",
 ) -> pd.DataFrame:
-    """Cosine to the original vector, and what belongs beside it, for kept, remapped, dropped and unseen words.
+    """Return fidelity, and what belongs beside it, for kept, remapped, dropped and unseen words.
 
     Parameters
     ----------
@@ -69,69 +76,56 @@ def fidelity(
         Words whose original vector is zero have no direction to keep and are left out.
     """
     rng = np.random.default_rng(random_state)
-    rows = []
-    for split, index in _split(original.vocab.places_in(small.vocab), small).items():
+    groups = []  # (split, vocabulary, positions in it, how)
+    for split, index in splits(original.vocab, small).items():
         how = "exact"
         if len(index) > n_words:
             index, how = original.vocab.drawn_to_score(index, n_words, rng), f"sampled, seed {random_state}"
-        counts = None if original.vocab.counts is None else original.vocab.counts[index]
-        rows += _rows(original, small, original.vocab, index, split, how, counts, random_state)
-    how, everyone = f"sampled, {unseen_how}, seed {random_state}", np.arange(len(unseen))
-    rows += _rows(original, small, Vocab(unseen), everyone, "unseen", how, None, random_state)
+        groups.append((split, original.vocab, index, how))
+    how = f"sampled, {unseen_how}, seed {random_state}"
+    groups.append(("unseen", Vocab(unseen), np.arange(len(unseen)), how))
+    rows: list[dict] = []
+    for split, vocab, index, how in groups:
+        before = original.vectors_of(vocab, index, missing="zero")  # (n, dim)
+        check_finite(before, [vocab.words[i] for i in index])
+        defined = np.asarray(before.any(axis=1))
+        if not defined.any():
+            continue
+        before, after = before[defined], small.vectors_of(vocab, index, missing="nan")[defined]
+        covered = ~np.isnan(after[:, 0])
+        cosine = cosines(before, np.nan_to_num(after, copy=False))
+        n, limits = len(cosine), None if how == "exact" else interval(cosine, random_state)
+        rows.append(row("fidelity", split, cosine.mean(), how, n, limits))
+        counts = None if vocab.counts is None else vocab.counts[index][defined]
+        if counts is not None and counts.any():
+            rows.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, n))
+        rows.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, n))
+        if covered.any():
+            ratios = lengths(after[covered]) / lengths(before[covered])
+            rows.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
+        rows.append(row("coverage", split, covered.mean(), how, n))
     return pd.DataFrame(rows)
-
-
-def _rows(original, small, words, index, split, how, counts, seed) -> list[dict]:
-    """The rows of one split: of the words at these positions of a vocabulary."""
-    before, after, defined = _both(original, small, words, index)
-    if not defined.any():
-        return []
-    counts = None if counts is None else counts[defined]
-    covered = ~np.isnan(after[:, 0])
-    np.nan_to_num(after, copy=False)
-    cosine = cosines(before, after)
-    sampled = not how.startswith("exact")
-    out = [row("fidelity", split, cosine.mean(), how, len(cosine), interval(cosine, seed) if sampled else None)]
-    if counts is not None and counts.any():
-        out.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, len(cosine)))
-    out.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, len(cosine)))
-    if covered.any():
-        ratios = lengths(after[covered]) / lengths(before[covered])
-        out.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
-    out.append(row("coverage", split, covered.mean(), how, len(cosine)))
-    return out
-
-
-def _both(
-    original: Vectors, small: Vectors, words: Vocab, index: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors before and after, (n, dim), NaN after for none; and which words have a direction before."""
-    before = original.vectors_of(words, index, missing="zero")
-    check_finite(before, [words.words[i] for i in index])
-    defined = np.asarray(before.any(axis=1))
-    return before[defined], small.vectors_of(words, index, missing="nan")[defined], defined
 
 
 def choose_unseen(
     original: Vectors, small: Vectors, unseen: list[str] | None, n: int = 5_000, random_state: int = 0
 ) -> tuple[list[str], str]:
-    """Unseen words to score, and a word on what they are.
+    """Return unseen words to score, and where they come from.
 
-    Never in either vocabulary, and never one that a step may have been fitted on
-    (`vocab.is_for_fitting`).
+    They are in neither vocabulary, and no step may have been fitted on them (`vocab.is_for_fitting`).
 
     Parameters
     ----------
     unseen : list of str, optional
-        Real words are best. Without them: for the built-in model the rare words of its texts,
-        for others made-up words (half of one joined to half of another).
+        Real words are best. By default the rare words of its texts for the built-in model, and
+        made-up words (half of one joined to half of another) for others.
     n : int
-        At most so many.
+        The most words to return.
 
     Raises
     ------
     ValueError
-        If none of the given words can serve.
+        If none of the given words can be scored.
     """
     if isinstance(unseen, str):
         raise TypeError(f"expected a list of unseen words, got the string {unseen!r}")
@@ -159,13 +153,13 @@ def choose_unseen(
 
 @remembered
 def _made_up(original: Vectors, n: int, seed: int) -> list[str]:
-    """Made-up strings to score."""
+    """Made-up strings to score, joined only once."""
     return made_up_words(original.words, n, fitting=False, seed=seed)
 
 
 @remembered
 def _fit_to_score(original: Vectors, unseen: tuple[str, ...]) -> list[str]:
-    """Those that the original does not know, but has a vector for, and that no step may be fitted on."""
+    """The words that the original does not know, but has a vector for, and that no step may be fitted on."""
     fresh = [w for w in dict.fromkeys(unseen) if w not in original and not is_for_fitting(w)]
     has_ngrams = np.diff(original.ngrams[0].rows(fresh)[0]) > 0
     return [w for w, is_good in zip(fresh, has_ngrams, strict=True) if is_good]

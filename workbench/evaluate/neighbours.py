@@ -1,4 +1,4 @@
-"""Whose neighbours stay, go, and come."""
+"""Neighbours that stay, go and come."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ LOOKED_UP = 4 * CANDIDATES  # at once, so that n-grams are decoded less often: w
 
 
 def nearest(v: Vectors, words: Sequence[str] | Vocab, queries: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest of `words` for each query, by cosine, itself left out. Exact.
+    """Return the `k` nearest of `words` for each query by cosine, the query excluded. Exact.
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ def _candidates(v: Vectors, vocab: Vocab) -> Iterator[np.ndarray]:
 
 
 def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):
-    """overlap@k: the share of each word's `k` nearest neighbours that are still among its `k` nearest.
+    """Return overlap@k: the share of each word's `k` nearest neighbours that are still among its `k` nearest.
 
-    Candidates on both sides are the original's whole vocabulary, words that were dropped being
-    rebuilt. Queries are a seeded sample of it; one without a vector scores 0.
+    Candidates on both sides are the original's whole vocabulary, dropped words rebuilt. Queries are a
+    seeded sample of it; one without a vector scores 0.
 
     Returns
     -------
@@ -81,12 +81,12 @@ def _queries(original: Vectors, k: int, n: int, seed: int) -> tuple[list[str], n
 
 
 def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn: int = 10) -> pd.DataFrame:
-    """Neighbours that `words` keep, lose and gain.
+    """Return the neighbours that words keep, lose and gain. Exact, over the original's vocabulary.
 
     Parameters
     ----------
     words : list of str
-        Unseen ones are welcome where both models have n-grams.
+        Also unseen ones, where both models have n-grams.
     topn : int
 
     Returns
@@ -94,36 +94,24 @@ def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn:
     DataFrame
         A row for each word and neighbour: ``status`` (kept, lost, gained), ``rank_before`` and
         ``rank_after`` (from 1; missing outside the `topn`), ``cosine_before`` and
-        ``cosine_after``. Exact, over the original's vocabulary.
+        ``cosine_after``.
 
     Raises
     ------
     KeyError
         If the original cannot embed one of the words.
     """
-    original.get_vectors(words)  # refuses what it cannot embed, by name
-    sides = {}
-    for name, v in (("before", original), ("after", small)):
-        places, scores = nearest(v, original.vocab, words, topn)
-        sides[name] = [
-            {original.words[p]: (rank, float(s)) for rank, (p, s) in enumerate(zip(*pair, strict=True), 1) if p >= 0}
-            for pair in zip(places, scores, strict=True)
-        ]
+    original.get_vectors(words)  # KeyError for words that it cannot embed
     rows = []
-    for word, before, after in zip(words, sides["before"], sides["after"], strict=True):
+    sides = [nearest(v, original.vocab, words, topn) for v in (original, small)]
+    for at, word in enumerate(words):
+        found = [enumerate(zip(places[at], cosines[at], strict=True), 1) for places, cosines in sides]
+        before, after = ({place: (rank, cosine) for rank, (place, cosine) in side if place >= 0} for side in found)
         for neighbour in dict.fromkeys([*before, *after]):
             rank_before, cosine_before = before.get(neighbour, (None, np.nan))
             rank_after, cosine_after = after.get(neighbour, (None, np.nan))
             status = "kept" if rank_before and rank_after else "lost" if rank_before else "gained"
-            rows.append(
-                {
-                    "word": printable(word),
-                    "neighbour": printable(neighbour),
-                    "status": status,
-                    "rank_before": rank_before,
-                    "rank_after": rank_after,
-                    "cosine_before": cosine_before,
-                    "cosine_after": cosine_after,
-                }
-            )
-    return pd.DataFrame(rows).astype({"rank_before": "Int64", "rank_after": "Int64"})
+            names = printable(word), printable(original.words[neighbour])
+            rows.append((*names, status, rank_before, rank_after, float(cosine_before), float(cosine_after)))
+    columns = ["word", "neighbour", "status", "rank_before", "rank_after", "cosine_before", "cosine_after"]
+    return pd.DataFrame(rows, columns=columns).astype({"rank_before": "Int64", "rank_after": "Int64"})

@@ -1,4 +1,4 @@
-"""One tidy table of what a compression saves and what it costs."""
+"""The scorecard: one tidy table of what a compression saves and what it costs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from .. import progress
 from ..vectors import Vectors
 from .cost import lookups, size
-from .fidelity import choose_unseen, fidelity
+from .fidelity import check_comparable, choose_unseen, fidelity
 from .neighbours import overlap
 from .similarity import Pairs, similarity
 from .table import COLUMNS, Scorecard
@@ -28,7 +28,7 @@ def scorecard(
     parts: Sequence[str] = PARTS,
     random_state: int = 0,
 ) -> Scorecard:
-    """Judge `small` against `original`.
+    """Compare a compressed model with its original.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def scorecard(
     pairs : mapping of name to word pairs or a file of them, optional
         Similarity sets; by default SimLex-999 and WordSim-353, which are English.
     n_words : int
-        Words sampled for closeness from the kept, the remapped and the dropped ones each.
+        Words sampled for fidelity from the kept, the remapped and the dropped ones each.
     n_unseen : int
         The same for unseen words.
     n_queries : int
@@ -61,11 +61,7 @@ def scorecard(
     ValueError
         If the two differ in dimensions, or a part is unknown.
     """
-    for name, v in (("original", original), ("small", small)):
-        if not isinstance(v, Vectors):
-            raise TypeError(f"{name} must be Vectors, as from load(), got {type(v).__name__}")
-    if original.dim != small.dim:
-        raise ValueError(f"the original has {original.dim} dimensions, the other {small.dim}; they cannot be compared")
+    check_comparable(original, small)
     if unknown := set(parts) - set(PARTS):
         raise ValueError(f"unknown parts {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     fresh, how = choose_unseen(original, small, unseen, n_unseen, random_state)
@@ -92,7 +88,7 @@ def quick_card(
     n_queries: int = 200,
     random_state: int = 0,
 ) -> Scorecard:
-    """Bytes, closeness and overlap@10 from small samples, for trying many settings; see `scorecard`.
+    """Return size, fidelity and overlap@10 from small samples, for trying many settings; see `scorecard`.
 
     Without queries there is no overlap, which takes longest for a large vocabulary.
     """

@@ -1,4 +1,4 @@
-"""Rows of the scorecard: every number says where it comes from and how sure it is."""
+"""Rows of the scorecard: each value with its interval, its origin and its number of samples."""
 
 from functools import lru_cache
 
@@ -7,38 +7,33 @@ import pandas as pd
 
 COLUMNS = ["metric", "split", "value", "low", "high", "how", "n"]
 N_BOOTSTRAP = 1_000
-MOST_REMEMBERED = 2_000  # values whose resamples are kept, 8 MB
+MAX_REMEMBERED = 2_000  # values whose resamples are kept, 8 MB
 
 
 def row(metric: str, split: str, value: float, how: str, n: int, limits: tuple[float, float] | None = None) -> dict:
-    """One row: a number, its 95% interval where it has one, how it came about, from how many."""
+    """Return one row: a value, its 95% interval if it has one, its origin, and its number of samples."""
     low, high = (np.nan, np.nan) if limits is None else limits
     return dict(zip(COLUMNS, [metric, split, float(value), float(low), float(high), how, int(n)], strict=True))
 
 
 def interval(values: np.ndarray, seed: int) -> tuple[float, float]:
-    """95% bootstrap interval of the mean of `values` (n,)."""
+    """Return the 95% bootstrap interval of the mean of `values` (n,)."""
     n = len(values)
-    means = _times_drawn(n, seed) @ values if n <= MOST_REMEMBERED else _drawn_sums(values, seed)
-    low, high = np.percentile(means / n, [2.5, 97.5])
+    if n <= MAX_REMEMBERED:
+        sums = _times_drawn(n, seed) @ values
+    else:
+        rng = np.random.default_rng(seed)
+        sums = np.array([values[rng.integers(n, size=n)].sum() for _ in range(N_BOOTSTRAP)])
+    low, high = np.percentile(sums / n, [2.5, 97.5])
     return float(low), float(high)
 
 
 @lru_cache(maxsize=4)
 def _times_drawn(n: int, seed: int) -> np.ndarray:
-    """How often each of `n` values is in each resample: (N_BOOTSTRAP, n) float32.
-
-    Samples of one size, which are what quick cards have, are resampled alike again and again.
-    """
+    """How often each resample draws each of `n` values, the same for all quick cards: (N_BOOTSTRAP, n) float32."""
     picks = np.random.default_rng(seed).integers(n, size=(N_BOOTSTRAP, n))
     picks += n * np.arange(N_BOOTSTRAP)[:, None]
     return np.bincount(picks.ravel(), minlength=N_BOOTSTRAP * n).reshape(N_BOOTSTRAP, n).astype(np.float32)
-
-
-def _drawn_sums(values: np.ndarray, seed: int) -> np.ndarray:
-    """Sums of the same resamples, one by one: (N_BOOTSTRAP,)."""
-    rng = np.random.default_rng(seed)
-    return np.array([values[rng.integers(len(values), size=len(values))].sum() for _ in range(N_BOOTSTRAP)])
 
 
 class Scorecard(pd.DataFrame):
