@@ -224,7 +224,7 @@ def test_what_was_found_shows_recipe_vectors_and_frontier(found):
 
 
 def test_no_more_ngrams_are_planned_than_can_be_refitted_in_memory(fasttext, monkeypatch):
-    monkeypatch.setattr(plan, "MOST_NUMBERS", 100 * fasttext.dim)
+    monkeypatch.setattr(plan, "MAX_NUMBERS", 100 * fasttext.dim)
     found = search.budget.fit_budget(fasttext, "20kB", n_trials=1)
     prune = found.recipe.steps[0]
     assert 0 < prune.n_ngrams <= 100

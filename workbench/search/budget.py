@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
 
 from .. import progress
 from ..compress import Chain
+from ..compress.base import Field
 from ..compress.builder import Builder
 from ..vectors import Vectors
 from .plan import Planner, Shape
@@ -103,13 +103,10 @@ def fit_budget(
     n_bytes = parse_bytes(budget)
     if not isinstance(v, Vectors):
         raise TypeError(f"v must be Vectors, as from load(), got {type(v).__name__}")
-    if goal not in GOALS:
-        raise ValueError(f"goal must be one of {GOALS}, got {goal!r}")
-    of_overlap = int(goal == "overlap")
-    whole = (("n_trials", n_trials, 1), ("n_scored", n_scored, 1), ("n_queries", n_queries, of_overlap))
-    for name, value, low in (*whole, ("min_words", min_words, 0), ("random_state", random_state, 0)):
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-            raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
+    Field("choice", "goal", choices=GOALS).check("goal", goal)
+    sizes = [("n_trials", n_trials, 1), ("n_scored", n_scored, 1), ("n_queries", n_queries, int(goal == "overlap"))]
+    for name, value, low in [*sizes, ("min_words", min_words, 0), ("random_state", random_state, 0)]:
+        Field("whole", name, low).check(name, value)
     if min_words > len(v):
         raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
@@ -126,7 +123,10 @@ def fit_budget(
             raise
     if search.best is None:
         raise ValueError(search.why_none(n_bytes))
-    return Fitted(search.best_row["recipe"], search.best, search.frontier())
+    tried = table(search.rows).assign(score=[row["score"] for row in search.rows])
+    tried = tried.sort_values("bytes", kind="stable", ignore_index=True)
+    frontier = tried.assign(best_of_its_size=best_of_their_size(tried, "score"))
+    return Fitted(search.best_row["recipe"], search.best, frontier)
 
 
 def parse_bytes(budget: int | str) -> int:
@@ -139,7 +139,7 @@ def parse_bytes(budget: int | str) -> int:
 
 
 class _Search:
-    """What was tried so far, and the best of it."""
+    """Everything tried so far, and the best of it."""
 
     def __init__(
         self,
@@ -148,17 +148,16 @@ class _Search:
         attempt: Callable[..., tuple[dict, Vectors | None]],
         callback: Callable[[dict], None] | None,
     ):
-        self.planner, self.goal, self.attempt = planner, goal, attempt
-        self.callback = callback or (lambda row: None)
+        self.planner, self.goal, self.attempt, self.callback = planner, goal, attempt, callback
         self.rows: list[dict] = []
         self.best: Vectors | None = None
         self.best_row: dict = {"score": -np.inf}
         self.best_shape: Shape | None = None
 
     def climb(self, n_bytes: int, n_trials: int) -> None:
-        """Try shapes, each a neighbour of the best so far; where none fits yet, look further and further."""
+        """Try shapes, each a neighbour of the best so far; until one fits, look further and further."""
         if (untouched := self.planner.untouched(n_bytes)) is not None:
-            self._judge(untouched, n_bytes)
+            self.judge(untouched, n_bytes)
             if self.best is not None:
                 return
         waiting, seen = [self.planner.first_shape(n_bytes)], set()
@@ -168,68 +167,54 @@ class _Search:
                 if shape in seen:
                     continue
                 seen.add(shape)
-                tried = len(self.rows)
-                if self._improves(shape, n_bytes, n_trials):
+                before, n_tried = self.best_row, len(self.rows)
+                recipe = self.planner.recipe(shape, n_bytes)
+                excess = 0 if recipe is None or self.tried(recipe) else self.judge(recipe, n_bytes)
+                if excess > 0 and len(self.rows) < n_trials:  # once more, with fewer bytes
+                    recipe = self.planner.recipe(shape, n_bytes - excess)
+                    if recipe is not None:
+                        self.judge(recipe, n_bytes)
+                if self.best_row is not before:
                     self.best_shape = shape
                     waiting = self.planner.next_shapes(shape)
                 elif self.best is None:
                     waiting += self.planner.next_shapes(shape)
-                bar.update(len(self.rows) - tried)
+                bar.update(len(self.rows) - n_tried)
 
     def look_below(self, n_bytes: int, limit: int) -> None:
-        """What the best shape gives in fewer bytes than the limit."""
-        shape = self.best_shape or self.planner.first_shape(n_bytes)
-        recipe = self.planner.recipe(shape, n_bytes)
-        if recipe is not None and not self._tried(recipe):
-            self._judge(recipe, limit)
+        """Try the best shape with fewer bytes than the limit."""
+        recipe = self.planner.recipe(self.best_shape or self.planner.first_shape(n_bytes), n_bytes)
+        if recipe is not None and not self.tried(recipe):
+            self.judge(recipe, limit)
 
-    def _improves(self, shape: Shape, n_bytes: int, n_trials: int) -> bool:
-        """Try a shape, and say whether it is the best so far; a file that came out too large is made smaller once."""
-        recipe = self.planner.recipe(shape, n_bytes)
-        if recipe is None or self._tried(recipe):
-            return False
-        beyond = self._judge(recipe, n_bytes)
-        smaller = self.planner.recipe(shape, n_bytes - beyond) if beyond > 0 and len(self.rows) < n_trials else None
-        if smaller is not None:
-            self._judge(smaller, n_bytes)
-        return self.best_row is self.rows[-1]
-
-    def _judge(self, recipe: Chain, n_bytes: int) -> int:
-        """Build a recipe, and keep it if it is the best so far; how many bytes the file is too large."""
+    def judge(self, recipe: Chain, n_bytes: int) -> int:
+        """Build a recipe, and keep it if it is the best so far; return the bytes that the file is too large."""
         row, small = self.attempt(recipe=recipe)
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
-        self.callback(row)
+        if self.callback is not None:
+            self.callback(row)
         if small is None:
             return 0
         if row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
             self.best, self.best_row = small, row
         return int(row["bytes"]) - n_bytes
 
-    def _tried(self, recipe: Chain) -> bool:
+    def tried(self, recipe: Chain) -> bool:
         return any(recipe == row["recipe"] for row in self.rows)
 
     def why_none(self, n_bytes: int) -> str:
-        """Why no recipe was found."""
+        """The reason that no recipe was found."""
         if self.rows:
             reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
             return f"no recipe found for {n_bytes:,} bytes: {reason}"
-        low, high = 1, 2
-        if not self._any_recipe(10 * self.planner.v.file_bytes):
+        low, high, enough = 1, 2, self.planner.any_recipe
+        if not enough(10 * self.planner.v.file_bytes):
             return "no recipe makes so few rows smaller; save the model as it is"
-        while not self._any_recipe(high):
+        while not enough(high):
             low, high = high, 2 * high
         while high > 1.02 * low:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._any_recipe(middle) else (middle, high)
+            low, high = (low, middle) if enough(middle) else (middle, high)
         return f"{n_bytes:,} bytes are too few for any recipe on this model; {high:,} would do"
-
-    def _any_recipe(self, n_bytes: int) -> bool:
-        return any(self.planner.recipe(shape, n_bytes) is not None for shape in self.planner.leanest())
-
-    def frontier(self) -> pd.DataFrame:
-        """Everything tried, smallest first."""
-        tried = table(self.rows).assign(score=[row["score"] for row in self.rows])
-        tried = tried.sort_values("bytes", kind="stable", ignore_index=True)
-        return tried.assign(best_of_its_size=best_of_their_size(tried, "score"))

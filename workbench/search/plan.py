@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
@@ -15,22 +15,22 @@ FLOAT16 = 2
 RATES = (1 / 25, 1 / 16, 1 / 12, 1 / 8, 1 / 6, 1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 3 / 5, 3 / 4, 1, FLOAT16)
 SHARES = (1, 1 / 2, 1 / 4, 1 / 8)  # of the words, that stay in the vocabulary
 ROWS_AN_ENTRY = 4  # codebooks have at most a quarter as many entries as there are rows
-FEWEST = 2 * ROWS_AN_ENTRY  # rows of a kind
+MIN_ROWS = 2 * ROWS_AN_ENTRY  # of a kind
 ENOUGH = 0.4  # of the n-grams, to begin with; fewer at higher rates, or more at lower ones, is for the search
 WORDS_BELOW = 4  # steps in `RATES` that words begin lower: what n-grams leave over of them is little
 ENTRY = 2  # bytes a number of a codebook
-MOST_NUMBERS = 1 << 25  # of n-gram rows, which `Refit` has in memory several times over: 134 MB each as float32
+MAX_NUMBERS = 1 << 25  # of n-gram rows, which `Refit` has in memory several times over: 134 MB each as float32
 HEADER = {True: 1_300, False: 800}  # bytes, with n-grams and without, beside what `Vectors.meta` holds
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a recipe spends its bytes; what is not said here follows from the budget.
+    """How a recipe spends its bytes; the rest follows from the budget.
 
     Parameters
     ----------
     share : int
-        Place in `Planner.shares`: of the words, how many stay in the vocabulary.
+        Place in `Planner.n_words`: how many words stay in the vocabulary.
     word_rate, ngram_rate : int
         Places in `RATES`, for models with n-grams; the budget decides how many n-grams stay.
     turned : bool
@@ -57,20 +57,25 @@ class Planner:
         Words that must stay in the vocabulary, at least.
     random_state : int
         Seed of every step.
+
+    Attributes
+    ----------
+    n_words : list of int
+        Numbers of words that may stay, the greatest first.
     """
 
     def __init__(self, v: Vectors, min_words: int, random_state: int):
         self.v, self.random_state = v, random_state
-        self.shares = [share for share in SHARES if share == 1 or int(len(v) * share) >= min_words]
-        self.has_ngrams = v.vocab.subwords is not None and min(self.n_ngrams, len(v)) >= FEWEST
-        self._vocab_bytes = cache(self._count_vocab_bytes)
+        sizes = [int(len(v) * share) for share in SHARES]
+        self.n_words = [max(n, 1) for n in sizes if n >= min_words or n == len(v)]
+        self.has_ngrams = v.vocab.subwords is not None and min(self.n_ngrams, len(v)) >= MIN_ROWS
 
     def first_shape(self, n_bytes: int) -> Shape:
-        """Where to begin: words at a sixth of the bytes at most, and the highest rates that leave enough n-grams."""
-        fits = [self._vocab_bytes(self._n_words(share)) < n_bytes / 6 for share in range(len(self.shares))]
-        share = fits.index(True) if any(fits) else len(self.shares) - 1
+        """The shape to begin with: words at a sixth of the bytes at most, the highest rates with enough n-grams."""
         if not self.has_ngrams:
             return Shape(turned=True)
+        fits = [n < n_bytes / 6 for n in self._vocab_bytes]
+        share = fits.index(True) if any(fits) else len(fits) - 1
         for rate in range(len(RATES) - 1, 0, -1):
             shape = Shape(share, max(rate - WORDS_BELOW, 0), rate)
             if self._n_ngrams_left(shape, n_bytes)[0] >= ENOUGH * self.n_ngrams:
@@ -79,14 +84,12 @@ class Planner:
 
     def next_shapes(self, shape: Shape) -> list[Shape]:
         """Shapes one step away."""
-        ladders = {"share": self.shares} | ({"ngram_rate": RATES, "word_rate": RATES} if self.has_ngrams else {})
-        found = [
-            replace(shape, **{name: at})
-            for name, ladder in ladders.items()
-            for at in (getattr(shape, name) + 1, getattr(shape, name) - 1)
-            if 0 <= at < len(ladder)
-        ]
-        return found if self.has_ngrams else [replace(shape, turned=not shape.turned), *found]
+        found = [] if self.has_ngrams else [replace(shape, turned=not shape.turned)]
+        for name in ("share", "ngram_rate", "word_rate") if self.has_ngrams else ("share",):
+            for place in (getattr(shape, name) + 1, getattr(shape, name) - 1):
+                if 0 <= place < len(self.n_words if name == "share" else RATES):
+                    found.append(replace(shape, **{name: place}))
+        return found
 
     def untouched(self, n_bytes: int) -> Chain | None:
         """The recipe that changes nothing, where the model fits as it is, or but for n-grams that no word uses."""
@@ -95,72 +98,55 @@ class Planner:
         spare = len(json.dumps(json.dumps(Prune().to_json())))
         return Chain([Prune()]) if self.has_ngrams and float32_bytes(self.v) + spare <= n_bytes else None
 
-    def leanest(self) -> list[Shape]:
-        """Shapes that take the fewest bytes: one for each share of the words."""
-        return [Shape(share) for share in range(len(self.shares))]
+    def any_recipe(self, n_bytes: int) -> bool:
+        """Whether some recipe takes no more than `n_bytes`: the first rates take the fewest."""
+        return any(self.recipe(Shape(share), n_bytes) is not None for share in range(len(self.n_words)))
 
     def recipe(self, shape: Shape, n_bytes: int) -> Chain | None:
         """The chain of this shape that fills `n_bytes`, or None where these are too few."""
-        n_words = self._n_words(shape.share)
-        if not self.has_ngrams:
-            return self._of_words(shape, n_words, n_bytes)
-        n_ngrams, n_bits = self._n_ngrams_left(shape, n_bytes)
-        return self._of_ngrams(shape, n_words, n_ngrams, n_bits) if min(n_ngrams, n_words) >= FEWEST else None
-
-    def _n_words(self, share: int) -> int:
-        return max(int(len(self.v) * self.shares[share]), 1)
-
-    def _of_words(self, shape: Shape, n_words: int, n_bytes: int) -> Chain | None:
+        n_words = self.n_words[shape.share]
+        if self.has_ngrams:
+            n_ngrams, n_bits = self._n_ngrams_left(shape, n_bytes)
+            return self._of_ngrams(shape, n_ngrams, n_bits) if min(n_ngrams, n_words) >= MIN_ROWS else None
         steps: list[Step] = [Prune(n_words=n_words)] if n_words < len(self.v) else []
         n_bits, quantiser = bits_for(n_words), OPQ if shape.turned else PQ
-        left = n_bytes - self._vocab_bytes(n_words) - self._header_bytes(Chain([*steps, quantiser()]))
+        left = n_bytes - self._vocab_bytes[shape.share] - self._header_bytes(Chain([*steps, quantiser()]))
         if self._bytes(FLOAT16, n_words, n_bits) <= left:
             return Chain([*steps, SQ()])
-        if n_bits < 1:
-            return None
         left -= self._bytes(1, 0, n_bits) + shape.turned * self.v.dim**2 * ENTRY
-        n_codes = min(8 * (left // n_words) // n_bits, self.v.dim)
-        if n_codes < 1:
-            return None
-        return Chain([*steps, quantiser(n_codes, n_bits, random_state=self.random_state)])
+        n_codes = min(8 * (left // n_words) // n_bits, self.v.dim) if n_bits else 0
+        return Chain([*steps, quantiser(n_codes, n_bits, random_state=self.random_state)]) if n_codes > 0 else None
 
     def _n_ngrams_left(self, shape: Shape, n_bytes: int) -> tuple[int, int]:
         """The most n-grams that fit beside the words, and the bits of their codes; (0, 1) where none does."""
-        n_words, rate = self._n_words(shape.share), RATES[shape.ngram_rate]
-        left = n_bytes - self._header_bytes(self._of_ngrams(shape, n_words, self.n_ngrams, 8))
-        left -= self._vocab_bytes(n_words) + self.v.ngrams[0].n_buckets // 8
+        n_words, rate = self.n_words[shape.share], RATES[shape.ngram_rate]
+        left = n_bytes - self._header_bytes(self._of_ngrams(shape, self.n_ngrams, 8))
+        left -= self._vocab_bytes[shape.share] + self.v.ngrams[0].n_buckets // 8
         left -= self._bytes(RATES[shape.word_rate], n_words, bits_for(n_words))
         for n_bits in range(8, 0, -1):
-            of_rows = left - self._bytes(rate, 0, n_bits)
-            n = min(of_rows // (self._bytes(rate, 1, n_bits) - self._bytes(rate, 0, n_bits)), self.n_ngrams)
+            shared = self._bytes(rate, 0, n_bits)
+            n = min((left - shared) // (self._bytes(rate, 1, n_bits) - shared), self.n_ngrams)
             if bits_for(n) >= n_bits:
                 return n, n_bits
         return 0, 1
 
-    def _of_ngrams(self, shape: Shape, n_words: int, n_ngrams: int, n_bits: int) -> Chain:
-        word_rate, ngram_rate = RATES[shape.word_rate], RATES[shape.ngram_rate]
-        first, second = (Refit(strength=0.3, kept_weight=1, random_state=self.random_state) for _ in range(2))
-        return Chain(
-            [
-                Prune(n_ngrams=n_ngrams),
-                first,
-                self._quantiser(ngram_rate, n_bits, "ngrams"),
-                *([second] if ngram_rate < FLOAT16 else []),
-                *([Prune(n_words=n_words)] if n_words < len(self.v) else []),
-                Residual(),
-                self._quantiser(word_rate, bits_for(n_words), "words"),
-            ]
-        )
+    def _of_ngrams(self, shape: Shape, n_ngrams: int, n_bits: int) -> Chain:
+        def quantiser(rate: float, n_bits: int, on: str) -> Step:
+            return SQ(on=on) if rate == FLOAT16 else PQ(self._n_codes(rate), n_bits, on=on, random_state=seed)
 
-    def _quantiser(self, rate: float, n_bits: int, on: str) -> Step:
-        return SQ(on=on) if rate == FLOAT16 else PQ(self._n_codes(rate), n_bits, on=on, random_state=self.random_state)
+        seed, n_words, ngram_rate = self.random_state, self.n_words[shape.share], RATES[shape.ngram_rate]
+        first, second = (Refit(strength=0.3, kept_weight=1, random_state=seed) for _ in range(2))
+        steps = [Prune(n_ngrams=n_ngrams), first, quantiser(ngram_rate, n_bits, "ngrams")]
+        steps += [second] if ngram_rate < FLOAT16 else []
+        steps += [Prune(n_words=n_words)] if n_words < len(self.v) else []
+        return Chain([*steps, Residual(), quantiser(RATES[shape.word_rate], bits_for(n_words), "words")])
 
     @cached_property
     def n_ngrams(self) -> int:
         """The most n-gram rows that may stay: those that the vocabulary uses, if they can be re-fitted in memory."""
         subwords, _ = self.v.ngrams
         rows = subwords.rows_of(self.v.vocab.used_buckets(subwords))
-        return min(len(np.unique(rows[rows >= 0])), MOST_NUMBERS // self.v.dim)
+        return min(len(np.unique(rows[rows >= 0])), MAX_NUMBERS // self.v.dim)
 
     # -- bytes ----------------------------------------------------------------------------
 
@@ -168,7 +154,7 @@ class Planner:
         return max(1, round(rate * self.v.dim))
 
     def _bytes(self, rate: float, n_rows: int, n_bits: int) -> int:
-        """Bytes of `n_rows` rows and of what they share: codebooks, and what says where codes belong."""
+        """Bytes of `n_rows` rows and of what they share: codebooks, and the spans of codes."""
         if rate == FLOAT16:
             return 2 * self.v.dim * n_rows + 4 * self.v.dim
         n_codes = self._n_codes(rate)
@@ -179,12 +165,13 @@ class Planner:
         meta = dict(self.v.meta, recipe=recipe.to_json()["steps"])
         return HEADER[self.has_ngrams] + len(json.dumps(json.dumps(meta)))
 
-    def _count_vocab_bytes(self, n_words: int) -> int:
-        """Bytes of the words and their counts."""
-        vocab, _ = self.v.vocab.take(self.v.vocab.most_frequent(n_words))
-        return sum(array.nbytes for array in vocab.arrays().values())
+    @cached_property
+    def _vocab_bytes(self) -> list[int]:
+        """Bytes of the words and their counts, for each of `n_words`."""
+        vocabs = [self.v.vocab.take(self.v.vocab.most_frequent(n))[0] for n in self.n_words]
+        return [sum(array.nbytes for array in vocab.arrays().values()) for vocab in vocabs]
 
 
 def bits_for(n_rows: int) -> int:
     """Bits a code, so that the codebook is small beside the rows; 0 for fewer rows than any needs."""
-    return min(8, int(np.log2(max(n_rows, 1) / ROWS_AN_ENTRY))) if n_rows >= FEWEST else 0
+    return min(8, int(np.log2(max(n_rows, 1) / ROWS_AN_ENTRY))) if n_rows >= MIN_ROWS else 0
