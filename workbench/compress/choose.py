@@ -30,18 +30,15 @@ def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cosines : (n_words,) float32 array
         0 for a word whose vector is all zeros; -inf where no row has a direction.
     """
-    places, cosines = np.zeros(len(v), np.int64), np.full(len(v), -np.inf, np.float32)
-    able = np.flatnonzero(rows.any(axis=1))
-    if len(able) == 0:
-        return places, cosines
-    units = unit(rows[able])
+    units = unit(rows)
+    units[~rows.any(axis=1)] = np.nan
+    places, cosines = np.empty(len(v), np.int64), np.empty(len(v), np.float32)
     with progress.bar(total=len(v), desc="Nearest rows", unit=" words", leave=False, delay=2) as bar:
         for start, block in v.blocks():
-            here = slice(start, start + len(block))
             found, scores = nearest_rows(unit(block), blocks_of(units), 1)
-            places[here], cosines[here] = able[found[:, 0]], scores[:, 0]
+            places[start : start + len(block)], cosines[start : start + len(block)] = found[:, 0], scores[:, 0]
             bar.update(len(block))
-    return places, cosines
+    return np.maximum(places, 0), np.nan_to_num(cosines, nan=-np.inf)
 
 
 def covering(units: np.ndarray, n: int) -> np.ndarray:
@@ -50,10 +47,8 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
     Greedy maximisation of the sum, over all words, of the greatest cosine to a chosen word,
     itself included, negative ones counting 0 (facility location). Only a word's `N_NEIGHBOURS`
     nearest words can cover it, so that memory grows with the number of words; time grows with
-    its square. Of what is so summed, the choice reaches at least 1 - 1/e of the best (Nemhauser,
-    Wolsey and Fisher, 1978); the sum over all pairs is no smaller, but has no bound of its own,
-    unless there are no more words than `N_NEIGHBOURS`. Gains only shrink, so that an old one
-    that is beaten needs no new look (Minoux, 1978).
+    its square. The choice reaches at least 1 - 1/e of the best such sum (Nemhauser, Wolsey and
+    Fisher, 1978). Gains only shrink, so that an old one that is beaten needs no new look (Minoux, 1978).
 
     Parameters
     ----------
@@ -66,7 +61,19 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
     -------
     (<= n,) int64 array in order of choice; of equals the one of lower position.
     """
-    lists = _covered(units)
+    from scipy.sparse import csr_array
+
+    shape, k = (len(units), len(units)), min(N_NEIGHBOURS, len(units))
+    units = np.where(units.any(axis=1, keepdims=True), units, np.float32(np.nan))  # zeros cover nothing
+    coverers, cosines = np.empty((len(units), k), np.int32), np.empty((len(units), k), np.float32)
+    with progress.bar(total=len(units), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
+        for start in range(0, len(units), BLOCK):
+            here = slice(start, start + BLOCK)
+            coverers[here], cosines[here] = nearest_rows(units[here], blocks_of(units), k)
+            bar.update(len(units[here]))
+    covered_word, column = np.nonzero(coverers >= 0)
+    found = np.maximum(cosines[covered_word, column], 0), (coverers[covered_word, column], covered_word)
+    lists = csr_array(found, shape=shape)  # a row for each word: the words that it can cover
     covered = np.zeros(len(units), np.float32)  # cosine to the best chosen word so far
     heap = [(-gain, word) for word, gain in enumerate(lists.sum(axis=1).tolist())]
     heapq.heapify(heap)
@@ -75,32 +82,15 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
         while heap and len(chosen) < n:
             _, word = heapq.heappop(heap)
             owned = slice(lists.indptr[word], lists.indptr[word + 1])
-            words, cosines = lists.indices[owned], lists.data[owned]
-            gain = float(np.maximum(cosines - covered[words], 0).sum())
+            words, near = lists.indices[owned], lists.data[owned]
+            gain = float(np.maximum(near - covered[words], 0).sum())
             if heap and (-gain, word) > heap[0]:
                 heapq.heappush(heap, (-gain, word))
             elif gain > 0:
                 chosen.append(word)
-                covered[words] = np.maximum(covered[words], cosines)
+                covered[words] = np.maximum(covered[words], near)
                 bar.update()
     return np.array(chosen, np.int64)
-
-
-def _covered(units: np.ndarray):
-    """Return which words each word can cover, and with which cosine: sparse, (n_words, n_words)."""
-    from scipy.sparse import csr_array
-
-    able = np.flatnonzero(units.any(axis=1))
-    units_able, k = units[able], min(N_NEIGHBOURS, len(able))
-    indices, cosines = np.empty((len(able), k), np.int32), np.empty((len(able), k), np.float32)
-    with progress.bar(total=len(able), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
-        for start in range(0, len(able), BLOCK):
-            here = slice(start, start + BLOCK)
-            found, scores = nearest_rows(units_able[here], blocks_of(units_able), k)
-            indices[here], cosines[here] = able[found], np.maximum(scores, 0)
-            bar.update(len(found))
-    coverers = (cosines.ravel(), (indices.ravel(), np.repeat(able, k)))
-    return csr_array(coverers, shape=(len(units), len(units)))
 
 
 def centroids(units: np.ndarray, n: int, seed: int) -> np.ndarray:

@@ -4,7 +4,6 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +18,7 @@ MOSTLY = 0.9  # of the first lines: then it is meant as a list
 
 
 def word_counts(path: str | Path) -> Counter[str]:
-    """Occurrences of each word in a text, or as a list of counts says.
+    """Count the words of a text, or read a list of counts.
 
     Parameters
     ----------
@@ -65,36 +64,26 @@ def _is_list(head: bytes) -> bool:
 def _listed(file: IO[bytes], path: Path) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
     for number, line in enumerate(iter(lambda: file.readline(MAX_WORD), b""), 1):
-        if not line.strip():
-            continue
-        found = COUNTED.fullmatch(line)
-        if found is None and number == 1 and not ENDS_IN_A_NUMBER.fullmatch(line):
-            continue  # names of columns
-        if found is None:
+        if found := COUNTED.fullmatch(line):
+            counts[found[1]] += int(found[2])
+        elif line.strip() and (number > 1 or ENDS_IN_A_NUMBER.fullmatch(line)):  # else names of columns
             raise ValueError(
                 f"{path}, line {number:,}: expected a word without spaces, then a tab or spaces and its count, a whole "
                 f"number, as in the other lines, got {line[:60]!r}"
             )
-        counts[found[1]] += int(found[2])
     return counts
 
 
 def _counted(file: IO[bytes], path: Path) -> Counter[bytes]:
     counts: Counter[bytes] = Counter()
+    rest = b""  # a word that goes on in the next chunk
     with progress.bar(desc=path.name, unit="B", unit_scale=True, leave=False, delay=2) as bar:
-        for words, n_bytes in _words(file, path):
+        while chunk := file.read(CHUNK):
+            words = (rest + chunk).split()
+            rest = b"" if chunk[-1:].isspace() else words.pop()
+            if len(rest) > MAX_WORD:
+                raise ValueError(f"{path} is no text: a word of it begins with {rest[:60]!r} and has no end")
             counts.update(words)
-            bar.update(n_bytes)
+            bar.update(len(chunk))
+    counts.update(rest.split())
     return counts
-
-
-def _words(file: IO[bytes], path: Path) -> Iterator[tuple[list[bytes], int]]:
-    """The words of a text chunk by chunk, none cut in two, and how many bytes were read for them."""
-    rest = b""
-    while chunk := file.read(CHUNK):
-        words = (rest + chunk).split()
-        rest = b"" if chunk[-1:].isspace() else words.pop()
-        if len(rest) > MAX_WORD:
-            raise ValueError(f"{path} is no text: a word of it begins with {rest[:60]!r} and has no end")
-        yield words, len(chunk)
-    yield rest.split(), 0

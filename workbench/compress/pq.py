@@ -7,7 +7,7 @@ import numpy as np
 
 from ..storage import Coded, Dense, Normed, Storage
 from .base import parameter
-from .values import ROWS, ValueStep, check_squares, finite_blocks, training_rows
+from .values import ROWS, ValueStep, check_squares, encoded_rows, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
 STARTING_POINTS = 16  # of them, those that the start is drawn from
@@ -111,10 +111,11 @@ def coded(step: Any, part: Storage, which: str, codebooks: np.ndarray, spans: np
     """The rows of a part as codes of the nearest entries."""
     from .. import kernels
 
-    codes = np.empty((len(part), len(spans)), np.uint8)
-    for start, block in finite_blocks(part, which):
+    def encode(block: np.ndarray) -> np.ndarray:
         check_squares(block, f"{step!r}: the {which}", also_small=False)
-        codes[start : start + len(block)] = kernels.encode(block, codebooks, spans)
+        return kernels.encode(block, codebooks, spans)
+
+    codes = encoded_rows(step, part, which, len(spans), np.uint8, encode)
     return Coded.of(codes, codebooks, spans, part.shape[1], int(step.n_bits))
 
 

@@ -10,11 +10,10 @@ from .base import Step, parameter
 class Rehash(Step):
     """Fold the buckets of n-grams into fewer, whose rows are means of those that fall together.
 
-    No n-gram loses its row, as by `Prune`; each shares one with more others. Old buckets weigh
-    as many words of the vocabulary as use them (in a `Chain`, of the vocabulary of the chain's
-    input), as in compress-fasttext (Dale, 2020), so that those that no word uses, which were
-    never trained, weigh nothing; a new bucket of such alone has no row. Word rows become whole
-    vectors first: known words stay as they are.
+    No n-gram loses its row, as by `Prune`; each shares one with more others. An old bucket's weight is
+    the number of words in the vocabulary that use it (in a `Chain`, the vocabulary of the chain's
+    input), as in compress-fasttext (Dale, 2020). Buckets that no word uses were never trained and
+    weigh nothing; a new bucket of such alone has no row. Known words stay as they are.
 
     Parameters
     ----------
@@ -35,24 +34,31 @@ class Rehash(Step):
     needs_ngrams = True
 
     n_buckets: int = parameter(
-        100_000,
-        "count",
-        "Buckets",
-        1,
-        lambda v: v.vocab.subwords.n_buckets if v.vocab.subwords else 1,
-        brief="{:,} buckets",
+        100_000, "count", "Buckets", 1, lambda v: v.vocab.subwords.n_buckets, brief="{:,} buckets"
     )
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+        from scipy.sparse import csr_array
+
         subwords, ngrams = v.ngrams
-        if self.n_buckets > subwords.n_buckets:
-            raise ValueError(f"{self!r}: the model has {subwords.n_buckets:,} buckets only; take fewer")
-        subwords.fold(int(self.n_buckets))  # refuses n-grams that are not hashed
-        users = bucket_users(v, v if reference is None else reference)
-        rows = ngrams.rows(slice(None))
+        n_old, n_new = subwords.n_buckets, int(self.n_buckets)
+        if n_new > n_old:
+            raise ValueError(f"{self!r}: the model has {n_old:,} buckets only; take fewer")
+        subwords.fold(n_new)  # refuses n-grams that are not hashed
+        rows = ngrams.rows(slice(None))  # (n_rows, dim)
         check_finite(rows, (), what="n-gram row")
-        self.buckets_, self.ngrams_ = folded_rows(users, rows, subwords.bucket_to_row, int(self.n_buckets))
-        self.n_buckets_in_ = subwords.n_buckets
+        users = np.zeros(n_old, np.int64)  # words that use a bucket
+        for _, indptr, values in (v if reference is None else reference).vocab.bucket_blocks(subwords):
+            word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+            pairs = np.unique(word * n_old + values)  # a word that uses a bucket twice is one user
+            users += np.bincount(pairs % n_old, minlength=n_old)
+        row_of = subwords.rows_of(np.arange(n_old))
+        used = np.flatnonzero((users > 0) & (row_of >= 0))
+        self.buckets_, place = np.unique(used % n_new, return_inverse=True)
+        weights = users[used] / np.bincount(place, weights=users[used])[place]
+        means = csr_array((weights.astype(np.float32), (place, row_of[used])), shape=(len(self.buckets_), len(rows)))
+        self.ngrams_ = means @ rows
+        self.n_buckets_in_ = n_old
 
     def _transform(self, v: Vectors) -> Vectors:
         v = v.adjusted()
@@ -61,44 +67,3 @@ class Rehash(Step):
             raise ValueError(f"Rehash was fitted on {self.n_buckets_in_:,} buckets, got {subwords.n_buckets:,}")
         vocab = v.vocab.with_subwords(subwords.fold(int(self.n_buckets)).keep(self.buckets_))
         return v.with_storage(Stacked(v.storage.words, Dense(self.ngrams_)), vocab)
-
-
-def bucket_users(v: Vectors, reference: Vectors) -> np.ndarray:
-    """How many words of `reference` use each bucket of `v`: (n_buckets,) int64, 0 where it has no row."""
-    subwords, _ = v.ngrams
-    users = np.zeros(subwords.n_buckets, np.int64)
-    for _, indptr, values in reference.vocab.bucket_blocks(subwords):
-        word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-        pairs = np.unique(word * subwords.n_buckets + values)  # a word that uses a bucket twice is one user
-        users += np.bincount(pairs % subwords.n_buckets, minlength=subwords.n_buckets)
-    users[subwords.rows_of(np.arange(subwords.n_buckets)) < 0] = 0
-    return users
-
-
-def folded_rows(
-    users: np.ndarray, rows: np.ndarray, bucket_to_row: np.ndarray | None, n_buckets: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted means of the rows of old buckets that share a new one.
-
-    Parameters
-    ----------
-    users : (n_old,) int array
-        Weights of the old buckets.
-    rows : (n_old_rows, dim) float32 array
-    bucket_to_row : (n_old,) int array or None
-    n_buckets : int
-
-    Returns
-    -------
-    buckets : (n_rows,) int64 array
-        New buckets of which an old one weighs something, in order.
-    means : (n_rows, dim) float32 array
-    """
-    from scipy.sparse import csr_array
-
-    used = np.flatnonzero(users)
-    buckets, place = np.unique(used % n_buckets, return_inverse=True)
-    weights = users[used] / np.bincount(place, weights=users[used])[place]
-    of = used if bucket_to_row is None else bucket_to_row[used]
-    means = csr_array((weights.astype(np.float32), (place, of)), shape=(len(buckets), len(rows)))
-    return buckets, means @ rows

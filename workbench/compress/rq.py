@@ -8,7 +8,7 @@ from .. import progress
 from ..storage import Coded, Storage
 from .base import parameter
 from .kmeans import SCORES, kmeans, nearest_entries
-from .values import ROWS, ValueStep, check_squares, finite_blocks, training_rows
+from .values import ROWS, ValueStep, check_squares, encoded_rows, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
 FEW = 128  # rows for each centroid; with fewer, the start of a level is that of the one before
@@ -59,13 +59,12 @@ class RQ(ValueStep):
         return residual_kmeans(sample, self.n_levels, 2 ** int(self.n_bits), self.n_iter, self.random_state)
 
     def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
+        def encode(block: np.ndarray) -> np.ndarray:
+            check_squares(block, f"{self!r}: the {which}", also_small=False)
+            return beam_codes(block, learned, self.beam)
+
         n_levels, n_entries, dim = learned.shape
-        codes = np.empty((len(part), n_levels), np.uint8)
-        with progress.bar(total=len(part), desc="RQ codes", unit=" rows", leave=False, delay=2) as bar:
-            for start, block in finite_blocks(part, which):
-                check_squares(block, f"{self!r}: the {which}", also_small=False)
-                codes[start : start + len(block)] = beam_codes(block, learned, self.beam)
-                bar.update(len(block))
+        codes = encoded_rows(self, part, which, n_levels, np.uint8, encode)
         spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
         side_by_side = learned.transpose(1, 0, 2).reshape(n_entries, n_levels * dim).copy()
         return Coded.of(codes, side_by_side, spans, dim, int(self.n_bits))

@@ -7,7 +7,7 @@ import numpy as np
 from ..storage import Coded, Scaled, Storage
 from .base import parameter
 from .pq import PQ
-from .values import ROWS, ValueStep, finite_blocks
+from .values import ROWS, ValueStep, encoded_rows, finite_blocks
 
 
 class SQ(ValueStep):
@@ -56,10 +56,9 @@ class SQ(ValueStep):
     def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
         if self.dtype == "kmeans":
             return self._columns(part)._encode(part, which, learned)
-        matrix = np.empty(part.shape, self.dtype)
-        for start, block in part.blocks():
-            matrix[start : start + len(block)] = Scaled.of(block, self.dtype, learned).matrix
-        return Scaled(matrix, learned)
+        width, dtype = part.shape[1], self.dtype
+        rows = encoded_rows(self, part, which, width, dtype, lambda block: Scaled.of(block, dtype, learned).matrix)
+        return Scaled(rows, learned)
 
     def _columns(self, part: Storage) -> PQ:
         """The product quantiser with one column a subvector."""

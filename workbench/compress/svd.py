@@ -4,7 +4,7 @@ import numpy as np
 
 from ..storage import Dense, Projected, Storage
 from .base import parameter
-from .values import ROWS, ValueStep, finite_blocks
+from .values import ROWS, ValueStep, encoded_rows, finite_blocks
 
 
 class SVD(ValueStep):
@@ -37,9 +37,7 @@ class SVD(ValueStep):
         return principal_axes(part, which)[: self.rank]
 
     def _encode(self, part: Storage, which: str, learned: np.ndarray) -> Storage:
-        inner = np.empty((len(part), len(learned)), np.float32)
-        for start, block in part.blocks():
-            inner[start : start + len(block)] = block @ learned.T
+        inner = encoded_rows(self, part, which, len(learned), np.float32, lambda block: block @ learned.T)
         return Projected(Dense(inner), learned)
 
 

@@ -1,15 +1,16 @@
-"""What steps share that store the same rows in another way: which rows, and one pass over them."""
+"""Steps that store the same rows in another way: which rows, and one pass over them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .. import progress
 from ..storage import SAFE_NORMS, Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite
 from .base import Step
 
-ROWS = {"all": "all", "words": "words only", "ngrams": "n-grams only"}
+ROWS = {"all": "all", "words": "words only", "ngrams": "n-grams only"}  # choices of `on`
 
 
 class ValueStep(Step):
@@ -21,24 +22,27 @@ class ValueStep(Step):
     Attributes
     ----------
     learned_ : dict
-        What `_learn` returned for ``"words"`` and ``"ngrams"``.
+        The values of `_learn` for ``"words"`` and ``"ngrams"``.
     """
 
     on = "all"
 
     def _learn(self, part: Storage, which: str) -> Any:
-        """What is learned from one part of the storage."""
+        """Learn from one part of the storage."""
         raise NotImplementedError
 
     def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
-        """One part of the storage in its new form."""
+        """Store one part in its new form."""
         raise NotImplementedError
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if self.on == "ngrams" and v.storage.ngrams is None:
             raise ValueError(f"{type(self).__name__}: on='ngrams', but this model has no n-grams")
-        parts = self._parts(self._prepared(v))
-        self.learned_ = {which: self._learn(innermost(part), which) for which, part in parts.items()}
+        self.learned_ = {}
+        for which, part in self._parts(self._prepared(v)).items():
+            while isinstance(part, Projected):
+                part = part.inner
+            self.learned_[which] = self._learn(part, which)
 
     def _transform(self, v: Vectors) -> Vectors:
         v = self._prepared(v)
@@ -64,16 +68,16 @@ class ValueStep(Step):
 
 
 def training_rows(step: Any, part: Storage, which: str, points_a_centroid: int) -> np.ndarray:
-    """Rows to train codebooks on, (n_sample, dim) float32 in random order.
+    """Return rows to train codebooks on, (n_sample, dim) float32 in random order.
 
     Parameters
     ----------
     step : ValueStep
-        With `n_bits`, so that there are ``2 ** n_bits`` centroids, and `random_state`.
+        With `n_bits`, for ``2 ** n_bits`` centroids, and `random_state`.
     part : Storage
     which : {"words", "ngrams"}
     points_a_centroid : int
-        At most so many rows for each centroid.
+        Rows for each centroid, at most.
     """
     n_entries = 2 ** int(step.n_bits)
     if len(part) < n_entries:
@@ -90,6 +94,18 @@ def training_rows(step: Any, part: Storage, which: str, points_a_centroid: int) 
     return sample
 
 
+def encoded_rows(
+    step: Step, part: Storage, which: str, width: int, dtype: Any, encode: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return what `encode` makes of the rows of a part, block by block: (n, width)."""
+    rows, name = np.empty((len(part), width), dtype), type(step).__name__
+    with progress.bar(total=len(part), desc=f"{name} codes", unit=" rows", leave=False, delay=2) as bar:
+        for start, block in finite_blocks(part, which):
+            rows[start : start + len(block)] = encode(block)
+            bar.update(len(block))
+    return rows
+
+
 def check_squares(rows: np.ndarray, what: str, also_small: bool = True) -> None:
     """Refuse rows whose squares float32 cannot hold: distances between them would be infinite, or all 0."""
     largest = max(rows.max(initial=0), -rows.min(initial=0))
@@ -98,11 +114,6 @@ def check_squares(rows: np.ndarray, what: str, also_small: bool = True) -> None:
             f"{what} have numbers as large as {largest:.1e}, whose squares float32 cannot hold; scale them first: "
             f"Vectors.from_arrays(v.words, v.matrix() / {largest:.0e}, v.vocab.counts)"
         )
-
-
-def innermost(part: Storage) -> Storage:
-    """The rows that a part stores, whatever they are projected to."""
-    return innermost(part.inner) if isinstance(part, Projected) else part
 
 
 def finite_blocks(part: Storage, which: str) -> Iterator[tuple[int, np.ndarray]]:
