@@ -79,18 +79,21 @@ def similarity(
     rows = []
     for name, given in (english_pairs() if pairs is None else pairs).items():
         listed = given if isinstance(given, list) else read_pairs(given)
-        spelled = [(*(w if w in original else w.lower() for w in (a, b)), score) for a, b, score in listed]
-        usable = [pair for pair in spelled if pair[0] in original and pair[1] in original]
+        usable = []
+        for first, second, score in listed:
+            a, b = (word if word in original else word.lower() for word in (first, second))
+            if a in original and b in original:
+                usable.append((a, b, score))
         n = len(usable)
         rows.append(row("similarity_coverage", name, n / max(len(listed), 1), "exact", len(listed)))
         if n < MIN_PAIRS:
             continue
-        first, second, scores = zip(*usable, strict=True)
+        firsts, seconds, scores = zip(*usable, strict=True)
         picks = np.random.default_rng(random_state).integers(n, size=(N_BOOTSTRAP, n))
         people = np.array(scores)
         values, spreads = [], []  # of the original, of the small model
         for v in (original, small):
-            found = cosines(*(v.get_vectors(words, missing="zero") for words in (first, second)))  # (n,)
+            found = cosines(*(v.get_vectors(words, missing="zero") for words in (firsts, seconds)))  # (n,)
             values.append(spearman(found[None], people[None])[0])
             spreads.append(spearman(found[picks], people[picks]))  # (N_BOOTSTRAP,)
         how = f"exact; interval over pairs, seed {random_state}"
