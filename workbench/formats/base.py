@@ -1,4 +1,4 @@
-"""What a format is, and what readers and writers of several formats share."""
+"""`Format`, and helpers that readers and writers of several formats share."""
 
 import math
 import struct

@@ -33,7 +33,7 @@ BLANK = re.compile(r"[\0\t\n\v\f\r ]")  # what ends a word for the official tool
 
 
 def looks_like(path: Path, head: bytes) -> bool:
-    """Files from before July 2017 have no magic number, but eight settings in a row that all make sense."""
+    """Return whether eight settings in a row make sense: files from before July 2017 have no magic number."""
     if len(head) < struct.calcsize(SETTINGS):
         return False
     settings = struct.unpack_from(SETTINGS, head)

@@ -1,4 +1,4 @@
-"""What formats that are folders share: files found, JSON and arrays read, `Vectors` made of a mapped matrix."""
+"""Helpers for formats that are folders: files found, JSON and arrays read, `Vectors` made of a mapped matrix."""
 
 import json
 import os

@@ -5,9 +5,6 @@ The projector of TensorBoard keeps numbers in one TSV file and words in ``metada
 
 import csv
 import json
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +34,9 @@ def is_npz(path: Path, head: bytes) -> bool:
 
 def load_npz(path: Path) -> Vectors:
     """Read an archive with two arrays, whatever their names: a matrix of numbers and a list of words."""
-    arrays = []
     try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for number, name in enumerate(archive.namelist()[:MAX_ARRAYS]):
-                member = Path(folder, f"{number}.npy")
-                with archive.open(name) as packed, open(member, "wb") as unpacked:
-                    shutil.copyfileobj(packed, unpacked)
-                arrays.append(np.array(mapped_array(member)))
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [archive[name] for name in archive.files[:MAX_ARRAYS]]
     except Exception as error:  # a damaged archive raises errors of a dozen kinds
         raise ValueError(f"it is no archive of plain arrays: {error}") from error
     matrices = [a for a in arrays if a.ndim == 2 and a.dtype.kind in "fiu"]
@@ -54,10 +46,6 @@ def load_npz(path: Path) -> Vectors:
         raise ValueError(f"expected one matrix of numbers and one list of words, got {shapes or 'nothing'}")
     text = words[0] if words[0].dtype.kind == "U" else np.char.decode(words[0], "utf-8", "surrogateescape")
     return Vectors.from_arrays(text.tolist(), matrices[0])
-
-
-def looks_like_table(path: Path, head: bytes) -> bool:
-    return _separator(head) is not None
 
 
 def _separator(head: bytes) -> str | None:
@@ -80,6 +68,10 @@ def _is_number(field: bytes) -> bool:
     return True
 
 
+def is_table(path: Path, head: bytes) -> bool:
+    return _separator(head) is not None
+
+
 def load_table(path: Path) -> Vectors:
     """Read TSV or CSV: a column of words and columns of numbers; without words, those beside it (see `BESIDE`)."""
     import pandas as pd
@@ -89,10 +81,8 @@ def load_table(path: Path) -> Vectors:
     separator = _separator(head) or "\t"
     has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split(separator.encode())))
     names, quoting = 0 if has_names else None, csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
-    encoding: dict[str, Any] = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
-    return _of_frame(
-        path, pd.read_csv(path, sep=separator, header=names, keep_default_na=False, quoting=quoting, **encoding)
-    )
+    options: dict[str, Any] = {"keep_default_na": False, "encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
+    return _of_frame(path, pd.read_csv(path, sep=separator, header=names, quoting=quoting, **options))
 
 
 def load_parquet(path: Path) -> Vectors:
@@ -149,5 +139,5 @@ FORMATS = (
     Format("npy", "an array (.npy) with words beside it", (b"\x93NUMPY",), load=load_npy, reads=(".npy",)),
     Format("npz", "arrays (.npz)", looks_like=is_npz, load=load_npz, reads=(".npz",)),
     Format("parquet", "Parquet", (b"PAR1",), load=load_parquet, reads=(".parquet",)),
-    Format("table", "a table (TSV, CSV)", looks_like=looks_like_table, load=load_table, reads=(".tsv", ".csv")),
+    Format("table", "a table (TSV, CSV)", looks_like=is_table, load=load_table, reads=(".tsv", ".csv")),
 )

@@ -1,4 +1,4 @@
-"""What formats with one word a row share: opening, lines of numbers read and written, the result."""
+"""Helpers for formats with one word a row: opening, lines of numbers read and written, the result."""
 
 import gzip
 from collections.abc import Iterable, Iterator
