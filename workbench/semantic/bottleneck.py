@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from ..compress.rq import residual_kmeans
 from ..storage import Coded
-from .ids import coded
 
 ESTIMATORS = ("ste", "rotation", "gumbel", "gumbel_detached")
 SCALES = ("nearest", "std", "none")
@@ -290,7 +289,7 @@ class RQBottleneck(nn.Module):
     @torch.no_grad()
     def to_coded(self, codes: Tensor) -> Coded:
         """Return the vectors of `decode` as a storage of the word engine."""
-        return coded(codes.cpu().numpy(), self.effective_codebooks().cpu().numpy())
+        return Coded.of_levels(codes.cpu().numpy(), self.effective_codebooks().cpu().numpy())
 
     @torch.no_grad()
     def init_codebooks(self, z: Tensor, n_iter: int = 25, again: bool = False) -> bool:

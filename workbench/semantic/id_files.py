@@ -125,7 +125,6 @@ def _from_artefact(v: Vectors) -> SemanticIDs:
     if not isinstance(about, dict):
         raise TypeError(f"expected an object of what ids have beside codes, got {about!r}")
     size = about.get("codebook_size", 2**storage.n_bits)
-    codebooks = storage.codebooks.reshape(2**storage.n_bits, len(storage.spans), v.dim).transpose(1, 0, 2)
     extra = np.array(about.get("extra", []), np.int64).reshape(len(v), -1)
     codes, names, meta = np.hstack([storage.codes, extra]), about.get("names"), about.get("meta", v.meta)
-    return SemanticIDs(v.words, codes, codebooks[:, :size], names, size, extra.shape[1], meta)
+    return SemanticIDs(v.words, codes, storage.levels[:, :size], names, size, extra.shape[1], meta)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..storage import Coded, pack_codes
+from ..storage import Coded
 from ..vectors import Vectors, check_meta
 from ..vocab import Vocab, printable
 from .checks import check_text, checked_items, checked_rows
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_EXEMPLARS = 3
-MAX_CODED = 256  # entries of a level in a `Coded` storage
 MAX_CODE = np.iinfo(np.int32).max
 
 
@@ -294,7 +293,7 @@ class SemanticIDs:
             about["names"] = list(self.names)
         if self.n_extra:
             about["extra"] = self.codes[:, -self.n_extra :].tolist()
-        return Vectors(Vocab(list(self.items)), coded(self._coding, self.codebooks), {"semantic_ids": about})
+        return Vectors(Vocab(list(self.items)), Coded.of_levels(self._coding, self.codebooks), {"semantic_ids": about})
 
     # -- search ---------------------------------------------------------------------------
 
@@ -479,24 +478,3 @@ class SemanticIDs:
         few = map("".join, token_lists(self.codes[:3]))
         rows = self.describe() + [(printable(name), id_) for name, id_ in zip(self.names, few, strict=False)]
         return summary_html("Semantic IDs", rows)
-
-
-def coded(codes: np.ndarray, codebooks: np.ndarray) -> Coded:
-    """Return residual codes as a storage of the word engine: a row is the sum of its entries.
-
-    Parameters
-    ----------
-    codes : (n, n_levels) array of ints
-    codebooks : (n_levels, n_entries, dim) float32 array
-        Of at most 256 entries.
-    """
-    n_levels, n_entries, dim = codebooks.shape
-    if n_entries > MAX_CODED:
-        raise ValueError(
-            f"a Coded storage has at most {MAX_CODED} entries a level, got {n_entries}: use more levels instead"
-        )
-    n_bits = max(1, (n_entries - 1).bit_length())
-    side_by_side = np.zeros((2**n_bits, n_levels * dim), np.float32)
-    side_by_side[:n_entries] = codebooks.transpose(1, 0, 2).reshape(n_entries, -1)
-    spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
-    return Coded(pack_codes(codes.astype(np.uint8), n_bits), side_by_side, spans, dim, n_bits)
