@@ -1,4 +1,4 @@
-"""What was damaged, which n-grams carry a word, and how both are shown."""
+"""Damage by word, contributions of n-grams, and how both are shown."""
 
 import numpy as np
 import pandas as pd
@@ -16,41 +16,27 @@ from workbench.vocab import Vocab
 
 FAST = made_fasttext()
 PLAIN = made_plain()
+CUT = wb.Prune(300, 300)
+BORROWED = wb.Prune(300, remap="nearest", threshold=0.5)
+PQ = wb.PQ(4, n_bits=4)
 SMALL = {  # a small model beside its original, one for each kind of word rows
-    "dense": (FAST, wb.Prune(300, 300)),
-    "float16": (FAST, wb.Chain([wb.Prune(300, 300), wb.SQ()])),
-    "product codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4)])),
-    "product codes and lengths": (FAST, wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4, norms=True)])),
-    "turned product codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.OPQ(3, n_bits=4, n_iter=3, n_rotations=2)])),
-    "residual codes": (FAST, wb.Chain([wb.Prune(300, 300), wb.RQ(2, n_bits=4, n_iter=3)])),
-    "what n-grams leave over": (
-        FAST,
-        wb.Chain([wb.Prune(300, 300), wb.PQ(4, n_bits=4, on="ngrams"), wb.Residual(), wb.PQ(4, n_bits=4, on="words")]),
-    ),
-    "remapped": (FAST, wb.Prune(300, 300, remap="nearest", threshold=0.5)),
-    "folded": (FAST, wb.Rehash(700)),
-    "no n-grams": (PLAIN, wb.Prune(300)),
-    "no n-grams, codes": (PLAIN, wb.PQ(4, n_bits=4)),
-    "codes of borrowed rows": (
-        PLAIN,
-        wb.Chain([wb.Prune(300, remap="nearest", threshold=0.5), wb.PQ(4, n_bits=4)]),
-    ),
-}
-CODED = {
-    "product codes",
-    "product codes and lengths",
-    "turned product codes",
-    "residual codes",
-    "what n-grams leave over",
-    "no n-grams, codes",
-    "codes of borrowed rows",
+    "float16": (FAST, [CUT, wb.SQ()]),
+    "codes and lengths": (FAST, [CUT, wb.PQ(4, n_bits=4, norms=True)]),
+    "rotated codes": (FAST, [CUT, wb.OPQ(3, n_bits=4, n_iter=3, n_rotations=2)]),
+    "residual codes": (FAST, [CUT, wb.RQ(2, n_bits=4, n_iter=3)]),
+    "codes of residuals": (FAST, [CUT, wb.PQ(4, n_bits=4, on="ngrams"), wb.Residual(), wb.PQ(4, n_bits=4, on="words")]),
+    "remapped": (FAST, [wb.Prune(300, 300, remap="nearest", threshold=0.5)]),
+    "folded": (FAST, [wb.Rehash(700)]),
+    "no n-grams": (PLAIN, [wb.Prune(300)]),
+    "no n-grams, codes": (PLAIN, [PQ]),
+    "codes of borrowed rows": (PLAIN, [BORROWED, PQ]),
 }
 
 
 @pytest.fixture(params=SMALL, scope="module")
 def pair(request):
-    original, recipe = SMALL[request.param]
-    return request.param, original, recipe.fit_transform(original)
+    original, steps = SMALL[request.param]
+    return request.param, original, wb.Chain(steps).fit_transform(original)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +173,7 @@ def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
     """Noise grows with rank here, so that a mean over the sample as it is would be far too good."""
     exact = damage_groups(wb.word_damage(*large)).set_index(["by", "group"])
     inside, off_unweighted, p5 = [], [], []
-    for seed in range(30):
+    for seed in range(20):
         damage = wb.word_damage(*large, n_words=600, random_state=seed)
         sampled = damage_groups(damage).set_index(["by", "group"])
         both = sampled.join(exact.add_suffix("_exact"))
@@ -201,12 +187,9 @@ def test_numbers_of_a_sample_are_those_of_the_vocabulary(large):
     assert min(off_unweighted) > 0.03
     assert 0.9 < np.mean(inside) < 0.995
     assert np.mean(p5) == pytest.approx(exact["p5"].iloc[0], abs=0.01)
-
-
-def test_the_share_without_a_vector_is_that_of_the_vocabulary(large):
-    damage = wb.word_damage(large[0], large[0].head(1_500), n_words=600)
-    assert damage_groups(damage)["no_vector"].iloc[0] == pytest.approx(0.5, abs=0.05)
-    assert (~damage["has_vector"]).mean() < 0.4
+    halved = wb.word_damage(large[0], large[0].head(1_500), n_words=600)
+    assert damage_groups(halved)["no_vector"].iloc[0] == pytest.approx(0.5, abs=0.05)
+    assert (~halved["has_vector"]).mean() < 0.4
 
 
 def test_shapes_do_not_depend_on_how_many_words_are_scored():
@@ -246,11 +229,7 @@ def test_the_usual_script_is_that_of_the_vocabulary():
     assert word_shapes(["日本語", "ひらがな", "食べる", "コーヒー"]) == ["short", "plain", "short", "plain"]
     assert word_shapes(["हिन्दी", "हिन्दी"]) == ["plain", "plain"]  # vowel signs belong to letters
     assert word_shapes(["1", "2"]) == ["number", "number"]
-
-
-def test_long_words_are_long_for_their_language():
-    many = ["мировоззрение"] * 50
-    assert word_shapes(many[:1], many) == ["plain"]
+    assert word_shapes(["мировоззрение"], ["мировоззрение"] * 50) == ["plain"]  # not long in this language
     assert word_shapes(["мировоззрение"], ["дом", "стена", "берег"] * 30) == ["long"]
 
 
@@ -317,11 +296,11 @@ def test_codes_that_have_nothing_to_do_with_it_are_no_surprise(n_words):
 def test_codes_are_found_below_rotations_and_lengths_and_only_where_there_are_any(pair):
     name, original, small = pair
     found = word_codes(small, [*original.words, "nowhere"])
-    assert (found is not None) == (name in CODED)
+    assert (found is not None) == ("codes" in name)
     damage = wb.word_damage(original, small)
     table = code_damage(original, small, damage)
-    assert table.empty == (name not in CODED)
-    assert ("Codes whose" in damage_html(damage, damage_groups(damage), table)) == (name in CODED)
+    assert table.empty == ("codes" not in name)
+    assert ("Codes whose" in damage_html(damage, damage_groups(damage), table)) == ("codes" in name)
     if found is None:
         return
     codes, coded = found
