@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 
 class Lookup:
-    """``model[word]`` is the vector of a word: (dim,) float32."""
+    """A model of which ``model[word]`` is the vector of a word, (dim,) float32."""
 
     def __init__(self, path):
         with safe_open(path, "np") as file:
@@ -56,7 +56,7 @@ class Lookup:
 
 
 def hasher(arrays, min_n, max_n, raw, n_buckets=0, kind="fasttext", folded=(), residual=False):
-    """A function from a word to the rows of its n-grams, of those that have one."""
+    """Return a function from a word to the rows of those of its n-grams that have one."""
     if kind not in ("fasttext", "finalfusion", "explicit"):
         raise ValueError(f"this reader does not know the kind of n-grams {kind!r}")
     listed = {}  # n-grams by their text, instead of a hash
@@ -99,7 +99,7 @@ def hasher(arrays, min_n, max_n, raw, n_buckets=0, kind="fasttext", folded=(), r
 
 
 def decoder(arrays, at, kind, **about):
-    """A function from row numbers to these rows, (n, dim) float32, of the arrays whose names begin with `at`."""
+    """Return a function from row numbers to rows, (n, dim) float32, of the arrays whose names begin with `at`."""
     own = {name.removeprefix(f"{at}."): array for name, array in arrays.items()}
     inner = {name: decoder(arrays, f"{at}.{name}", **of) for name, of in about.items() if isinstance(of, dict)}
     kinds: dict = {
@@ -116,7 +116,7 @@ def decoder(arrays, at, kind, **about):
 
 
 def decoded(codes, codebooks, spans, dim, n_bits):
-    """Rows from their codes: what the codebook entries add up to that these pick."""
+    """Return rows from their codes: each is a sum of codebook entries, which the codes pick."""
     if n_bits < 8:
         bits = np.unpackbits(codes, axis=1, count=len(spans) * n_bits).reshape(len(codes), len(spans), n_bits)
         codes = (bits << np.arange(n_bits)).sum(axis=2)

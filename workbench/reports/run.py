@@ -143,10 +143,13 @@ def _executed(
     if rest:
         n_threads = max(1, (os.cpu_count() or 1) // jobs)
         # Processes, not threads: papermill changes the working folder of its process.
-        with ProcessPoolExecutor(min(jobs, len(rest)), get_context("spawn")) as pool:
-            runs = {pool.submit(run_notebook, path, out, parameters.get(path), n_threads): path for path in rest}
+        pool = ProcessPoolExecutor(min(jobs, len(rest)), get_context("spawn"))
+        runs = {pool.submit(run_notebook, path, out, parameters.get(path), n_threads): path for path in rest}
+        try:
             for future in as_completed(runs):
                 yield runs[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C begins no other notebook
 
 
 def _read(path: Path) -> "NotebookNode":
