@@ -137,52 +137,56 @@ def test_a_parameter_of_another_type_is_refused_before_any_work(default, text, t
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(lesson, tmp_path, capsys):
-    report(tmp_path, "--update-baselines")
+def test_a_failing_notebook_is_shown_with_its_error_and_keeps_its_baseline(tmp_path, capsys):
     notebook(tmp_path / "lesson.ipynb", "VALUE = 0.9", "raise RuntimeError('out of <cheese>')")
+    baseline = {"quality": Metric("quality", 0.9, 0.01, "higher")}
+    write_baseline(tmp_path / "baselines" / "lesson.json", list(baseline.values()))
     assert report(tmp_path, "--update-baselines") == 1
     assert "RuntimeError: out of <cheese>" in capsys.readouterr().out
     index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "RuntimeError: out of &lt;cheese&gt;" in index
     assert "1 of 1 failed" in index
     assert "out of" in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
-    assert read_baseline(tmp_path / "baselines" / "lesson.json") == {"quality": Metric("quality", 0.9, 0.01, "higher")}
+    assert read_baseline(tmp_path / "baselines" / "lesson.json") == baseline
 
 
-def test_pages_show_figures_and_ask_the_network_for_nothing(tmp_path):
-    figure = "from matplotlib import pyplot as plt\nplt.plot([1, 2])"
-    notebook(tmp_path / "lesson.ipynb", "VALUE = 1", figure, RECORDS)
-    report(tmp_path)
-    for name in ("lesson.html", "index.html"):
-        page = (tmp_path / "out" / name).read_text(encoding="utf-8")
+def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(tmp_path):
+    """Pages, of which one has a figure, ask the network for nothing."""
+    cells = {
+        "first": ["VALUE = 0.9", RECORDS],
+        "twice": ["VALUE = 1", RECORDS, RECORDS],
+        "dead": ["VALUE = 1", "import os; os._exit(1)"],
+        "homeless": ["VALUE = 1", NO_KERNEL],
+        "silent": ["VALUE = 1"],
+        "last": ["VALUE = 0.9", "from matplotlib import pyplot as plt\nplt.plot([1, 2])", RECORDS],
+    }
+    paths = [notebook(tmp_path / f"{name}.ipynb", *code) for name, code in cells.items()]
+    book = nbformat.read(tmp_path / "dead.ipynb", as_version=4)
+    saved = {MIME: {"name": "m", "value": 1.0, "abs": 0.1, "better": "higher"}}
+    book.cells[-1].outputs = [nbformat.v4.new_output("display_data", saved)]
+    nbformat.write(book, tmp_path / "dead.ipynb")
+    for name in ("first", "last"):
+        write_baseline(tmp_path / "b" / f"{name}.json", [Metric("quality", 0.9, 0.01, "higher")])
+    runs = {run.name: run for run in run_all(paths, tmp_path / "out", tmp_path / "b", jobs=2)}
+    assert list(runs) == list(cells)
+    assert {name: run.status for name, run in runs.items() if not run.error} == {"first": "passed", "last": "passed"}
+    assert "records 'quality' twice" in runs["twice"].error
+    assert "DeadKernelError" in runs["dead"].error
+    assert runs["dead"].metrics == []  # outputs saved in the source do not count
+    assert "No kernel name found" in runs["homeless"].error
+    assert "records no metric" in runs["silent"].error
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / "out").glob("*.html")}
+    assert set(pages) == {*cells, "index"}
+    assert "4 of 6 failed" in pages["index"]
+    assert "data:image/png;base64," in pages["last"]
+    for page in pages.values():
         assert not re.search(r"""(src|href)=["']https?:""", page)
         assert not re.search(r"""(@import|import\s*\(?|from|url\()\s*["']?https?:""", page)
         assert not re.search(r"""<(script|link)[^>]+(src|href)=["']//""", page)
-    assert "data:image/png;base64," in (tmp_path / "out" / "lesson.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("cells", "error", "jobs"),
-    [
-        (["VALUE = 1", RECORDS, RECORDS], "records 'quality' twice", 1),
-        (["VALUE = 1", "import os; os._exit(1)"], "DeadKernelError", 2),
-        (["VALUE = 1", NO_KERNEL], "No kernel name found", 1),
-        pytest.param(["VALUE = 1"], "records no metric", 2, marks=pytest.mark.slow),
-    ],
-)
-def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(cells, error, jobs, tmp_path):
-    paths = [notebook(tmp_path / f"{name}.ipynb", "VALUE = 0.9", RECORDS) for name in ("first", "broken", "last")]
-    notebook(paths[1], *cells)
-    for name in ("first", "last"):
-        write_baseline(tmp_path / "b" / f"{name}.json", [Metric("quality", 0.9, 0.01, "higher")])
-    runs = run_all(paths, tmp_path / "out", tmp_path / "b", jobs=jobs)
-    assert [(run.name, run.status) for run in runs] == [("first", "passed"), ("broken", "error"), ("last", "passed")]
-    assert error in runs[1].error
-    assert "1 of 3 failed" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_index_grows_and_names_the_notebooks_that_are_still_to_come(tmp_path):
-    paths = [notebook(tmp_path / f"{n}.ipynb", "VALUE = 1", RECORDS, markdown=f"# Lesson {n}") for n in range(3)]
+    paths = [notebook(tmp_path / f"{n}.ipynb", "VALUE = 1", markdown=f"# Lesson {n}") for n in range(3)]
     seen = []
     index = tmp_path / "out" / "index.html"
     run_all(paths, tmp_path / "out", None, told=lambda run: seen.append(index.read_text(encoding="utf-8")))
@@ -190,15 +194,6 @@ def test_the_index_grows_and_names_the_notebooks_that_are_still_to_come(tmp_path
     assert "1 of 3 are done" in seen[0]
     assert 'href="0.html"' in seen[0]
     assert ["refresh" in page for page in seen] == [True, True, False]
-
-
-def test_outputs_saved_in_the_source_do_not_count(tmp_path):
-    path = notebook(tmp_path / "lesson.ipynb", "VALUE = 1", "import os; os._exit(1)")
-    data = {MIME: {"name": "m", "value": 1.0, "abs": 0.1, "better": "higher"}}
-    book = nbformat.read(path, as_version=4)
-    book.cells[-1].outputs = [nbformat.v4.new_output("display_data", data)]
-    nbformat.write(book, path)
-    assert run_notebook(path, tmp_path / "out").metrics == []
 
 
 def test_a_baseline_without_its_notebook_is_noticed(lesson, tmp_path, monkeypatch, capsys):
