@@ -1,19 +1,16 @@
-"""The few hot loops, compiled by numba, and the one lock around them.
+"""Hot loops compiled by numba, and the lock around them.
 
-numba's thread pools abort the process when two threads enter them at once, so everything here
-(and UMAP, which uses numba too) runs while holding `LOCK`. Results do not depend on the number
-of threads: work is split by subvector and by row, and each part is summed in a fixed order.
-
-Importing this module also sets numba up, so it comes before the import of UMAP. numba's threads
-are not OpenMP's, unless NUMBA_THREADING_LAYER says so: starting those sets the number of torch's
-threads, and a forked child that uses them is killed.
+Two threads that enter numba's thread pool at once abort the process, so everything here, and UMAP, runs while
+holding `LOCK`. Results do not depend on the number of threads: each part is summed in a fixed order.
+Import this module before UMAP: it sets numba up. OpenMP is numba's last choice of threads, because starting
+its threads changes torch's, and kills a forked child that uses them.
 """
 
 import functools
 import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -26,14 +23,15 @@ TILE = 1024  # points handled at once: their running minima stay in the first-le
 ROWS = 256  # rows whose codes are looked up at once, for the same reason
 COLUMNS = 52  # summed at once; a fixed number makes for vector instructions, two such blocks make 100 columns
 WIDTH = 64  # columns of a row read at once: four lines of the cache
-PACE = 1.9  # of Lloyd's steps but the last; of 1.5 to 2.1 the best that still converges for sure
+MAX_NARROW = 6  # columns of a subvector that get compiled code of their own
+PACE = 1.9  # of Lloyd's steps but the last, beyond the mean; of 1.5 to 2.1 the best that still converges for sure
 
 if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
     numba.config.THREADING_LAYER_PRIORITY = ["tbb", "workqueue", "omp"]  # type: ignore[attr-defined]
 
 
 def _new_lock() -> None:
-    """In a forked child: the thread that held the lock is not there to release it."""
+    """Replace the lock in a forked child, where the thread that held it is not there to release it."""
     global LOCK
     LOCK = threading.RLock()
 
@@ -42,26 +40,21 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_new_lock)
 
 
-def _keeps_code() -> bool:
-    """Whether numba can keep compiled code: beside the source or in the user's cache, else in a temporary folder."""
-    try:
-        return _can_cache() or _can_cache(files.temporary_folder("numba"))
-    except OSError:  # there is no temporary folder
-        return False
+def _can_cache() -> bool:
+    """Let numba keep compiled code beside the source or in the user's cache, else in a temporary folder."""
+    for is_last_try in (False, True):
+        try:
+            if is_last_try:
+                numba.config.CACHE_DIR = str(files.temporary_folder("numba"))  # type: ignore[attr-defined]
+            numba.njit(cache=True)(hashing.fill_buckets)
+            numba.njit(cache=True)(numba.njit)  # stands for UMAP, which is installed beside it
+            return True
+        except (OSError, RuntimeError):  # numba's "no locator available": no such folder can be written
+            continue
+    return False
 
 
-def _can_cache(folder: Path | None = None) -> bool:
-    if folder is not None:
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    try:
-        numba.njit(cache=True)(hashing.fill_buckets)
-        numba.njit(cache=True)(numba.njit)  # stands for UMAP, which is installed beside it
-    except RuntimeError:  # "no locator available": no such folder can be written, as in many containers
-        return False
-    return True
-
-
-_njit: Any = functools.partial(numba.njit, cache=_keeps_code())
+_njit: Any = functools.partial(numba.njit, cache=_can_cache())
 
 
 def _locked(kernel):
@@ -80,18 +73,12 @@ def _libraries():
     return ThreadpoolController()
 
 
-def in_threads(work, n, size):
-    """Do work on blocks of rows on as many threads as numba has, with one thread of BLAS in each.
+def in_threads(work: Callable[[Iterator[slice]], None], n: int, size: int) -> None:
+    """Do work on blocks of `size` of `n` rows on as many threads as numba has, with one thread of BLAS in each.
 
-    Threads of BLAS wait for each other at every product, which on a machine that others use too takes
-    longer than one thread alone. Blocks and what is made of them are the same for any number of threads.
-
-    Parameters
-    ----------
-    work : callable
-        Takes an iterator of slices, which all threads share, and does what it gets of them.
-    n, size : int
-        Rows, and rows of a block.
+    Threads of BLAS wait for each other at every product, which takes longer than one thread alone where others
+    use the machine too. `work` takes an iterator of slices, which all threads share. The blocks are the same for
+    any number of threads.
     """
     blocks = iter([slice(start, min(start + size, n)) for start in range(0, n, size)])
     n_threads = min(numba.get_num_threads(), -(-n // size))
@@ -103,7 +90,7 @@ def in_threads(work, n, size):
             done.result()
 
 
-# Defined beside its plain Python use; numba's cache goes by the file of the definition.
+# Defined in `hashing`, which plain Python uses too; numba's cache goes by the file of the definition.
 fill_buckets = _locked(_njit(hashing.fill_buckets))
 fill_finalfusion_buckets = _locked(_njit(hashing.fill_finalfusion_buckets))
 
@@ -116,13 +103,16 @@ def _copy(source, target):
             target[i, j] = source[i, j]
 
 
+# -- sums over rows -----------------------------------------------------------------------
+
+
 @_locked
 @_njit(parallel=True)
 def segment_sums(indptr, indices, table):
-    """Sum the rows of `table` that each segment names: (n_segments, dim) float32.
+    """Return the sum of the rows of `table` that each segment names: (n_segments, dim) float32.
 
-    Each sum runs in order of the segment, as numpy's over the first axis does, so that one
-    word looked up alone and the same word in a batch agree to the bit.
+    Each sum runs in order of the segment, as numpy's over the first axis does, so that one word looked up alone
+    and the same word in a batch agree to the bit.
     """
     n = len(indptr) - 1
     dim = table.shape[1]
@@ -138,15 +128,7 @@ def segment_sums(indptr, indices, table):
 @_locked
 @_njit(parallel=True)
 def group_sums(rows, codes, n_groups):
-    """Sum the rows of each group: (n_groups, dim) float64. Each sum runs in order of the rows.
-
-    Parameters
-    ----------
-    rows : (n, dim) float32 array
-    codes : (n,) int array
-        Number of each row's group.
-    n_groups : int
-    """
+    """Return the sum of the rows (n, dim) that have each code: (n_groups, dim) float64, in order of the rows."""
     n, dim = rows.shape
     out = np.zeros((n_groups, dim))
     for block in numba.prange((dim + WIDTH - 1) // WIDTH):
@@ -162,21 +144,9 @@ def group_sums(rows, codes, n_groups):
 @_locked
 @_njit
 def survivors(index, indptr, buckets, row_of):
-    """Rows of the n-grams of some words, those without a row left out, as a ragged array.
+    """Return the rows of the n-grams of some words, without those that have none, ragged as `Subwords.rows` gives them.
 
-    Parameters
-    ----------
-    index : (n,) int64 array
-        The words.
-    indptr : (n_words + 1,) int64 array
-    buckets : int32 array
-        Word ``i`` has ``buckets[indptr[i]:indptr[i + 1]]``.
-    row_of : (n_buckets,) int32 array
-        -1 for a bucket without a row.
-
-    Returns
-    -------
-    (n + 1,) int64 and int32 arrays, as `Subwords.rows` gives them.
+    Word ``i`` of those in `index` has ``buckets[indptr[i]:indptr[i + 1]]``; `row_of` (n_buckets,) is -1 for none.
     """
     starts = np.zeros(len(index) + 1, np.int64)
     for i in range(len(index)):
@@ -196,24 +166,11 @@ def survivors(index, indptr, buckets, row_of):
 @_locked
 @_njit(parallel=True)
 def pull(indptr, rows, weights, x, targets):
-    """What weighted sums over rows of `x` leave of their targets, handed back to the rows: ``A.T @ (targets - A @ x)``.
+    """Return ``A.T @ (targets - A @ x)``, or without targets ``A.T @ A @ x``: (n_rows, dim) float32.
 
-    Without targets, ``A.T @ A @ x``. A block of columns is done at once, so that what is left of a
-    word need not be stored. Each sum runs in order of the words, whatever the number of threads.
-
-    Parameters
-    ----------
-    indptr : (n_words + 1,) int64 array
-    rows : int32 array
-        Word ``i`` sums the rows ``rows[indptr[i]:indptr[i + 1]]``.
-    weights : (n_words,) float32 array
-        Of each word's sum.
-    x : (n_rows, dim) float32 array
-    targets : (n_words, dim) or (0, dim) float32 array
-
-    Returns
-    -------
-    (n_rows, dim) float32 array
+    ``A @ x`` is, for word ``i``, `weights[i]` times the sum of the rows ``rows[indptr[i]:indptr[i + 1]]`` of `x`
+    (n_rows, dim). `targets` are (n_words, dim), or (0, dim) for none. A block of columns is done at once, so that
+    what is left of a word need not be stored. Each sum runs in order of the words.
     """
     n_rows, dim = x.shape
     out = np.empty((n_rows, dim), np.float32)
@@ -250,7 +207,7 @@ def pull(indptr, rows, weights, x, targets):
 @_locked
 @_njit
 def square_weights(indptr, rows, weights, n_rows):
-    """The diagonal of ``A.T @ A``, see `pull`: for each row its squared weight in each word, summed; (n_rows,).
+    """Return the diagonal of ``A.T @ A``, see `pull`: (n_rows,) float32.
 
     A row that stands twice in a word has twice the weight there, so four times the square.
     """
@@ -268,14 +225,9 @@ def square_weights(indptr, rows, weights, n_rows):
 @_locked
 @_njit(parallel=True)
 def table_sums(packed, tables, n_bits):
-    """What each row's codes pick from a table for every code, added up: (n_tables, n) float32.
+    """Return the sum of what a row's codes pick from a table for every code: (n_tables, n) float32.
 
-    Parameters
-    ----------
-    packed : (n, n_bytes) uint8 array
-        See `storage.pack_codes`.
-    tables : (n_tables, n_codes, 2**n_bits) float32 array
-    n_bits : int
+    `packed` are the codes of `n` rows, see `storage.pack_codes`; `tables` are (n_tables, n_codes, 2**n_bits).
     """
     n = len(packed)
     n_tables, n_codes, _ = tables.shape
@@ -298,7 +250,7 @@ def table_sums(packed, tables, n_bits):
 
 @_njit
 def _code(row, j, n_bits):
-    """One code of a packed row."""
+    """Return one code of a packed row."""
     code = np.uint8(0)
     for bit in range(n_bits):
         at = j * n_bits + bit
@@ -306,182 +258,145 @@ def _code(row, j, n_bits):
     return code
 
 
-def _assign_exactly(dim):
-    """Compile `_assign` for points of exactly `dim` <= 6 dimensions.
-
-    Knowing `dim`, the compiler drops the branches not taken and keeps four centroids in
-    registers; four at a time need fewer loads and stores of the running minima.
-    """
-    last = dim - 1
-
-    @_njit(fastmath={"contract"})
-    def score(half, c, x0, x1, x2, x3, x4, x5):
-        half -= c[0] * x0
-        if dim > 1:
-            half -= c[1] * x1
-        if dim > 2:
-            half -= c[2] * x2
-        if dim > 3:
-            half -= c[3] * x3
-        if dim > 4:
-            half -= c[4] * x4
-        if dim > 5:
-            half -= c[5] * x5
-        return half
-
-    @_njit(fastmath={"contract"})
-    def assign(points, n, centroids, codes, nearest):
-        filled, half = _in_fours(centroids)
-        for first in range(0, n, TILE):
-            stop = min(first + TILE, n)
-            best, code = nearest[first:stop], codes[first:stop]
-            best[:] = np.inf
-            x0, x1 = points[0, first:stop], points[min(1, last), first:stop]
-            x2, x3 = points[min(2, last), first:stop], points[min(3, last), first:stop]
-            x4, x5 = points[min(4, last), first:stop], points[last, first:stop]
-            for k in range(0, len(filled), 4):
-                a, b, c, d = filled[k], filled[k + 1], filled[k + 2], filled[k + 3]
-                for p in range(stop - first):
-                    s = score(half[k], a, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
-                    t = score(half[k + 1], b, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
-                    u = score(half[k + 2], c, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
-                    v = score(half[k + 3], d, x0[p], x1[p], x2[p], x3[p], x4[p], x5[p])
-                    front = np.int32(k + 1) if t < s else np.int32(k)
-                    back = np.int32(k + 3) if v < u else np.int32(k + 2)
-                    s = t if t < s else s
-                    u = v if v < u else u
-                    winner = back if u < s else front
-                    lower = u if u < s else s
-                    code[p] = winner if lower < best[p] else code[p]
-                    best[p] = lower if lower < best[p] else best[p]
-
-    return assign
+# -- k-means on subvectors ----------------------------------------------------------------
 
 
 @_njit
-def _in_fours(centroids):
-    """The centroids, filled up to a multiple of four, and half their squared norms: infinite for the filling."""
+def _padded(centroids):
+    """Pad centroids to a multiple of four, and of two columns; also half their squared norms, infinite for padding."""
     n, dim = centroids.shape
-    filled = np.zeros((-(-n // 4) * 4, dim), np.float32)
-    _copy(centroids, filled)
-    half = np.full(len(filled), np.float32(np.inf))
+    padded = np.zeros((-(-n // 4) * 4, -(-dim // 2) * 2), np.float32)
+    _copy(centroids, padded)
+    half = np.full(len(padded), np.float32(np.inf))
     for k in range(n):
         half[k] = 0
         for d in range(dim):
             half[k] += np.float32(0.5) * centroids[k, d] * centroids[k, d]
-    return filled, half
-
-
-_assign_1, _assign_2, _assign_3 = _assign_exactly(1), _assign_exactly(2), _assign_exactly(3)
-_assign_4, _assign_5, _assign_6 = _assign_exactly(4), _assign_exactly(5), _assign_exactly(6)
+    return padded, half
 
 
 @_njit(fastmath={"contract"})
-def _assign_wide(points, n, centroids, codes, nearest):
-    """`_assign` for any number of dimensions, one after another."""
-    half = _in_fours(centroids)[1]
-    scores = np.empty(TILE, np.float32)
-    for first in range(0, n, TILE):
-        stop = min(first + TILE, n)
-        best, code = nearest[first:stop], codes[first:stop]
-        best[:] = np.inf
-        for k in range(len(centroids)):
-            scores[:] = half[k]
-            for d in range(len(points)):
-                x = points[d, first:stop]
-                weight = centroids[k, d]
-                for p in range(stop - first):
-                    scores[p] -= weight * x[p]
-            for p in range(stop - first):
-                code[p] = np.int32(k) if scores[p] < best[p] else code[p]
-                best[p] = scores[p] if scores[p] < best[p] else best[p]
+def _assign(points, n, centroids, codes, nearest, width):
+    """Find the nearest centroid of each point; the lowest number wins a tie.
 
-
-@_njit
-def _assign(points, n, centroids, codes, nearest):
-    """Nearest centroid of the first `n` points, vectorised across points.
-
-    With 2 to 6 dimensions and 256 centroids, a loop over dimensions is too short for SIMD and
-    one over centroids needs a reduction; a loop over points needs neither.
+    Loops run over points: those over few dimensions are too short for vector instructions, and those over centroids
+    need a reduction. Four centroids at a time need fewer loads and stores of the running minima.
 
     Parameters
     ----------
     points : (dim, at least n) float32 array
-        One dimension after another.
     n : int
+        How many of the points.
     centroids : (n_centroids, dim) float32 array
     codes : (at least n,) int32 array, written
-        The lowest number wins a tie.
     nearest : (at least n,) float32 array, written
         Half the squared distance to the centroid, less half the point's squared norm.
+    width : tuple
+        Of up to `MAX_NARROW` dimensions the tuple is as long, and compiles to code that keeps scores in registers,
+        twice as fast; of more dimensions it is empty, and scores are in memory.
     """
-    if len(points) == 1:
-        _assign_1(points, n, centroids, codes, nearest)
-    elif len(points) == 2:
-        _assign_2(points, n, centroids, codes, nearest)
-    elif len(points) == 3:
-        _assign_3(points, n, centroids, codes, nearest)
-    elif len(points) == 4:
-        _assign_4(points, n, centroids, codes, nearest)
-    elif len(points) == 5:
-        _assign_5(points, n, centroids, codes, nearest)
-    elif len(points) == 6:
-        _assign_6(points, n, centroids, codes, nearest)
-    else:
-        _assign_wide(points, n, centroids, codes, nearest)
+    padded, half = _padded(centroids)
+    last = len(points) - 1
+    scores = np.empty((4, TILE), np.float32)
+    s, t, u, v = scores[0], scores[1], scores[2], scores[3]
+    for first in range(0, n, TILE):
+        stop = min(first + TILE, n)
+        best, code = nearest[first:stop], codes[first:stop]
+        best[:] = np.inf
+        x0, x1 = points[0, first:stop], points[min(1, last), first:stop]
+        x2, x3 = points[min(2, last), first:stop], points[min(3, last), first:stop]
+        x4, x5 = points[min(4, last), first:stop], points[min(5, last), first:stop]
+        for k in range(0, len(padded), 4):
+            a, b, c, d = padded[k], padded[k + 1], padded[k + 2], padded[k + 3]
+            if not len(width):
+                s[:], t[:], u[:], v[:] = half[k], half[k + 1], half[k + 2], half[k + 3]
+                for at in range(0, len(a), 2):
+                    x, y = points[at, first:stop], points[min(at + 1, last), first:stop]
+                    for p in range(stop - first):
+                        s[p] = s[p] - a[at] * x[p] - a[at + 1] * y[p]
+                        t[p] = t[p] - b[at] * x[p] - b[at + 1] * y[p]
+                        u[p] = u[p] - c[at] * x[p] - c[at + 1] * y[p]
+                        v[p] = v[p] - d[at] * x[p] - d[at + 1] * y[p]
+            for p in range(stop - first):
+                point = x0[p], x1[p], x2[p], x3[p], x4[p], x5[p]
+                e = _score(half[k], a, point, width) if len(width) else s[p]
+                f = _score(half[k + 1], b, point, width) if len(width) else t[p]
+                g = _score(half[k + 2], c, point, width) if len(width) else u[p]
+                h = _score(half[k + 3], d, point, width) if len(width) else v[p]
+                front = np.int32(k + 1) if f < e else np.int32(k)
+                back = np.int32(k + 3) if h < g else np.int32(k + 2)
+                e = f if f < e else e
+                g = h if h < g else g
+                winner = back if g < e else front
+                lower = g if g < e else e
+                code[p] = winner if lower < best[p] else code[p]
+                best[p] = lower if lower < best[p] else best[p]
+
+
+@_njit(fastmath={"contract"})
+def _score(half, centroid, point, width):
+    """Subtract the product of a centroid and a point; the compiler drops branches by the length of `width`."""
+    half -= centroid[0] * point[0]
+    if len(width) > 1:
+        half -= centroid[1] * point[1]
+    if len(width) > 2:
+        half -= centroid[2] * point[2]
+    if len(width) > 3:
+        half -= centroid[3] * point[3]
+    if len(width) > 4:
+        half -= centroid[4] * point[4]
+    if len(width) > 5:
+        half -= centroid[5] * point[5]
+    return half
+
+
+def _by_width(spans: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[int, ...]]]:
+    """Group spans by how many columns they have: their numbers, and the `width` that `_assign` takes."""
+    widths = spans[:, 1] - spans[:, 0]
+    for width in np.unique(widths).tolist():
+        yield np.flatnonzero(widths == width), (0,) * width if width <= MAX_NARROW else ()
+
+
+def encode(rows: np.ndarray, codebooks: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """Return product-quantisation codes, for each span of columns the nearest entry: (n, n_codes) uint8.
+
+    `rows` are (n, dim), `codebooks` (n_entries <= 256, dim) float32; `spans` (n_codes, 2) stand side by side.
+    """
+    out = np.empty((len(rows), len(spans)), np.uint8)
+    for chosen, width in _by_width(spans):
+        _encode(rows, codebooks, spans, chosen, out, width)
+    return out
 
 
 @_locked
 @_njit(parallel=True)
-def encode(rows, codebooks, spans):
-    """Product-quantisation codes: for each span of columns, the nearest codebook entry.
-
-    Parameters
-    ----------
-    rows : (n, dim) float32 array
-    codebooks : (n_entries <= 256, dim) float32 array
-    spans : (n_codes, 2) int32 array
-        Side by side, so that they index the codebooks' columns too.
-
-    Returns
-    -------
-    (n, n_codes) uint8 array
-    """
+def _encode(rows, codebooks, spans, chosen, out, width):
     n = len(rows)
-    out = np.empty((n, len(spans)), np.uint8)
     for tile in numba.prange((n + TILE - 1) // TILE):
         first = tile * TILE
         size = min(TILE, n - first)
         codes = np.zeros(size, np.int32)
         nearest = np.empty(size, np.float32)
-        for j in range(len(spans)):
+        for j in chosen:
             start, stop = spans[j]
             points = np.empty((stop - start, size), np.float32)
             for p in range(size):
                 for d in range(stop - start):
                     points[d, p] = rows[first + p, start + d]
-            _assign(points, size, codebooks[:, start:stop].copy(), codes, nearest)
+            _assign(points, size, codebooks[:, start:stop].copy(), codes, nearest, width)
             for p in range(size):
                 out[first + p, j] = codes[p]
-    return out
 
 
 @_locked
 @_njit(parallel=True, fastmath={"reassoc"})
 def start(points, spans, draws):
-    """Rows to start k-means from, for each span of dimensions by itself: (n_entries, dim) float32.
+    """Draw rows to start k-means from, for each span of dimensions by itself: (n_entries, dim) float32.
 
-    Each is drawn with a probability that goes by its squared distance to the nearest drawn
-    before (k-means++; Arthur and Vassilvitskii, 2007). Rare vectors, far from all others, get
-    centroids from the beginning, which Lloyd's steps would take long to bring there.
-
-    Parameters
-    ----------
-    points : (dim, n) float32 array
-        Rows to draw from, one dimension after another.
-    spans : (n_codes, 2) int32 array
-    draws : (n_codes, n_entries) float64 array
-        Random numbers from 0 to 1.
+    Each is drawn with a probability that goes by its squared distance to the nearest drawn before (k-means++;
+    Arthur and Vassilvitskii, 2007). Rare vectors, far from all others, get centroids from the beginning, which
+    Lloyd's steps would take long to bring there. `points` are (dim, n), `draws` (n_codes, n_entries) random
+    numbers from 0 to 1.
     """
     dim, n = points.shape
     out = np.empty((draws.shape[1], dim), np.float32)
@@ -505,13 +420,40 @@ def start(points, spans, draws):
     return out
 
 
+def train(points: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, n_iter: int) -> None:
+    """Move `codebooks` by Lloyd's k-means, for each span of dimensions by itself.
+
+    Early steps only find where centroids roughly belong, for which few rows do: two thirds of the steps see 32
+    rows a centroid, the next 128, and the last fifth all. `points` are (dim, n) rows in random order.
+    """
+    for chosen, width in _by_width(spans):
+        _train(points, codebooks, spans[chosen], n_iter, width)
+
+
+@_locked
+@_njit(parallel=True)
+def _train(points, codebooks, spans, n_iter, width):
+    n, n_entries = points.shape[1], len(codebooks)
+    for j in numba.prange(len(spans)):
+        begin, end = spans[j]
+        codes = np.zeros(n, np.int32)  # where squares overflow, no entry is nearest
+        nearest = np.empty(n, np.float32)
+        entries = codebooks[:, begin:end].copy()
+        for step in range(1, n_iter + 1):
+            seen = 32 * n_entries if 3 * step <= 2 * n_iter else 128 * n_entries if 5 * step <= 4 * n_iter else n
+            seen = min(seen, n)
+            _assign(points[begin:end], seen, entries, codes, nearest, width)
+            _move(points[begin:end], seen, entries, codes, nearest, PACE if step < n_iter else 1.0)
+        _copy(entries, codebooks[:, begin:end])
+
+
 @_njit
 def _move(points, n, centroids, codes, nearest, pace):
-    """One Lloyd step over the first `n` points: centroids to their means, empty ones to far points.
+    """Do one Lloyd step over the first `n` points: centroids to their means, empty ones to far points.
 
-    With a `pace` above 1 they move beyond the mean by as much. Below 2 that still takes each
-    closer to it, and they get where they are going in about half the steps (Lee, Baek and Sung,
-    "A fast LBG codebook training algorithm for vector quantization", 1997).
+    With a `pace` above 1 they move beyond the mean by as much. Below 2 that still takes each closer to it, and
+    they get where they are going in about half the steps (Lee, Baek and Sung, "A fast LBG codebook training
+    algorithm for vector quantization", 1997).
     """
     dim = len(points)
     k = len(centroids)
@@ -539,36 +481,7 @@ def _move(points, n, centroids, codes, nearest, pace):
             centroids[c, d] = points[d, far]
 
 
-@_locked
-@_njit(parallel=True)
-def train(points, codebooks, spans, n_iter):
-    """Lloyd's k-means for each span of dimensions by itself; moves `codebooks` in place.
-
-    Early steps only find where centroids roughly belong, for which few rows do: two thirds of
-    the steps see 32 rows a centroid, the next 128, and the last fifth all.
-
-    Parameters
-    ----------
-    points : (dim, n) float32 array
-        Training rows in random order, one dimension after another.
-    codebooks : (n_entries, dim) float32 array
-        Where to start from.
-    spans : (n_codes, 2) int32 array
-    n_iter : int
-        How many steps.
-    """
-    n, n_entries = points.shape[1], len(codebooks)
-    for j in numba.prange(len(spans)):
-        begin, end = spans[j]
-        codes = np.zeros(n, np.int32)  # where squares overflow, no entry is nearest
-        nearest = np.empty(n, np.float32)
-        entries = codebooks[:, begin:end].copy()
-        for step in range(1, n_iter + 1):
-            seen = 32 * n_entries if 3 * step <= 2 * n_iter else 128 * n_entries if 5 * step <= 4 * n_iter else n
-            seen = min(seen, n)
-            _assign(points[begin:end], seen, entries, codes, nearest)
-            _move(points[begin:end], seen, entries, codes, nearest, PACE if step < n_iter else 1.0)
-        _copy(entries, codebooks[:, begin:end])
+# -- coded n-grams that serve words -------------------------------------------------------
 
 
 @_locked
@@ -611,7 +524,7 @@ def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, span
 
 @_njit
 def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
-    """Move each entry of one codebook to where it serves the words best, the others standing still."""
+    """Move each entry of one codebook to where it serves the words best."""
     n_entries, dim = entries.shape
     ends = np.cumsum(np.bincount(codes, minlength=n_entries))
     order = np.argsort(codes, kind="mergesort")
@@ -636,38 +549,38 @@ def _settle_entries(indptr, words, weights, bound, prior, codes, entries, left):
                 step[d] /= square
                 entries[k, d] += step[d]
         for j in rows:
-            _take_away(step, indptr[j], indptr[j + 1], words, weights, left)
+            _move_on(step, indptr[j], indptr[j + 1], words, weights, left)
             for at in range(indptr[j], indptr[j + 1]):
                 share[words[at]] = 0
 
 
 @_njit
 def _settle_codes(indptr, words, weights, squares, bound, prior, codes, entries, left):
-    """Choose each row's entry of one codebook so that it serves the words best, the others standing still."""
+    """Choose each row's entry of one codebook so that it serves the words best."""
     dim = entries.shape[1]
-    filled, half = _in_fours(entries)
-    across = filled.T.copy()
+    padded, half = _padded(entries)
+    across = padded.T.copy()
     score = np.empty(len(half), np.float32)
-    wish = np.empty(dim, np.float32)
+    target = np.empty(dim, np.float32)
     for j in range(len(codes)):
         if squares[j] + bound == 0:
             continue
         old = codes[j]
-        wish[:] = 0
-        _add_pull(wish, indptr[j], indptr[j + 1], words, weights, left)
+        target[:] = 0
+        _add_pull(target, indptr[j], indptr[j + 1], words, weights, left)
         for d in range(dim):
-            wish[d] = (wish[d] + squares[j] * entries[old, d] + bound * prior[j, d]) / (squares[j] + bound)
-        new = _nearest_entry(wish, across, half, score)
+            target[d] = (target[d] + squares[j] * entries[old, d] + bound * prior[j, d]) / (squares[j] + bound)
+        new = _nearest_entry(target, across, half, score)
         if new != old:
             codes[j] = new
             for d in range(dim):
-                wish[d] = entries[new, d] - entries[old, d]
-            _take_away(wish, indptr[j], indptr[j + 1], words, weights, left)
+                target[d] = entries[new, d] - entries[old, d]
+            _move_on(target, indptr[j], indptr[j + 1], words, weights, left)
 
 
 @_njit
 def _add_pull(pull, begin, end, words, weights, left):
-    """Add what a row's words want of it."""
+    """Add what a row's words lack of it, each by its weight."""
     for at in range(begin, end):
         word = words[at]
         for d in range(len(pull)):
@@ -675,8 +588,8 @@ def _add_pull(pull, begin, end, words, weights, left):
 
 
 @_njit
-def _take_away(step, begin, end, words, weights, left):
-    """What a row's words leave over once it has moved by `step`."""
+def _move_on(step, begin, end, words, weights, left):
+    """Update what a row's words lack once the row has moved by `step`."""
     for at in range(begin, end):
         word = words[at]
         for d in range(len(step)):
@@ -685,7 +598,7 @@ def _take_away(step, begin, end, words, weights, left):
 
 @_njit(fastmath={"contract", "nnan", "nsz"})
 def _nearest_entry(point, across, half, score):
-    """Number of the entry nearest to a point; `across` is (dim, n_entries), `half` half their squared norms."""
+    """Return the entry nearest to a point; `across` is (dim, n_entries), `half` half their squared norms."""
     for k in range(len(score)):
         score[k] = half[k]
     for d in range(len(point)):
