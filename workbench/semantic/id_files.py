@@ -12,7 +12,7 @@ from ..checks import reading
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
-from .tables import TABLES, expect_columns, read_table, table_bytes
+from .tables import TABLES, expect_columns, read_table
 from .tokens import token_lists
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def save(ids: SemanticIDs, path: str | Path) -> Path:
         if ids.names is ids.items:
             about["names"] = None
         data = json.dumps(about, default=np.ndarray.tolist).encode()
-    elif ending in TABLES:
-        data = table_bytes(ids.to_frame(), ending)
+    elif ending == ".csv":
+        data = ids.to_frame().to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
+    elif ending == ".parquet":
+        data = ids.to_frame().to_parquet(index=False)
     else:
         raise ValueError(f"expected a file that ends in one of {', '.join(ENDINGS)}, got {path.name!r}")
     with files.replacing(path) as file:

@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import warnings
 from collections.abc import Sequence
 from html import escape
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".csv.gz", ".parquet")
 MAX_COLUMNS = 2_000  # pandas takes longer than in proportion to them
-NO_PARQUET = "Parquet files need pyarrow: pip install pyarrow; or use .csv"
 
 
 def read_table(
@@ -25,26 +23,18 @@ def read_table(
     Parameters
     ----------
     path : Path
+        Of a ``.parquet``, which needs pyarrow, or of text.
     sep : str
         What separates cells. Unless it is a comma, quotation marks have no meaning.
     names : sequence of str, optional
         Names of the columns, for files without a header.
     encoding : str
-
-    Raises
-    ------
-    ValueError
-        If the file is empty or damaged.
-    ImportError
-        If it is Parquet and pyarrow is not installed.
     """
     import pandas as pd
 
     if path.suffix.lower() == ".parquet":
         try:
             frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
-        except ImportError as error:
-            raise ImportError(NO_PARQUET) from error
         except OSError as error:  # pyarrow's for a damaged file
             raise ValueError(f"damaged: {error}") from error
         frame = frame.astype(object).where(frame.notna(), "").map(str)
@@ -89,18 +79,6 @@ def as_objects(strings: Sequence[str]) -> "pd.Series":
     import pandas as pd
 
     return pd.Series(list(strings), dtype=object)
-
-
-def table_bytes(frame: "pd.DataFrame", ending: str) -> bytes:
-    """Return what a file of this ending holds."""
-    if ending == ".csv":
-        return frame.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
-    data = io.BytesIO()
-    try:
-        frame.to_parquet(data, index=False)
-    except ImportError as error:
-        raise ImportError(NO_PARQUET) from error
-    return data.getvalue()
 
 
 def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
