@@ -173,9 +173,12 @@ def test_codebooks_of_other_dimensions_still_have_neighbours(ids):
     assert not metrics & {"residual_energy", "reconstruction"}
 
 
-@pytest.mark.parametrize("bad", [VECTORS[:5], VECTORS[:, 0], np.full((600, 2), np.nan)])
-def test_vectors_that_do_not_fit_are_refused(ids, bad):
-    with pytest.raises(ValueError, match="finite numbers for each of 600 items"):
+BAD = {"each of 600 items, got 5": VECTORS[:5], "shape": VECTORS[:, 0], "row 0 .* holds NaN": np.full((600, 2), np.nan)}
+
+
+@pytest.mark.parametrize(("message", "bad"), BAD.items(), ids=BAD)
+def test_vectors_that_do_not_fit_are_refused(ids, message, bad):
+    with pytest.raises(ValueError, match=message):
         id_card(ids, bad)
     with pytest.raises(ValueError, match="at least 1"):
         id_card(ids, VECTORS, k=0)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from .. import progress
 from ..nearest import blocks_of, nearest_rows
+from ..semantic.checks import checked_rows
 from ..vectors import Vectors, unit
 from .table import COLUMNS, Scorecard, interval, row
 
@@ -65,19 +66,11 @@ def id_card(
     """
     if min(k, n_queries) < 1:
         raise ValueError(f"expected at least 1 neighbour and 1 query, got k={k} and n_queries={n_queries}")
-    originals = None
-    if isinstance(vectors, Vectors):
-        originals = vectors.get_vectors(list(ids.items))
-    elif vectors is not None:
-        originals = np.asarray(vectors, np.float32)
-        if originals.ndim != 2 or len(originals) != len(ids) or not np.isfinite(originals).all():
-            raise ValueError(
-                f"expected a vector of finite numbers for each of {len(ids)} items, got an array of shape "
-                f"{originals.shape}; rows go in order of ids.items"
-            )
     groups = _groups(ids)
     parts = {"codes": lambda: _use(ids) + _collisions(ids)}
-    if originals is not None:
+    if vectors is not None:
+        given = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
+        originals = checked_rows(given, ids.items)
         parts["closeness"] = lambda: _closeness(ids, originals)
         parts["neighbours"] = lambda: _neighbours(ids, groups, originals, k, n_queries, random_state)
         parts["prefixes"] = lambda: _nearness(groups, originals)
@@ -90,10 +83,6 @@ def id_card(
     return Scorecard(pd.DataFrame(rows, columns=COLUMNS))
 
 
-def _coding(ids: "SemanticIDs") -> np.ndarray:
-    return ids.codes[:, : ids.n_levels - ids.n_extra]
-
-
 def _numbered(codes: np.ndarray) -> np.ndarray:
     """Return numbers from 0 that are equal where all codes, (n, levels), are: (n,)."""
     return pd.DataFrame(codes).groupby(list(range(codes.shape[1]))).ngroup().to_numpy()
@@ -101,8 +90,8 @@ def _numbered(codes: np.ndarray) -> np.ndarray:
 
 def _groups(ids: "SemanticIDs") -> dict[str, np.ndarray]:
     """Return a number for each item, equal where it shares a prefix with others, by length of the prefix."""
-    codes = _coding(ids)
-    return {split: _numbered(codes[:, :depth]) for depth, split in enumerate(PREFIXES[: codes.shape[1]], 1)}
+    splits = enumerate(PREFIXES[: ids.coding.shape[1]], 1)
+    return {split: _numbered(ids.coding[:, :depth]) for depth, split in splits}
 
 
 def _n_pairs(labels: np.ndarray) -> int:
@@ -113,7 +102,7 @@ def _n_pairs(labels: np.ndarray) -> int:
 
 def _use(ids: "SemanticIDs") -> list[dict]:
     use, perplexity = [], []
-    for level, column in enumerate(_coding(ids).T, 1):
+    for level, column in enumerate(ids.coding.T, 1):
         shares = np.unique(column, return_counts=True)[1] / len(column)
         entropy = -(shares * np.log(shares)).sum()
         use.append(row("use", f"level {level}", len(shares) / ids.codebook_size, "exact", len(ids)))
@@ -123,7 +112,7 @@ def _use(ids: "SemanticIDs") -> list[dict]:
 
 def _collisions(ids: "SemanticIDs") -> list[dict]:
     rows, n = [], len(ids)
-    for split, codes in {"all": ids.codes, "without extra levels": _coding(ids)}.items():
+    for split, codes in {"all": ids.codes, "without extra levels": ids.coding}.items():
         counts = np.bincount(_numbered(codes))
         rows.append(row("unique", split, (counts == 1).sum() / n, "exact", n))
         rows.append(row("collisions", split, 1 - len(counts) / n, "exact", n))
@@ -138,7 +127,7 @@ def _closeness(ids: "SemanticIDs", originals: np.ndarray) -> list[dict]:
     residuals = originals.astype(np.float64)
     energy = np.square(residuals - residuals.mean(axis=0)).sum()
     differ = energy > MIN_SPREAD * np.square(residuals).sum()
-    for level, (entries, chosen) in enumerate(zip(ids.codebooks, _coding(ids).T, strict=True), 1):
+    for level, (entries, chosen) in enumerate(zip(ids.codebooks, ids.coding.T, strict=True), 1):
         residuals -= entries[chosen]
         if differ:
             rows.append(row("residual_energy", f"level {level}", np.square(residuals).sum() / energy, "exact", n))

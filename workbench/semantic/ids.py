@@ -240,7 +240,7 @@ class SemanticIDs:
         return None if self.codebooks is None else self.codebooks.shape[2]
 
     @property
-    def _coding(self) -> np.ndarray:
+    def coding(self) -> np.ndarray:
         """Codes of the levels that have a meaning: (n_items, n_levels - n_extra)."""
         return self.codes[:, : self.n_levels - self.n_extra]
 
@@ -269,7 +269,7 @@ class SemanticIDs:
         KeyError, ValueError
             If there is no such item, or there are no codebooks.
         """
-        return self._decoded(self._coding if items is None else self._coding[self._rows(items)])
+        return self._decoded(self.coding if items is None else self.coding[self._rows(items)])
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Return sums of entries of the first levels, as many as `codes`, (n, <= n_levels), has: (n, dim) float32."""
@@ -293,7 +293,7 @@ class SemanticIDs:
             about["names"] = list(self.names)
         if self.n_extra:
             about["extra"] = self.codes[:, -self.n_extra :].tolist()
-        return Vectors(Vocab(list(self.items)), Coded.of_levels(self._coding, self.codebooks), {"semantic_ids": about})
+        return Vectors(Vocab(list(self.items)), Coded.of_levels(self.coding, self.codebooks), {"semantic_ids": about})
 
     # -- search ---------------------------------------------------------------------------
 
@@ -324,7 +324,7 @@ class SemanticIDs:
         group = np.repeat(np.arange(len(starts)), counts)  # (n,)
         keys = [rows, group]
         if self.codebooks is not None:
-            vectors = self._decoded(self._coding[rows])  # (n, dim)
+            vectors = self._decoded(self.coding[rows])  # (n, dim)
             means = np.add.reduceat(vectors, starts, axis=0) / counts[:, None].astype(np.float32)
             vectors -= means[group]
             keys.insert(1, np.einsum("nd,nd->n", vectors, vectors))
@@ -370,7 +370,7 @@ class SemanticIDs:
             codes, rows = self.codes[own], np.delete(rows, own)
         else:
             codes = np.array(self._checked_prefix(query), np.int64)
-            n_coding = self.n_levels - self.n_extra
+            n_coding = self.coding.shape[1]
             least = 1 if by == "prefix" else n_coding
             if len(codes) < least:
                 raise ValueError(f"expected an item or at least {least} codes to search by {by}, got {query}")
@@ -381,7 +381,7 @@ class SemanticIDs:
             rows = rows[shared[rows] >= -np.partition(-shared[rows], topn - 1)[topn - 1]]
         distances = np.full(len(rows), np.nan, np.float32)
         if by == "distance" or self.codebooks is not None:
-            distances = np.linalg.norm(self._decoded(self._coding[rows]) - self._decoded(codes[None]), axis=1)
+            distances = np.linalg.norm(self._decoded(self.coding[rows]) - self._decoded(codes[None]), axis=1)
         best = np.lexsort([distances] if by == "distance" else [distances, -shared[rows]])[:topn]
         rows = rows[best]
         return pd.DataFrame(
@@ -452,15 +452,15 @@ class SemanticIDs:
         """Return a row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
         import pandas as pd
 
-        n_coding = self.n_levels - self.n_extra
-        labels = [f"code_{i + 1}" for i in range(n_coding)] + [f"extra_{i + 1}" for i in range(self.n_extra)]
+        labels = [f"code_{level}" for level in range(1, self.coding.shape[1] + 1)]
+        labels += [f"extra_{level}" for level in range(1, self.n_extra + 1)]
         codes = dict(zip(labels, self.codes.T, strict=True))
         shown = {"id": as_objects(self.items), "name": as_objects(self.names)}
         return pd.DataFrame({**shown, **codes, "tokens": as_objects(self.tokens())})
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
-        levels = f"{self.n_levels - self.n_extra} x {self.codebook_size}"
+        levels = f"{self.coding.shape[1]} x {self.codebook_size}"
         rows = [
             ("items", f"{len(self):,}"),
             ("levels", levels + (f" and {self.n_extra} to tell equal ids apart" if self.n_extra else "")),
