@@ -51,7 +51,7 @@ def load(path: Path, limit: int | None = None) -> Vectors:
             has_fields = len(first_line.split()) == dim + 1 and not CONTROL.search(first_line)
             if not CONTROL.search(head) and (has_fields or not _fits_binary(head, n_words, dim)):
                 raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
-            blocks = _binary_blocks(file, path, n_words, dim)
+            blocks = _binary_blocks(file, path, n_words, n_read, dim)
         return vectors_from_blocks(blocks, path, dim, n_words, limit)
 
 
@@ -91,23 +91,29 @@ def _fits_binary(rest: bytes, n_words: int, dim: int) -> bool:
     return at <= len(rest) and not rest[at:].strip(b"\n")
 
 
-def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Blocks:
-    """Each entry is the word, a space, the floats, and from most tools a newline: after every row or after none.
+def _binary_blocks(file: IO[bytes], path: Path, n_words: int, n_read: int, dim: int) -> Blocks:
+    """Yield the first `n_read` words and their vectors, many at once.
 
-    So a row without its newline, or bytes that are left over, show that words and floats are out of step.
+    An entry is the word, a space, the floats, and from most tools a newline: after every row or after none. So a row
+    without its newline, or bytes that are left over, show that words and floats are out of step.
     """
     data, at, ends_in_newline = b"", 0, False
-    for i in range(n_words):
+    words: list[bytes] = []
+    rows: list[np.ndarray] = []
+    for i in range(n_read):
         space = data.find(b" ", at)
         while space < 0 or len(data) < space + 1 + 4 * dim:
             if space < 0 and len(data) - at > MAX_WORD:
                 raise ValueError(f"{path} is damaged: word {i + 1:,} of {n_words:,} has no end")
+            if words:
+                yield words, np.array(rows)
+                words, rows = [], []
             more = file.read(max(CHUNK, 4 * dim))
             if not more:
                 raise ValueError(f"{path} is cut short: it ends in word {i + 1:,} of {n_words:,}")
             data, at = data[at:] + more, 0
             space = data.find(b" ", at)
-        word, vector = data[at:space], np.frombuffer(data, "<f4", count=dim, offset=space + 1)
+        word = data[at:space]
         has_newline = word.startswith(b"\n")
         ends_in_newline = has_newline if i == 1 else ends_in_newline
         is_word = ends_in_newline or (is_unicode(word.decode("utf-8", "surrogateescape")) and not CONTROL.search(word))
@@ -116,10 +122,12 @@ def _binary_blocks(file: IO[bytes], path: Path, n_words: int, dim: int) -> Block
                 f"{path} is out of step before word {i + 1:,} of {n_words:,}, which would be {word[:60]!r}: "
                 "a word before it holds a space, or the first line says a wrong number of dimensions"
             )
-        yield [word.lstrip(b"\n")], vector[None]
+        words.append(word.lstrip(b"\n"))
+        rows.append(np.frombuffer(data, "<f4", count=dim, offset=space + 1))
         at = space + 1 + 4 * dim
+    yield words, np.array(rows)
     rest = (data[at:] + file.read(CHUNK)).lstrip(b"\n")
-    if rest:
+    if rest and n_read == n_words:
         raise ValueError(
             f"{path} has bytes left over after word {n_words:,}, beginning with {rest[:60]!r}: its first line says a "
             "wrong number of words or dimensions, or the last word holds a space"
