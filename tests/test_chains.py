@@ -1,5 +1,7 @@
 """Any chain at all: it is refused in one line, or its result keeps every contract."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import made_fasttext, made_of_kind, made_plain
@@ -34,23 +36,16 @@ STEPS = st.one_of(
 )
 
 
-def outcome(chain: wb.Chain, original: wb.Vectors) -> tuple[wb.Vectors | None, str]:
-    """What a chain makes, or why it does not."""
-    try:
-        return chain.fit_transform(original), ""
-    except ValueError as refusal:
-        return None, str(refusal)
-
-
 def keeps_contracts(name: str, chain: wb.Chain, tmp_path_factory) -> None:
     """Check that a chain is refused in one line, or that its result keeps the contracts."""
     original = MODELS[name]
-    small, refusal = outcome(chain, original)
-    event("refused" if small is None else "built")
-    if small is None:
-        assert refusal
-        assert "\n" not in refusal
+    try:
+        small = chain.fit_transform(original)
+    except ValueError as refusal:
+        event("refused")
+        assert re.fullmatch(".+", str(refusal))  # noqa: PT017
         return
+    event("built")
     assert set(small.words) <= set(original.words)
     assert small.dim == original.dim
     assert small.storage.nbytes <= original.storage.nbytes
@@ -77,6 +72,4 @@ def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(n_examples, tmp
 
 def test_the_chains_above_are_not_all_refused():
     sane = wb.Chain([wb.Prune(300, 900), wb.Refit(n_unseen=20), wb.PQ(4, n_bits=4), wb.Refit(n_unseen=20)])
-    with pytest.raises(ValueError, match="before Residual"):
-        wb.Chain([wb.Prune(300, 900), wb.Residual(), wb.PQ(4, n_bits=4)]).fit_transform(MODELS["n-grams"])
     assert len(sane.fit_transform(MODELS["n-grams"])) == 300

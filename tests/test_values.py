@@ -35,11 +35,9 @@ def test_svd_is_the_best_matrix_of_its_rank(v):
     np.testing.assert_allclose(wb.SVD(5).fit_transform(v).matrix(), best, atol=1e-3)
 
 
-def test_svd_of_full_rank_loses_nothing_but_is_refused_for_it_saves_nothing(v):
+def test_svd_of_full_rank_is_refused_for_it_saves_nothing(v):
     with pytest.raises(ValueError, match="would make the arrays larger"):
         wb.SVD(16).fit_transform(v)
-    with pytest.raises(ValueError, match="at most rank 16"):
-        wb.SVD(17).fit_transform(v)
 
 
 def test_what_comes_after_svd_works_in_its_dimensions(v):
@@ -85,17 +83,6 @@ def test_greedy_codes_are_prefixes_of_longer_ones(v):
     assert squared_error(long) < squared_error(short)
 
 
-def test_every_level_takes_the_nearest_centroid_of_what_is_left(v):
-    storage = wb.RQ(3, n_bits=5).fit_transform(v).storage
-    levels = storage.codebooks.reshape(32, 3, 16).transpose(1, 0, 2)
-    left = MATRIX.copy()
-    for level, centroids in enumerate(levels):
-        distances = np.square(left[:, None] - centroids).sum(axis=2)
-        chosen = distances[np.arange(1_500), storage.codes[:, level]]
-        np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=1e-3, atol=1e-3)
-        left -= centroids[storage.codes[:, level]]
-
-
 def test_a_beam_that_keeps_every_sum_finds_the_best_one():
     codebooks = RNG.normal(size=(3, 4, 5)).astype(np.float32)
     rows = RNG.normal(size=(20, 5)).astype(np.float32)
@@ -135,16 +122,27 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
         (wb.SQ("int4"), "dtype must be one of"),
         (wb.SQ("kmeans", n_bits=1), "n_bits must be a whole number from 2 to 8"),
         (wb.SVD(0), "rank must be a whole number of at least 1"),
+        (wb.SVD(17), "at most rank 16"),
         (wb.RQ(beam=0), "beam must be a whole number from 1 to 64"),
         (wb.RQ(20, n_iter=1), "take fewer levels or bits"),
         (wb.OPQ(n_rotations=-1), "n_rotations must be a whole number of at least 0"),
-        (wb.OPQ(17), "at most 16 subvectors"),
+        (wb.OPQ(17), "OPQ.* at most 16 subvectors"),
+        (wb.PQ(4, n_bits=9), "n_bits must be a whole number from 1 to 8, got 9"),
+        (wb.PQ(4, on="rows"), "on must be one of"),
+        (wb.PQ(4, on="ngrams"), "has no n-grams"),
+        (wb.Prune(0), "n_words must be a whole number of at least 1, got 0"),
+        (wb.Prune(2.5), "got 2.5"),
     ],
     ids=repr,
 )
 def test_what_cannot_be_is_refused_before_work(v, step, message):
     with pytest.raises(ValueError, match=message):
         step.fit_transform(v)
+
+
+def test_too_few_rows_for_the_centroids_are_refused(v):
+    with pytest.raises(ValueError, match="256 centroids need as many rows"):
+        wb.PQ(4).fit_transform(v.head(200))
 
 
 # -- lengths apart ------------------------------------------------------------------------

@@ -193,13 +193,11 @@ class _Search:
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
+        if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
+            self.best, self.best_row = small, row
         if self.callback is not None:
             self.callback(row)
-        if small is None:
-            return 0
-        if row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
-            self.best, self.best_row = small, row
-        return int(row["bytes"]) - n_bytes
+        return 0 if small is None else int(row["bytes"]) - n_bytes
 
     def tried(self, recipe: Chain) -> bool:
         return any(recipe == row["recipe"] for row in self.rows)
