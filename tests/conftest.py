@@ -1,11 +1,13 @@
 """Fixtures: real data where it is at hand, small models made on the spot, and a browser."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import browser as harness
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 import workbench as wb
 from workbench.storage import Dense, Stacked
@@ -68,6 +71,12 @@ def real():
         return found
 
     return find
+
+
+def described(path: Path) -> dict:
+    """What the header of a file of ours says."""
+    with safe_open(path, "np") as file:
+        return json.loads(file.metadata()["workbench"])
 
 
 def made_words(n: int, seed: int = 0) -> list[str]:
@@ -186,6 +195,35 @@ class Output(list):
     def page(self) -> str:
         """The page that stays in the notebook, as it is now."""
         return [thing.data for thing in self if hasattr(thing, "data")][-1]
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """The message with which a file is refused: one line that names it, at no cost of memory or disk."""
+
+    def message(data_or_path, error=ValueError, memory=4_000_000) -> str:
+        path = data_or_path
+        if isinstance(path, bytes):
+            path = tmp_path / "model"
+            path.write_bytes(data_or_path)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(error):
+            wb.load(path)  # imports what is imported late, so that it does not count below
+        tracemalloc.start()
+        with pytest.raises(error) as caught:
+            wb.load(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert caught.type is error
+        assert peak < memory
+        assert sorted(tmp_path.rglob("*")) == before
+        said = str(caught.value)
+        assert said.startswith(str(path))
+        assert len(said) < 800
+        assert "\n" not in said
+        return said.removeprefix(str(path))
+
+    return message
 
 
 @pytest.fixture
