@@ -10,6 +10,7 @@ import pytest
 from conftest import made_fasttext, made_plain, made_words
 
 import workbench as wb
+from workbench import progress
 from workbench.compress.choose import covering
 from workbench.compress.corpus import word_counts
 from workbench.evaluate import overlap
@@ -49,32 +50,24 @@ def test_a_word_borrows_the_row_of_its_nearest_kept_word_at_its_own_length(step,
     small = step.fit_transform(model)
     before = model.matrix()
     units = unit(before.astype(float))
-    greatest = (units @ units[step.words_].T).max(axis=1)
+    nearest = (units @ units[step.words_].T).max(axis=1)
     gone = np.setdiff1d(np.arange(len(model)), step.words_)
-    np.testing.assert_array_equal(step.remapped_, gone[greatest[gone] >= step.threshold])
+    np.testing.assert_array_equal(step.remapped_, gone[nearest[gone] >= step.threshold])
     assert small.words == [model.words[i] for i in np.union1d(step.words_, step.remapped_)]
     borrowers = [model.words[i] for i in step.remapped_]
-    after = small[borrowers]
-    np.testing.assert_allclose(cosines(after, before[step.remapped_]), greatest[step.remapped_], atol=1e-5)
+    np.testing.assert_allclose(cosines(small[borrowers], before[step.remapped_]), nearest[step.remapped_], atol=1e-5)
     lengths = np.linalg.norm(before[step.remapped_], axis=1)
-    np.testing.assert_allclose(np.linalg.norm(after, axis=1), lengths, rtol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(small[borrowers], axis=1), lengths, rtol=1e-3)
     assert len(small.storage.words) == 100
     np.testing.assert_array_equal(small.vocab.remapped, np.isin(small.words, borrowers))
-
-
-@pytest.mark.parametrize("step", REMAPPING, ids=repr)
-@pytest.mark.parametrize("model", [made_plain(), made_fasttext()], ids=["plain", "fastText"])
-def test_kept_words_keep_their_vectors_to_the_bit(step, model):
-    small = step.fit_transform(model)
     kept = [model.words[i] for i in step.words_]
     np.testing.assert_array_equal(small[kept], model.adjusted()[kept])
 
 
 def test_a_threshold_sends_far_words_away(plain):
     small = wb.Prune(100, remap="nearest", threshold=0.7).fit_transform(plain)
-    borrowers = small.vocab.remapped
-    assert 50 < borrowers.sum() < 550
-    words = [w for w, borrows in zip(small.words, borrowers, strict=True) if borrows]
+    words = [small.words[i] for i in np.flatnonzero(small.vocab.remapped)]
+    assert 50 < len(words) < 550
     assert cosines(small[words], plain[words]).min() >= 0.7 - 1e-5
     with pytest.raises(KeyError):
         small[next(w for w in plain.words if w not in small)]
@@ -139,25 +132,6 @@ def test_head_and_take_carry_what_borrowers_need(plain):
     np.testing.assert_array_equal(small.head(40).matrix(), small.matrix()[:40])
 
 
-@pytest.mark.parametrize("step", [*REMAPPING, wb.Prune(100, choose="kmeans")], ids=repr)
-def test_borrowed_rows_survive_the_file_to_the_bit(step, fasttext, tmp_path):
-    small = step.fit_transform(fasttext)
-    path = small.save(tmp_path / "m")
-    again = wb.load(path)
-    np.testing.assert_array_equal(again.matrix(), small.matrix())
-    np.testing.assert_array_equal(again.vocab.scales, small.vocab.scales)
-    np.testing.assert_array_equal(again.vocab.row_of, small.vocab.row_of)
-    assert again.vocab.scales.dtype == np.float16
-    assert again.save(tmp_path / "n").read_bytes() == path.read_bytes()
-
-
-def test_plain_row_numbers_of_older_files_are_still_read(fasttext, tmp_path, monkeypatch):
-    small = wb.Prune(100, remap="nearest").fit_transform(fasttext)
-    arrays = small.vocab.arrays() | {"row_of": small.vocab.row_of.astype(np.int32)}
-    monkeypatch.setattr(small.vocab, "arrays", lambda: arrays)
-    np.testing.assert_array_equal(wb.load(small.save(tmp_path / "m")).matrix(), small.matrix())
-
-
 def test_many_rows_are_numbered_in_more_bytes(tmp_path):
     for n_rows in (1 << 16, (1 << 16) + 1):
         vocab = Vocab([str(i) for i in range(n_rows + 1)], np.append(np.arange(n_rows), 0))
@@ -166,7 +140,7 @@ def test_many_rows_are_numbered_in_more_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("scales", "row_of", "subwords", "trouble"),
+    ("scales", "row_of", "subwords", "said"),
     [
         ([1, 1, 1], [0, 0], None, "one entry a word"),
         ([1, np.nan], None, None, "need row_of"),
@@ -175,8 +149,8 @@ def test_many_rows_are_numbered_in_more_bytes(tmp_path):
         ([1, np.nan], [0, 0], Subwords(3, 3, 5, raw=True), "whole vectors"),
     ],
 )
-def test_scales_that_no_vocabulary_can_have_are_refused(scales, row_of, subwords, trouble):
-    with pytest.raises(ValueError, match=trouble):
+def test_scales_that_no_vocabulary_can_have_are_refused(scales, row_of, subwords, said):
+    with pytest.raises(ValueError, match=said):
         Vocab(["a", "b"], None if row_of is None else np.array(row_of), None, subwords, np.float16(scales))
 
 
@@ -242,8 +216,6 @@ def test_asking_for_as_many_rows_as_there_are_words_changes_nothing(plain):
 
 
 def test_work_that_nobody_waits_for_can_be_stopped(plain):
-    from workbench import progress
-
     def stop(what, share):
         raise progress.Stopped
 
@@ -253,7 +225,7 @@ def test_work_that_nobody_waits_for_can_be_stopped(plain):
 
 
 @pytest.mark.parametrize(
-    ("step", "trouble"),
+    ("step", "said"),
     [
         (wb.Prune(5, choose="best"), "choose must be one of"),
         (wb.Prune(5, remap="closest"), "remap must be one of"),
@@ -261,13 +233,16 @@ def test_work_that_nobody_waits_for_can_be_stopped(plain):
         (wb.Prune(5, threshold=float("nan")), "threshold must be a finite number from -1 to 1"),
         (wb.Prune(5, importance=3), "importance must be one of"),
         (wb.Prune(5, random_state=-1), "random_state must be a whole number"),
+        (wb.Prune(10, choose="kmeans", remap="nearest"), "Prune"),  # would do nothing, as the next two
+        (wb.Prune(10, threshold=0.5), "Prune"),
+        (wb.Prune(10, threshold=None), "Prune"),
         (wb.Rehash(0), "n_buckets must be a whole number of at least 1"),
         (wb.Rehash(5), "this model has none; leave it out"),
     ],
     ids=repr,
 )
-def test_choices_that_make_no_sense_are_refused(plain, step, trouble):
-    with pytest.raises(ValueError, match=trouble):
+def test_choices_that_make_no_sense_are_refused(plain, step, said):
+    with pytest.raises(ValueError, match=said):
         step.fit(plain)
 
 
@@ -354,10 +329,16 @@ def test_words_are_not_cut_where_chunks_of_a_text_end(tmp_path, monkeypatch):
         assert word_counts(tmp_path / "c") == dict.fromkeys(text.split(), 1)
 
 
-def test_a_recipe_with_a_corpus_survives_json(corpus):
+def test_a_path_with_the_name_of_an_option_is_a_path_and_survives_json(plain, corpus, tmp_path, monkeypatch):
     step = wb.Prune(5, importance=corpus)
     assert wb.from_json(json.dumps(step.to_json())) == wb.Prune(5, importance=str(corpus))
-    assert eval(repr(step), {"Prune": wb.Prune}) == wb.Prune(5, importance=str(corpus))
+    monkeypatch.chdir(tmp_path)
+    Path("counts").write_text(f"{plain.words[-1]} {plain.words[-1]}")
+    for step in (
+        wb.Prune(1, importance=Path("counts")),
+        wb.from_json(wb.Prune(1, importance=Path("counts")).to_json()),
+    ):
+        assert step.fit_transform(plain).words == plain.words[-1:]
 
 
 # -- Rehash -----------------------------------------------------------------------------
@@ -375,7 +356,7 @@ def folded_by_hand(v: wb.Vectors, n_buckets: int) -> dict[int, np.ndarray]:
     return {bucket: np.mean(found, axis=0) for bucket, found in sums.items()}
 
 
-@pytest.mark.parametrize("n_buckets", [1, 7, 300, 1_000, 2_999, 3_000])
+@pytest.mark.parametrize("n_buckets", [1, 300, 2_999, 3_000])
 @pytest.mark.parametrize("model", [made_fasttext(), wb.Prune(n_ngrams=900).fit_transform(made_fasttext())], ids=repr)
 def test_new_rows_are_means_of_old_ones_weighted_by_the_words_that_use_them(model, n_buckets):
     small = wb.Rehash(n_buckets).fit_transform(model)
@@ -389,30 +370,16 @@ def test_new_rows_are_means_of_old_ones_weighted_by_the_words_that_use_them(mode
     np.testing.assert_array_equal(small.matrix(), model.matrix())  # known words are whole by now
 
 
-def fnv(ngram: str) -> int:
-    """fastText's hash, by hand."""
-    hashed = 2166136261
-    for byte in ngram.encode():
-        hashed = ((hashed ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) % 2**32
-    return hashed
-
-
 @pytest.mark.parametrize("n_buckets", [[1_000], [700], [700, 350], [700, 300], [1_500, 700, 300]], ids=repr)
-def test_unseen_words_find_their_folded_rows(fasttext, n_buckets, tmp_path):
+def test_unseen_words_find_their_folded_rows(fasttext, n_buckets):
     small = wb.Chain([wb.Rehash(n) for n in n_buckets]).fit_transform(fasttext)
     table, rows = small.vocab.subwords.bucket_to_row, small.storage.ngrams.rows(slice(None))
-    reloaded = wb.load(small.save(tmp_path / "m"))
     for word in ("bakelite", "ласт"):
-        marked = f"<{word}>"
-        found = []
-        for n in range(3, 6):
-            for start in range(len(marked) - n + 1):
-                bucket = fnv(marked[start : start + n]) % 3_000
-                for modulus in n_buckets:
-                    bucket %= modulus
-                found += [rows[table[bucket]]] if table[bucket] >= 0 else []
-        np.testing.assert_allclose(small[word], np.mean(found, axis=0), rtol=1e-4, atol=1e-5)
-        np.testing.assert_array_equal(reloaded[word], small[word])
+        buckets = fasttext.vocab.subwords.buckets([word])[1]
+        for modulus in n_buckets:
+            buckets = buckets % modulus
+        found = table[buckets]
+        np.testing.assert_allclose(small[word], rows[found[found >= 0]].mean(axis=0), rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(small.get_vectors([word] * 50)[49], small[word])
 
 
@@ -431,28 +398,11 @@ def test_rehash_counts_the_words_of_the_chains_input(fasttext):
     np.testing.assert_array_equal(chain.storage.ngrams.rows(slice(None)), whole.storage.ngrams.rows(slice(None)))
 
 
-def test_prune_refit_and_codes_go_on_after_rehash(fasttext):
-    small = wb.Chain([wb.Rehash(700), wb.Prune(200, 400), wb.Refit(n_unseen=100), wb.PQ(4, n_bits=5)])
-    assert small.fit_transform(fasttext).can_embed("bakelite")
-
-
-def test_more_buckets_than_there_are_cannot_be_folded(fasttext):
+def test_rehash_refuses_more_buckets_than_there_are_and_another_model(fasttext):
     with pytest.raises(ValueError, match="the model has 3,000 buckets only; take fewer"):
         wb.Rehash(3_001).fit(fasttext)
-
-
-def test_rehash_fitted_on_one_model_is_not_applied_to_another(fasttext):
     with pytest.raises(ValueError, match="fitted on 3,000 buckets, got 700"):
         wb.Rehash(500).fit(fasttext).transform(wb.Rehash(700).fit_transform(fasttext))
-
-
-def test_nan_in_an_ngram_is_refused_by_rehash(fasttext):
-    from workbench.storage import Stacked
-
-    matrix = fasttext.storage.ngrams.matrix.copy()
-    matrix[17, 0] = np.nan
-    with pytest.raises(ValueError, match="n-gram row 17 holds NaN"):
-        wb.Rehash(300).fit(fasttext.with_storage(Stacked(fasttext.storage.words, Dense(matrix))))
 
 
 # -- the scorecard ----------------------------------------------------------------------
@@ -481,20 +431,3 @@ def test_remapped_words_are_a_split_of_their_own(fasttext):
 def test_words_that_all_borrow_are_no_kept_ones(plain):
     card = wb.scorecard(plain, wb.Prune(100, choose="kmeans").fit_transform(plain), pairs={}, n_queries=50)
     assert set(card.loc[card["metric"] == "fidelity", "split"]) == {"remapped"}
-
-
-def test_what_would_do_nothing_is_refused(plain):
-    for step in (
-        wb.Prune(10, choose="kmeans", remap="nearest"),
-        wb.Prune(10, threshold=0.5),
-        wb.Prune(10, threshold=None),
-    ):
-        with pytest.raises(ValueError, match="Prune"):
-            step.fit(plain)
-
-
-def test_a_path_with_the_name_of_an_option_is_a_path(plain, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("counts").write_text(f"{plain.words[-1]} {plain.words[-1]}")
-    assert wb.Prune(1, importance=Path("counts")).fit_transform(plain).words == plain.words[-1:]
-    assert wb.from_json(wb.Prune(1, importance=Path("counts")).to_json()).fit_transform(plain).words == plain.words[-1:]
