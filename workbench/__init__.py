@@ -9,6 +9,7 @@
 Other names than those of steps load when they are first used, so that importing the package needs numpy and
 safetensors alone.
 """
+# ruff: noqa: F401
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .compress import *  # noqa: F403 - the steps are named there alone
 from .compress import STEPS, from_json, recipe_from
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # for editors and type checkers
     from . import semantic, views
     from .evaluate.contributions import ngram_carriers
     from .evaluate.damage import word_damage
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_HOMES = {  # of names that load when they are first used; "" for a folder
     "Vectors": "vectors",
     "load": "formats",
     "export": "formats",
@@ -45,23 +46,8 @@ _HOMES = {
     "views": "",
 }
 
-__all__ = [
-    "Vectors",
-    "export",
-    "fit_budget",
-    "from_json",
-    "load",
-    "neighbour_changes",
-    "ngram_carriers",
-    "recipe_from",
-    "record",
-    "scorecard",
-    "semantic",
-    "sweep",
-    "views",
-    "word_damage",
-]
-__all__.extend(STEPS)
+__all__ = ["from_json", "recipe_from"]
+__all__.extend([*_HOMES, *STEPS])
 
 
 def __getattr__(name: str) -> Any:

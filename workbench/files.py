@@ -1,4 +1,4 @@
-"""Files: what is written takes its place once it is whole, and replaces nothing but its own kind."""
+"""Files that appear only once they are whole, and replace nothing but their own kind."""
 
 import os
 import shutil
@@ -44,19 +44,19 @@ def check_writable(path: str | Path, is_folder: bool = False) -> None:
     try:
         if nearest == real.parent:
             tempfile.TemporaryFile(dir=nearest).close()
-        else:
-            os.rmdir(tempfile.mkdtemp(dir=nearest))  # a pseudo file system has files that open, and no new folders
+        else:  # a pseudo file system may have files that open, and no new folders
+            os.rmdir(tempfile.mkdtemp(dir=nearest))
     except OSError as error:
         raise type(error)(error.errno, f"{nearest} is a folder that cannot be written to ({error.strerror})") from error
 
 
 def temporary_folder(name: str) -> Path:
-    """Return this user's own folder for what can be made again: the same each time, and nobody else's to write to.
+    """Return this user's own folder for what can be made again, the same each time.
 
     Raises
     ------
     OSError
-        If there is no temporary folder, or somebody else made that one.
+        If there is no temporary folder, or another user can write to this one.
     """
     user = os.getuid() if hasattr(os, "getuid") else None  # on Windows the temporary folder is the user's own
     path = Path(tempfile.gettempdir(), f"embedding-workbench-{name}-{user}")
@@ -69,16 +69,14 @@ def temporary_folder(name: str) -> Path:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` only once it is whole and on the disk.
+    """Open a file to write that takes the place of `path` only once it is whole and on the disk.
 
     Missing folders are made. Permissions of a file that is replaced are kept, links are followed.
     """
-    path = place(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(path, "part")
+    path, beside = _pair(place(path))
     try:
         with open(beside, "wb") as file:
-            _like(path, beside)
+            _keep_permissions(path, beside)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -89,15 +87,14 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder to write into that takes the place of `path` only once it is whole; see `replacing`."""
-    path = place(path, is_folder=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside, old = _beside(path, "part"), _beside(path, "old")
+    """Make an empty folder to write into that takes the place of `path` only once it is whole; see `replacing`."""
+    path, beside = _pair(place(path, is_folder=True))
+    old = beside.with_suffix(".old")
     beside.mkdir()
     try:
         yield beside
         if path.exists():
-            _like(path, beside)
+            _keep_permissions(path, beside)
             path.rename(old)
         try:
             beside.rename(path)
@@ -110,14 +107,15 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{end}")
+def _pair(path: Path) -> tuple[Path, Path]:
+    """Return a path, whose folder it makes, and one beside it that no other process or thread uses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path, path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
 
 
-def _like(old: Path, new: Path) -> None:
-    """Give a new file the permissions, and where that is allowed the owner, of the one that it replaces."""
+def _keep_permissions(old: Path, new: Path) -> None:
     if old.exists():
         there = old.stat()
-        with suppress(OSError, AttributeError):  # only root may; Windows has none
+        with suppress(OSError, AttributeError):  # only root may change the owner; Windows has none
             os.chown(new, there.st_uid, there.st_gid)
         os.chmod(new, stat.S_IMODE(there.st_mode))

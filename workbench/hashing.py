@@ -1,15 +1,11 @@
-"""The hashes of character n-grams: plain Python, which `kernels` compiles for whole vocabularies."""
+"""Hashes of character n-grams: plain Python for a few words, which `kernels` compiles for whole vocabularies."""
 
 
 def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
-    """Find the bucket of every character n-gram of some words.
+    """Find the bucket of every character n-gram of some words: FNV-1a, one hash a start, extended by each character.
 
-    Written so that numba compiles this very function for whole vocabularies (`kernels`), while
-    a few words at a time run it as plain Python. Each start extends one FNV-1a hash, character
-    by character.
-
-    Source: fastText, `Dictionary::computeSubwords` and `Dictionary::hash`. Its bytes are
-    *signed*, so a byte above 127 sets the upper 24 bits too.
+    Source: fastText, `Dictionary::computeSubwords` and `Dictionary::hash`. Its bytes are *signed*, so a byte
+    above 127 sets the upper 24 bits too.
 
     Parameters
     ----------
@@ -21,7 +17,7 @@ def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
     indptr : (n_words + 1,) int64 array, written
         Word ``i`` owns ``values[indptr[i]:indptr[i + 1]]``.
     values : int32 array, written
-        Long enough for every n-gram.
+        With room for all n-grams.
     """
     count = 0
     begin = 0
@@ -53,13 +49,11 @@ def fill_buckets(data, ends, min_n, max_n, n_buckets, indptr, values):
 
 
 def fill_finalfusion_buckets(points, ends, min_n, max_n, n_buckets, indptr, values):
-    """Find the bucket of every n-gram of some words, as finalfusion numbers them; used as `fill_buckets`.
+    """Find the bucket of every n-gram of some words as finalfusion does; arguments are those of `fill_buckets`.
 
-    FNV-1a over the n-gram's length, as eight bytes, and then over its code points, four bytes
-    each, little end first. Of the 64 bits only the lowest are asked for, and those depend on no
-    higher ones: 32 bits do, with the prime and the start taken modulo 2**32.
-
-    Source: finalfusion, `FinalfusionHashIndexer`. A mark alone is an n-gram there.
+    FNV-1a over the n-gram's length, as eight bytes, and then over its code points, four bytes each, little end first.
+    Buckets are the lowest of 64 bits, which depend on no higher ones: 32 bits do, with the prime and the start
+    taken modulo 2**32. A mark alone is an n-gram. Source: finalfusion, `FinalfusionHashIndexer`.
 
     Parameters
     ----------

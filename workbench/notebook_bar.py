@@ -7,11 +7,11 @@ from tqdm.notebook import TqdmHBox, tqdm_notebook
 
 
 class NotebookBar(tqdm_notebook):
-    """Used as tqdm's bar. Once it is closed its widgets are gone, and the notebook has its last words as text."""
+    """tqdm's bar. Once it is closed its widgets are gone, and the notebook has its last words as text."""
 
     @staticmethod
     def status_printer(*arguments: Any, **options: Any) -> "Place":
-        """The bar's widgets, in a box that can be replaced."""
+        """Return the bar's widgets in a box that can be replaced."""
         box = tqdm_notebook.status_printer(*arguments, **options)
         place = Place(children=box.children, layout=box.layout)
         box.close()  # a page that loads anew could not make any widget if one named others that are gone
