@@ -7,13 +7,12 @@ For each of some sizes, points of compress-fasttext are built that are about so 
 its own, from the model's file, and judged on the same words. The output is Markdown.
 """
 
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from common import MODEL_FILE, answer, is_there, parser_of, peak_mb, print_table, run_job, unseen_words
+from common import DATA, MODEL, MODEL_FILE, TEXT, is_there, peak_mb, print_table, run_job, run_script, unseen_words
 
 FRACTIONS = (10, 20, 50, 100)  # of the float32 size
 SEED = 0
@@ -47,18 +46,10 @@ POINTS: dict[int, list[tuple[str, dict]]] = {
 }
 
 
-def main() -> None:
-    """Read the command line; build, judge and print."""
-    data = os.environ.get("WORKBENCH_TEST_DATA") or None
-    parser = parser_of("Quality at equal bytes.", "model", "text")
-    parser.add_argument("--pairs", type=Path, default=data and Path(data, "data/wordsim_ru"), help="word-pair files")
-    parser.add_argument("--fractions", type=int, nargs="*", default=FRACTIONS)
-    args = parser.parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-    elif is_there("Bytes", args.model, "--model") and is_there("Bytes", args.text, "--text"):
-        for fraction in args.fractions:
-            one_fraction(fraction, args.model, args.text, args.pairs)
+def tables(model: Path | None, text: Path | None, pairs: Path | None, fractions: list[int]) -> None:
+    if model is not None and text is not None and is_there(model=model, text=text):
+        for fraction in fractions:
+            one_fraction(fraction, model, text, pairs)
 
 
 def one_fraction(fraction: int, model: Path, text: Path, pairs: Path | None) -> None:
@@ -77,23 +68,12 @@ def one_fraction(fraction: int, model: Path, text: Path, pairs: Path | None) -> 
             "judge", ours=str(ours), theirs=[str(p) for p in paths], text=str(text), pairs=files(pairs), **here
         )
     names = ["`fit_budget`", *(f"`{function}` {settings(arguments)}" for function, arguments in POINTS[fraction])]
-    rows = [line(name, *both, judged[0]) for name, *both in zip(names, [found, *built], judged, strict=True)]
     sets = list(judged[0]["similarity"])
+    errors = ("error, vocabulary", "ours / its", "error, unseen", "ours / its")
     print_table(
         f"D. About 1/{fraction} of the float32 size",
-        (
-            "",
-            "bytes",
-            "words",
-            "error, vocabulary",
-            "ours / its",
-            "error, unseen",
-            "ours / its",
-            *sets,
-            "build, s",
-            "peak MB",
-        ),
-        rows,
+        ("", "bytes", "words", *errors, *sets, "build, s", "peak MB"),
+        [line(name, *both, judged[0]) for name, *both in zip(names, [found, *built], judged, strict=True)],
         [
             f"Error is 1 - mean cosine to the original over all {judged[0]['n_words']:,} words, kept and dropped, and "
             f"over {judged[0]['n_unseen']:,} unseen ones of the text. {', '.join(sets)}: Spearman's correlation (the "
@@ -109,26 +89,18 @@ def settings(arguments: dict) -> str:
 
 
 def files(pairs: Path | None) -> dict[str, str]:
-    """Word-pair files by name."""
+    """Return word-pair files by name."""
     found = [] if pairs is None else sorted(p for p in pairs.iterdir() if p.suffix in (".csv", ".tsv"))
     return {path.stem: str(path) for path in found}
 
 
 def line(name: str, built: dict, judged: dict, ours: dict) -> list[str]:
-    """A row of the table."""
-    ratio = [f"{ours[split] / judged[split]:.2f}" if judged is not ours else "" for split in ("known", "unseen")]
-    return [
-        name,
-        f"{built['bytes']:,}",
-        f"{judged['words']:,}",
-        f"{judged['known']:.5f}",
-        ratio[0],
-        f"{judged['unseen']:.5f}",
-        ratio[1],
-        *(f"{value:.3f}" for value in judged["similarity"].values()),
-        f"{built['seconds']:.0f}",
-        f"{built['peak']:.0f}",
-    ]
+    """Return a row of the table."""
+    cells = [name, f"{built['bytes']:,}", f"{judged['words']:,}"]
+    for split in ("known", "unseen"):
+        cells += [f"{judged[split]:.5f}", f"{ours[split] / judged[split]:.2f}" if judged is not ours else ""]
+    cells += [f"{value:.3f}" for value in judged["similarity"].values()]
+    return [*cells, f"{built['seconds']:.0f}", f"{built['peak']:.0f}"]
 
 
 def build_point(model: str, path: str, function: str, arguments: dict) -> dict:
@@ -181,19 +153,13 @@ def judge(model: str, ours: str, theirs: list[str], text: str, pairs: dict[str, 
     def judged(words_in: int, look_up: Any) -> dict:
         found = {"known": look_up(words), "unseen": look_up(unseen)}
         error = {split: float(1 - cosines(exact[split], found[split]).mean(dtype=float)) for split in exact}
-        card = similarity(original, wb.Vectors.from_arrays(words, found["known"]), pairs).set_index(["metric", "split"])
-        values = card["value"]
-        sets = {
-            name: [float(values[metric, name]) for metric in ("similarity", "similarity_original")] for name in pairs
-        }
-        return {
-            "words": words_in,
-            **error,
-            "similarity": {name: after for name, (after, _) in sets.items()},
-            "original": {name: before for name, (_, before) in sets.items()},
-            "n_words": len(words),
-            "n_unseen": len(unseen),
-        }
+        pair_card = similarity(original, wb.Vectors.from_arrays(words, found["known"]), pairs)
+        values = pair_card.set_index(["metric", "split"])["value"]
+        after, before = (
+            {name: float(values[metric, name]) for name in pairs} for metric in ("similarity", "similarity_original")
+        )
+        counts = {"words": words_in, "n_words": len(words), "n_unseen": len(unseen)}
+        return counts | error | {"similarity": after, "original": before}
 
     small = wb.load(ours)
     answers = [judged(len(small), lambda asked: small.get_vectors(asked, missing="zero"))]
@@ -203,8 +169,14 @@ def judge(model: str, ours: str, theirs: list[str], text: str, pairs: dict[str, 
     return answers
 
 
-JOBS = {job.__name__: job for job in (build_point, build_budget, judge)}
-
-
 if __name__ == "__main__":
-    main()
+    run_script(
+        tables,
+        [build_point, build_budget, judge],
+        {
+            "--model": MODEL,
+            "--text": TEXT,
+            "--pairs": {"type": Path, "default": DATA and Path(DATA, "data/wordsim_ru"), "help": "word-pair files"},
+            "--fractions": {"type": int, "nargs": "*", "default": FRACTIONS},
+        },
+    )

@@ -24,26 +24,33 @@ from typing import Any
 
 THREADS = 2
 SIDES = ("workbench", "peer")
+Options = dict[str, dict[str, Any]]  # of argparse, by name
 Times = dict[str, list[float]]  # a value for each side and repeat
 CENTROIDS = 255  # compress-fasttext's own default: with 256 its codes take 16 bits each
+DATA = os.environ.get("WORKBENCH_TEST_DATA") or None
+MODEL: dict[str, Any] = {"type": Path, "default": DATA and Path(DATA, "models/ru_ruslit_sg_100d.bin")}
+TEXT: dict[str, Any] = {"type": Path, "default": DATA and Path(DATA, "data/text/ru_ruslit.tokens.txt.gz")}
+REPEATS: dict[str, Any] = {"type": int, "default": 3, "help": "default 3"}
+PLAIN = argparse.RawDescriptionHelpFormatter
 MODEL_FILE = {"workbench": "small.safetensors", "peer": "small.bin"}
 N_ROWS, DIM, N_TRAIN = 100_000, 300, 65_536  # of `pq_input`
 N_UNSEEN, N_LOOKUPS, BATCH = 5_000, 2_000, 500
 
 
-def parser_of(description: str, *options: str) -> argparse.ArgumentParser:
-    """Return a parser with some of the options that several benchmarks have: model, text, repeats."""
-    data = os.environ.get("WORKBENCH_TEST_DATA") or None
-    known: dict[str, dict[str, Any]] = {
-        "model": {"type": Path, "default": data and Path(data, "models/ru_ruslit_sg_100d.bin")},
-        "text": {"type": Path, "default": data and Path(data, "data/text/ru_ruslit.tokens.txt.gz")},
-        "repeats": {"type": int, "default": 3, "help": "default 3"},
-    }
-    parser = argparse.ArgumentParser(description=description)
-    for name in options:
-        parser.add_argument(f"--{name}", **known[name])
+def run_script(tables: Callable[..., None], jobs: Sequence[Callable] = (), options: Options | None = None) -> None:
+    """Run the script of this process: `tables` with the options of the command line, or a job, as `run_job` asks."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__, formatter_class=PLAIN)
+    for name, settings in (options or {}).items():
+        parser.add_argument(name, **settings)
     parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
-    return parser
+    args = vars(parser.parse_args())
+    job = args.pop("job")
+    if job is None:
+        tables(**args)
+    else:
+        name, arguments = job
+        answer = {job.__name__: job for job in jobs}[name](**json.loads(arguments))
+        sys.stdout.write("\n" + json.dumps(answer))
 
 
 def print_versions(*packages: str) -> None:
@@ -51,21 +58,20 @@ def print_versions(*packages: str) -> None:
     print(f"With {', '.join(f'{name} {version(name)}' for name in packages)}; {os.cpu_count()} cores.")
 
 
-def is_there(what: str, path: Path | None, option: str) -> bool:
-    """Return True where a file is there, and print which option names it where it is not."""
-    if path is None or not path.is_file():
-        print(f"\n{what} is left out: give {option} PATH, or set WORKBENCH_TEST_DATA ({path} is absent).")
-        return False
+def is_there(**files: Path | None) -> bool:
+    """Return True where all these files are there; otherwise print the option that names a file."""
+    for option, path in files.items():
+        if path is None or not path.is_file():
+            print(f"\nLeft out: give --{option} PATH, or set WORKBENCH_TEST_DATA ({path} is absent).")
+            return False
     return True
 
 
 def environment(threads: int = THREADS) -> dict[str, str]:
-    """The environment of a job: the same number of threads for every library, no progress bars.
+    """Return the environment of a job: the same number of threads for every library, no progress bars.
 
-    OpenMP's threads sleep while they wait. By default they spin, which on a machine that others
-    use too made faiss's training take up to four times as long. Python may keep what it compiled: else
-    a machine that forbids it would compile this package at every start, and not the peers, which pip has
-    compiled.
+    OpenMP's threads sleep while they wait: spinning made faiss's training up to four times slower on a busy machine.
+    Python may keep what it compiled, or this package would be compiled at every start, and not the peers.
     """
     libraries = ("OMP", "OPENBLAS", "MKL", "NUMBA")
     settings = {f"{name}_NUM_THREADS": str(threads) for name in libraries}
@@ -74,25 +80,14 @@ def environment(threads: int = THREADS) -> dict[str, str]:
 
 
 def run_job(name: str, threads: int = THREADS, **arguments: Any) -> Any:
-    """Run one of the `JOBS` of the script that is running in a fresh process, and return its numbers."""
+    """Run one of the jobs of this script in a fresh process, and return its numbers."""
     command = [sys.executable, sys.argv[0], "--job", name, json.dumps(arguments)]
     done = subprocess.run(command, env=environment(threads), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def answer(job: tuple[str, str], jobs: dict[str, Callable[..., Any]]) -> None:
-    """Do one of the `jobs` of a script, by name and JSON arguments, as `run_job` asks for it."""
-    name, arguments = job
-    sys.stdout.write("\n" + json.dumps(jobs[name](**json.loads(arguments))))
-
-
 def take_turns(calls: dict[str, Callable[[], Any]], turn: int) -> tuple[dict[str, float], dict[str, Any]]:
-    """Time each call once, in an order that turns round from one repeat to the next.
-
-    Returns
-    -------
-    seconds, results : dict by name
-    """
+    """Time each call once, in an order that turns round from one repeat to the next; return seconds and results."""
     seconds, results = {}, {}
     for name in list(calls)[:: 1 if turn % 2 == 0 else -1]:
         time.sleep(0.2)  # threads of the other library may spin on for a moment
@@ -103,31 +98,31 @@ def take_turns(calls: dict[str, Callable[[], Any]], turn: int) -> tuple[dict[str
 
 
 def peak_mb() -> float:
-    """Peak memory of this process so far, in MB; pages of mapped files that were read count too."""
+    """Return the peak memory of this process so far, in MB; pages of mapped files that were read count too."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def middle(values: Sequence[float], form: str = "{:.2f}") -> str:
-    """The median, and the least and the greatest where they differ when printed."""
+    """Return the median, and the least and the greatest where they differ when printed."""
     least, most = form.format(min(values)), form.format(max(values))
     return form.format(median(values)) + (f" ({least} to {most})" if least != most else "")
 
 
 def ratios(above: Sequence[float], below: Sequence[float], form: str = "{:.2f}") -> str:
-    """`middle` of the ratios, repeat by repeat."""
+    """Return the `middle` of the ratios, repeat by repeat."""
     return middle([a / b for a, b in zip(above, below, strict=True)], form)
 
 
 def compared(label: str, values: Times, form: str = "{:.2f}", better: str | None = "lower") -> list[str]:
-    """A row of a table: the workbench, the peer, and how many times better the workbench is."""
+    """Return a row of a table: the workbench, the peer, and how many times better the workbench is."""
     ours, theirs = (values[side] for side in SIDES)
     ratio = "" if better is None else ratios(theirs, ours) if better == "lower" else ratios(ours, theirs)
     return [label, middle(ours, form), middle(theirs, form), ratio]
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """One GitHub-Markdown table, with its notes below."""
+    """Print one GitHub-Markdown table, with its notes below."""
     print(f"\n### {title}\n")
     print("| " + " | ".join(header) + " |")
     print("|---" + "|--:" * (len(header) - 1) + "|")
@@ -138,15 +133,48 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def by_side(runs: Sequence[dict], name: str) -> Times:
-    """One number of each run, ``run[side][name]``, side by side."""
+    """Return one number of each run, ``run[side][name]``, side by side."""
     return {side: [run[side][name] for run in runs] for side in SIDES}
 
 
 # -- what several measure -----------------------------------------------------------------
 
+# Run by `python -c` after code that names `load`, perhaps `all_vectors`. Its first line marks the first vector.
+OPEN = """
+import json, resource, sys, time
+start = time.perf_counter()
+v = load(sys.argv[1])
+v[sys.argv[2]]
+first = time.perf_counter() - start
+print("first", flush=True)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+if "all_vectors" in globals():
+    all_vectors(v)
+print(json.dumps({"first": 1e3 * first, "all": 1e3 * (time.perf_counter() - start), "peak": peak}))
+"""
+
+
+def open_in_turns(code: dict[str, str], paths: dict[str, str], word: str, repeats: int) -> list[dict]:
+    """Open a model in fresh processes; return seconds to the first vector, ms in the process, and peak MB."""
+    runs = []
+    for turn in range(repeats + 1):  # the first turn fills the page cache and does not count
+        run = {}
+        for side in SIDES[:: 1 if turn % 2 else -1]:
+            begun = time.perf_counter()
+            command = [sys.executable, "-W", "ignore", "-c", code[side] + OPEN, paths[side], word]
+            with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None, "it was asked for"
+                process.stdout.readline()
+                seconds = time.perf_counter() - begun
+                numbers = json.loads(process.stdout.readline())
+            unit = 1 if sys.platform == "darwin" else 1024
+            run[side] = {"process": seconds, **numbers, "peak": numbers["peak"] * unit / 1e6}
+        runs.append(run)
+    return runs[1:]
+
 
 def pq_input() -> tuple[Any, Any]:
-    """The rows to encode, (N_ROWS, DIM), and those among them to train on, (N_TRAIN, DIM)."""
+    """Return the rows to encode, (N_ROWS, DIM), and those among them to train on, (N_TRAIN, DIM)."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -159,7 +187,7 @@ def squared_error(decoded: Any, rows: Any) -> float:
 
 
 def unseen_words(original: Any, text: str) -> list[str]:
-    """A seeded sample of the text's words that are not in the vocabulary and that no step was fitted on."""
+    """Return a seeded sample of the text's words that are not in the vocabulary and that no step was fitted on."""
     import numpy as np
 
     from workbench.vocab import is_for_fitting
@@ -173,7 +201,7 @@ def unseen_words(original: Any, text: str) -> list[str]:
 
 
 def lookup_speed(ours: Any, theirs: Any, asked: dict[str, list[str]], repeats: int = 5) -> dict[str, Times]:
-    """Words looked up per second, one by one and in batches, both sides in turn."""
+    """Return the words looked up per second, one by one and in batches, both sides in turn."""
     import numpy as np
 
     speed = {}

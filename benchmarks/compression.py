@@ -7,7 +7,6 @@ The output is Markdown; `common` says how it is measured.
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,21 @@ from typing import Any
 from common import (
     BATCH,
     CENTROIDS,
+    MODEL,
     MODEL_FILE,
+    REPEATS,
     SIDES,
+    TEXT,
     THREADS,
-    answer,
     by_side,
     compared,
     is_there,
     lookup_speed,
-    parser_of,
     peak_mb,
     print_table,
     print_versions,
     run_job,
+    run_script,
     unseen_words,
 )
 
@@ -35,21 +36,16 @@ N_WORDS, N_NGRAMS, CODES = 10_000, 20_000, 50
 N_QUERIES, N_NEIGHBOURS = 1_000, 10
 
 
-def main() -> None:
-    args = parser_of("Measure a whole compression beside its peer.", "model", "text", "repeats").parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-    elif is_there("Compression", args.model, "--model") and is_there("Compression", args.text, "--text"):
-        print_versions("compress-fasttext", "gensim", "numba", "numpy", "scipy")
-        print_table_of(args.model, args.text, args.repeats)
-
-
-def print_table_of(model: Path, text: Path, repeats: int) -> None:
+def tables(model: Path | None, text: Path | None, repeats: int) -> None:
     """The design's chain against `compress_fasttext.prune_ft_freq` with the same numbers of rows and codes."""
+    if not is_there(model=model, text=text):
+        return
+    print_versions("compress-fasttext", "gensim", "numba", "numpy", "scipy")
     with tempfile.TemporaryDirectory() as folder:
         builds = [build_both(model, Path(folder, str(seed)), seed) for seed in range(repeats)]
         judged = run_job("judge", model=str(model), text=str(text), folder=folder, repeats=repeats)
     quality, speed = judged["quality"], judged["speed"]
+    files = ", ".join(f"{name} of {size:,} bytes" for name, size in builds[0]["peer"]["files"].items())
     print_table(
         f"C. {N_WORDS:,} words, {N_NGRAMS:,} n-grams, {CODES} codes a row, of a model of {judged['n_words']:,} words",
         ("", "workbench", "compress-fasttext", "workbench better by"),
@@ -76,18 +72,13 @@ def print_table_of(model: Path, text: Path, repeats: int) -> None:
             "Unseen words are real ones of the text, not in the vocabulary, of 3 characters or more, "
             "and none that `vocab.is_for_fitting` gives to steps. A batch has "
             f"{BATCH} words; lookups are of kept and of unseen words that both models can embed.",
-            f"compress-fasttext's file is as its own `save` writes it: {files(builds)}. Its traps: a pruned "
+            f"compress-fasttext's file is as its own `save` writes it: {files}. Its traps: a pruned "
             "vocabulary keeps the old row numbers, which fits the new matrix only where words are sorted by count "
             f"(here: {'they are' if judged['rows_fit'] else 'they are not'}); dropped n-grams count as zeros, so "
             "rebuilt vectors come out short, and a word with no n-gram left is silently zero; "
             "counts are not kept; the file is a pickle.",
         ],
     )
-
-
-def files(builds: Sequence[dict]) -> str:
-    """The files of compress-fasttext's first build, with their bytes."""
-    return ", ".join(f"{name} of {size:,} bytes" for name, size in builds[0]["peer"]["files"].items())
 
 
 def build_both(model: Path, folder: Path, seed: int) -> dict:
@@ -163,23 +154,14 @@ def judge(model: str, text: str, folder: str, repeats: int) -> dict:
             after, _ = nearest(wb.Vectors.from_arrays(words, found[side]["words"]), words, queries, N_NEIGHBOURS)
             numbers[side]["overlap"] = float((before[:, :, None] == after[:, None, :]).any(axis=2).mean())
         quality.append(numbers)
-    embeddable = [word for word, vector in zip(unseen, found["peer"]["unseen"], strict=True) if vector.any()]
-    asked = {
-        "kept words": [word for word in words if word in ours],
-        "unseen words": [word for word in embeddable if ours.can_embed(word)],
-    }
-    return {
-        "n_words": len(original),
-        "n_unseen": len(unseen),
-        "same_words": same_words,
-        "rows_fit": rows_fit,
-        "quality": quality,
-        "speed": lookup_speed(ours, theirs, asked),
-    }
+    by_both = [w for w, row in zip(unseen, found["peer"]["unseen"], strict=True) if row.any() and ours.can_embed(w)]
+    asked = {"kept words": [word for word in words if word in ours], "unseen words": by_both}
+    counts = {"n_words": len(original), "n_unseen": len(unseen), "same_words": same_words, "rows_fit": rows_fit}
+    return counts | {"quality": quality, "speed": lookup_speed(ours, theirs, asked)}
 
 
 def errors(exact: dict, found: dict, kept: Any) -> dict[str, float]:
-    """1 - mean cosine to the original in every split, and what belongs beside it."""
+    """Return 1 - mean cosine to the original in every split, and what belongs beside it."""
     import numpy as np
 
     from workbench.evaluate.fidelity import cosines
@@ -198,8 +180,5 @@ def errors(exact: dict, found: dict, kept: Any) -> dict[str, float]:
     }
 
 
-JOBS: dict[str, Callable[..., dict]] = {job.__name__: job for job in (build_workbench, build_peer, judge)}
-
-
 if __name__ == "__main__":
-    main()
+    run_script(tables, [build_workbench, build_peer, judge], {"--model": MODEL, "--text": TEXT, "--repeats": REPEATS})

@@ -7,13 +7,12 @@ Both run once unmeasured, to compile. "Trust" is trustworthiness of 15 neighbour
 again when the map is drawn again from itself, otherwise seeded.
 """
 
-import argparse
-import os
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+from common import MODEL, run_script
 
 import workbench as wb
 from workbench.views.layout import nearest_places, trustworthiness, umap_layout
@@ -26,7 +25,7 @@ def timed(work, *arguments):
 
 
 def of_umap_learn(vectors: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-    """Its defaults, but by cosine: without a seed, on all cores. Ours has a seed, and so one thread."""
+    """Return its map and trust, by its defaults but cosine: without a seed, on all cores. Ours has one thread."""
     from umap import UMAP
 
     places = UMAP(metric="cosine", init="spectral" if start is None else start).fit_transform(vectors)
@@ -38,22 +37,16 @@ def kept(first: np.ndarray, second: np.ndarray) -> float:
     return float((near[:, :, None] == again[:, None, :]).any(axis=2).mean())
 
 
-def main() -> None:
-    data = os.environ.get("WORKBENCH_TEST_DATA")
-    default = str(Path(data, "models/ru_ruslit_sg_100d.bin")) if data else "builtin:en"
-    parser = argparse.ArgumentParser(description="Measure maps beside umap-learn's defaults.")
-    parser.add_argument("--model", default=default)
-    parser.add_argument("--words", type=int, nargs="+", default=[2_000, 10_000, 20_000])
-    args = parser.parse_args()
+def tables(model: str, words: list[int]) -> None:
     warnings.filterwarnings("ignore")
-    v = wb.load(args.model).adjusted()
+    v = wb.load(model).adjusted()
     small = wb.PQ(min(10, v.dim)).fit_transform(v)
     warm = OriginalMap(v, 5_000).vectors  # umap-learn finds neighbours of more than 4,096 in another way
     umap_layout(warm, warm[:, :2], 15, 0), of_umap_learn(warm)
-    print(f"\n## Maps of {Path(args.model).name}, {v.dim} dimensions\n")
+    print(f"\n## Maps of {Path(model).name}, {v.dim} dimensions\n")
     print("| words | preview s | map s | drawn again s | trust | kept | umap-learn s | drawn again s | trust | kept |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-    for n in sorted({min(n, len(v)) for n in args.words}):
+    for n in sorted({min(n, len(v)) for n in words}):
         _, preview = timed(lambda n: OriginalMap(v, n).pca(small), n)
         shown = OriginalMap(v, n)
         start = shown.pca(v)[["x_before", "y_before"]].to_numpy()
@@ -69,4 +62,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    default = str(MODEL["default"] or "builtin:en")
+    words = {"type": int, "nargs": "+", "default": [2_000, 10_000, 20_000]}
+    run_script(tables, options={"--model": {"default": default}, "--words": words})

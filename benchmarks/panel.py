@@ -8,14 +8,13 @@ The clock runs in the browser, from the slider's release until the new table sta
 value is new, so that no earlier result is shown again.
 """
 
-import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 import nbformat
+from common import MODEL, run_script
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import browser
@@ -43,32 +42,27 @@ def settle(notebook: browser.Notebook, label: str, value: int) -> None:
     browser.expect(notebook.find(".wb-status")).to_contain_text("up to date")
 
 
-def main() -> None:
-    data = os.environ.get("WORKBENCH_TEST_DATA") or ""
-    parser = argparse.ArgumentParser(description="Measure how long the panel takes to show new numbers.")
-    parser.add_argument("--model", type=Path, default=Path(data, "models/ru_ruslit_sg_100d.bin"))
-    parser.add_argument("--changes", type=int, default=20, help="of each slider (default 20)")
-    args = parser.parse_args()
+def tables(model: Path | None, changes: int) -> None:
     executable = browser.chromium()
-    if executable is None or not args.model.is_file():
-        print(f"\nThe panel is not measured: it takes Chromium ({executable}) and a model ({args.model}).")
+    if executable is None or model is None or not model.is_file():
+        print(f"\nThe panel is not measured: it takes Chromium ({executable}) and a model ({model}).")
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cell = nbformat.v4.new_code_cell(CODE.format(model=str(args.model.resolve())))
+        cell = nbformat.v4.new_code_cell(CODE.format(model=str(model.resolve())))
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), folder / "panel.ipynb")
         with browser.jupyterlab(folder) as address, browser.started(executable) as chromium:
             notebook = browser.Notebook(chromium.new_page(), f"{address}/lab/tree/panel.ipynb?reset")
             notebook.run_all()
             notebook.find(".wb-numbers td")
-            print(f"\n## The panel on {args.model.name}: from release to refreshed numbers\n")
+            print(f"\n## The panel on {model.name}: from release to refreshed numbers\n")
             print("| slider | median s | least s | worst s | changes |\n|---|--:|--:|--:|--:|")
             for label, (usual, first) in SLIDERS.items():
                 settle(notebook, label, first)
                 slider = label.lower().replace(" ", "-")
                 places = int(notebook.find(f".wb-slider-{slider} input").input_value())
-                times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(min(args.changes, places))]
+                times = [notebook.page.evaluate(CHANGE, [slider, -1]) for _ in range(min(changes, places))]
                 last = notebook.page.get_by_label(label, exact=True).input_value()
                 settle(notebook, label, usual)
                 numbers = " | ".join(f"{time:.2f}" for time in (median(times), min(times), max(times)))
@@ -76,4 +70,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    changes = {"type": int, "default": 20, "help": "of each slider (default 20)"}
+    run_script(tables, options={"--model": MODEL, "--changes": changes})

@@ -5,7 +5,6 @@
 The output is Markdown; `common` says how it is measured.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,19 +13,19 @@ from common import (
     DIM,
     N_ROWS,
     N_TRAIN,
+    REPEATS,
     SIDES,
     THREADS,
     Times,
-    answer,
     by_side,
     compared,
     middle,
-    parser_of,
     pq_input,
     print_table,
     print_versions,
     ratios,
     run_job,
+    run_script,
     squared_error,
     take_turns,
 )
@@ -36,17 +35,8 @@ SLOW_DIM = DIM // N_SUBVECTORS * SLOW_SUBVECTORS
 WIDTHS = (2, 3, 4, 5, 6)  # columns of a subvector
 
 
-def main() -> None:
-    args = parser_of("Measure product quantisation beside its peers.", "repeats").parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-        return
+def tables(repeats: int) -> None:
     print_versions("faiss-cpu", "compress-fasttext", "numba", "numpy")
-    print_tables(args.repeats)
-
-
-def print_tables(repeats: int) -> None:
-    """Training, encoding and error of product quantisation, against faiss and compress-fasttext."""
     job = run_job("pq_faiss", repeats=repeats)
     runs = job["runs"]
     encode, fast = by_side(runs, "encode"), by_side(runs, "encode, best layout")
@@ -93,34 +83,27 @@ def print_tables(repeats: int) -> None:
 
 
 def excess(mse: Times) -> str:
-    """Our error as a percentage of theirs."""
-    share = [100 * ours / theirs for ours, theirs in zip(mse["workbench"], mse["peer"], strict=True)]
-    return middle(share, "{:.2f}") + "%"
+    """Return our error as a percentage of theirs."""
+    return ratios([100 * error for error in mse["workbench"]], mse["peer"]) + "%"
 
 
 def width_row(width: dict) -> list[str]:
-    """A row of A2."""
+    """Return a row of A2."""
     ours, plain, fast = (width[name] for name in ("workbench", "faiss", "fast"))
-    return [
-        str(width["columns"]),
-        middle([1e3 * s for s in ours], "{:.0f}"),
-        middle([1e3 * s for s in plain], "{:.0f}"),
-        ratios(plain, ours, "{:.1f}"),
-        middle([1e3 * s for s in fast], "{:.0f}"),
-        ratios(fast, ours, "{:.1f}"),
-        f"{100 * width['same']:.3f}%",
-    ]
+    ms = [middle([1e3 * s for s in seconds], "{:.0f}") for seconds in (ours, plain, fast)]
+    to_plain, to_fast = (ratios(theirs, ours, "{:.1f}") for theirs in (plain, fast))
+    return [str(width["columns"]), ms[0], ms[1], to_plain, ms[2], to_fast, f"{100 * width['same']:.3f}%"]
 
 
 def as_vectors(rows: Any) -> Any:
-    """Rows as `Vectors`, each with a made-up word."""
+    """Return rows as `Vectors`, each with a made-up word."""
     import workbench as wb
 
     return wb.Vectors.from_arrays([f"w{i}" for i in range(len(rows))], rows)
 
 
 def faiss_quantizer(columns: int, centroids: Any, transposed: bool = False) -> Any:
-    """faiss's quantiser of 8-bit codes, each for `columns` columns, with these centroids."""
+    """Return faiss's quantiser of 8-bit codes, each for `columns` columns, with these centroids."""
     import faiss
 
     pq = faiss.ProductQuantizer(DIM, DIM // columns, 8)
@@ -131,7 +114,7 @@ def faiss_quantizer(columns: int, centroids: Any, transposed: bool = False) -> A
 
 
 def faiss_trained(rows: Any, n_iter: int = 25, seed: int = 0) -> Any:
-    """faiss's quantiser of `N_SUBVECTORS` codes, trained on these rows."""
+    """Return faiss's quantiser of `N_SUBVECTORS` codes, trained on these rows."""
     import faiss
 
     pq = faiss.ProductQuantizer(DIM, N_SUBVECTORS, 8)
@@ -140,16 +123,22 @@ def faiss_trained(rows: Any, n_iter: int = 25, seed: int = 0) -> Any:
     return pq
 
 
+def set_threads() -> None:
+    import faiss
+    import numba
+
+    numba.set_num_threads(THREADS)
+    faiss.omp_set_num_threads(THREADS)
+
+
 def pq_faiss(repeats: int) -> dict:
     """Job: `PQ` against `faiss.ProductQuantizer`, each on its defaults: 25 iterations of k-means."""
     import faiss
-    import numba
 
     import workbench as wb
     from workbench import kernels
 
-    numba.set_num_threads(THREADS)
-    faiss.omp_set_num_threads(THREADS)
+    set_threads()
     rows, sample = pq_input()
     everything, learning = as_vectors(rows), as_vectors(sample)
     wb.PQ(N_SUBVECTORS, n_iter=1).fit_transform(everything.head(10_000))  # warm up both
@@ -171,33 +160,22 @@ def pq_faiss(repeats: int) -> dict:
         }
         encode, encoded = take_turns(calls, seed)
         decoded = {"workbench": encoded["step"].matrix(), "peer": pq.decode(encoded["faiss"])}
+        chosen = {"workbench": ("kernel", "step", "kernel"), "peer": ("faiss", "faiss", "fast")}
         run = {}
-        for side, plain, whole, best in (
-            ("workbench", "kernel", "step", "kernel"),
-            ("peer", "faiss", "faiss", "fast"),
-        ):
-            run[side] = {
-                "train": train[side],
-                "encode": encode[plain],
-                "encode, step": encode[whole],
-                "encode, best layout": encode[best],
-                "whole": train[side] + encode[whole],
-                "mse": squared_error(decoded[side], rows),
-            }
+        for side, (plain, whole, best) in chosen.items():
+            run[side] = {"train": train[side], "encode": encode[plain], "encode, step": encode[whole]}
+            run[side] |= {"encode, best layout": encode[best], "whole": train[side] + encode[whole]}
+            run[side] |= {"mse": squared_error(decoded[side], rows)}
         runs.append(run)
     return {"runs": runs, "compiled": faiss.get_compile_options().strip()}
 
 
 def pq_widths(repeats: int) -> dict:
     """Job: encoding alone, for subvectors of other widths, with codebooks of one iteration that both use."""
-    import faiss
-    import numba
-
     import workbench as wb
     from workbench import kernels
 
-    numba.set_num_threads(THREADS)
-    faiss.omp_set_num_threads(THREADS)
+    set_threads()
     rows = pq_input()[0][: N_ROWS // 5]
     learning = as_vectors(rows[:10_000])
     widths = []
@@ -241,7 +219,7 @@ def pq_compress_fasttext(repeats: int) -> dict:
 
 
 def peer_encoder(rows: Any, seed: int) -> Any:
-    """compress-fasttext's quantiser, trained on these rows."""
+    """Return compress-fasttext's quantiser, trained on these rows."""
     import numpy as np
     from compress_fasttext.pq_encoder_light import PQEncoder
 
@@ -251,8 +229,5 @@ def peer_encoder(rows: Any, seed: int) -> Any:
     return encoder
 
 
-JOBS: dict[str, Callable[..., dict]] = {job.__name__: job for job in (pq_faiss, pq_widths, pq_compress_fasttext)}
-
-
 if __name__ == "__main__":
-    main()
+    run_script(tables, [pq_faiss, pq_widths, pq_compress_fasttext], {"--repeats": REPEATS})

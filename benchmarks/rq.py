@@ -7,10 +7,10 @@ these k-means looks at, and for how long, is each side's own default. They take 
 The output is Markdown; ratios are what to read, see `common`.
 """
 
-import argparse
+from functools import partial
 from typing import Any
 
-from common import answer, by_side, compared, print_table, run_job, squared_error, take_turns
+from common import REPEATS, SIDES, by_side, compared, print_table, run_job, run_script, squared_error, take_turns
 
 N_ROWS, DIM, N_LEVELS, N_ENTRIES = 100_000, 128, 8, 256
 DATA = {
@@ -19,21 +19,12 @@ DATA = {
 }
 
 
-def main() -> None:
-    """Read the command line; measure with one thread and with two, and print."""
-    parser = argparse.ArgumentParser(description="Residual quantisation beside faiss.")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=N_ROWS)
-    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-        return
+def tables(repeats: int, rows: int) -> None:
     for data, what in DATA.items():
         for threads in (1, 2):
-            runs = run_job("fit", threads, data=data, n_rows=args.rows, n_threads=threads, repeats=args.repeats)
+            runs = run_job("fit", threads, data=data, n_rows=rows, n_threads=threads, repeats=repeats)
             print_table(
-                f"G. Residual quantisation of {args.rows:,} x {DIM}, {N_LEVELS} x {N_ENTRIES}, {data}, "
+                f"G. Residual quantisation of {rows:,} x {DIM}, {N_LEVELS} x {N_ENTRIES}, {data}, "
                 f"{threads} thread{'s' * (threads > 1)}",
                 ("", "workbench", "faiss", "faiss / workbench"),
                 [
@@ -46,7 +37,7 @@ def main() -> None:
 
 
 def rows_of(data: str, n: int) -> Any:
-    """Rows to code: (n, DIM) float32."""
+    """Return rows to code: (n, DIM) float32."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -80,32 +71,19 @@ def fit(data: str, n_rows: int, n_threads: int, repeats: int) -> list[dict]:
 
     runs = []
     for turn in range(repeats):
-        calls = {"workbench": lambda turn=turn: residual_kmeans(rows, N_LEVELS, N_ENTRIES, random_state=turn)}
-        fitted, found = take_turns(calls | {"peer": theirs}, turn)
+        ours = partial(residual_kmeans, rows, N_LEVELS, N_ENTRIES, random_state=turn)
+        fitted, found = take_turns({"workbench": ours, "peer": theirs}, turn)
         books, quantiser = found["workbench"], found["peer"]
-        calls = {
-            "workbench": lambda books=books: beam_codes(rows, books),
-            "peer": lambda quantiser=quantiser: quantiser.compute_codes(rows),
-        }
+        calls = {"workbench": partial(beam_codes, rows, books), "peer": partial(quantiser.compute_codes, rows)}
         encoded, codes = take_turns(calls, turn)
-        ours = np.zeros_like(rows)
+        summed = np.zeros_like(rows)
         for entries, level in zip(books, codes["workbench"].T, strict=True):
-            ours += entries[level]
-        decoded = {"workbench": ours, "peer": quantiser.decode(codes["peer"])}
-        runs.append(
-            {
-                side: {
-                    "fit": fitted[side],
-                    "encode": encoded[side],
-                    "error": squared_error(rows, decoded[side]) / variance,
-                }
-                for side in decoded
-            }
-        )
+            summed += entries[level]
+        decoded = {"workbench": summed, "peer": quantiser.decode(codes["peer"])}
+        error = {side: squared_error(rows, decoded[side]) / variance for side in SIDES}
+        runs.append({s: {"fit": fitted[s], "encode": encoded[s], "error": error[s]} for s in SIDES})
     return runs
 
 
-JOBS = {"fit": fit}
-
 if __name__ == "__main__":
-    main()
+    run_script(tables, [fit], {"--repeats": REPEATS, "--rows": {"type": int, "default": N_ROWS}})

@@ -13,7 +13,6 @@ pages of mapped files (`RssFile`) can be dropped by the system at any time. A th
 peaks, since compiled loops do not let it run.
 """
 
-import argparse
 import json
 import os
 import struct
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from common import CENTROIDS, THREADS, answer, environment, print_table
+from common import CENTROIDS, SIDES, THREADS, environment, print_table, run_script
 
 SEED = 0
 N_WORDS, N_NGRAMS, CODES = 100_000, 200_000, 100  # of the recipe, at full size; smaller files keep fewer
@@ -38,7 +37,6 @@ BLOCK = 1 << 16  # rows made at once
 N_JUDGED = 5_000  # words of a kind
 PAUSE = 0.005  # seconds between two looks at a process
 HEADER = ("stage", "s", "of the processor, s", "peak anonymous MB", "peak resident MB")
-PEER_STAGES = ("open", "compress", "save")
 
 
 @dataclass(frozen=True)
@@ -50,94 +48,55 @@ class Size:
     dim: int
 
     def kept(self, full: int) -> int:
-        """How many rows the recipe keeps of a model of this size."""
+        """Return how many rows the recipe keeps of a model of this size."""
         return min(full, self.n_words // 20 if full == N_WORDS else self.n_buckets // 10)
 
 
-def main() -> None:
-    """Read the command line; make files, run both sides, print the tables."""
-    parser = argparse.ArgumentParser(description="Memory and time of a model larger than memory.")
-    parser.add_argument("--words", type=int, default=2_000_000)
-    parser.add_argument("--buckets", type=int, default=2_000_000)
-    parser.add_argument("--dim", type=int, default=300)
-    parser.add_argument("--peer-words", type=int, default=500_000, help="and as many buckets; 0 leaves the peer out")
-    parser.add_argument("--text-words", type=int, default=100_000, help="0 leaves the text out")
-    parser.add_argument("--threads", type=int, default=THREADS)
-    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-        return
+def tables(words: int, buckets: int, dim: int, peer_words: int, text_words: int, threads: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        if args.words:
-            whole_job(Path(folder), Size(args.words, args.buckets, args.dim), args.threads)
-        if args.peer_words:
-            beside_peer(Path(folder), Size(args.peer_words, args.peer_words, args.dim), args.threads)
-        if args.text_words:
-            reading_text(Path(folder), args.text_words, args.dim, args.threads)
+        saved = {"workbench": Path(folder, "small.safetensors"), "peer": Path(folder, "small.bin")}
+        if words:
+            size = Size(words, buckets, dim)
+            build_and_judge(make(Path(folder, "large.bin"), size), {"workbench": saved["workbench"]}, size, threads)
+        if peer_words:  # a file that the peer manages
+            size = Size(peer_words, peer_words, dim)
+            build_and_judge(make(Path(folder, "middle.bin"), size), saved, size, threads)
+        if text_words:
+            reading_text(make_text(Path(folder, "rows.vec"), text_words, dim), text_words, dim, threads)
 
 
 # -- the tables ---------------------------------------------------------------------------
 
 
-def whole_job(folder: Path, size: Size, threads: int) -> None:
-    """The workbench alone, on the large file."""
-    path = make(folder / "large.bin", size)
-    small = folder / "large.safetensors"
-    job = watched("build_workbench", threads, model=str(path), path=str(small), **recipe(size))
-    judged = watched("judge", threads, model=str(path), ours=str(small), theirs=None).answer["workbench"]
-    print_table(
-        f"E. {title(size)}: {path.stat().st_size / 1e9:.2f} GB become {small.stat().st_size / 1e6:.1f} MB",
-        HEADER,
-        job.table(),
-        [f"Error is {errors_of(judged)}."],
-    )
-    path.unlink()
-
-
-def beside_peer(folder: Path, size: Size, threads: int) -> None:
-    """Both sides on a file that the peer manages."""
-    path = make(folder / "middle.bin", size)
-    saved = {"workbench": folder / "middle.safetensors", "peer": folder / "small.bin"}
+def build_and_judge(model: Path, saved: dict[str, Path], size: Size, threads: int) -> None:
+    """Print a table for each side, then remove the model."""
     jobs = {
-        side: watched(f"build_{side}", threads, model=str(path), path=str(saved[side]), **recipe(size))
-        for side in saved
+        side: watched(f"build_{side}", threads, model=str(model), path=str(path), **recipe(size))
+        for side, path in saved.items()
     }
-    judged = watched("judge", threads, model=str(path), ours=str(saved["workbench"]), theirs=str(saved["peer"]))
+    paths = {side: str(path) for side, path in saved.items()}
+    judged = watched("judge", threads, model=str(model), ours=paths["workbench"], theirs=paths.get("peer")).answer
     for side, job in jobs.items():
-        n_bytes = sum(file.stat().st_size for file in folder.glob(saved[side].name + "*"))
+        n_bytes = sum(file.stat().st_size for file in saved[side].parent.glob(saved[side].name + "*"))
         print_table(
-            f"E. {title(size)}, {side}: {path.stat().st_size / 1e9:.2f} GB become {n_bytes / 1e6:.1f} MB",
+            f"E. {size.n_words:,} words, {size.n_buckets:,} buckets, {size.dim} dimensions, {side}: "
+            f"{model.stat().st_size / 1e9:.2f} GB become {n_bytes / 1e6:.1f} MB",
             HEADER,
             job.table(),
-            [f"Error is {errors_of(judged.answer[side])}."],
+            [f"Error is {', '.join(f'{error:.4f} for {kind} words' for kind, error in judged[side].items())}."],
         )
-    path.unlink()
+    model.unlink()
 
 
-def reading_text(folder: Path, n_words: int, dim: int, threads: int) -> None:
-    """word2vec text, read by both sides."""
-    path = make_text(folder / "rows.vec", n_words, dim)
-    jobs = {side: watched(f"read_{side}", threads, path=str(path)) for side in ("workbench", "peer")}
-    print_table(
-        f"E. word2vec text of {n_words:,} words x {dim}, {path.stat().st_size / 1e9:.2f} GB",
-        HEADER,
-        [[side, *job.table()[-1][1:]] for side, job in jobs.items()],
-    )
-    path.unlink()
-
-
-def title(size: Size) -> str:
-    return f"{size.n_words:,} words, {size.n_buckets:,} buckets, {size.dim} dimensions"
+def reading_text(path: Path, n_words: int, dim: int, threads: int) -> None:
+    """Print the table of word2vec text, read by both sides."""
+    jobs = {side: watched(f"read_{side}", threads, path=str(path)) for side in SIDES}
+    rows = [[side, *job.table()[-1][1:]] for side, job in jobs.items()]
+    print_table(f"E. word2vec text of {n_words:,} words x {dim}, {path.stat().st_size / 1e9:.2f} GB", HEADER, rows)
 
 
 def recipe(size: Size) -> dict[str, int]:
     return {"n_words": size.kept(N_WORDS), "n_ngrams": size.kept(N_NGRAMS), "codes": min(CODES, size.dim)}
-
-
-def errors_of(judged: dict[str, float]) -> str:
-    """What `judge` found, in words."""
-    return ", ".join(f"{error:.4f} for {kind} words" for kind, error in judged.items())
 
 
 # -- watching a process -------------------------------------------------------------------
@@ -160,20 +119,18 @@ class Watched:
         sampler.join()
 
     def table(self) -> list[list[str]]:
-        """A row for each stage, and one for the whole."""
-        rows = [(stage, self.seconds[stage], self.busy[stage], *self._megabytes(stage)) for stage in self.seconds]
-        peaks = [max(row[column] for row in rows) for column in (3, 4)]
-        rows.append(("whole", sum(self.seconds.values()), sum(self.busy.values()), *peaks))
-        return [
-            [name, f"{wall:.1f}", f"{busy:.1f}", *(f"{n:,.0f}" for n in sizes)] for name, wall, busy, *sizes in rows
-        ]
+        """Return a row for each stage, and one for the whole."""
+        rows = []
+        for name in self.seconds:
+            peaks = (self.peaks[name][field] / 1e6 for field in ("anonymous", "resident"))
+            rows.append((name, self.seconds[name], self.busy[name], *peaks))
+        sums, peaks = (sum(row[i] for row in rows) for i in (1, 2)), (max(row[i] for row in rows) for i in (3, 4))
+        rows.append(("whole", *sums, *peaks))
+        return [[name, *(f"{s:.1f}" for s in row[:2]), *(f"{mb:,.0f}" for mb in row[2:])] for name, *row in rows]
 
     def anonymous(self) -> int:
-        """The most anonymous memory at any time, in bytes."""
+        """Return the most anonymous memory at any time, in bytes."""
         return max(fields["anonymous"] for fields in self.peaks.values())
-
-    def _megabytes(self, stage: str) -> list[float]:
-        return [self.peaks[stage][field] / 1e6 for field in ("anonymous", "resident")]
 
     def _follow(self) -> None:
         """Read what the process says, until it ends."""
@@ -311,13 +268,13 @@ def build_peer(model: str, path: str, n_words: int, n_ngrams: int, codes: int) -
     from gensim.models.fasttext import load_facebook_vectors
 
     np.random.seed(SEED)  # its k-means draws from the global generator
-    stage(PEER_STAGES[0])
+    stage("open")
     big = load_facebook_vectors(model)
-    stage(PEER_STAGES[1])
+    stage("compress")
     small = compress_fasttext.prune_ft_freq(
         big, new_vocab_size=n_words, new_ngrams_size=n_ngrams, pq=True, qdim=codes, centroids=CENTROIDS
     )
-    stage(PEER_STAGES[2])
+    stage("save")
     small.save(path)
 
 
@@ -360,8 +317,9 @@ def read_peer(path: str) -> None:
     KeyedVectors.load_word2vec_format(path)
 
 
-JOBS = {job.__name__: job for job in (build_workbench, build_peer, judge, read_workbench, read_peer)}
-
-
 if __name__ == "__main__":
-    main()
+    defaults = {"words": 2_000_000, "buckets": 2_000_000, "dim": 300, "threads": THREADS}
+    options = {f"--{name}": {"type": int, "default": number} for name, number in defaults.items()}
+    options["--peer-words"] = {"type": int, "default": 500_000, "help": "and as many buckets; 0 leaves the peer out"}
+    options["--text-words"] = {"type": int, "default": 100_000, "help": "0 leaves the text out"}
+    run_script(tables, [build_workbench, build_peer, judge, read_workbench, read_peer], options)

@@ -7,10 +7,6 @@ or a search the same as real ones. Also here, because it needs no model: OPQ bes
 hot loops beside the machine's matrix product. The output is Markdown.
 """
 
-import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -21,16 +17,17 @@ from common import (
     BATCH,
     MODEL_FILE,
     N_LOOKUPS,
+    REPEATS,
     SIDES,
-    answer,
     by_side,
     compared,
-    environment,
     lookup_speed,
     middle,
+    open_in_turns,
     pq_input,
     print_table,
     run_job,
+    run_script,
     squared_error,
     take_turns,
 )
@@ -39,48 +36,29 @@ N_WORDS, N_NGRAMS, N_BUCKETS, DIM, N_CODES = 100_000, 100_000, 2_000_000, 300, 1
 ENTRIES = 255  # compress-fasttext's default
 OPQ_ROWS, OPQ_DIM, OPQ_CODES = 65_536, 100, 50
 
-# Run by `python -c` with the path and a word.
-OPEN = """
-import json, sys, time
-path, word = sys.argv[1:]
-start = time.perf_counter()
-load(path)[word]
-print(json.dumps(time.perf_counter() - start))
-"""
-OPENING = {
-    "workbench": "import workbench.formats, safetensors.numpy\nfrom workbench import load" + OPEN,
-    "peer": "from compress_fasttext.models import CompressedFastTextKeyedVectors\n"
-    "load = CompressedFastTextKeyedVectors.load" + OPEN,
+CODE = {
+    "workbench": "import workbench.formats, safetensors.numpy; from workbench import load",
+    "peer": "from compress_fasttext.models import CompressedFastTextKeyedVectors as Vectors; load = Vectors.load",
 }
 
 
-def main() -> None:
-    """Read the command line; build the model, measure and print."""
-    parser = argparse.ArgumentParser(description="Open, look up, search.")
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--job", nargs=2, metavar=("NAME", "JSON"), help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.job:
-        answer(args.job, JOBS)
-        return
+def tables(repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = {side: str(Path(folder, MODEL_FILE[side])) for side in SIDES}
         frequent, rare = run_job("build", paths=paths)
-        opened = {
-            "a frequent word": opening(paths, frequent, args.repeats),
-            "the last word": opening(paths, rare, args.repeats),
-        }
-        found = run_job("search", paths=paths, repeats=args.repeats)
+        asked = {"a frequent word": frequent, "the last word": rare}
+        opened = {name: open_in_turns(CODE, paths, word, repeats) for name, word in asked.items()}
+        found = run_job("search", paths=paths, repeats=repeats)
     print_table(
         f"E. A compressed model of {N_WORDS:,} words and {N_NGRAMS:,} n-grams x {DIM}, {N_CODES} codes a row",
         ("", "workbench", "compress-fasttext", "workbench better by"),
         [
             *(
-                compared(f"call of `load` to the vector of {w}, ms", by_side(r, "ms"), "{:.1f}")
-                for w, r in opened.items()
+                compared(f"call of `load` to the vector of {name}, ms", by_side(runs, "first"), "{:.1f}")
+                for name, runs in opened.items()
             ),
-            compared("`most_similar`, top 10, ms", by_side(found["search"], "ms"), "{:.1f}"),
-            compared("norms of all words, once a model, ms", by_side(found["norms"], "ms"), "{:.1f}"),
+            compared("`most_similar`, top 10, ms", found["search"], "{:.1f}"),
+            compared("norms of all words, once a model, ms", found["norms"], "{:.1f}"),
             *(compared(f"lookups a second, {n}", v, "{:,.0f}", "higher") for n, v in found["lookups"].items()),
         ],
         [
@@ -102,19 +80,6 @@ def main() -> None:
             f"columns a subvector: {middle(job['encode'])}."
         ],
     )
-
-
-def opening(paths: dict[str, str], word: str, repeats: int) -> list[dict]:
-    """Milliseconds from `load` to a word's vector, in fresh processes, in turns."""
-    runs = []
-    for turn in range(repeats + 1):  # the first fills the page cache and does not count
-        run = {}
-        for side in SIDES[:: 1 if turn % 2 else -1]:
-            command = [sys.executable, "-W", "ignore", "-c", OPENING[side], paths[side], word]
-            done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True, check=True)
-            run[side] = {"ms": 1e3 * json.loads(done.stdout.splitlines()[-1])}
-        runs.append(run)
-    return runs[1:]
 
 
 def build(paths: dict[str, str]) -> list[str]:
@@ -184,10 +149,11 @@ def search(paths: dict[str, str], repeats: int) -> dict:
     unseen = [word[::-1] + "а" for word in ours.words[:5_000]]
     asked = {"kept words": ours.words, "unseen words": [w for w in unseen if w not in ours and ours.can_embed(w)]}
 
-    def in_ms(turns: list[dict]) -> list[dict]:
-        return [{side: {"ms": 1e3 * seconds} for side, seconds in turn.items()} for turn in turns]
-
-    return {"norms": in_ms(norms), "search": in_ms(runs[1:]), "lookups": lookup_speed(ours, theirs, asked)}
+    in_ms = {
+        name: {side: [1e3 * turn[side] for turn in turns] for side in SIDES}
+        for name, turns in (("norms", norms), ("search", runs[1:]))
+    }
+    return in_ms | {"lookups": lookup_speed(ours, theirs, asked)}
 
 
 def opq(repeats: int) -> dict:
@@ -234,8 +200,5 @@ def opq(repeats: int) -> dict:
     return {"runs": runs, "rate": median(rates["product"]), "encode": share}
 
 
-JOBS = {job.__name__: job for job in (build, search, opq)}
-
-
 if __name__ == "__main__":
-    main()
+    run_script(tables, [build, search, opq], {"--repeats": REPEATS | {"default": 7, "help": "default 7"}})

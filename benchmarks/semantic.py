@@ -6,7 +6,6 @@ MovieLens-small and Amazon Office are read from the folder that WORKBENCH_TEST_D
 what is trained is kept there, and a run that was stopped goes on.
 """
 
-import argparse
 import ast
 import json
 import os
@@ -16,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from common import Options, run_script
 
 from workbench.evaluate.ids import id_card
 from workbench.semantic import Arm, Experiment, Items, Results, SemanticIDs, load_items
@@ -53,23 +53,17 @@ def office(data: Path, folder: Path) -> Items:
 
 
 def collection(name: str, folder: Path) -> Items:
-    """The items of that name, by way of a folder as a person would bring it."""
+    """Return the items of that name, by way of a folder as a person would bring it."""
     if name == "builtin":
         return load_items("builtin:texts")
-    data = Path(os.environ["WORKBENCH_TEST_DATA"]) / "data" / "items"
+    data = Path(os.environ["WORKBENCH_TEST_DATA"], "data/items")
     if name == "movielens":
         return movielens(data / "movielens_small", folder)
     return office(data / "amazon_office", folder)
 
 
-def way_and_levels(arm: str) -> tuple[str, str]:
-    """The way and its number of levels, of an outcome's name."""
-    way, _, size = arm.rpartition(", ")
-    return way, size.split(" ")[0]
-
-
 def trained(items: Items, levels: list[int], seeds: list[int], keep: Path | None) -> Results:
-    """All ways at all lengths."""
+    """Train all ways at all lengths."""
     arms = {
         f"{way}, {n} x 256": replace(arm, n_levels=n, codebook_size=256)
         for n in levels
@@ -83,11 +77,9 @@ def report(results: Results, levels: list[int]) -> None:
     table = results.table()
     for metric in METRICS:
         rows = table[(table["metric"] == metric) & table["arm"].str.contains(",")]
-        cells = {
-            way_and_levels(r.arm): f"{100 * r.retained:.1f} ({100 * r.low:.0f} to {100 * r.high:.0f})"
-            for r in rows.itertuples()
-        }
-        wide = pd.Series(cells).unstack()[[str(n) for n in levels]]
+        names = rows["arm"].str.extract(r"(?P<way>.*), (?P<levels>\d+) x")
+        cells = [f"{100 * r.retained:.1f} ({100 * r.low:.0f} to {100 * r.high:.0f})" for r in rows.itertuples()]
+        wide = names.assign(cell=cells).pivot(index="way", columns="levels", values="cell")[[str(n) for n in levels]]
         ends = table[table["metric"] == metric]["value"].to_list()
         print(f"\n% retained by {metric} (lower {ends[0]:.4f}, upper {ends[1]:.4f}), by number of levels")
         print(wide.to_string())
@@ -98,8 +90,8 @@ def report(results: Results, levels: list[int]) -> None:
 
 
 def published(items: Items) -> None:
-    """The ids of another system for the Office items, beside residual k-means of the content."""
-    path = Path(os.environ["WORKBENCH_TEST_DATA"]) / "data/items/amazon_office/Office_Products.index.json"
+    """Print the ids of another system for the Office items beside residual k-means of the content."""
+    path = Path(os.environ["WORKBENCH_TEST_DATA"], "data/items/amazon_office/Office_Products.index.json")
     theirs = SemanticIDs.load(path)
     rows = {item: row for row, item in enumerate(items.ids)}
     features = items.features[[rows[item] for item in theirs.items]]
@@ -109,25 +101,24 @@ def published(items: Items) -> None:
         print(f"\n{name}\n{card[['metric', 'split', 'value', 'low', 'high', 'how']].to_string(index=False)}")
 
 
-def main() -> None:
-    """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=["movielens", "office", "builtin"])
-    parser.add_argument("--levels", type=int, nargs="+", default=[1, 2, 3, 4, 8])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--keep", type=Path)
-    asked = parser.parse_args()
-    for name in asked.names:
+def tables(names: list[str], levels: list[int], seeds: list[int], keep: Path | None) -> None:
+    for name in names:
         with tempfile.TemporaryDirectory() as folder:
             items = collection(name, Path(folder))
         print(f"\n## {name}: {items!r}", flush=True)
         began = time.perf_counter()
-        results = trained(items, asked.levels, asked.seeds, asked.keep)
+        results = trained(items, levels, seeds, keep)
         print(f"{time.perf_counter() - began:.0f} s for all models and their evaluation")
-        report(results, asked.levels)
+        report(results, levels)
         if name == "office":
             published(items)
 
 
 if __name__ == "__main__":
-    main()
+    options: Options = {
+        "names": {"nargs": "*", "default": ["movielens", "office", "builtin"]},
+        "--levels": {"type": int, "nargs": "+", "default": [1, 2, 3, 4, 8]},
+        "--seeds": {"type": int, "nargs": "+", "default": [0, 1, 2]},
+        "--keep": {"type": Path},
+    }
+    run_script(tables, options=options)
