@@ -364,20 +364,16 @@ def test_tokens_come_back_whatever_the_number_of_levels():
     np.testing.assert_array_equal(SemanticIDs.from_tokens(ids.items, ids.tokens()).codes, codes)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("<a_1><c_2>", "expected levels a, b, in this order"),
-        ("<b_1><a_2>", "expected levels a, b, in this order"),
-        ("<a_1>", "has 1 levels, row 0 has 2"),
-        ("<a_1><b_-2>", "expected tokens such as"),
-        ("<a_1><b_2>!", "expected tokens such as"),
-        ("", "expected tokens such as"),
-        (None, "expected tokens such as"),
-        (["<a_1>", 5], "expected tokens such as"),
-        ("<a_1><b_99999999999999999999>", "expected tokens such as"),
-    ],
-)
+BAD_TOKENS = [
+    ("<a_1><c_2>", "expected levels a, b, in this order"),
+    ("<b_1><a_2>", "expected levels a, b, in this order"),
+    ("<a_1>", "has 1 levels, row 0 has 2"),
+    *((text, "expected tokens such as") for text in ("<a_1><b_-2>", "<a_1><b_2>!", "", None, ["<a_1>", 5])),
+    ("<a_1><b_99999999999999999999>", "expected tokens such as"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TOKENS)
 def test_tokens_that_do_not_parse_are_named_by_row_and_item(text, message):
     with pytest.raises(ValueError, match=rf"row 1 \(item 'y'\).*{message}"):
         SemanticIDs.from_tokens(["x", "y"], ["<a_1><b_2>", text])
@@ -416,21 +412,17 @@ def test_a_damaged_file_is_refused_by_name_and_row(tmp_path, name, text, message
         SemanticIDs.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        *[("codes", value) for value in ([[1, 2], [1]], 5, [], ["12", "34"])],
-        *[("items", value) for value in (["a"], 5)],
-        *[("codebooks", value) for value in ([[1.0]], "x")],
-        *[("codebook_size", value) for value in ("x", 1)],
-        *[("n_extra", value) for value in (-1, None)],
-        ("names", ["a"]),
-        ("meta", 5),
-    ],
-)
-def test_our_own_json_with_something_else_in_it_is_refused(tmp_path, key, value):
+CHANGES = [
+    *({"codes": [[1, 2], [1]]}, {"codes": 5}, {"codes": []}, {"codes": ["12", "34"]}, {"items": ["a"]}, {"items": 5}),
+    *({"codebooks": [[1.0]]}, {"codebooks": "x"}, {"codebook_size": "x"}, {"codebook_size": 1}, {"n_extra": -1}),
+    *({"n_extra": None}, {"names": ["a"]}, {"meta": 5}),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_our_own_json_with_something_else_in_it_is_refused(tmp_path, change):
     path = made(2).save(tmp_path / "ids.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ValueError, match=r"ids\.json"):
         SemanticIDs.load(path)
 
@@ -472,10 +464,9 @@ def test_a_save_that_fails_leaves_the_older_file_whole(tmp_path, ids, monkeypatc
 
 
 def test_files_that_cannot_be_are_refused_with_what_can(tmp_path, ids):
-    with pytest.raises(ValueError, match=r"ends in one of \.csv, .*, got 'ids.pkl'"):
-        ids.save(tmp_path / "ids.pkl")
-    with pytest.raises(ValueError, match="ends in one of"):
-        SemanticIDs.load(tmp_path / "ids.pkl")
+    for task in (ids.save, SemanticIDs.load):
+        with pytest.raises(ValueError, match=r"ends in one of \.csv, .*, got 'ids.pkl'"):
+            task(tmp_path / "ids.pkl")
     with pytest.raises(FileNotFoundError, match=r"no file .*ids\.csv"):
         SemanticIDs.load(tmp_path / "ids.csv")
     with pytest.raises(IsADirectoryError, match="is a folder"):

@@ -132,15 +132,15 @@ def load_items(
         raise ValueError(f"expected n_history >= 1, got {n_history}")
     if isinstance(features, str | Path) and Path(features).suffix.lower() in MATRICES:
         features = _read_matrix(Path(features))[1]
-    found = features if isinstance(features, np.ndarray) else fitting(features, n_features, random_state)
+    rows_or_fit = features if isinstance(features, np.ndarray) else fitting(features, n_features, random_state)
     if isinstance(source, Vectors):
         items = _from_matrix(source.words, source.matrix(), source.origin or "Vectors")
     elif not isinstance(source, str | Path):
         raise TypeError(f"expected 'builtin:texts', a path or Vectors, got {type(source).__name__}")
     elif str(source).startswith("builtin:"):
-        items = _built_in(str(source), found, random_state)
+        items = _built_in(str(source), rows_or_fit, random_state)
     elif Path(source).is_dir():
-        items = _from_folder(Path(source), columns, sep, found, n_history)
+        items = _from_folder(Path(source), columns, sep, rows_or_fit, n_history)
     else:
         ids, rows = _read_matrix(Path(source))
         with reading(source, "a matrix"):

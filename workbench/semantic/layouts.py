@@ -17,19 +17,8 @@ ITEM, INTERACTION = ("id", "text"), ("user", "item", "time")  # our names of col
 MOVIELENS = {"id": "movieId", "user": "userId", "item": "movieId", "time": "timestamp"}
 RECBOLE = {"id": "item_id", "user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
 RATINGS = ["userId", "movieId", "rating", "timestamp"]
-GENRES = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-]
-GENRES += ["Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
+GENRES = ["unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"]
+GENRES += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
 Tables = tuple[Path, "pd.DataFrame", Path | None, "pd.DataFrame | None"]
 
 
