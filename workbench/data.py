@@ -19,20 +19,9 @@ from . import files, progress
 NAMES = ("builtin:en",)
 WIKIPEDIA = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 NEWS = "lee_background.cor"
-TRAINING: dict[str, Any] = {
-    "vector_size": 100,
-    "window": 5,
-    "min_count": 3,
-    "sg": 1,  # skip-gram
-    "epochs": 12,
-    "alpha": 0.05,
-    "sample": 1e-4,
-    "bucket": 50_000,
-    "min_n": 3,
-    "max_n": 6,
-    "seed": 1,
-    "workers": 1,  # with more, the result depends on the order of threads
-}
+SKIPGRAM = {"sg": 1, "vector_size": 100, "window": 5, "min_count": 3, "epochs": 12, "alpha": 0.05, "sample": 1e-4}
+NGRAMS = {"bucket": 50_000, "min_n": 3, "max_n": 6}
+TRAINING: dict[str, Any] = SKIPGRAM | NGRAMS | {"seed": 1, "workers": 1}  # more would go by the order of threads
 
 
 def model_path(name: str) -> Path:
