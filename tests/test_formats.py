@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 from gensim.models import FastText, KeyedVectors, _fasttext_bin
-from gensim.models.fasttext import ft_ngram_hashes, load_facebook_vectors, save_facebook_model
-from hypothesis import assume, given, settings
+from gensim.models.fasttext import load_facebook_vectors, save_facebook_model
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
@@ -286,13 +286,6 @@ def test_any_bytes_are_words_with_any_counts(tmp_path_factory, counts, labels):
 # -- n-grams -------------------------------------------------------------------------------
 
 ANY_WORD = st.text(max_size=20) | st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape"))
-
-
-@given(st.text(max_size=20), st.integers(2, 4), st.integers(0, 3), st.integers(1, 10**6))
-def test_ngrams_of_any_text_are_gensims(word, min_n, more, n_buckets):
-    assume(word != "</s>")
-    _, ours = Subwords(min_n, min_n + more, n_buckets).buckets([word])
-    assert sorted(ours) == sorted(ft_ngram_hashes(word, min_n, min_n + more, n_buckets))
 
 
 @given(ANY_WORD, st.integers(1, 4), st.integers(0, 3), st.integers(1, 10**6))
