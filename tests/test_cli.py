@@ -217,9 +217,7 @@ def test_compare_is_the_scorecard(model, capsys):
 
 @pytest.mark.parametrize("budget", ["0", "-3", "", "20MBB", "nan", "0.5 B", "9" * 400, "1e6", "٣apples"])
 def test_a_budget_that_is_no_size(budget):
-    with pytest.raises(
-        ValueError, match="expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes, got "
-    ):
+    with pytest.raises(ValueError, match="expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes"):
         parse_bytes(budget)
 
 
@@ -329,15 +327,6 @@ def test_help_and_version_load_nothing_heavy():
 # -- in a process of its own --------------------------------------------------------------------
 
 
-def test_statuses_of_a_process(model):
-    done = shell("info", model)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert shell("convert", model, "a.vec", "--strict").returncode == 1
-    done = shell("info", "gone")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "workbench: gone does not exist; expected a model file or 'builtin:en'\n"
-
-
 def test_what_a_format_cannot_hold_is_said_before_a_file_for_which_there_is_no_room(model):
     Path("model.vec").write_text("1 2\nold 1 2\n")
     limit = resource.RLIMIT_FSIZE, (9_999, 9_999)
@@ -415,10 +404,12 @@ def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_the_command_line_works_without_docstrings(model):
+def test_the_command_line_works_without_docstrings_and_says_nothing_else(model):
     for arguments in (["info", model], ["--help"]):
         line = [sys.executable, "-OO", "-m", "workbench", *arguments]
-        assert subprocess.run(line, stdout=subprocess.PIPE, check=True).stdout
+        done = subprocess.run(line, capture_output=True, check=True)
+        assert done.stdout
+        assert done.stderr == b""
 
 
 def test_a_training_whose_checkpoint_cannot_be_written_does_not_begin(tmp_path):

@@ -55,30 +55,25 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "worse", "fail", "pass_"),
+    ("name", "worse", "fails", "holds"),
     [
-        (
-            "00_quickstart",
-            {"N_SUBVECTORS": 12},  # a quarter
-            {"fidelity.kept", "fidelity.dropped", "fidelity.unseen", "overlap@10.all"},
-            set(),
-        ),
+        ("00_quickstart", {"N_SUBVECTORS": 12}, "fidelity.kept fidelity.dropped fidelity.unseen overlap@10.all", ""),
         (
             "03_neighbourhoods",
             {"N_SUBVECTORS": 12},
-            {"usual.kept_among_10", "usual.nearest_kept", "map.lost_by_usual", "damage.all"},
-            {"harmless.kept_among_10"},
+            "usual.kept_among_10 usual.nearest_kept map.lost_by_usual damage.all",
+            "harmless.kept_among_10",
         ),
         (
             "04_semantic_ids",
-            {"CODEBOOK_SIZE": 32, "SEEDS": [0]},  # an eighth
-            {"content.overlap", "content.collisions", "retained.1", "retained.3"},
-            {"upper.log_loss"},
+            {"CODEBOOK_SIZE": 32, "SEEDS": [0]},
+            "content.overlap content.collisions retained.1 retained.3",
+            "upper.log_loss",
         ),
     ],
 )
-def test_a_worse_codec_fails_the_lesson(name, worse, fail, pass_, tmp_path):
+def test_a_worse_codec_fails_the_lesson(name, worse, fails, holds, tmp_path):
     run = run_notebook(FOLDER / f"{name}.ipynb", tmp_path, worse)
     failed = {v.name for v in compare(run.metrics, read_baseline(FOLDER / "baselines" / f"{name}.json")) if v.failed}
-    assert fail <= failed
-    assert not failed & pass_
+    assert set(fails.split()) <= failed
+    assert not failed & set(holds.split())

@@ -69,9 +69,11 @@ def met(path) -> tuple[Report, list, int]:
     return report, told, rounds
 
 
-def test_limits_that_are_met_pass_and_the_page_begins_with_them(met, limits, path):
+def test_limits_that_are_met_pass_and_the_page_begins_with_them(met, limits, path, fasttext):
     report, _, _ = met
     assert report.error is None
+    small = wb.load(report.notebook.with_name("small.safetensors"))
+    assert small.words == GOOD.fit_transform(fasttext).words
     assert [v for v in report.verdicts if v.failed] == []
     assert report.passed
     assert {v.name for v in report.verdicts} == set(limits)
@@ -89,11 +91,6 @@ def test_a_report_runs_in_a_thread_and_holds_up_no_event_loop(met):
     assert shares == sorted(shares)
     assert len(set(shares)) > 2
     assert "report: 4. What it saves, and what it costs" in [doing for doing, _ in told]
-
-
-def test_the_file_of_the_setting_is_left_beside_the_report(met, fasttext):
-    small = wb.load(met[0].notebook.with_name("small.safetensors"))
-    assert small.words == GOOD.fit_transform(fasttext).words
 
 
 def test_a_worse_recipe_fails_exactly_the_limits_that_it_breaks(path, limits, fasttext, tmp_path, capsys):

@@ -7,6 +7,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..checks import reading
 from ..files import replacing
 
 if TYPE_CHECKING:
@@ -167,12 +168,11 @@ def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]
 
 def read_baseline(path: Path) -> dict[str, Metric]:
     """Return the metrics of an earlier run by name; none where there is no file yet. ValueError if it is damaged."""
-    if not path.exists():
-        return {}
-    try:
-        return {name: Metric(name, **terms) for name, terms in json.loads(path.read_bytes()).items()}
-    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is no baseline (a value, abs and better for each metric); make it anew") from error
+    metrics = {}
+    if path.exists():
+        with reading(path, "a baseline, which has value, abs and better of each metric"):
+            metrics = {name: Metric(name, **terms) for name, terms in json.loads(path.read_bytes()).items()}
+    return metrics
 
 
 def write_baseline(path: Path, metrics: list[Metric]) -> None:
