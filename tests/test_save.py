@@ -1,6 +1,5 @@
 """One file, written whole or not at all, and mapped when it is opened."""
 
-import json
 import mmap
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain
+from conftest import described, made_fasttext, made_plain
 from safetensors.numpy import load_file
 
 import workbench as wb
@@ -45,19 +44,14 @@ def assert_same(v, w):
     np.testing.assert_array_equal(v.get_vectors(WORDS, missing="nan"), w.get_vectors(WORDS, missing="nan"))
 
 
-def named_arrays(v):
-    """All arrays of a model, by the names they have in its file."""
-    parts = {"storage": v.storage, "vocab": v.vocab, "subwords": v.vocab.subwords}
-    return {f"{part}.{name}": a for part, of in parts.items() if of is not None for name, a in of.arrays().items()}
-
-
 # -- the file ------------------------------------------------------------------------------
 
 
-def test_the_same_vectors_make_the_same_bytes(model, tmp_path):
+def test_the_same_vectors_make_the_same_bytes_whose_number_is_known(model, tmp_path):
     first, second = model.save(tmp_path / "first"), model.save(tmp_path / "second")
-    again = wb.load(first).save(tmp_path / "again")
-    assert first.read_bytes() == second.read_bytes() == again.read_bytes()
+    again = wb.load(first)
+    assert first.read_bytes() == second.read_bytes() == again.save(tmp_path / "again").read_bytes()
+    assert first.stat().st_size == model.file_bytes == again.file_bytes
 
 
 def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, tmp_path):
@@ -67,12 +61,10 @@ def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, t
     assert a.read_bytes() == b.read_bytes()
 
 
-def test_the_size_is_known_to_the_byte_without_saving(model, tmp_path):
-    assert model.file_bytes == model.save(tmp_path / "model").stat().st_size
-
-
 def test_safetensors_own_reader_finds_the_same_arrays(model, tmp_path):
-    theirs, ours = load_file(model.save(tmp_path / "model")), named_arrays(model)
+    parts = {"storage": model.storage, "vocab": model.vocab, "subwords": model.vocab.subwords}
+    ours = {f"{part}.{name}": a for part, of in parts.items() if of is not None for name, a in of.arrays().items()}
+    theirs = load_file(model.save(tmp_path / "model"))
     assert theirs.keys() == ours.keys()
     for name, array in ours.items():
         assert theirs[name].dtype == array.dtype
@@ -80,10 +72,7 @@ def test_safetensors_own_reader_finds_the_same_arrays(model, tmp_path):
 
 
 def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
-    data = MODELS["float16"].save(tmp_path / "model").read_bytes()
-    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-    about = json.loads(metadata.pop("workbench"))
-    assert metadata == {}
+    about = described(MODELS["float16"].save(tmp_path / "model"))
     assert about["format_version"] == 2
     assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
     assert about["meta"]["provenance"] == {"source": "made up"}
@@ -134,13 +123,6 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(old, fasttext):
     assert list(old.parent.iterdir()) == [old]
 
 
-def test_facts_that_json_cannot_hold_leave_the_old_file_and_no_other(old, plain):
-    with pytest.raises(TypeError, match="JSON"):
-        wb.Vectors(plain.vocab, plain.storage, {"recipe": [object()]}).save(old)
-    assert_same(wb.load(old), MODELS["plain"])
-    assert list(old.parent.iterdir()) == [old]
-
-
 CHILD = """
 import sys
 import numpy as np
@@ -153,7 +135,7 @@ wb.Vectors.from_arrays([str(i) for i in range(len(matrix))], matrix).save(sys.ar
 
 def test_a_killed_save_leaves_the_old_file_whole(old):
     unfinished = []
-    for delay in (0, 0, 0.01, 0.02, 0.04):
+    for delay in (0, 0.01, 0.03):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(old)])
         while child.poll() is None and not (beside := list(old.parent.glob(".*.part"))):
             pass
@@ -171,9 +153,9 @@ def test_a_killed_save_leaves_the_old_file_whole(old):
 
 
 def test_threads_that_save_to_one_path_never_publish_half_a_file(tmp_path):
-    v = wb.Vectors.from_arrays([str(i) for i in range(5_000)], np.ones((5_000, 200)))
+    v = wb.Vectors.from_arrays([str(i) for i in range(5_000)], np.ones((5_000, 100)))
     with ThreadPoolExecutor(4) as pool:
-        done = [pool.submit(lambda: wb.load(v.save(tmp_path / "model"))) for _ in range(16)]
+        done = [pool.submit(lambda: wb.load(v.save(tmp_path / "model"))) for _ in range(12)]
     assert all(len(future.result()) == len(v) for future in done)
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
 
