@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench import kernels
 from workbench.storage import Dense
-from workbench.subwords import Subwords
+from workbench.subwords import FinalfusionBuckets, Subwords
 from workbench.vectors import unit
 from workbench.vocab import Vocab
 
@@ -26,17 +26,12 @@ def test_one_word_gives_a_vector_and_a_list_gives_a_matrix(pets):
     assert pets["cat"].shape == (2,)
     assert pets[["cat", "dog"]].shape == (2, 2)
     assert pets[[]].shape == (0, 2)
-    assert len(pets) == 3
-    assert pets.dim == 2
-    assert pets.key_to_index["dog"] == 1
-
-
-def test_similarity_is_the_cosine(pets):
-    assert pets.similarity("cat", "dog") == pytest.approx(0.8)
-    assert pets.similarity("cat", "car") == 0
+    assert (len(pets), pets.dim, pets.key_to_index["dog"]) == (3, 2, 1)
+    assert list(pets) == pets.words == ["cat", "dog", "car"]
 
 
 def test_nearest_words_come_in_order_and_leave_out_the_asked(pets):
+    assert pets.similarity("cat", "dog") == pytest.approx(0.8)
     assert [w for w, _ in pets.most_similar("cat")] == ["dog", "car"]
     assert [w for w, _ in pets.most_similar(positive=["cat", "car"], topn=1)] == ["dog"]
     assert pets.most_similar(positive=["dog"], negative=["cat"], topn=1)[0][0] == "car"
@@ -76,11 +71,32 @@ def test_most_similar_agrees_with_gensim(builtin):
     ("call", "said"),
     [
         (lambda v: v["x" * 10**6], "no n-grams: 'xxx"),
+        (lambda v: v[3:4], "several words"),
+        (lambda v: v[["cat", 3]], "got 3"),
+        (lambda v: v.get_vectors(["x"], missing="skip"), "'error', 'zero' or 'nan'"),
         (lambda v: v.most_similar("cat", topn=None), "topn must be a whole number"),
         (lambda v: v.most_similar(np.ones(300)), "expected a vector of 2 finite numbers"),
         (lambda v: v.most_similar([("cat", "dog")]), "expected words, vectors, or"),
         (lambda v: v.most_similar([3]), "expected words, vectors, or .* got 3"),
         (lambda v: v.can_embed(5), "expected a word"),
+        (lambda v: v.head(0), "n >= 1, got 0"),
+        (lambda v: v.take([0, 0, 1]), "none twice"),
+        (lambda v: wb.Vectors.from_arrays(["a", 2], np.zeros((2, 2))), "word 1 is int"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros((3, 2))), r"each of 2 words, got \(3, 2\)"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros(2)), "one row for each"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros((2, 0))), "one row for each"),
+        (lambda v: wb.Vectors.from_arrays([], np.zeros((0, 2))), "at least one word"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.array([[1.0, 2], [np.nan, 0]])), "row 1 .*'b'.* NaN"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.array([["1", "2"]] * 2)), "a matrix of numbers"),
+        (lambda v: wb.Vectors.from_arrays(["a", "b\0c"], np.eye(2)), "NUL"),
+        (lambda v: wb.Vectors.from_arrays(["a", "\ud83d"], np.eye(2)), "word 1 .* is no text"),
+        (lambda v: wb.Vectors.from_arrays(["a", "\udcc3\udca9"], np.eye(2)), "is no text"),  # a file gives one letter
+        (lambda v: wb.Vectors(Vocab(["\ud83d"]), Dense(np.ones((1, 2), "f4"))), "word 0 .* is no text"),
+        (lambda v: wb.Vectors(v.vocab, v.storage, {"n": np.int64(3)}), "JSON values.*int64"),
+        (lambda v: wb.Vectors(v.vocab, v.storage, {"provenance": "x"}), "provenance of meta must be of type dict"),
+        (lambda v: wb.Vectors(v.vocab, v.storage, []), "meta of Vectors must"),
+        (lambda v: Dense(np.ones((1, 2), "f8")), "matrix of a dense storage must be an array"),
+        (lambda v: Dense(np.ones((1, 2), ">f4")), "matrix of a dense storage must be an array"),
         (lambda v: wb.PQ(1).fit_transform(v.matrix()), "PQ takes Vectors"),
         (lambda v: wb.Chain([]).fit_transform("m.vec"), "Chain takes Vectors"),
         (lambda v: wb.record("n", "7", abs=0, better="equal"), "expected a number or a scorecard"),
@@ -91,10 +107,6 @@ def test_errors_name_the_cause_in_one_line(pets, call, said):
         call(pets)
     assert len(str(caught.value)) < 400
     assert "\n" not in str(caught.value)
-
-
-def test_a_model_gives_its_words_one_by_one(pets):
-    assert list(pets) == pets.words
 
 
 def test_what_a_model_remembers_cannot_be_written(fasttext):
@@ -113,13 +125,6 @@ def test_lengths_and_cosines_of_very_large_and_small_rows(plain, size):
     np.testing.assert_allclose([s for _, s in v.most_similar(a)], [s for _, s in plain.most_similar(a)], atol=1e-5)
 
 
-def test_gensim_gets_words_vectors_and_counts(fasttext):
-    theirs = fasttext.to_gensim()
-    assert theirs.index_to_key == fasttext.words
-    np.testing.assert_array_equal(theirs.vectors, fasttext.matrix())
-    assert theirs.get_vecattr(fasttext.words[5], "count") == fasttext.vocab.counts[5]
-
-
 def test_an_adjusted_model_gives_the_same_vectors(fasttext):
     adjusted = fasttext.adjusted()
     assert not adjusted.is_composed
@@ -133,13 +138,6 @@ def test_head_keeps_the_first_words_and_all_ngrams(fasttext):
     np.testing.assert_array_equal(head.matrix(), fasttext.matrix()[:10])
     np.testing.assert_array_equal(head["unseenest"], fasttext["unseenest"])
     assert len(fasttext.head(10**6)) == len(fasttext)
-    with pytest.raises(ValueError, match="n >= 1, got 0"):
-        fasttext.head(0)
-
-
-def test_taking_a_word_twice_is_refused(fasttext):
-    with pytest.raises(ValueError, match="none twice"):
-        fasttext.take([0, 0, 1])
 
 
 def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
@@ -148,34 +146,6 @@ def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
     assert v.words == ["a", "b"]
     np.testing.assert_array_equal(v["a"], [0, 1])
     assert v.vocab.counts.tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("words", "matrix", "trouble"),
-    [
-        (["a", "b"], np.zeros((3, 2)), r"each of 2 words, got \(3, 2\)"),
-        (["a", "b"], np.zeros(2), "one row for each"),
-        ([], np.zeros((0, 2)), "at least one word"),
-        (["a", "b"], np.array([[1.0, 2], [np.nan, 0]]), "row 1 .*'b'.* NaN"),
-        (["a", "b\0c"], np.zeros((2, 2)), "NUL"),
-        (["a", "b"], np.zeros((2, 0)), "one row for each"),
-        (["a", "\ud83d"], np.eye(2), "word 1 .* is no text"),
-        (
-            ["a", "\udcc3\udca9"],
-            np.eye(2),
-            "word 1 .* is no text",
-        ),  # bytes that are UTF-8: a file gives back one letter
-    ],
-)
-def test_arrays_that_make_no_model_are_refused(words, matrix, trouble):
-    with pytest.raises(ValueError, match=trouble):
-        wb.Vectors.from_arrays(words, matrix)
-
-
-def test_words_may_be_asked_for_that_no_model_may_have():
-    assert len(Vocab(["\ud83d", "\udcc3\udca9"])) == 2
-    with pytest.raises(ValueError, match=r"word 0 .* is no text"):
-        wb.Vectors(Vocab(["\ud83d"]), Dense(np.ones((1, 2), np.float32)))
 
 
 @pytest.mark.parametrize("counts", [[5, -1], [5, 0.2], [5, np.nan], [5, 2**63], [5, 2**70], [5, None], ["5", "1"]])
@@ -214,39 +184,6 @@ def test_whatever_is_accepted_is_there_again_after_saving(tmp_path_factory, word
     np.testing.assert_array_equal(again.vocab.counts, counts.astype(np.int64))
 
 
-@pytest.mark.parametrize(
-    ("meta", "trouble"),
-    [
-        ({"n": np.int64(3)}, "JSON values.*int64"),
-        ({"provenance": "x"}, "provenance of meta must be of type dict"),
-        ([], "meta of Vectors must"),
-    ],
-)
-def test_notes_that_no_file_can_hold_are_refused_at_once(meta, trouble):
-    with pytest.raises(TypeError, match=trouble):
-        wb.Vectors(Vocab(["a"]), Dense(np.ones((1, 2), np.float32)), meta)
-
-
-@pytest.mark.parametrize("dtype", ["f8", ">f4", "i4"])
-def test_a_storage_refuses_types_that_its_file_does_not_hold(dtype):
-    with pytest.raises(ValueError, match="matrix of a dense storage must be an array"):
-        Dense(np.ones((1, 2), dtype))
-
-
-def test_words_that_are_not_strings_are_refused(pets):
-    with pytest.raises(TypeError, match="word 1 is int"):
-        wb.Vectors.from_arrays(["a", 2], np.zeros((2, 2)))
-    with pytest.raises(TypeError, match="several words"):
-        pets[3:4]
-    with pytest.raises(TypeError, match="got 3"):
-        pets[["cat", 3]]
-
-
-def test_missing_must_be_one_of_three(pets):
-    with pytest.raises(ValueError, match="'error', 'zero' or 'nan'"):
-        pets.get_vectors(["x"], missing="skip")
-
-
 def test_the_page_shows_words_that_are_not_utf8_and_escapes_html():
     v = wb.Vectors.from_arrays(["<b>", "caf\udce9"], np.ones((2, 2)))
     page = v._repr_html_()
@@ -259,17 +196,18 @@ def test_the_page_shows_words_that_are_not_utf8_and_escapes_html():
     st.lists(st.text(st.characters(exclude_characters="\0"), max_size=12), min_size=1, max_size=5), st.integers(1, 4)
 )
 def test_plain_python_and_the_compiled_kernel_find_the_same_buckets(words, min_n):
-    subwords = Subwords(min_n, min_n + 2, 1_009)
-    assert kernels  # loaded, so that it is they that find these
-    compiled = subwords.buckets(words)
-    with patch.dict(sys.modules):
-        sys.modules.pop("workbench.kernels", None)
-        plain = subwords.buckets(words)
-    for one, other in zip(compiled, plain, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for subwords in (Subwords(min_n, min_n + 2, 1_009), FinalfusionBuckets(min_n, min_n + 2, 1_024)):
+        assert kernels  # loaded, so that it is they that find these
+        compiled = subwords.buckets(words)
+        with patch.dict(sys.modules):
+            sys.modules.pop("workbench.kernels", None)
+            plain = subwords.buckets(words)
+        for one, other in zip(compiled, plain, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_few_words_do_not_load_the_compiled_kernels():
-    code = "import sys, workbench as wb; from workbench.subwords import Subwords\n"
-    code += "Subwords(3, 6, 99).buckets(['word']); assert 'workbench.kernels' not in sys.modules"
+    code = "import sys; from workbench.subwords import FinalfusionBuckets, Subwords\n"
+    code += "[kind(3, 6, 64).buckets(['word']) for kind in (FinalfusionBuckets, Subwords)]\n"
+    code += "assert not {'workbench.kernels', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
