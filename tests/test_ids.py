@@ -75,12 +75,12 @@ WRONG = [
     ({"codebooks": BOOKS, "codebook_size": 5}, "codebook_size is 5, the codebooks have 4"),
     ({"codebooks": BOOKS * np.nan}, "entry 0 of level 1 holds NaN"),
     ({"items": ["a", "a"]}, "'a' is there twice, in rows 0 and 1"),
-    ({"items": ["a", 7]}, "row 1 is int 7"),
-    ({"items": ["a", "b\0"]}, "without NUL"),
+    ({"items": ["a", 7]}, "item 1 is int '7'"),
+    ({"items": ["a", "b\0"]}, "NUL character; item 1"),
     ({"items": [], "codes": np.zeros((0, 2))}, "at least one item"),
     ({"items": "ab"}, "got the string 'ab'"),
     ({"names": ["A"]}, "a name for each of 2 items, got 1"),
-    ({"names": ["A", "\ud800"]}, "row 1: .* half of a character"),
+    ({"names": ["A", "\ud800"]}, "name 1 .* is no text"),
     ({"n_extra": 2}, "n_extra goes from 0 to 1"),
 ]
 

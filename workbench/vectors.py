@@ -610,14 +610,16 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def check_finite(block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row") -> None:
+def check_finite(
+    block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row", noun: str = "word"
+) -> None:
     """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
     for first in range(0, len(block), BLOCK):  # block by block, since flags take a quarter of the rows' memory
         part = block[first : first + BLOCK]
         if np.isfinite(part).all():
             continue
         at = start + first + int(np.argmin(np.isfinite(part).all(axis=1)))
-        of = f" (word {printable(words[at][:MAX_QUOTED])!r})" if words else ""
+        of = f" ({noun} {printable(words[at][:MAX_QUOTED])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 
 

@@ -306,21 +306,21 @@ class Vocab:
         return cls(text, row_of, counts, subwords, scales)
 
 
-def check_words(words: Iterable[str]) -> list[str]:
-    """Refuse words that no file could give back: none, no string, a NUL, half a surrogate pair."""
+def check_words(words: Iterable[str], noun: str = "word") -> list[str]:
+    """Refuse words, or other nouns, that no file could give back: none, no string, a NUL, half a surrogate pair."""
     words = list(words)
     if not words:
-        raise ValueError("expected at least one word, got none")
+        raise ValueError(f"expected at least one {noun}, got none")
     for position, word in enumerate(words):
         if not isinstance(word, str):
             raise TypeError(
-                f"words must be strings; word {position} is {type(word).__name__} {str(word)[:MAX_QUOTED]!r}"
+                f"{noun}s must be strings; {noun} {position} is {type(word).__name__} {str(word)[:MAX_QUOTED]!r}"
             )
         if "\0" in word:
-            raise ValueError(f"a word may not contain the NUL character; word {position} is {word[:MAX_QUOTED]!r}")
+            raise ValueError(f"a {noun} may not contain the NUL character; {noun} {position} is {word[:MAX_QUOTED]!r}")
         if not is_text(word):
             raise ValueError(
-                f"word {position} {word[:MAX_QUOTED]!r} is no text: only bytes that are not UTF-8 may stand as lone "
+                f"{noun} {position} {word[:MAX_QUOTED]!r} is no text: only bytes that are not UTF-8 may stand as lone "
                 "surrogates, U+DC80 to U+DCFF; mend or remove it"
             )
     return words

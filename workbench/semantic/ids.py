@@ -10,8 +10,8 @@ import numpy as np
 
 from ..storage import Coded
 from ..vectors import Vectors, check_meta
-from ..vocab import Vocab, printable
-from .checks import check_text, checked_items, checked_rows
+from ..vocab import Vocab, check_words, printable
+from .checks import checked_items, checked_rows
 from .tables import as_objects, summary_html
 from .tokens import parsed, token_lists
 
@@ -63,11 +63,9 @@ class SemanticIDs:
         meta: dict | None = None,
     ):
         self.items = checked_items(items)
-        self.names = self.items if names is None else tuple(map(str, names))
+        self.names = self.items if names is None else tuple(check_words(map(str, names), "name"))
         if len(self.names) != len(self.items):
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
-        for row, name in enumerate(self.names):
-            check_text(name, row)
 
         codes = np.asarray(codes)
         if codes.ndim != 2 or len(codes) != len(self.items) or not codes.shape[1]:
