@@ -20,6 +20,11 @@ def small(fasttext):
     return wb.Chain([wb.Prune(300, 300), wb.PQ(6, n_bits=6)]).fit_transform(fasttext)
 
 
+@pytest.fixture(scope="module")
+def card(fasttext, small):
+    return wb.scorecard(fasttext, small, pairs={}, n_queries=50, random_state=4)
+
+
 def values(card) -> dict[tuple[str, str], float]:
     return {(r.metric, r.split): r.value for r in card.itertuples()}
 
@@ -34,8 +39,7 @@ def test_a_model_compared_with_itself_is_perfect(fasttext):
     assert ("fidelity", "dropped") not in found
 
 
-def test_the_scorecard_is_tidy_and_says_how_sure_every_number_is(fasttext, small):
-    card = wb.scorecard(fasttext, small, pairs={}, n_queries=100)
+def test_the_scorecard_is_tidy_and_says_how_sure_every_number_is(card):
     assert list(card.columns) == ["metric", "split", "value", "low", "high", "how", "n"]
     assert not card.duplicated(["metric", "split"]).any()
     assert card["how"].str.match("exact|sampled|timed").all()
@@ -47,10 +51,30 @@ def test_the_scorecard_is_tidy_and_says_how_sure_every_number_is(fasttext, small
     assert "<table" in card._repr_html_()
 
 
-def test_the_seed_decides_everything_but_time(fasttext, small):
-    a, b = (wb.scorecard(fasttext, small, pairs={}, n_queries=50, random_state=4) for _ in range(2))
-    timed = a["how"].str.startswith("timed")
-    assert a[~timed].equals(b[~timed])
+def test_the_seed_decides_everything_but_time_also_of_parts_alone(fasttext, small, card):
+    parts = ("size", "fidelity", "overlap", "similarity")
+    again = wb.scorecard(fasttext, small, pairs={}, n_queries=50, random_state=4, parts=parts)
+    untimed = card[~card["how"].str.startswith("timed")]
+    pd.testing.assert_frame_equal(again, untimed)
+    alone = wb.scorecard(fasttext, small, n_queries=50, random_state=4, parts=("size", "overlap"))
+    of_parts = untimed[untimed["metric"].isin(["size", "ratio", "overlap@10"])]
+    pd.testing.assert_frame_equal(alone, of_parts.reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "error", "message"),
+    [
+        ("small.safetensors", {}, TypeError, "small must be Vectors, as from load"),
+        (wb.Vectors.from_arrays(["a"], np.ones((1, 3))), {}, ValueError, "12 dimensions, the other 3"),
+        (None, {"parts": ("sise",)}, ValueError, "unknown parts sise"),
+        (None, {"unseen": "word"}, TypeError, "list of unseen words, got the string 'word'"),
+        (None, {"unseen": made_fasttext().words[:3]}, ValueError, "none of the 3 unseen words given"),
+    ],
+    ids=["no model", "other dimensions", "unknown part", "a string", "known words"],
+)
+def test_what_cannot_be_compared_is_refused(fasttext, other, options, error, message):
+    with pytest.raises(error, match=message):
+        wb.scorecard(fasttext, fasttext if other is None else other, **options)
 
 
 def test_fidelity_is_the_mean_cosine_and_its_weighted_twin_weighs_by_count(fasttext, small):
@@ -64,16 +88,17 @@ def test_fidelity_is_the_mean_cosine_and_its_weighted_twin_weighs_by_count(fastt
 
 def test_a_word_without_a_vector_counts_as_zero_and_shows_in_coverage(plain):
     found = values(fidelity(plain, plain.head(350), []))
-    assert found["coverage", "dropped"] == 0
-    assert found["fidelity", "dropped"] == 0
-    assert found["coverage", "kept"] == found["fidelity", "kept"] == pytest.approx(1)
+    assert found["coverage", "dropped"] == found["fidelity", "dropped"] == 0
+    assert [found[name, "kept"] for name in ("coverage", "fidelity")] == pytest.approx([1, 1])
 
 
-def test_twice_the_length_is_a_norm_ratio_of_two_and_no_loss_of_fidelity(plain):
-    double = wb.Vectors.from_arrays(plain.words, 2 * plain.matrix(), plain.vocab.counts)
-    found = values(fidelity(plain, double, []))
+def test_lengths_are_a_norm_ratio_and_no_fidelity_and_zero_vectors_have_no_direction_to_lose(plain):
+    matrix = plain.matrix()
+    matrix[::10] = 0
+    v, double = (wb.Vectors.from_arrays(plain.words, times * matrix, plain.vocab.counts) for times in (1, 2))
+    found = values(fidelity(v, double, []))
     assert found["norm_ratio", "kept"] == pytest.approx(2)
-    assert found["fidelity", "kept"] == pytest.approx(1)
+    assert [found[name, "kept"] for name in ("fidelity", "fidelity_p5")] == pytest.approx([1, 1])
 
 
 def test_large_splits_are_sampled_and_say_so(fasttext, small):
@@ -89,9 +114,6 @@ def test_unseen_words_are_in_neither_vocabulary_and_never_fitted_on(fasttext, sm
         assert len(words) > 100
         assert not set(words) & set(fasttext.words)
         assert not any(is_for_fitting(w) for w in words)
-
-
-def test_a_kept_word_of_another_model_is_not_unseen(fasttext):
     other = wb.Vectors.from_arrays(["unseenly", "strange"], np.ones((2, 12)))
     assert "unseenly" not in choose_unseen(fasttext, other, ["unseenly", "unseenlyx", "unseenlyy"])[0]
 
@@ -145,10 +167,9 @@ def test_spearman_agrees_with_scipy_ties_included():
 
 
 def test_intervals_are_as_wide_as_theory_says():
-    rng = np.random.default_rng(0)
-    values_ = rng.normal(size=400)
-    low, high = interval(values_, seed=0)
-    assert high - low == pytest.approx(2 * 1.96 * values_.std() / 20, rel=0.1)
+    rows = np.random.default_rng(0).normal(size=400)
+    low, high = interval(rows, seed=0)
+    assert high - low == pytest.approx(2 * 1.96 * rows.std() / 20, rel=0.1)
 
 
 def test_the_interval_of_a_correlation_is_as_wide_as_theory_says(plain):
@@ -165,24 +186,19 @@ def test_the_interval_of_a_correlation_is_as_wide_as_theory_says(plain):
 
 def test_retained_similarity_is_shown_only_where_the_original_is_sure_of_its_own(plain):
     rng = np.random.default_rng(0)
-    picks = rng.integers(700, size=(200, 2))
-    pairs = [(plain.words[i], plain.words[j]) for i, j in picks]
+    pairs = [(plain.words[i], plain.words[j]) for i, j in rng.integers(700, size=(200, 2))]
     sure = [(a, b, plain.similarity(a, b)) for a, b in pairs]
     noise = [(a, b, rng.random()) for a, b in pairs]
     found = values(similarity(plain, plain, {"sure": sure, "noise": noise}))
-    assert found["similarity", "sure"] == pytest.approx(1)
-    assert found["similarity_retained", "sure"] == pytest.approx(1)
+    assert [found[name, "sure"] for name in ("similarity", "similarity_retained")] == pytest.approx([1, 1])
     assert ("similarity_retained", "noise") not in found
     assert found["similarity_coverage", "noise"] == 1
 
 
-def test_pairs_count_only_where_the_original_knows_both_words(builtin):
+def test_pairs_count_only_where_the_original_knows_both_words_as_written_or_in_lower_case(builtin):
     found = values(similarity(builtin, builtin))
     assert 0.5 < found["similarity_coverage", "simlex999"] < 1
     assert found["similarity", "wordsim353"] > 0.4
-
-
-def test_pairs_are_found_as_written_or_in_lower_case():
     v = wb.Vectors.from_arrays([*"abcdefgh", "Haus"], np.random.default_rng(0).normal(size=(9, 3)))
     pairs = [("A", "B", 1.0), ("Haus", "c", 2.0), ("haus", "c", 3.0)]
     assert values(similarity(v, v, {"p": pairs}))["similarity_coverage", "p"] == pytest.approx(2 / 3)
@@ -196,32 +212,17 @@ def test_a_pair_file_may_use_tabs_commas_and_column_names(tmp_path):
         read_pairs(tmp_path / "p")
 
 
-def test_sizes_are_bytes_of_real_files(fasttext, small, tmp_path):
-    found = values(wb.scorecard(fasttext, small, pairs={}, n_queries=20))
+def test_sizes_are_bytes_of_real_files(fasttext, plain, small, card, tmp_path):
+    found = values(card)
     assert found["size", "compressed"] == small.save(tmp_path / "s").stat().st_size
     lean = wb.Prune().fit_transform(fasttext)  # drops the unused buckets only
     lean.meta.clear()
     difference = lean.save(tmp_path / "o").stat().st_size - float32_bytes(fasttext)
     assert abs(difference) < 200  # bytes of the header, which tells of another past
     assert found["ratio", "all"] == found["size", "original"] / found["size", "compressed"]
-
-
-def test_the_size_in_float32_counts_the_ngrams_that_are_left(fasttext):
     pruned = wb.Prune(300, 100).fit_transform(fasttext)
     assert float32_bytes(pruned) == pytest.approx((300 + 100) * 12 * 4, abs=4_000)
-
-
-def test_a_model_without_ngrams_has_its_own_size_uncompressed(plain):
     assert float32_bytes(plain) == plain.file_bytes
-
-
-def test_words_whose_original_vector_is_zero_have_no_direction_to_lose(plain):
-    matrix = plain.matrix()
-    matrix[::10] = 0
-    v = wb.Vectors.from_arrays(plain.words, matrix, plain.vocab.counts)
-    found = values(fidelity(v, v, []))
-    assert found["fidelity", "kept"] == pytest.approx(1)
-    assert found["fidelity_p5", "kept"] == pytest.approx(1)
 
 
 def test_nan_in_the_original_is_refused_and_not_averaged(fasttext):
@@ -230,34 +231,6 @@ def test_nan_in_the_original_is_refused_and_not_averaged(fasttext):
     broken = fasttext.with_storage(Stacked(Dense(matrix), fasttext.storage.ngrams))
     with pytest.raises(ValueError, match=f"row 5 .*{fasttext.words[5]}"):
         fidelity(broken, fasttext, [])
-
-
-def test_unseen_words_that_cannot_be_scored_are_not_passed_over_in_silence(fasttext, small):
-    with pytest.raises(TypeError, match="list of unseen words, got the string 'word'"):
-        choose_unseen(fasttext, small, "word")
-    with pytest.raises(ValueError, match="none of the 3 unseen words given"):
-        choose_unseen(fasttext, small, fasttext.words[:3])
-
-
-def test_only_models_can_be_compared(fasttext):
-    with pytest.raises(TypeError, match="small must be Vectors, as from load"):
-        wb.scorecard(fasttext, "small.safetensors")
-
-
-def test_models_of_different_dimensions_cannot_be_compared(fasttext):
-    with pytest.raises(ValueError, match="12 dimensions, the other 3"):
-        wb.scorecard(fasttext, wb.Vectors.from_arrays(["a"], np.ones((1, 3))))
-
-
-def test_parts_of_the_scorecard_are_the_same_rows_alone(fasttext, small):
-    whole = wb.scorecard(fasttext, small, n_queries=50)
-    parts = wb.scorecard(fasttext, small, n_queries=50, parts=("size", "overlap"))
-    pd.testing.assert_frame_equal(
-        pd.DataFrame(parts),
-        pd.DataFrame(whole[whole["metric"].isin(["size", "ratio", "overlap@10"])].reset_index(drop=True)),
-    )
-    with pytest.raises(ValueError, match="unknown parts sise"):
-        wb.scorecard(fasttext, small, parts=("sise",))
 
 
 @pytest.mark.parametrize("size", [20, 250, 400])
