@@ -1,4 +1,4 @@
-"""What every compression step is, how it describes its parameters, and how steps make a chain.
+"""Compression steps, the description of their parameters, and chains of steps.
 
 A step works as a scikit-learn estimator does: the constructor stores, `fit` learns names that
 end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
@@ -119,7 +119,7 @@ class Step:
         Parameters
         ----------
         v : Vectors
-            What the step will make smaller.
+            The model to make smaller.
         reference : Vectors, optional
             The model that the result should stay close to; `Chain` passes its own input.
         """
@@ -222,7 +222,7 @@ class Step:
 
 
 class Chain(Step):
-    """Steps one after another, each of which sees the chain's own input as its reference.
+    """Run steps one after another, each with the chain's own input as its reference.
 
     Parameters
     ----------

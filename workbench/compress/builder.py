@@ -1,4 +1,4 @@
-"""`Builder`: many recipes on one model, without doing what they share more than once."""
+"""`Builder`: many recipes on one model; what their beginnings share is computed once."""
 
 import json
 
@@ -9,7 +9,7 @@ from .recipes import from_json
 
 
 class Builder:
-    """Builds recipes on one model and keeps what their beginnings gave.
+    """Build recipes on one model, and keep the models that their beginnings made.
 
     A recipe that differs from an earlier one in its last step starts there. The result is the
     same, to the bit, as that of ``recipe.fit_transform(original)``.
@@ -28,7 +28,7 @@ class Builder:
         self._kept: dict[str, Vectors] = {}  # by the steps taken as JSON, the one used last at the end
 
     def build(self, recipe: Chain) -> Vectors:
-        """The model that `recipe` makes. The recipe itself learns nothing: it stays as it was."""
+        """Return the model that `recipe` makes. The recipe itself stays unfitted."""
         v, taken = self.original, []
         last = len(recipe.steps) - 1
         with progress.bar(recipe.steps, unit="step", delay=0.5) as bar:

@@ -1,4 +1,4 @@
-"""How often words occur in a text of the user's own."""
+"""Counts of words in a text of the user's own."""
 
 import gzip
 import re
@@ -54,7 +54,7 @@ def word_counts(path: str | Path) -> Counter[str]:
 
 
 def _is_list(head: bytes) -> bool:
-    """Whether nearly all lines, but for one cut short and empty ones, are a word and a number, or seem meant so."""
+    """Tell a list of counts by its lines: nearly all end in a number. Empty ones and one cut short do not count."""
     lines = head.splitlines()[: None if len(head) < HEAD else -1]
     ends = [ENDS_IN_A_NUMBER.fullmatch(line) is not None for line in lines if line.strip()]
     ends = ends[1:] if len(ends) > 2 and not ends[0] else ends  # names of columns

@@ -16,19 +16,19 @@ class OPQ(ValueStep):
     """Turn rows so that subvectors suit product quantisation, then quantise.
 
     Ge, He, Ke and Sun, "Optimized Product Quantization" (2013), the non-parametric solution:
-    codes and rotation in turn, each the best for the other; the start is their parametric one,
-    principal directions dealt out so that every subvector carries about the same.
+    codes and rotation in turn, each the best for the other. It starts at their parametric one:
+    principal directions, dealt out so that every subvector carries about the same.
 
     Parameters
     ----------
     n_subvectors, n_bits, n_iter, on, random_state
         As for `PQ`.
     n_rotations : int
-        Times that the rotation is learned anew.
+        Number of times that the rotation is learned anew.
     """
 
     label = "OPQ"
-    blurb = "turns the space first, so that the pieces which `PQ` would cut are easier to describe."
+    blurb = "rotates the vectors first, so that the pieces of `PQ` have smaller errors."
     advice = "the codebooks outweigh the rows; take fewer bits, or use SQ"
 
     n_subvectors: int = parameter(50, "count", "Subvectors", 1, lambda v: v.dim, brief="{:,} codes")
@@ -68,7 +68,7 @@ class OPQ(ValueStep):
 
 
 def dealt_out(carried: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Which direction each column takes, so that the product of what a subvector carries is even: (dim,).
+    """Return the direction that each column takes, so that subvectors carry even products: (dim,).
 
     Directions are dealt in order, the greatest first, each to the subvector with room whose
     product is least so far.

@@ -26,23 +26,23 @@ class PQ(ValueStep):
     Parameters
     ----------
     n_subvectors : int
-        Subvectors, each stored as one code of `n_bits`. Where they do not divide the
+        Subvectors, each stored as one code of `n_bits`. If they do not divide the
         dimensions, the first ones are one column wider.
     n_bits : int, 1 to 8
         Bits a code; there are ``2 ** n_bits`` centroids for each subvector.
     n_iter : int
         Steps of k-means.
     on : {"all", "words", "ngrams"}
-        Which rows to store so. Words and n-grams get codebooks of their own.
+        The rows to quantise. Words and n-grams get codebooks of their own.
     norms : bool
-        Whether codes are of directions alone, each row's length being a code of its own
-        ("qnorm" in fastText). For rows of very different lengths.
+        Store the length of a row as a code of its own, beside codes of its direction ("qnorm" in
+        fastText). For rows of very different lengths.
     random_state : int
         Seed of the choice of training rows and of the start.
     """
 
     label = "PQ"
-    blurb = "cuts each vector into pieces and stores for each piece which of some typical pieces is nearest."
+    blurb = "cuts each vector into pieces and stores, for each piece, the number of the nearest typical piece."
     advice = "the codebooks outweigh the rows; take fewer bits, or use SQ"
 
     n_subvectors: int = parameter(50, "count", "Subvectors", 1, lambda v: v.dim, brief="{:,} codes")
@@ -89,7 +89,7 @@ class PQ(ValueStep):
 
 
 def training_sample(step: Any, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train a product quantiser on, (n_sample, dim), and the columns of each subvector, (n_subvectors, 2)."""
+    """Return rows to train on, (n_sample, dim), and the columns of each subvector, (n_subvectors, 2)."""
     dim = part.shape[1]
     if step.n_subvectors > dim:
         raise ValueError(f"{step!r}: vectors of {dim} dimensions have at most {dim} subvectors")
@@ -99,7 +99,7 @@ def training_sample(step: Any, part: Storage, which: str) -> tuple[np.ndarray, n
 
 
 def first_codebooks(step: Any, sample: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """Codebooks that training starts from, drawn from the rows: (2**n_bits, dim) float32."""
+    """Draw the codebooks that training starts from: (2**n_bits, dim) float32."""
     from .. import kernels
 
     n_entries = 2 ** int(step.n_bits)
@@ -108,7 +108,7 @@ def first_codebooks(step: Any, sample: np.ndarray, spans: np.ndarray) -> np.ndar
 
 
 def coded(step: Any, part: Storage, which: str, codebooks: np.ndarray, spans: np.ndarray) -> Coded:
-    """The rows of a part as codes of the nearest entries."""
+    """Store the rows of a part as codes of the nearest entries."""
     from .. import kernels
 
     def encode(block: np.ndarray) -> np.ndarray:
@@ -120,11 +120,11 @@ def coded(step: Any, part: Storage, which: str, codebooks: np.ndarray, spans: np
 
 
 def lengths_left(part: Storage, coded: Coded) -> Dense:
-    """The factors that coded directions, which are shorter than 1, must be multiplied with: (n, 1) float32."""
+    """Return the factors that scale coded directions to the lengths of the rows: (n, 1) float32."""
     return Dense(part.norms()[:, None] / np.maximum(coded.norms()[:, None], np.float32(1e-30)))
 
 
 def directions(part: Storage) -> Normed:
-    """The rows, each divided by its length; zero rows stay zero."""
+    """Divide each row by its length; zero rows stay zero."""
     lengths = part.norms()[:, None]
     return Normed(part, Dense(1 / np.where(lengths > 0, lengths, 1)))

@@ -77,8 +77,8 @@ class Prune(Step):
 
     label = "Prune"
     blurb = (
-        "keeps the words and n-grams that matter most. Where there are n-grams, words that go are rebuilt from those "
-        "that stay, as unseen words are."
+        "keeps the words and n-grams that matter most. If there are n-grams, dropped words are rebuilt from those that "
+        "stay, as unseen words are."
     )
     advice = (
         "leave it out; with choose='kmeans', whose centroids are float32 rows, take fewer, and k-means before PQ, SQ "
@@ -100,7 +100,10 @@ class Prune(Step):
     )
     choose: str = parameter("frequent", "choice", "Which words stay", choices=CHOOSE)
     remap: str | None = parameter(
-        None, "choice", "The others", choices={None: "are rebuilt or go", "nearest": "borrow the nearest row"}
+        None,
+        "choice",
+        "Dropped words",
+        choices={None: "rebuild from n-grams or remove", "nearest": "borrow the nearest row"},
     )
     threshold: float = parameter(0.0, "number", "Borrow from cosine", -1, 1, main=False)
     importance: str | Path = parameter("words", "text", "N-grams by", choices=IMPORTANCE, main=False, of_ngrams=True)

@@ -1,4 +1,4 @@
-"""`Residual`: of known words, only what their n-grams do not say."""
+"""`Residual`: known words as residuals from the means of their n-grams."""
 
 import numpy as np
 
@@ -8,23 +8,22 @@ from .base import Step
 
 
 class Residual(Step):
-    """Store of each known word what the mean of its n-grams leaves over.
+    """Store known words as residuals from the mean of their n-grams.
 
-    Nothing is lost, and nothing is saved yet: what is left over is shorter than the word's
-    vector, so that a quantiser for ``on="words"`` behind this step makes a smaller error in the
-    same bytes. That is predictive coding, with the n-grams as the predictor; fastText trains
-    its word rows in the same spirit. Afterwards a known word costs as much to look up as an
-    unseen one. The n-grams must have their last form: first ``PQ(on="ngrams")`` and `Refit`
-    (with ``kept_weight=1``), then this.
+    Nothing is lost, and no bytes are saved yet: residuals are shorter than the words' vectors, so that
+    a quantiser for ``on="words"`` after this step makes a smaller error in the same bytes. That is
+    predictive coding, with the n-grams as the predictor. Afterwards a known word costs as much to
+    look up as an unseen one. The n-grams must have their final form: first ``PQ(on="ngrams")`` and
+    `Refit` (with ``kept_weight=1``), then this.
 
     Attributes
     ----------
     n_words_in_ : int
-        How many words it was fitted on.
+        Number of words that it was fitted on.
     """
 
     label = "Words as residuals"
-    blurb = "stores of known words only what their n-grams leave over, which is less to say."
+    blurb = "stores each known word as its difference from the mean of its n-grams, which is smaller."
     needs_ngrams = True
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:

@@ -30,20 +30,14 @@ class RQ(ValueStep):
     ----------
     n_levels : int
         Codes a row, each of `n_bits`.
-    n_bits : int, 1 to 8
-        There are ``2 ** n_bits`` centroids at each level.
     beam : int
         Sums kept from level to level; 1 is greedy.
-    n_iter : int
-        Steps of k-means, at most.
-    on : {"all", "words", "ngrams"}
-        Which rows to store so; each kind gets codebooks of its own.
-    random_state : int
-        Seed of the choice of training rows and of k-means.
+    n_bits, n_iter, on, random_state
+        As for `PQ`; k-means may end sooner.
     """
 
     label = "RQ"
-    blurb = "describes each vector by typical vectors that are added up, each one mending what is still wrong."
+    blurb = "describes each vector as a sum of typical vectors, each of which corrects the error of those before."
     advice = "the codebooks outweigh the rows; take fewer levels or bits, or use SQ"
 
     n_levels: int = parameter(8, "count", "Levels", 1, lambda v: v.dim, brief="{:,} levels")
@@ -73,13 +67,12 @@ class RQ(ValueStep):
 def residual_kmeans(
     rows: np.ndarray, n_levels: int, n_entries: int, n_iter: int = 25, random_state: int = 0
 ) -> np.ndarray:
-    """Codebooks by k-means on the rows, then on what is left over of them, and so on.
+    """Return codebooks by k-means on the rows, then on their residuals, and so on.
 
     Chen, Guan and Wang (2010). A level sees at most 512 rows an entry, drawn at random for it alone.
-    It starts by k-means++ and ends when a step gains next to
-    nothing. With fewer than 128 rows an entry, later levels start from the same rows each time, which
-    fits few rows closer; of many, that would find groups again whose means were taken off before.
-    With fewer distinct rows than entries, some entries are the same.
+    It starts by k-means++ and ends when a step gains next to nothing. With fewer than 128 rows an entry, later
+    levels start from the same rows each time, which fits few rows closer; with many, it would find groups again
+    whose means were subtracted before. With fewer distinct rows than entries, some entries are the same.
 
     Parameters
     ----------
@@ -98,7 +91,7 @@ def residual_kmeans(
     if min(n_levels, n_entries, n_iter) < 1:
         raise ValueError(f"expected at least 1 level, entry and step, got {n_levels}, {n_entries} and {n_iter}")
     rng = np.random.default_rng(random_state)
-    left = np.array(rows, np.float32, order="C")  # (n, dim), over by the levels so far
+    left = np.array(rows, np.float32, order="C")  # (n, dim) residuals of the levels so far
     if left.ndim != 2 or not len(left) or not np.isfinite(left).all():
         raise ValueError(f"k-means needs at least one row, all of finite numbers; got an array of shape {left.shape}")
     check_squares(left, "the rows")
@@ -122,7 +115,7 @@ def residual_kmeans(
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
-    """Residual codes: greedily, or by beam search.
+    """Return residual codes, found greedily or by beam search.
 
     Parameters
     ----------
@@ -160,8 +153,8 @@ def _beam(rows: np.ndarray, codebooks: np.ndarray, beam: int) -> np.ndarray:
     """The best of the sums kept: (n, n_levels)."""
     n, dim = rows.shape
     n_entries = codebooks.shape[1]
-    left = rows[:, None, :]  # (n, kept, dim), what each kept sum leaves over
-    errors = np.zeros((n, 1), np.float32)  # (n, kept), its squared length, less a part common to a row
+    left = rows[:, None, :]  # (n, kept, dim) residuals of the sums kept
+    errors = np.zeros((n, 1), np.float32)  # (n, kept) their squared lengths, less a part common to a row
     codes = np.empty((n, 1, 0), np.intp)  # (n, kept, levels so far)
     for level, entries in enumerate(codebooks):
         squares = np.einsum("kd,kd->k", entries, entries)

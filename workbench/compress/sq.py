@@ -14,7 +14,7 @@ class SQ(ValueStep):
     """Store each number by itself in fewer bits.
 
     ``"float16"`` has a power of two as the scale of each column: exact, and every value stays in
-    range, so what is lost is float16's rounding, about 1 part in 2,000. ``"int8"`` divides each
+    range, so that only float16's rounding is lost, about 1 part in 2,000. ``"int8"`` divides each
     column's range into 255 even steps. ``"kmeans"`` clusters each column's values into
     ``2 ** n_bits`` of them (Han, Mao and Dally, "Deep Compression", 2016, do so for weights) and
     stores which, bit-packed: product quantisation with one column a subvector.
@@ -25,7 +25,7 @@ class SQ(ValueStep):
     n_bits : int, 2 to 8
         Bits a number, for ``"kmeans"``.
     on : {"all", "words", "ngrams"}
-        Which rows to store so.
+        The rows to store in fewer bits.
     random_state : int
         Seed of k-means.
     """

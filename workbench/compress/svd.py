@@ -17,9 +17,9 @@ class SVD(ValueStep):
     Parameters
     ----------
     rank : int
-        Dimensions that stay.
+        Dimensions to keep.
     on : {"all", "words", "ngrams"}
-        Which rows to store so; each kind gets axes of its own.
+        The rows to project; each kind gets axes of its own.
     """
 
     label = "SVD"
@@ -42,7 +42,7 @@ class SVD(ValueStep):
 
 
 def principal_axes(part: Storage, which: str) -> np.ndarray:
-    """Directions of the rows in order of what they carry: (dim, dim) float32, one a row.
+    """Return the principal directions of the rows, one a row, the greatest first: (dim, dim) float32.
 
     Each points where its greatest part is positive, so that equal input gives equal axes.
     """

@@ -1,4 +1,4 @@
-"""Steps that store the same rows in another way: which rows, and one pass over them."""
+"""A base for steps that store the same rows in another way, and passes over rows."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""`fit_budget`: "give me 20 MB"."""
+"""`fit_budget`: the best recipe for a number of bytes."""
 
 import re
 from collections.abc import Callable
@@ -24,16 +24,16 @@ BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
 
 @dataclass(frozen=True)
 class Fitted:
-    """What `fit_budget` found.
+    """The result of `fit_budget`.
 
     Attributes
     ----------
     recipe : Chain
         The best recipe within the budget.
     vectors : Vectors
-        What it made.
+        The model that it made.
     frontier : DataFrame
-        Everything that was tried, smallest first: the columns of `sweep`, ``score`` (what was
+        Every recipe tried, smallest first: the columns of `sweep`, ``score`` (what was
         maximised), and ``best_of_its_size``: whether nothing smaller scored as well.
     """
 
@@ -77,8 +77,8 @@ def fit_budget(
         What to maximise: the mean cosine to the original, over the whole vocabulary and over
         unseen words alike; or overlap@10 over the whole vocabulary.
     min_words : int
-        Words that must stay in the vocabulary, which `most_similar` answers from, at least. At
-        least an eighth of them always stay; more cost bytes that closeness has no use for.
+        Least number of words to keep in the vocabulary, which `most_similar` answers from. An eighth
+        of them always stay; more words cost bytes without raising the fidelity.
     n_trials : int
         Recipes built for the budget, at most.
     unseen : list of str, optional
@@ -97,8 +97,8 @@ def fit_budget(
 
     Notes
     -----
-    Of n-grams only those count that the vocabulary uses: on a model of few words, unseen ones
-    stay poor whatever the budget.
+    Only n-grams that the vocabulary uses are kept: unseen words of a model of few words stay poor whatever the
+    budget.
     """
     n_bytes = parse_bytes(budget)
     if not isinstance(v, Vectors):

@@ -1,4 +1,4 @@
-"""Recipes by their shape: which chain spends a number of bytes in such a way."""
+"""Recipes by their shape: chains that spend a number of bytes in a given way."""
 
 import json
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ HEADER = {True: 1_300, False: 800}  # bytes, with n-grams and without, beside wh
 
 @dataclass(frozen=True)
 class Shape:
-    """How a recipe spends its bytes; the rest follows from the budget.
+    """A way to spend bytes; the rest of a recipe follows from the budget.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class Shape:
 class Planner:
     """Turns shapes into recipes for one model.
 
-    With n-grams a recipe prunes and quantises n-grams, re-fits their codes, and codes what they
-    leave over of the words that stay. Without, it drops rare words, if any, and quantises.
+    For models with n-grams, a recipe prunes and quantises n-grams, re-fits their codes, and quantises the
+    residuals of the words that stay. For others, it drops rare words, if any, and quantises.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Planner:
         self.has_ngrams = v.vocab.subwords is not None and min(self.n_ngrams, len(v)) >= MIN_ROWS
 
     def first_shape(self, n_bytes: int) -> Shape:
-        """The shape to begin with: words at a sixth of the bytes at most, the highest rates with enough n-grams."""
+        """Return the shape to begin with: words in a sixth of the bytes, the highest rates with enough n-grams."""
         if not self.has_ngrams:
             return Shape(turned=True)
         fits = [n < n_bytes / 6 for n in self._vocab_bytes]
@@ -83,7 +83,7 @@ class Planner:
         return Shape(share)
 
     def next_shapes(self, shape: Shape) -> list[Shape]:
-        """Shapes one step away."""
+        """Return the shapes one step away."""
         found = [] if self.has_ngrams else [replace(shape, turned=not shape.turned)]
         for name in ("share", "ngram_rate", "word_rate") if self.has_ngrams else ("share",):
             for place in (getattr(shape, name) + 1, getattr(shape, name) - 1):
@@ -92,18 +92,18 @@ class Planner:
         return found
 
     def untouched(self, n_bytes: int) -> Chain | None:
-        """The recipe that changes nothing, where the model fits as it is, or but for n-grams that no word uses."""
+        """Return the recipe that changes nothing, if the model fits as it is or without n-grams that no word uses."""
         if self.v.file_bytes <= n_bytes:
             return Chain([])
         spare = len(json.dumps(json.dumps(Prune().to_json())))
         return Chain([Prune()]) if self.has_ngrams and float32_bytes(self.v) + spare <= n_bytes else None
 
     def any_recipe(self, n_bytes: int) -> bool:
-        """Whether some recipe takes no more than `n_bytes`: the first rates take the fewest."""
+        """Tell if some recipe takes no more than `n_bytes`; the first rates take the fewest."""
         return any(self.recipe(Shape(share), n_bytes) is not None for share in range(len(self.n_words)))
 
     def recipe(self, shape: Shape, n_bytes: int) -> Chain | None:
-        """The chain of this shape that fills `n_bytes`, or None where these are too few."""
+        """Return the chain of this shape that fills `n_bytes`, or None if these are too few."""
         n_words = self.n_words[shape.share]
         if self.has_ngrams:
             n_ngrams, n_bits = self._n_ngrams_left(shape, n_bytes)

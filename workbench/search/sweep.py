@@ -1,4 +1,4 @@
-"""`sweep`: what each of several recipes saves and costs, in one table."""
+"""`sweep`: bytes and quality of several recipes in one table."""
 
 import time
 from collections.abc import Iterable
@@ -46,7 +46,7 @@ def sweep(
     unseen : list of str, optional
         See `scorecard`.
     n_scored, n_queries : int
-        Samples for closeness and overlap@10, as for a panel.
+        Samples for fidelity and overlap@10, as for a panel.
     random_state : int
 
     Returns
@@ -72,14 +72,14 @@ def sweep(
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
-    """What `attempt` gave for each recipe, as `sweep` returns it."""
+    """Return the rows of `attempt` as the table of `sweep`."""
     return pd.DataFrame(rows, columns=["recipe", *COLUMNS, "known", "seconds", "error"])
 
 
 def attempt(
     builder: Builder, recipe: Step, unseen: list[str] | None, n_scored: int, n_queries: int, random_state: int
 ) -> tuple[dict, Vectors | None]:
-    """Build and judge one recipe: its row of the table, and the model, or None where it was refused."""
+    """Build and judge one recipe; return its row of the table, and the model, or None if it was refused."""
     start = time.perf_counter()
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
@@ -91,7 +91,7 @@ def attempt(
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
-    """What a scorecard says, as columns of `table`; ``known`` is the mean over the whole vocabulary."""
+    """Return the numbers of a scorecard as columns of `table`; ``known`` is the mean over the whole vocabulary."""
     values = card.set_index(["metric", "split"])["value"]
     found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
     sizes = {split: len(index) for split, index in splits(original.words, small).items()}
@@ -101,7 +101,7 @@ def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, f
 
 
 def best_of_their_size(tried: pd.DataFrame, column: str) -> pd.Series:
-    """Which rows of a table of recipes nothing that is as small scores as well as: the frontier."""
+    """Mark the frontier of a table of recipes: the rows that no row as small scores as well as."""
     order = tried.sort_values(["bytes", column], ascending=[True, False], kind="stable")
     before = order[column].cummax().shift(fill_value=-np.inf)
     return (order[column] > before).reindex(tried.index)
