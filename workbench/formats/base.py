@@ -68,12 +68,15 @@ class Cursor:
     @property
     def left(self) -> int:
         """Bytes that follow."""
-        return len(self.view) - self.at
+        return max(len(self.view) - self.at, 0)
 
     def numbers(self, layout: str) -> tuple[Any, ...]:
         """Return the next numbers, in `struct`'s layout."""
-        start = self.skip(struct.calcsize(layout), "")
-        return struct.unpack_from(layout, self.view, start)
+        size = struct.calcsize(layout)
+        if size > self.left:
+            raise ValueError("it ends in the middle of its header: cut short")
+        self.at += size
+        return struct.unpack_from(layout, self.view, self.at - size)
 
     def array(self, dtype: str, *shape: int, what: str = "a matrix") -> np.ndarray:
         """Return an array that stays in the file."""
@@ -84,8 +87,6 @@ class Cursor:
     def skip(self, n_bytes: int, what: str) -> int:
         """Move on and return where these bytes begin; refuse what the rest of the file cannot hold."""
         if not 0 <= n_bytes <= self.left:
-            if not what:
-                raise ValueError("it ends in the middle of its header: cut short")
             raise ValueError(f"its header claims {what}, but only {self.left:,} bytes follow: cut short or damaged")
         self.at += n_bytes
         return self.at - n_bytes

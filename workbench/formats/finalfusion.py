@@ -47,7 +47,7 @@ def load(path: Path) -> Vectors:
         raise ValueError(f"its version is {version}, 0 is read")
     cursor.skip(4 * n_chunks, f"{n_chunks:,} chunks")  # older files do not name all of them
     found: dict[str, Any] = {}
-    while cursor.left > 0:
+    while cursor.left:
         kind, length = cursor.numbers("<IQ")
         if kind == FLORET:
             raise ValueError("it has floret's n-grams, each of which adds up several rows: these are not supported")
