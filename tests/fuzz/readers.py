@@ -206,28 +206,32 @@ def exported(known: formats.Format) -> Iterator[Parts]:
             yield in_folder(lambda folder, v=v, ending=ending: wb.export(v, folder / f"model{ending}", known.name))
 
 
-def by_hand(name: str) -> Iterator[Parts]:
-    if name == "fasttext":  # as the official tool wrote them at one time or another
-        words = [word.encode("utf-8", "surrogateescape") for word in WORDS[:4]]
-        rows = np.random.default_rng(4).normal(size=(30, 3)).astype(np.float32)
-        for options in ({}, {"magic": False}, {"version": 11}):
-            yield {"model.bin": fasttext_bytes(words, rows, 26, **options)}
-            yield {"model.bin": fasttext_bytes(words, rows, model=SUPERVISED, labels=[b"__label__a"], **options)}
-    elif name == "gensim":
-        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
-            yield {"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)}
-    elif name == "npy":
-        for parts in matrices():
-            yield from ({**parts, "rows.txt": b"a\nb\nc\nd\n"} for _ in range("rows.npy" in parts))
-    elif name == "npz":
-        for save in (np.savez, np.savez_compressed):
-            file = io.BytesIO()
-            save(file, vectors=np.eye(4, dtype=np.float32), words=np.array(["a", "b", "c", "два"]))
-            yield {"rows.npz": file.getvalue()}
-    elif name == "table":
-        yield {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()}
-        yield {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'}
-        yield {"rows.tsv": b"1\t2\t3\n4\t5\t6\n", "metadata.tsv": b"word\tcount\na\t1\nb\t2\n"}
+def saved_by(save: Callable[..., None], *arrays: np.ndarray, **named: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
+
+
+ROWS = np.arange(12, dtype=np.float32).reshape(4, 3)
+NPY = [saved_by(np.save, rows) for rows in (ROWS, ROWS.astype(float), np.asfortranarray(ROWS).astype(np.int8))]
+NPZ = {"vectors": ROWS, "words": np.array(["a", "b", "c", "два"])}
+RAW = [word.encode("utf-8", "surrogateescape") for word in WORDS[:4]], np.ones((30, 3), np.float32)
+SUPERVISED_TOO = ((26, {}), (0, {"model": SUPERVISED, "labels": [b"__label__a"]}))
+BY_HAND: dict[str, list[Parts]] = {
+    "fasttext": [  # as the official tool wrote them at one time or another
+        {"model.bin": fasttext_bytes(*RAW, n_buckets, **age, **options)}
+        for age in ({}, {"magic": False}, {"version": 11})
+        for n_buckets, options in SUPERVISED_TOO
+    ],
+    "gensim": [{"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)} for protocol in range(2, 6)],
+    "npy": [{"rows.npy": data, "rows.txt": b"a\nb\nc\nd\n"} for data in NPY],
+    "npz": [{"rows.npz": saved_by(save, **NPZ)} for save in (np.savez, np.savez_compressed)],
+    "table": [
+        {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()},
+        {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'},
+        {"rows.tsv": b"1\t2\t3\n4\t5\t6\n", "metadata.tsv": b"word\tcount\na\t1\nb\t2\n"},
+    ],
+}
 
 
 # -- what else is read ---------------------------------------------------------------------
@@ -245,19 +249,19 @@ def use_recipe(recipe: Any) -> None:
     repr(recipe), json.dumps(recipe.to_json())
 
 
-def baselines() -> Iterator[Parts]:
-    terms = {"value": 0.5, "abs": 0.01, "better": "higher"}
-    yield {"00.json": json.dumps({"kept": terms, "size": {"value": 10, "abs": 0, "better": "equal"}}).encode()}
+TERMS = {"kept": {"value": 0.5, "abs": 0.01, "better": "higher"}, "size": {"value": 10, "abs": 0, "better": "equal"}}
+BASELINES = [{"00.json": json.dumps(TERMS).encode()}]
 
 
 def use_baseline(baseline: dict[str, Metric]) -> None:
     compare([Metric("kept", 0.5, 0.01, "higher")], baseline)
 
 
-def corpora() -> Iterator[Parts]:
-    yield {"text.txt": "a text of words \nand lines, два".encode()}
-    yield {"counts.txt": b"the\t100\nof 50\n\nnaive 3\n"}
-    yield {"counts.gz": gzip.compress(b"the\t100\nof 50\n", mtime=0)}
+CORPORA = [
+    {"text.txt": "a text of words \nand lines, два".encode()},
+    {"counts.txt": b"the\t100\nof 50\n\nnaive 3\n"},
+    {"counts.gz": gzip.compress(b"the\t100\nof 50\n", mtime=0)},
+]
 
 
 def ids_as(ending: str) -> Iterator[Parts]:
@@ -274,24 +278,20 @@ def use_ids(ids: SemanticIDs) -> None:
             look()
 
 
-def collections() -> Iterator[Parts]:
-    texts = ["a red bird", "a blue bird sings", "the old house", "two houses, and a bird", "nothing else"]
-    rows = "".join(f'i{i},"{text.title()}",{i * 10},"{text}"\n' for i, text in enumerate(texts))
-    items = f"id,title,price,text\n{rows}".encode()
-    seen = b"user,item,time\nu,i0,1\nu,i1,2\nv,i2,1\nv,i4,1\nv,i0,0\n"
-    yield {"items.csv": items}
-    yield {"items.csv": items, "interactions.csv": seen}
-    yield {"items.csv": items, "interactions.csv": re.sub(rb",(\d)\n", rb",2024-05-1\1\n", seen)}
+TEXTS = ["a red bird", "a blue bird sings", "the old house", "two houses, and a bird", "nothing else"]
+ITEMS = "id,title,price,text\n" + "".join(f'i{i},"{t.title()}",{i * 10},"{t}"\n' for i, t in enumerate(TEXTS))
+SEEN = b"user,item,time\nu,i0,1\nu,i1,2\nv,i2,1\nv,i4,1\nv,i0,0\n"
+COLLECTIONS = [
+    {"items.csv": ITEMS.encode()},
+    {"items.csv": ITEMS.encode(), "interactions.csv": SEEN},
+    {"items.csv": ITEMS.encode(), "interactions.csv": re.sub(rb",(\d)\n", rb",2024-05-1\1\n", SEEN)},
+]
 
 
 def matrices() -> Iterator[Parts]:
-    rows = np.arange(12, dtype=np.float32).reshape(4, 3)
-    yield {"rows.safetensors": safetensors_bytes({"rows": rows, "ids": np.arange(4)})}
+    yield {"rows.safetensors": safetensors_bytes({"rows": ROWS, "ids": np.arange(4)})}
     yield {"rows.safetensors": in_folder(lambda folder: plain().save(folder / "own"))["own"]}
-    for matrix in (rows, rows.astype(np.float64), np.asfortranarray(rows).astype(np.int8)):
-        file = io.BytesIO()
-        np.save(file, matrix)
-        yield {"rows.npy": file.getvalue()}
+    yield from ({"rows.npy": data} for data in NPY)
 
 
 def models() -> Iterator[Reader]:
@@ -301,7 +301,7 @@ def models() -> Iterator[Reader]:
 
         def seeds(known=known) -> Iterator[Parts]:
             yield from artefacts() if known is formats.OWN else exported(known)
-            yield from by_hand(known.name)
+            yield from BY_HAND.get(known.name, [])
 
         yield Reader(known.name, seeds, wb.load, use_model, known.is_folder)
 
@@ -311,13 +311,13 @@ READERS = {
     for reader in (
         *models(),
         Reader("recipe", recipes, wb.recipe_from, use_recipe),
-        Reader("baseline", baselines, read_baseline, use_baseline),
-        Reader("corpus", corpora, word_counts),
+        Reader("baseline", lambda: iter(BASELINES), read_baseline, use_baseline),
+        Reader("corpus", lambda: iter(CORPORA), word_counts),
         *(
             Reader(f"ids{end}", lambda end=end: ids_as(end), SemanticIDs.load, use_ids)
             for end in (".csv", ".json", ".index.json", ".safetensors")
         ),
-        Reader("items", collections, lambda path: load_items(path, n_features=4), is_folder=True),
+        Reader("items", lambda: iter(COLLECTIONS), lambda path: load_items(path, n_features=4), is_folder=True),
         Reader("matrix", matrices, load_items),
     )
 }
