@@ -237,12 +237,12 @@ class Coded(Storage):
 
     @classmethod
     def of_levels(cls, codes: np.ndarray, codebooks: np.ndarray) -> "Coded":
-        """Return residual codes, (n, n_levels), that pick entries of codebooks, (n_levels, n_entries, dim) float32."""
+        """Return residual codes, (n, n_levels), that pick entries of codebooks, (n_levels, n_entries, dim)."""
         n_levels, n_entries, dim = codebooks.shape
         if n_entries > 256:
             raise ValueError(f"a Coded storage has at most 256 entries a level, got {n_entries}; use more levels")
         n_bits = max(1, (n_entries - 1).bit_length())
-        side_by_side = np.zeros((2**n_bits, n_levels * dim), np.float32)
+        side_by_side = np.zeros((2**n_bits, n_levels * dim), codebooks.dtype)
         side_by_side[:n_entries] = codebooks.transpose(1, 0, 2).reshape(n_entries, -1)
         spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
         return cls(pack_codes(codes.astype(np.uint8), n_bits), side_by_side, spans, dim, n_bits)

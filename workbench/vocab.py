@@ -317,7 +317,7 @@ def check_words(words: Iterable[str], noun: str = "word") -> list[str]:
                 f"{noun}s must be strings; {noun} {position} is {type(word).__name__} {str(word)[:MAX_QUOTED]!r}"
             )
         if "\0" in word:
-            raise ValueError(f"a {noun} may not contain the NUL character; {noun} {position} is {word[:MAX_QUOTED]!r}")
+            raise ValueError(f"{noun}s may not contain the NUL character; {noun} {position} is {word[:MAX_QUOTED]!r}")
         if not is_text(word):
             raise ValueError(
                 f"{noun} {position} {word[:MAX_QUOTED]!r} is no text: only bytes that are not UTF-8 may stand as lone "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .. import progress
-from ..storage import Coded, Storage
+from ..storage import Coded, Storage, halved
 from .base import parameter
 from .kmeans import SCORES, kmeans, nearest_entries
 from .values import ROWS, ValueStep, check_squares, encoded_rows, training_rows
@@ -57,11 +57,8 @@ class RQ(ValueStep):
             check_squares(block, f"{self!r}: the {which}", also_small=False)
             return beam_codes(block, learned, self.beam)
 
-        n_levels, n_entries, dim = learned.shape
-        codes = encoded_rows(self, part, which, n_levels, np.uint8, encode)
-        spans = np.tile(np.array([[0, dim]], np.int32), (n_levels, 1))
-        side_by_side = learned.transpose(1, 0, 2).reshape(n_entries, n_levels * dim).copy()
-        return Coded.of(codes, side_by_side, spans, dim, int(self.n_bits))
+        codes = encoded_rows(self, part, which, len(learned), np.uint8, encode)
+        return Coded.of_levels(codes, halved(learned))
 
 
 def residual_kmeans(
