@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import data, files
+from .. import data as builtin
+from .. import files
 from ..checks import reading
 from ..vectors import Vectors
 from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
@@ -98,7 +99,7 @@ def load(
 
         listed = word_counts(counts)
     is_builtin = str(source).startswith("builtin:")
-    v = _read(data.model_path(str(source)) if is_builtin else _existing(source), allow_pickle, limit)
+    v = _read(builtin.model_path(str(source)) if is_builtin else _existing(source), allow_pickle, limit)
     if is_builtin:
         v.meta["provenance"]["source"] = str(source)
     v = v if limit is None or len(v) <= limit else v.head(limit)
