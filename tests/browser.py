@@ -11,11 +11,12 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
@@ -24,6 +25,7 @@ from workbench import lab
 PICTURES = Path(__file__).parents[1] / "reports" / "browser"  # screenshots of tests that failed
 PATIENCE = 60_000  # milliseconds for a kernel to start or numbers to come
 expect.set_options(timeout=PATIENCE)
+VIEW = ".jp-OutputArea-output:has(.widget-vbox.wb)"  # the output of a cell that shows a view
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -33,6 +35,14 @@ def chromium() -> str | None:
     return named or next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def written(cells: Sequence[str], path: Path) -> Path:
+    """A notebook of these cells."""
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    code = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=code, metadata=kernel), path)
+    return path
+
+
 class Notebook:
     """A notebook that is open in JupyterLab."""
 
@@ -40,10 +50,6 @@ class Notebook:
         self.page = page
         self.page.set_default_timeout(PATIENCE)
         self.page.goto(url)
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        """Wait until cells are shown and the kernel can be asked to run them."""
         self.page.wait_for_selector(".jp-Notebook-cell")
         kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
         self.page.wait_for_function(f"() => {{ try {{ return {kernel}.status == 'idle' }} catch {{ return false }} }}")
@@ -63,6 +69,19 @@ class Notebook:
         self.save()
         self.page.reload()
         self.page.wait_for_selector(".jp-Notebook-cell")
+
+    def shut_down(self) -> None:
+        """Save, end the kernel, and load the page anew: what is there then needs none."""
+        self.save()
+        self.command("notebook:shutdown-kernel")
+        expect(self.page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "unknown")
+        self.reload()
+
+    def resize(self, width: int = 1280, height: int = 2_000, theme: str = "Light") -> None:
+        """Give the window another size, and JupyterLab another theme."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+        self.page.evaluate(change, f"JupyterLab {theme}")
 
     def find(self, selector: str) -> Locator:
         """The part of the page that a CSS selector names, once it is there, in view."""
@@ -155,7 +174,10 @@ class Plot:
 
 
 def violations(page: Page, selector: str) -> list[str]:
-    """What axe-core finds serious or critical in a part of the page: rule, element, and why."""
+    """What axe-core finds serious or critical in a part of the page, and what sticks out of it."""
+    box = page.locator(selector).first
+    if not box.evaluate("box => box.scrollWidth <= box.clientWidth + 1"):
+        return [f"{selector}: something sticks out"]
     found = Axe().run(page, context=selector, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{rule['id']}: {' '.join(map(str, node['target']))}: {node['failureSummary']}"

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,6 +17,7 @@ from typing import Any
 
 import browser as harness
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors import safe_open
 
@@ -30,7 +31,6 @@ OPEN = pytest.StashKey()  # the browser context of a module
 LONGEST = (
     "browser browser_ids browser_training panel session budget project reports setting training_view bottleneck cli"
 )
-LONGEST_FILES = [f"test_{name}.py" for name in LONGEST.split()]  # the longest first
 
 
 def pytest_configure() -> None:
@@ -45,7 +45,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run long files first: at the end one core would wait for another."""
-    place = {f"test_{name}": at for at, name in enumerate(LONGEST.split())}
+    place = {f"test_{name}": at for at, name in enumerate(LONGEST.split())}  # the longest first
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
@@ -115,6 +115,23 @@ def made_plain(n_words: int = 700, dim: int = 12, seed: int = 0) -> wb.Vectors:
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(n_words, dim)).astype(np.float32)
     return wb.Vectors.from_arrays(made_words(n_words, seed), matrix, rng.integers(1, 99, n_words))
+
+
+def made_items(n: int = 200, n_users: int = 40, seed: int = 0, with_examples: bool = True):
+    """`Items` of five kinds; a user wants one kind."""
+    from workbench.semantic.examples import of_interactions
+    from workbench.semantic.items import Items
+
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 5, n)
+    features = (np.eye(5)[kinds] @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(n, 12))).astype(np.float32)
+    users = np.repeat(np.arange(n_users), 12)
+    wanted = rng.integers(0, 5, n_users)
+    rows = np.array([rng.choice(np.flatnonzero(kinds == wanted[user])) for user in users])
+    examples = of_interactions(users, rows, np.arange(len(users)), features, 10) if with_examples else None
+    ids = tuple(f"item{i}" for i in range(n))
+    names = tuple(f"thing {i} of kind {kind}" for i, kind in enumerate(kinds))
+    return Items(ids, names, None, pd.DataFrame(index=range(n)), features, examples, "made up")
 
 
 @pytest.fixture(scope="session")
@@ -313,7 +330,7 @@ def counted(monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser(request, tmp_path_factory):
-    """Opens a copy of a notebook in JupyterLab; one server and one kernel for each test module.
+    """Opens a copy of a notebook, or one of new cells, in JupyterLab; one server and one kernel for each test module.
 
     When a test of the module fails, a screenshot stays in `harness.PICTURES`.
     """
@@ -325,9 +342,12 @@ def browser(request, tmp_path_factory):
         context = chromium.new_context(viewport={"width": 1280, "height": 1000})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
 
-        def opened(notebook: Path) -> harness.Notebook:
-            shutil.copy(notebook, folder)
-            return harness.Notebook(context.new_page(), f"{address}/lab/tree/{notebook.name}?reset")
+        def opened(notebook: Path | Sequence[str]) -> harness.Notebook:
+            if isinstance(notebook, Path):
+                path = Path(shutil.copy(notebook, folder))
+            else:
+                path = harness.written(notebook, folder / "cells.ipynb")
+            return harness.Notebook(context.new_page(), f"{address}/lab/tree/{path.name}?reset")
 
         request.node.stash[OPEN] = context
         yield opened

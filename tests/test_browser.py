@@ -107,77 +107,17 @@ def test_the_maps_follow_a_new_setting_though_another_page_was_shown(quickstart,
     assert maps.read("figure._fullLayout.width") == pytest.approx(maps.read("figure.clientWidth"), abs=1)
 
 
-@pytest.mark.slow
-def test_a_search_shows_what_it_tries_can_be_cancelled_and_gone_back_over(quickstart):
-    page, trail = quickstart.page, Plot(quickstart.page, ".wb-trail .js-plotly-plot")
+def test_a_click_on_a_point_of_the_trail_goes_back_to_its_setting(quickstart):
+    trail = Plot(quickstart.page, ".wb-trail .js-plotly-plot")
     turn(quickstart, "Numbers")
-    quickstart.fill("Size limit", "700 kB")
-    expect(quickstart.find(".wb-size")).to_contain_text("of 0.70 MB")
-    trail.wait_until("figure._fullData[2]?.x?.length")
-    before, star = megabytes(quickstart), trail.read("figure._fullData[2].x[0]")
-    n_tried = trail.read("figure._fullData[0].x.length")
-
-    quickstart.press("Find the best recipe")
-    trail.wait_until("figure._fullData[0].x.length > value", n_tried)
-    expect(quickstart.find(".wb-status")).to_contain_text(re.compile("[1-9] of about 12 tried"))
-    quickstart.press("Cancel")
-    expect(quickstart.find(".wb-status")).to_contain_text("up to date")
-    assert megabytes(quickstart) == before
-
-    tried = page.get_by_label("Go back to")
+    before, star = size(quickstart), trail.read("figure._fullData[2].x[0]")
     with refreshed(quickstart):
-        tried.select_option(index=tried.locator("option").count() - 1)
-    expect(quickstart.find(".wb-size")).to_contain_text("to spare")
-    assert megabytes(quickstart) != before
-
+        quickstart.fill("Subvectors", "60")
     at = trail.read("[...figure._fullData[0].x]").index(star)
     with refreshed(quickstart):
-        page.mouse.click(*trail.point(0, at))
+        quickstart.page.mouse.click(*trail.point(0, at))
     trail.wait_until("figure._fullData[2].x[0] == value", star)
-    assert megabytes(quickstart) == before
-
-
-@pytest.mark.slow
-def test_a_recipe_is_edited_step_by_step(quickstart):
-    page, steps = quickstart.page, quickstart.page.locator(".wb-step")
-    turn(quickstart, "Numbers")
-    with refreshed(quickstart):
-        page.get_by_label("Start from").select_option("8-bit numbers")
-    expect(steps).to_have_count(1)
-    one_step = megabytes(quickstart)
-    page.get_by_label("Add a step").select_option("SVD")
-    expect(steps.nth(1)).to_contain_text("2. SVD")
-    expect(quickstart.find(".wb-error-numbers")).to_contain_text("take a lower rank, and SVD before")
-    with refreshed(quickstart):
-        page.get_by_title("Move step 2, SVD, before the one above").click()
-    expect(quickstart.find(".wb-error-numbers")).to_be_empty()
-    expect(steps.nth(0)).to_contain_text("1. SVD")
-    with refreshed(quickstart):
-        page.get_by_title("Take out step 1, SVD").click()
-    expect(steps).to_have_count(1)
-    assert megabytes(quickstart) == one_step
-    with refreshed(quickstart):
-        page.get_by_label("Start from").select_option("Prune, re-fit, PQ")
-    expect(steps).to_have_count(3)
-
-
-@pytest.mark.slow
-def test_errors_are_messages_in_the_panel(quickstart):
-    turn(quickstart, "Numbers")
-    quickstart.fill("Model", "/no/such/model.bin")
-    expect(quickstart.find(".wb-error-model")).to_contain_text("does not exist")
-    quickstart.fill("Size limit", "small")
-    expect(quickstart.find(".wb-error-limit")).to_contain_text("expected a size such as")
-    quickstart.fill("Words kept", "100")
-    expect(quickstart.find(".wb-error-numbers")).to_contain_text("keep more rows")
-    expect(quickstart.find(".wb-error-model")).to_be_empty()
-    expect(quickstart.page.get_by_label("Model", exact=True)).to_have_value("builtin:en")
-    quickstart.fill("Size limit", "")
-    quickstart.fill("Words kept", "3000")
-    expect(quickstart.find(".wb-error-numbers")).to_be_empty()
-    expect(quickstart.find(".wb-error-limit")).to_be_empty()
-    expect(quickstart.find(".wb-status")).to_contain_text("up to date")
-    assert "Traceback" not in quickstart.page.content()
+    assert size(quickstart).split(" MB")[0] == before.split(" MB")[0]
 
 
 def test_a_click_on_one_map_shows_neighbours_and_marks_the_word_on_both(quickstart, maps):
@@ -215,46 +155,6 @@ def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, m
     maps.mode("Pan")
     quickstart.press("Clear selection")
     maps.wait_until("[0, 1].every(i => !figure._fullData[i].selectedpoints)")
-
-
-@pytest.mark.slow
-def test_the_search_box_selects_on_both_maps(quickstart, maps):
-    quickstart.fill("Find on the map", "music")
-    expect(quickstart.find(".wb-maps-text")).to_contain_text("words on the map contain 'music'")
-    maps.wait_until("figure._fullData[1].selectedpoints?.length")
-    for trace in (0, 1):
-        data = f"figure._fullData[{trace}]"
-        found = maps.read(f"[...{data}.selectedpoints].map(i => {data}.text[i])")
-        assert found
-        assert all("music" in text.casefold() for text in found)
-    quickstart.fill("Find on the map", "")
-    maps.wait_until("[0, 1].every(i => !figure._fullData[i].selectedpoints)")
-
-
-@pytest.mark.slow
-def test_the_original_drawn_again_takes_the_right_maps_place(quickstart, maps):
-    compressed, again = places(maps), quickstart.page.get_by_label("Show the original drawn again")
-    again.check()
-    expect(quickstart.find(".wb-maps")).to_contain_text("original, drawn again")
-    maps.wait_until("figure._fullData[1].x[0] != value", compressed[0])
-    again.uncheck()
-    expect(quickstart.find(".wb-maps")).to_contain_text("compressed")
-    assert places(maps) == compressed
-
-
-@pytest.mark.slow
-def test_a_word_picked_from_a_damaged_group_is_looked_at(quickstart):
-    turn(quickstart, "Damage")
-    expect(quickstart.find(".wb-damage")).to_contain_text("fate")
-    quickstart.page.get_by_label("Words of").select_option("fate: kept")
-    worst = quickstart.page.get_by_label("Most damaged")
-    expect(worst.locator("option")).to_have_count(31)  # thirty, and none
-    expect(worst).to_contain_text("(0.9")
-    option = worst.locator("option").nth(1)
-    word = option.inner_text().split("\xa0")[0]
-    worst.select_option(index=1)
-    expect(quickstart.page.get_by_label("Word", exact=True)).to_have_value(word)
-    expect(quickstart.find(".wb-neighbours")).to_contain_text(f"{word}: ")
 
 
 def test_the_recipe_is_copied_and_the_file_saved(quickstart, tmp_path):
@@ -349,9 +249,7 @@ def test_after_a_reload_the_panel_is_live_again(quickstart, maps):
 
 @pytest.mark.slow
 def test_without_a_kernel_there_is_a_page_to_read(quickstart):
-    quickstart.command("notebook:shutdown-kernel")
-    expect(quickstart.page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "unknown")
-    quickstart.reload()
+    quickstart.shut_down()
     twin = quickstart.page.locator(".wb-twin")
     expect(twin).to_be_visible()
     expect(twin).to_contain_text("n_subvectors=30")

@@ -2,9 +2,8 @@
 
 import re
 
-import nbformat
 import pytest
-from browser import Plot, violations
+from browser import VIEW, Plot, violations
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -19,17 +18,13 @@ names = [f"thing {i} of {code}" for i, code in enumerate(codes[:, 0])]
 ids = SemanticIDs([f"item{i}" for i in range(400)], codes, books, names)
 vectors = ids.decode() + rng.normal(0, 0.05, (400, 8)).astype(np.float32)
 IdsView(ids, vectors, item="item7")"""
-VIEW = ".jp-OutputArea-output:has(.widget-vbox.wb)"
 
 
 @pytest.fixture(scope="module")
-def notebook(browser, tmp_path_factory):
+def notebook(browser):
     """A notebook with the view, run, once UMAP is drawn."""
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path = tmp_path_factory.mktemp("ids") / "ids.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel), path)
-    notebook = browser(path)
-    notebook.page.set_viewport_size({"width": 1280, "height": 2_000})
+    notebook = browser([CELL])
+    notebook.resize()
     notebook.command("application:toggle-left-area")
     notebook.run_all()
     expect(notebook.find(".wb-id-map-text")).to_contain_text("UMAP", timeout=240_000)
@@ -43,12 +38,10 @@ def page(notebook):
     What is so already is not asked for: nothing would tell when the kernel has heard it, and it may hear
     what a test does next before.
     """
-    crumbs, level = notebook.page.locator(".wb-crumb:visible"), notebook.page.get_by_label("Colour by code of level")
+    crumbs = notebook.page.locator(".wb-crumb:visible")
     if crumbs.count() > 1:
         crumbs.first.click()
         expect(crumbs).to_have_count(1)
-    if level.input_value() != "1":
-        level.select_option("1")
     expect(notebook.page.locator(".wb-id-legend").first).to_contain_text("Level 1 of all items")
     return notebook.page
 
@@ -95,24 +88,6 @@ def test_keys_alone_lead_down(page, plot):
     assert page.locator(".jp-Notebook-cell").count() == 1  # no key went to the notebook
 
 
-@pytest.mark.slow
-def test_a_code_of_a_deeper_level_colours_the_map(page, plot):
-    before = plot.read("Array.from(figure._fullData[0].marker.color).join()")
-    page.get_by_label("Colour by code of level").select_option("3")
-    plot.wait_until("Array.from(figure._fullData[0].marker.color).join() !== value", before)
-    expect(page.locator(".wb-id-legend").first).to_contain_text("Level 3 of all items")
-
-
-def test_an_item_that_is_typed_and_one_that_is_not_there(notebook, page):
-    notebook.fill("Item", "item12")
-    expect(page.locator(".wb-similar").first).to_contain_text(re.compile(r"thing 12 of \d+: id \d+-\d+-\d+"))
-    expect(page.locator(".wb-similar td.number").first).to_be_visible()
-    notebook.fill("Item", "thnig")
-    expect(page.locator(".wb-error-item").first).to_contain_text("no item 'thnig'; spelled most like it: 'thing")
-    notebook.fill("Item", "item3")
-    expect(page.locator(".wb-error-item").first).to_be_empty()
-
-
 def test_a_point_that_is_clicked_and_points_in_a_lasso(page, plot):
     x, y = plot.point(0, 20)
     page.mouse.click(x, y)
@@ -130,24 +105,18 @@ def test_a_point_that_is_clicked_and_points_in_a_lasso(page, plot):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "theme"), [(1280, "Light"), (1280, "Dark"), (700, "Light")])
-def test_the_view_is_for_everybody(page, width, theme):
-    page.set_viewport_size({"width": width, "height": 2_000})
-    change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
-    page.evaluate(change, f"JupyterLab {theme}")
+def test_the_view_is_for_everybody(notebook, page, width, theme):
+    notebook.resize(width, theme=theme)
     expect(page.locator("button.wb-tile").first).to_be_visible()
     assert violations(page, VIEW) == []
-    box = page.locator(VIEW).first
-    assert box.evaluate("box => box.scrollWidth <= box.clientWidth + 1")  # nothing sticks out
-    page.set_viewport_size({"width": 1280, "height": 2_000})
+    notebook.resize()
 
 
 @pytest.mark.slow
 def test_the_page_stays_when_nothing_runs(notebook):
     notebook.page.locator("button.wb-tile").nth(1).click()
     expect(notebook.page.locator(".wb-twin")).to_contain_text("below ")
-    notebook.save()
-    notebook.command("notebook:shutdown-kernel")
-    notebook.reload()
+    notebook.shut_down()
     twin = notebook.page.locator(".wb-twin")
     expect(twin).to_be_visible()
     for heading in ("Numbers", "Map", "Tree of codes", "Similar items, similar ids", "What the ids are worth"):

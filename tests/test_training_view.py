@@ -7,11 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import until
+from conftest import made_items, until
 from person import OUTSIDE, Person, text_of
-
-from workbench.semantic.examples import of_interactions
-from workbench.semantic.items import Items
 
 torch = pytest.importorskip("torch")
 
@@ -26,20 +23,6 @@ ARMS = {
     "STE": Arm("ste", n_levels=2, codebook_size=8),
     "Gumbel": Arm("gumbel", n_levels=2, codebook_size=8, start=1.0, end=0.1),
 }
-
-
-def made_items(n: int = 200, n_users: int = 40, seed: int = 0, with_examples: bool = True) -> Items:
-    """Items of five kinds; a user wants one kind."""
-    rng = np.random.default_rng(seed)
-    kinds = rng.integers(0, 5, n)
-    features = (np.eye(5)[kinds] @ rng.normal(size=(5, 12)) + 0.3 * rng.normal(size=(n, 12))).astype(np.float32)
-    users = np.repeat(np.arange(n_users), 12)
-    wanted = rng.integers(0, 5, n_users)
-    rows = np.array([rng.choice(np.flatnonzero(kinds == wanted[user])) for user in users])
-    examples = of_interactions(users, rows, np.arange(len(users)), features, 10) if with_examples else None
-    ids = tuple(f"item{i}" for i in range(n))
-    names = tuple(f"thing {i} of kind {kind}" for i, kind in enumerate(kinds))
-    return Items(ids, names, None, pd.DataFrame(index=range(n)), features, examples, "made up")
 
 
 HEADINGS = ("Setting", "Curves", "What is kept")
