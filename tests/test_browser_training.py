@@ -16,7 +16,8 @@ from workbench.semantic import Arm, Training
 from workbench.views import TrainingView
 
 training = Training(n_steps=160, n_warmup=60, batch_size=64, n_negatives=64, dim=8, hidden=16, eval_every=10)
-arms = {{"STE": Arm("ste", n_levels=2, codebook_size=16), "Gumbel": Arm("gumbel", n_levels=2, codebook_size=16, end=0.1)}}
+size = {{"n_levels": 2, "codebook_size": 16}}
+arms = {{"STE": Arm("ste", **size), "Gumbel": Arm("gumbel", end=0.1, **size)}}
 TrainingView(made_items(), arms, training)"""
 GROWN = "figure._fullData.filter(trace => trace.name === '{}' && trace.yaxis === 'y')[0].y.length"
 

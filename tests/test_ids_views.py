@@ -1,6 +1,7 @@
 """What is shown of semantic ids is what they say: the map, the tree, similar items, and the view around them."""
 
 import re
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from workbench.evaluate.ids import id_card
 from workbench.semantic.ids import SemanticIDs
 from workbench.views import IdsView, id_map, id_map_figure, mapper, similar_tables, tree_figure, tree_table
 from workbench.views.colours import LABELS
-from workbench.views.ids import Named, code_colours, find_item, headline, item_vectors, selected_prefixes
+from workbench.views.ids import Named, code_colours, find_item
 from workbench.views.ids_figures import tiles
 from workbench.views.ids_page import CARD, card_html, similar_html
 
@@ -61,37 +62,28 @@ def without_umap(monkeypatch):
 
 
 @pytest.mark.parametrize("prefix", [(), (0,), (1, 0)])
-@pytest.mark.parametrize("seed", range(3))
-def test_a_branch_counts_the_items_with_its_prefix_and_branches_add_up(seed, prefix):
-    ids = made(seed=seed)
+def test_branches_count_their_items_add_up_and_show_the_most_populous(ids, prefix):
     tree = tree_table(ids, 3, prefix, most=(4, 2))
-    whole = tree.iloc[0]
+    whole, name_of = tree.iloc[0], dict(zip(ids.items, ids.names, strict=True))
     assert (whole["prefix"], whole["count"]) == (prefix, len(ids.with_prefix(prefix)))
-    alone = tree[tree["n_joined"] == 0]
-    for entry in alone.itertuples():
-        assert entry.count == len(ids.with_prefix(entry.prefix))
-        assert entry.share == entry.count / whole["count"]
-        level = entry.level + 1
-        below = tree[(tree["level"] == level) & tree["prefix"].map(lambda p, e=entry: p[: e.level] == e.prefix)]
-        assert below.empty == (entry.level == 3)
-        if len(below):
-            assert below["count"].sum() == entry.count
-            n_shown, most = (below["n_joined"] == 0).sum(), (4, 2, 2)[entry.level - len(prefix)]
-            assert n_shown == len(below) <= most + 1 or n_shown == most
-    joined = tree[tree["n_joined"] > 0]
-    assert (joined["n_joined"] > 1).all()  # one alone would be a branch
-    for entry in joined.itertuples():
-        shown = alone[(alone["level"] == entry.level) & alone["prefix"].map(lambda p, e=entry: p[:-1] == e.prefix)]
-        assert entry.n_joined + len(shown) == len({ids[i][: entry.level] for i in ids.with_prefix(entry.prefix)})
-
-
-def test_the_tree_shows_the_most_populous_branches_with_items_of_theirs(ids):
-    tree = tree_table(ids, 1)
-    shown = tree[(tree["level"] == 1) & (tree["n_joined"] == 0)]
-    counts = pd.Series(ids.codes[:, 0]).value_counts()
-    assert list(shown["count"]) == sorted(counts, reverse=True)[: len(shown)]
-    for entry in shown.itertuples():
-        assert {name.split()[0] for name in entry.exemplars} == {FRUIT[entry.prefix[0]]}
+    for entry in tree[tree["n_joined"] == 0].itertuples():
+        is_below = [p[: entry.level] == entry.prefix for p in tree["prefix"]]
+        below = tree[is_below][lambda rows, level=entry.level + 1: rows["level"] == level]
+        items = ids.with_prefix(entry.prefix)
+        assert (entry.count, entry.share) == (len(items), len(items) / whole["count"])
+        assert {name.split()[0] for name in entry.exemplars} <= {
+            ids.names[ids.items.index(i)].split()[0] for i in items
+        }
+        if entry.level == 3:
+            assert below.empty
+            continue
+        shown, joined = below[below["n_joined"] == 0], below[below["n_joined"] > 0]
+        counts = sorted(Counter(ids[item][entry.level] for item in items).values(), reverse=True)
+        n_shown = (4, 2, 2)[entry.level - len(prefix)]
+        n_shown += len(counts) == n_shown + 1  # the last one alone is a branch too
+        assert list(shown["count"]) == counts[:n_shown]
+        assert list(joined["count"]) == [sum(counts[n_shown:])] * bool(counts[n_shown:])
+        assert joined["n_joined"].sum() == len(counts[n_shown:])
 
 
 def test_below_a_whole_id_the_tree_is_its_items(ids):
@@ -111,59 +103,49 @@ def test_a_tree_that_cannot_be_says_why(ids):
 @pytest.mark.parametrize("prefix", [(), (0,), (0, 0)])
 def test_tiles_fill_their_branch_and_can_be_read(ids, prefix):
     tree = tree_table(ids, prefix=prefix)
-    named = Named.among(ids.codes, len(prefix) + 1, prefix)
-    placed = tiles(tree, named)
+    placed = tiles(tree, Named.among(ids.codes, len(prefix) + 1, prefix))
     assert len(placed) == len(tree)
     for tile in placed:
-        children = [
-            other for other in placed
-            if other.column == tile.column + 1 and tile.top - 1e-9 <= other.top < tile.top + tile.height - 1e-9
-        ]  # fmt: skip
+        above, below = tile.top - 1e-9, tile.top + tile.height - 1e-9
+        children = [other for other in placed if other.column == tile.column + 1 and above <= other.top < below]
         if children and not tile.entry.n_joined:
             assert sum(child.height for child in children) == pytest.approx(tile.height)
             assert all(child.entry.prefix[: tile.entry.level] == tile.entry.prefix for child in children)
-            alone = [child.height for child in children if not child.entry.n_joined]
-            joined = [child.height for child in children if child.entry.n_joined]
-            assert not joined or joined[0] <= np.mean(alone) + 1e-9
         assert contrast(tile.colour, tile.ink) >= 4.5
-    assert all(tile.mark for tile in placed if tile.colour in LABELS)
+        assert tile.mark or tile.colour not in LABELS
     assert len({tile.mark for tile in placed}) > 2
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(*colours: str) -> float:
     """Contrast of two colours, as WCAG has it."""
-    light = []
-    for colour in (one, other):
-        parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in to_rgb(colour)]
-        light.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
-    return (max(light) + 0.05) / (min(light) + 0.05)
+    rgb = np.array([to_rgb(colour) for colour in colours])  # (2, 3)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
 
 
 # -- the map ------------------------------------------------------------------------------
 
 
-def test_the_map_has_every_item_with_its_codes(ids, frame):
-    assert list(frame["item"]) == list(ids.items)
-    assert frame[["code_1", "code_2", "code_3"]].to_numpy().tolist() == ids.codes.tolist()
-    assert frame.attrs["sample"] == "all 120 items, by their original vectors"
-    assert frame.attrs["method"] == "PCA"
-    assert 0.5 < frame.attrs["trustworthiness"] <= 1
-
-
-def test_the_map_is_of_the_vectors_that_are_given_else_of_the_decoded_ones(ids, vectors):
+def test_the_map_has_every_item_with_its_codes_by_the_vectors_that_are_given(ids, vectors):
     asked = []
 
     def layout(*arguments):
         asked.append(arguments)
         return quick(*arguments)
 
-    drawn = id_map(ids, vectors, random_state=3, layout=layout)
+    frame = id_map(ids, vectors, random_state=3, layout=layout)
+    assert list(frame["item"]) == list(ids.items)
+    assert frame[["code_1", "code_2", "code_3"]].to_numpy().tolist() == ids.codes.tolist()
+    assert frame.attrs["sample"] == "all 120 items, by their original vectors"
+    assert frame.attrs["method"] == "UMAP"
     assert np.array_equal(asked[0][0], vectors)
     assert asked[0][2:] == (15, 3, False)
-    assert drawn.attrs["method"] == "UMAP"
-    decoded = id_map(ids, layout=layout)
+    assert id_map(ids, layout=layout).attrs["sample"] == "all 120 items, by their decoded vectors"
     assert np.array_equal(asked[1][0], ids.decode())
-    assert decoded.attrs["sample"] == "all 120 items, by their decoded vectors"
+    preview = id_map(ids, vectors, layout=None).attrs
+    assert preview["method"] == "PCA"
+    assert 0.5 < preview["trustworthiness"] <= 1
 
 
 def test_a_sample_is_said_to_be_one_and_keeps_what_it_must(ids):
@@ -176,46 +158,41 @@ def test_a_sample_is_said_to_be_one_and_keeps_what_it_must(ids):
     assert not frame["item"].equals(id_map(ids, n_items=20, layout=None, random_state=1, keep=kept)["item"])
 
 
-def test_few_items_or_equal_ones_have_a_map_too():
-    few = made(5)
-    assert id_map(few, layout=quick).attrs == {
-        "method": "PCA", "trustworthiness": None, "sample": "all 5 items, by their decoded vectors"
-    }  # fmt: skip
+def test_equal_items_have_a_map_too():
     equal = SemanticIDs([str(i) for i in range(40)], np.zeros((40, 2)), np.ones((2, 1, 4)))
     assert id_map(equal, layout=quick).attrs["method"] == "PCA"  # UMAP would divide by the spread
 
 
 def test_vectors_follow_the_items_and_wrong_ones_are_refused(ids, vectors):
-    shuffled = np.random.default_rng(0).permutation(len(ids))
-    v = wb.Vectors.from_arrays([ids.items[i] for i in shuffled], vectors[shuffled])
-    assert np.array_equal(item_vectors(ids, v), vectors)
-    with pytest.raises(ValueError, match=r"expected vectors of shape \(120, dim\), a row for each item, got \(3, 8\)"):
-        item_vectors(ids, vectors[:3])
+    backwards = wb.Vectors.from_arrays(ids.items[::-1], vectors[::-1])
+    assert id_map(ids, backwards, layout=None).equals(id_map(ids, vectors, layout=None))
     bad = vectors.copy()
     bad[7, 2] = np.nan
-    with pytest.raises(ValueError, match="item 'item7' holds NaN"):
-        item_vectors(ids, bad)
-    with pytest.raises(KeyError, match="item119"):
-        item_vectors(ids, wb.Vectors.from_arrays(ids.items[:-1], vectors[:-1]))
     bare = SemanticIDs(ids.items, ids.codes)
-    assert item_vectors(bare) is None
-    with pytest.raises(ValueError, match="give their vectors"):
-        id_map(bare)
-    with pytest.raises(ValueError, match="at least 2 dimensions"):
-        id_map(ids, vectors[:, :1])
+    for of, given, kind, said in (
+        (ids, vectors[:3], ValueError, "expected vectors of shape (120, dim), a row for each item, got (3, 8)"),
+        (ids, bad, ValueError, "item 'item7' holds NaN"),
+        (ids, wb.Vectors.from_arrays(ids.items[:-1], vectors[:-1]), KeyError, "item119"),
+        (ids, vectors[:, :1], ValueError, "at least 2 dimensions"),
+        (bare, None, ValueError, "give their vectors"),
+    ):
+        with pytest.raises(kind, match=re.escape(said)):
+            id_map(of, given, layout=None)
+    with pytest.raises(ValueError, match="a row for each item"):
+        IdsView(ids, vectors[:3], interactive=True)  # at once
+    with pytest.raises(ValueError, match="n_items >= 1"):
+        IdsView(ids, n_items=0, interactive=True)
 
 
-@pytest.mark.parametrize(("level", "prefix"), [(1, ()), (2, ()), (2, (0,)), (3, (0,)), (3, (0, 1))])
+@pytest.mark.parametrize(("level", "prefix"), [(1, ()), (2, ()), (2, (0,)), (3, (0, 1))])
 def test_a_legend_counts_every_point_once_and_names_the_most_populous_codes(ids, frame, level, prefix):
     look = code_colours(frame, level, prefix)
     assert sum(int(entry.name.rsplit(": ", 1)[1].replace(",", "")) for entry in look.legend) == len(frame)
-    below = frame[[ids[item][: len(prefix)] == prefix for item in frame["item"]]]
-    counts = below[f"code_{level}"].value_counts()
+    counts = Counter(ids[item][level - 1] for item in ids.with_prefix(prefix))
     named = [entry for entry in look.legend if entry.name.startswith("code ")]
-    assert len(named) == min(len(counts), len(LABELS))
-    for entry in named:
-        code, count = re.match(r"code (\d+): (\d+)", entry.name).groups()
-        assert counts[int(code)] == int(count) >= counts.nlargest(len(named)).min()
+    shown = {int(code): int(n) for code, n in (e.name.removeprefix("code ").split(": ") for e in named)}
+    assert shown.items() <= counts.items()
+    assert sorted(shown.values()) == sorted(n for _, n in counts.most_common(len(LABELS)))
     assert len({entry.shape for entry in named}) == len({entry.colour for entry in named}) == len(named)
     outside = look.groups == len(look.palette) - 1
     assert list(frame["item"][~outside]) == ids.with_prefix(prefix)
@@ -228,10 +205,8 @@ def test_colouring_above_the_prefix_is_refused(frame):
 
 def test_figures_show_names_as_they_are(ids, frame, vectors):
     odd = SemanticIDs(ids.items, ids.codes, ids.codebooks, ["$x^$ \udcff <b>" + "y" * 90] * len(ids))
-    for picture in (
-        tree_figure(odd), tree_figure(odd, prefix=ids["item0"]),
-        id_map_figure(id_map(odd, layout=None), marked=["item3"]), id_map_figure(frame, 3, (0,)),
-    ):  # fmt: skip
+    marked = id_map_figure(id_map(odd, layout=None), marked=["item3"])
+    for picture in (tree_figure(odd), tree_figure(odd, prefix=ids["item0"]), marked, id_map_figure(frame, 3, (0,))):
         assert picture.png().startswith(b"\x89PNG")
     html = similar_html(odd, similar_tables(odd, vectors, "item3"))
     assert "<b>y" not in html
@@ -243,21 +218,18 @@ def test_figures_show_names_as_they_are(ids, frame, vectors):
 
 def test_similar_tables_agree_with_a_plain_search(ids, vectors):
     similar = similar_tables(ids, vectors, "item5", topn=6)
-    cosines = {
-        item: float(v @ vectors[5] / np.linalg.norm(v) / np.linalg.norm(vectors[5]))
-        for item, v in zip(ids.items, vectors, strict=True) if item != "item5"
-    }  # fmt: skip
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = dict(zip(ids.items, (units @ units[5]).tolist(), strict=True))
+    del cosines["item5"]
     order = sorted(cosines, key=lambda item: -cosines[item])
     shared = {item: next((i for i in range(3) if ids[item][i] != ids["item5"][i]), 3) for item in cosines}
     assert list(similar.by_vector["item"]) == order[:6]
-    for table in (similar.by_vector, similar.by_id):
-        for entry in table.itertuples():
-            assert entry.cosine == pytest.approx(cosines[entry.item], abs=1e-5)
-            assert entry.rank == order.index(entry.item) + 1
-            assert (entry.shared, entry.codes) == (shared[entry.item], ids[entry.item])
-            assert entry.name == ids.names[ids.items.index(entry.item)]
-    best = sorted(shared.values(), reverse=True)[:6]
-    assert list(similar.by_id["shared"]) == [n for n in best if n]
+    assert list(similar.by_id["shared"]) == [n for n in sorted(shared.values(), reverse=True)[:6] if n]
+    for entry in pd.concat([similar.by_vector, similar.by_id]).itertuples():
+        assert entry.cosine == pytest.approx(cosines[entry.item], abs=1e-5)
+        assert entry.rank == order.index(entry.item) + 1
+        assert (entry.shared, entry.codes) == (shared[entry.item], ids[entry.item])
+        assert entry.name == ids.names[ids.items.index(entry.item)]
 
 
 def test_without_vectors_only_ids_are_compared(ids):
@@ -269,50 +241,32 @@ def test_without_vectors_only_ids_are_compared(ids):
 
 
 def test_an_item_is_found_by_what_a_person_may_call_it(ids):
-    name = ids.names[5]
-    for text in ("item5", name, f"  {name.upper()} "):
+    for text in ("item5", ids.names[5], f"  {ids.names[5].upper()} "):
         assert find_item(ids, text) == "item5"
-    lone = SemanticIDs(["a", "b"], [[0], [1]], names=["Toy Story (1995)", "Heat (1995)"])
-    assert find_item(lone, "toy story") == "a"
-    for text, meant in (
-        ("Toy Storry", "'Toy Story (1995)'"),
-        ("haet", "'Heat (1995)'"),
-        ("1995", "'Heat (1995)', 'Toy"),
-    ):
-        with pytest.raises(KeyError, match=re.escape(meant)):
-            find_item(lone, text)
-    with pytest.raises(KeyError, match="none is spelled like that"):
-        find_item(lone, "zzzzzz")
+    films = SemanticIDs(["a", "b"], [[0], [1]], names=["Toy Story (1995)", "Heat (1995)"])
+    assert find_item(films, "toy story") == "a"
+    meant = {"Toy Storry": "'Toy Story (1995)'", "haet": "'Heat (1995)'", "1995": "'Heat (1995)', 'Toy"}
+    for text, said in {**meant, "zzzzzz": "none is spelled like that"}.items():
+        with pytest.raises(KeyError, match=re.escape(said)):
+            find_item(films, text)
 
 
-def test_selected_items_are_counted_by_prefix(ids):
-    chosen = ids.items[:40]
-    frame = selected_prefixes(ids, chosen, 2)
-    assert frame["selected"].sum() == 40
-    assert frame["selected"].is_monotonic_decreasing
-    for entry in frame.itertuples():
-        below = ids.with_prefix(entry.prefix)
-        assert (entry.count, entry.selected) == (len(below), len(set(below) & set(chosen)))
+def test_the_page_counts_items_ids_and_entries(use, ids, without_umap):
+    view = use(IdsView(ids.disambiguated(), item="item5", interactive=True))
+    view.wait()
+    used = len(set(ids.codes[:, 0].tolist()))
+    for said in ("items: 120", "different ids: 120 (100.0% of the items)", f": {used} ({used / 12:.0%}), ",
+                 "levels: 3 of 12 entries, 1 to tell equal ids apart"):  # fmt: skip
+        assert said in view.text
 
 
-def test_the_headline_counts(ids):
-    lines = dict(headline(ids.disambiguated()))
-    assert lines["items"] == "120"
-    assert lines["different ids"] == "120 (100.0% of the items)"
-    assert lines["levels"] == "3 of 12 entries, 1 to tell equal ids apart"
-    used = [len(set(codes)) for codes in ids.codes.T.tolist()]
-    assert lines["entries in use, level by level"].split(", ")[0] == f"{used[0]} ({used[0] / 12:.0%})"
-
-
-def test_every_number_of_the_card_is_on_the_page(ids, vectors):
-    card = id_card(ids, vectors)
+@pytest.mark.parametrize("with_vectors", [True, False])
+def test_every_number_of_the_card_is_on_the_page(ids, vectors, with_vectors):
+    card = id_card(ids, vectors if with_vectors else None)
     html = card_html(card)
-    assert html.count("<b>") == len(card)
-    for entry in card.itertuples():
-        assert any(
-            f"<b>{entry.value:{form}}</b>" in html for form in (".1%", ".2%", ".4%", ",.1f", ".3f", ",.0f", ".4f")
-        )
-    assert card_html(id_card(ids, None)).count("<b>") == 9
+    assert html.count("<b>") == len(card) >= 9
+    for value in card["value"]:
+        assert any(f"<b>{value:{form}}</b>" in html for form in (".1%", ".2%", ".4%", ",.1f", ".3f", ",.0f", ".4f"))
 
 
 # -- the view -----------------------------------------------------------------------------
@@ -476,10 +430,3 @@ def test_published_ids_are_shown(real, shown):
     published = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
     view = IdsView(published, item="5", interactive=False)
     assert view.wait().tree["count"][0] == len(published)
-
-
-def test_vectors_that_do_not_fit_are_refused_at_once(ids):
-    with pytest.raises(ValueError, match="a row for each item"):
-        IdsView(ids, np.zeros((3, 2)), interactive=True)
-    with pytest.raises(ValueError, match="n_items >= 1"):
-        IdsView(ids, n_items=0, interactive=True)

@@ -29,7 +29,7 @@ HEADINGS = ("Setting", "Curves", "What is kept")
 
 
 @pytest.fixture(scope="module")
-def items() -> Items:
+def items():
     return made_items()
 
 
