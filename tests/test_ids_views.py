@@ -71,9 +71,7 @@ def test_branches_count_their_items_add_up_and_show_the_most_populous(ids, prefi
         below = tree[is_below][lambda rows, level=entry.level + 1: rows["level"] == level]
         items = ids.with_prefix(entry.prefix)
         assert (entry.count, entry.share) == (len(items), len(items) / whole["count"])
-        assert {name.split()[0] for name in entry.exemplars} <= {
-            ids.names[ids.items.index(i)].split()[0] for i in items
-        }
+        assert set(entry.exemplars) <= {name_of[item] for item in items}
         if entry.level == 3:
             assert below.empty
             continue
