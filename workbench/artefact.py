@@ -45,10 +45,7 @@ def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, list[np.ndarray]
 def read(path: str | Path, build: Callable[[Arrays, dict[str, Any]], T]) -> T:
     """Return what `build` makes of the mapped arrays of a file and of what its header says about them.
 
-    Raises
-    ------
-    ValueError
-        If the file is damaged, is no artefact of ours, or comes from a newer version.
+    ValueError if the file is damaged, is another tool's, or comes from a newer version.
     """
     with reading(path, "a whole .safetensors file of the workbench"):
         with safe_open(path, "np") as file:  # checks the header against the file's size

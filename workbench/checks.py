@@ -21,12 +21,9 @@ Kind = type | tuple[int, str]  # a type; or of an array: number of axes, and typ
 
 
 def check_kinds(what: str, values: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
-    """Refuse values that are not of their kinds; ``int`` takes numpy's integers, too, and no booleans.
+    """Refuse values that are not of their kinds (TypeError), and arrays of other shapes or types (ValueError).
 
-    Raises
-    ------
-    TypeError, ValueError
-        If a value is of another type, or an array of another shape or number type, or without columns.
+    ``int`` takes numpy's integers, too, and no booleans. Arrays must have columns.
     """
     for name, kind in kinds.items():
         value = values[name]

@@ -40,16 +40,7 @@ class Storage:
         return type(self)(**(self._fields | changes))
 
     def rows(self, index: Index) -> np.ndarray:
-        """Decode rows.
-
-        Parameters
-        ----------
-        index : int array or slice
-
-        Returns
-        -------
-        (n, dim) float32 array, the caller's own.
-        """
+        """Decode rows: (n, dim) float32, the caller's own array."""
         raise NotImplementedError
 
     def take(self, index: np.ndarray) -> Self:
@@ -71,10 +62,7 @@ class Storage:
     def restore(arrays: dict[str, np.ndarray], params: dict) -> "Storage":
         """Rebuild what gave these `arrays` and `params`; they come from a file and may lie.
 
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            If the kind is unknown, or something is missing, unexpected, or not of the kind that it must be.
+        ValueError, TypeError or KeyError if something is unknown, missing, unexpected or of another kind.
         """
         params = dict(params)
         kind = params.pop("kind")

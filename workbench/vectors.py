@@ -121,7 +121,7 @@ class Vectors:
 
     @property
     def ngrams(self) -> tuple[Subwords, Storage]:
-        """The n-grams and their rows; a ValueError where the model has none."""
+        """The n-grams and their rows; ValueError if the model has none."""
         if self.vocab.subwords is None or self.storage.ngrams is None:
             raise ValueError("this model has no n-grams")
         return self.vocab.subwords, self.storage.ngrams
@@ -162,10 +162,7 @@ class Vectors:
     def __getitem__(self, words: str | Sequence[str]) -> np.ndarray:
         """Return the vector of a word, (dim,), or of several, (n, dim); float32.
 
-        Raises
-        ------
-        KeyError
-            If a word is not in the vocabulary and none of its n-grams survives.
+        KeyError if a word is not in the vocabulary and none of its n-grams survives.
         """
         if not isinstance(words, str):
             return self.get_vectors(words)
@@ -285,10 +282,7 @@ class Vectors:
     def blocks(self, size: int = BLOCK, index: np.ndarray | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the vectors of all words, or those at these positions: (first, (<= size, dim) float32).
 
-        Raises
-        ------
-        ValueError
-            At the first NaN or infinity, naming its row and word.
+        ValueError at the first NaN or infinity, naming its row and word.
         """
         index = np.arange(len(self)) if index is None else index
         for start in range(0, len(index), size):
@@ -411,18 +405,10 @@ class Vectors:
         """Return the same vectors with word rows that no longer need their n-grams.
 
         A step does this before it drops or changes n-grams: afterwards those serve unseen words only. Returns `self`
-        where it is so already. Rows that memory should not hold are kept in a temporary file; see `spooled`.
+        where it is so already. With `index`, only the words at these positions, as `take` gives them.
 
-        Parameters
-        ----------
-        index : (n,) int array, optional
-            Only the words at these positions, as `take` gives them; no row of others is read.
-
-        Raises
-        ------
-        ValueError
-            If word rows are compressed already, which this would undo, or residuals that need their n-grams; at the
-            first NaN or infinity, naming its row and word.
+        ValueError if word rows are compressed already, which this would undo, or residuals that need their n-grams;
+        at the first NaN or infinity, naming its row and word.
         """
         if not self.is_composed:
             return self if index is None else self.take(index)
@@ -449,14 +435,9 @@ class Vectors:
         vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
         return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim)), ngrams), vocab)
 
-    @property
-    def has_spare_rows(self) -> bool:
-        """Whether there are word rows that no word has, as in tables of other tools."""
-        return self.vocab.n_used_rows < len(self.storage.words)
-
     def without_spare_rows(self) -> "Vectors":
         """Return the same words over the rows that some word has; `self` where that is all of them."""
-        return self._lean if self.has_spare_rows else self
+        return self._lean if self.vocab.n_used_rows < len(self.storage.words) else self
 
     @cached_property
     def _lean(self) -> "Vectors":
@@ -489,12 +470,12 @@ class Vectors:
     @property
     def file_bytes(self) -> int:
         """Size of the file that `save` would write, to the byte, without writing it or reading a mapped matrix."""
-        v = self
-        if self.has_spare_rows:
+        lean, words = self, self.storage.words
+        if self.vocab.n_used_rows < len(words):
             vocab, rows = self.vocab.without_spare_rows()
-            words = self.storage.words
-            v = self._over(Dense.of_size(len(rows), self.dim) if isinstance(words, Dense) else words.take(rows), vocab)
-        header, arrays = v._packed()
+            words = Dense.of_size(len(rows), self.dim) if isinstance(words, Dense) else words.take(rows)
+            lean = self._over(words, vocab)
+        header, arrays = lean._packed()
         return len(header) + sum(array.nbytes for array in arrays)
 
     def _packed(self) -> tuple[bytes, list[np.ndarray]]:
@@ -509,12 +490,9 @@ class Vectors:
 
     @classmethod
     def load(cls, path: str | Path) -> "Vectors":
-        """Open a file that `save` wrote; matrices stay in the file until rows are asked for.
+        """Open a file that `save` wrote; matrices stay in it until rows are asked for.
 
-        Raises
-        ------
-        ValueError
-            If the file is damaged, is no artefact of ours, or comes from a newer version.
+        ValueError if it is damaged, is another tool's, or comes from a newer version.
         """
 
         def build(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Vectors:

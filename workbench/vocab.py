@@ -215,14 +215,7 @@ class Vocab:
         return None if self.scales is None else np.where(self.remapped, self.scales, 1).astype(np.float32)
 
     def take(self, index: np.ndarray) -> tuple["Vocab", np.ndarray]:
-        """Keep the words at these positions, in this order.
-
-        Returns
-        -------
-        vocab : Vocab
-        rows : int array
-            The rows of the old word matrix that make the new one.
-        """
+        """Keep the words at these positions, in this order; also return the rows of the old matrix that they need."""
         words = [self.words[i] for i in index]
         counts = None if self.counts is None else self.counts[index]
         rows, row_of = index, None
@@ -252,11 +245,8 @@ class Vocab:
     def by_frequency(self, elsewhere: Mapping[str, int] | None = None) -> np.ndarray:
         """Return the positions of all words, the most frequent first: (n_words,) int64.
 
-        Parameters
-        ----------
-        elsewhere : mapping of word to count, optional
-            Counts of another text, which go before the model's own. Without either, words keep their order, since
-            most files are sorted.
+        Counts of another text, `elsewhere`, go before the model's own. Without either, words keep their order, since
+        most files are sorted.
         """
         own = np.zeros(len(self)) if self.counts is None else self.counts
         first = np.zeros(len(self)) if elsewhere is None else np.array([elsewhere.get(w, 0) for w in self.words])
@@ -311,7 +301,12 @@ def check_words(words: Iterable[str], noun: str = "word") -> list[str]:
     words = list(words)
     if not words:
         raise ValueError(f"expected at least one {noun}, got none")
-    for position, word in enumerate(words):
+    try:
+        text = "\0".join(words)
+        is_sound = text.count("\0") == len(words) - 1 and is_text(text)
+    except TypeError:
+        is_sound = False
+    for position, word in enumerate(() if is_sound else words):  # one by one takes several times as long
         if not isinstance(word, str):
             raise TypeError(
                 f"{noun}s must be strings; {noun} {position} is {type(word).__name__} {str(word)[:MAX_QUOTED]!r}"
@@ -354,15 +349,8 @@ def is_for_fitting(word: str) -> bool:
 def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> list[str]:
     """Return strings that are not in `words`: the first half of one joined to the second half of another.
 
-    Parameters
-    ----------
-    words : sequence of str
-        Those of four characters and more are cut in half.
-    n : int
-        How many to make; fewer come back where the words do not yield so many.
-    fitting : bool
-        Whether they are for fitting or for scoring; see `is_for_fitting`.
-    seed : int
+    Words of four characters and more are cut. Fewer than `n` come back where the words do not yield so many.
+    `fitting` says whether they are for fitting or for scoring; see `is_for_fitting`.
     """
     long = [word for word in words if len(word) >= 4]
     if not long:
