@@ -48,7 +48,7 @@ def test_the_same_model_gives_the_same_bytes(fasttext, tmp_path, name):
         path = wb.export(fasttext, tmp_path / folder / f"model{ending}", name.split()[0], warn=False)
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         written.append([file.read_bytes() for file in files])
-        time.sleep(1.1 * bool(ending))  # gzip's clock counts seconds
+        time.sleep(1.1 * bool(ending and folder == "a"))  # gzip's clock counts seconds
     assert written[0] == written[1]
 
 
@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(plain, tmp_path,
 @pytest.mark.parametrize("name", sorted({*NAMES} - {"gensim", "glove", "word2vec"}))
 def test_vectors_are_written_block_by_block(tmp_path, name):
     """gensim's pickle holds the matrix, and text takes Python's numbers."""
-    matrix = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (150_000, 100))
+    matrix = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (110_000, 100))
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(len(matrix))], matrix)
     tracemalloc.start()
     wb.export(v, tmp_path / "model", name, warn=False)
