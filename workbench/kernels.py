@@ -57,13 +57,20 @@ def _can_cache() -> bool:
 _njit: Any = functools.partial(numba.njit, cache=_can_cache())
 
 
-def _locked(kernel):
-    @functools.wraps(kernel)
-    def call(*args):
-        with LOCK:
-            return kernel(*args)
+def _kernel(**options):
+    """Compile a function that is called from Python, which takes the lock."""
 
-    return call
+    def compiled(function):
+        kernel = _njit(function, **options)
+
+        @functools.wraps(function)
+        def call(*args):
+            with LOCK:
+                return kernel(*args)
+
+        return call
+
+    return compiled
 
 
 @functools.cache
@@ -91,11 +98,11 @@ def in_threads(work: Callable[[Iterator[slice]], None], n: int, size: int) -> No
 
 
 # Defined in `hashing`, which plain Python uses too; numba's cache goes by the file of the definition.
-fill_buckets = _locked(_njit(hashing.fill_buckets))
-fill_finalfusion_buckets = _locked(_njit(hashing.fill_finalfusion_buckets))
+fill_buckets = _kernel()(hashing.fill_buckets)
+fill_finalfusion_buckets = _kernel()(hashing.fill_finalfusion_buckets)
 
 
-@_njit()
+@_njit
 def _copy(source, target):
     """Copy a matrix to the upper left of another. ``target[:] = source`` takes seconds to compile, for its errors."""
     for i in range(source.shape[0]):
@@ -106,8 +113,7 @@ def _copy(source, target):
 # -- sums over rows -----------------------------------------------------------------------
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def segment_sums(indptr, indices, table):
     """Return the sum of the rows of `table` that each segment names: (n_segments, dim) float32.
 
@@ -125,8 +131,7 @@ def segment_sums(indptr, indices, table):
     return out
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def group_sums(rows, codes, n_groups):
     """Return the sum of the rows (n, dim) that have each code: (n_groups, dim) float64, in order of the rows."""
     n, dim = rows.shape
@@ -141,8 +146,7 @@ def group_sums(rows, codes, n_groups):
     return out
 
 
-@_locked
-@_njit
+@_kernel()
 def survivors(index, indptr, buckets, row_of):
     """Return the rows of the n-grams of some words, without those that have none, ragged as `Subwords.rows` gives them.
 
@@ -163,8 +167,7 @@ def survivors(index, indptr, buckets, row_of):
     return starts, rows[:count]
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def pull(indptr, rows, weights, x, targets):
     """Return ``A.T @ (targets - A @ x)``, or without targets ``A.T @ A @ x``: (n_rows, dim) float32.
 
@@ -204,8 +207,7 @@ def pull(indptr, rows, weights, x, targets):
     return out
 
 
-@_locked
-@_njit
+@_kernel()
 def square_weights(indptr, rows, weights, n_rows):
     """Return the diagonal of ``A.T @ A``, see `pull`: (n_rows,) float32.
 
@@ -222,8 +224,7 @@ def square_weights(indptr, rows, weights, n_rows):
     return squares.astype(np.float32)
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def table_sums(packed, tables, n_bits):
     """Return the sum of what a row's codes pick from a table for every code: (n_tables, n) float32.
 
@@ -368,8 +369,7 @@ def encode(rows: np.ndarray, codebooks: np.ndarray, spans: np.ndarray) -> np.nda
     return out
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def _encode(rows, codebooks, spans, chosen, out, width):
     n = len(rows)
     for tile in numba.prange((n + TILE - 1) // TILE):
@@ -388,8 +388,7 @@ def _encode(rows, codebooks, spans, chosen, out, width):
                 out[first + p, j] = codes[p]
 
 
-@_locked
-@_njit(parallel=True, fastmath={"reassoc"})
+@_kernel(parallel=True, fastmath={"reassoc"})
 def start(points, spans, draws):
     """Draw rows to start k-means from, for each span of dimensions by itself: (n_entries, dim) float32.
 
@@ -430,8 +429,7 @@ def train(points: np.ndarray, codebooks: np.ndarray, spans: np.ndarray, n_iter: 
         _train(points, codebooks, spans[chosen], n_iter, width)
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def _train(points, codebooks, spans, n_iter, width):
     n, n_entries = points.shape[1], len(codebooks)
     for j in numba.prange(len(spans)):
@@ -484,8 +482,7 @@ def _move(points, n, centroids, codes, nearest, pace):
 # -- coded n-grams that serve words -------------------------------------------------------
 
 
-@_locked
-@_njit(parallel=True)
+@_kernel(parallel=True)
 def settle(indptr, words, weights, squares, bound, prior, codes, codebooks, spans, left):
     """Choose codes and codebook entries of n-gram rows so that weighted sums over them come out right.
 
