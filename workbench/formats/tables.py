@@ -74,25 +74,36 @@ def is_table(path: Path, head: bytes) -> bool:
 
 def load_table(path: Path) -> Vectors:
     """Read TSV or CSV: a column of words and columns of numbers; without words, those beside it (see `BESIDE`)."""
-    import pandas as pd
-
     with open(path, "rb") as file:
         head = file.read(1 << 16).removeprefix(MARK)
     separator = _separator(head) or "\t"
     has_names = not any(map(_is_number, head.split(b"\n", 1)[0].rstrip(b"\r").split(separator.encode())))
-    names, quoting = 0 if has_names else None, csv.QUOTE_MINIMAL if separator == "," else csv.QUOTE_NONE
-    options: dict[str, Any] = {"keep_default_na": False, "encoding": "utf-8-sig", "encoding_errors": "surrogateescape"}
-    return _of_frame(path, pd.read_csv(path, sep=separator, header=names, quoting=quoting, **options))
+    return _of_frame(path, read_csv(path, separator, header=0 if has_names else None))
 
 
 def load_parquet(path: Path) -> Vectors:
     """Read a Parquet file with a column of words and either columns of numbers or one of lists; needs pyarrow."""
+    try:
+        return _of_frame(path, read_parquet(path))
+    except ImportError as error:
+        raise ValueError(f"{path} is a Parquet file, and reading those needs pyarrow: pip install pyarrow") from error
+
+
+def read_csv(path: Path, sep: str, **options: Any) -> Any:
+    """Return a data frame: quotation marks count between commas only, no cell is NaN, all bytes are kept."""
+    import pandas as pd
+
+    quoting = csv.QUOTE_MINIMAL if sep == "," else csv.QUOTE_NONE
+    options = {"encoding": "utf-8-sig", "encoding_errors": "surrogateescape", "keep_default_na": False} | options
+    return pd.read_csv(path, sep=sep, quoting=quoting, **options)
+
+
+def read_parquet(path: Path, **options: Any) -> Any:
+    """Return a data frame; it needs pyarrow."""
     import pandas as pd
 
     try:
-        return _of_frame(path, pd.read_parquet(path))
-    except ImportError as error:
-        raise ValueError(f"{path} is a Parquet file, and reading those needs pyarrow: pip install pyarrow") from error
+        return pd.read_parquet(path, **options)
     except OSError as error:
         raise ValueError(f"it is damaged or cut short: {error}") from error
 

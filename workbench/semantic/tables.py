@@ -1,12 +1,13 @@
 """Tables in files, ``.csv`` and ``.parquet``, read so that an item called ``007`` or ``NA`` stays what it is."""
 
-import csv
 import gzip
 import warnings
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..formats.tables import read_csv, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,32 +34,19 @@ def read_table(
     import pandas as pd
 
     if path.suffix.lower() == ".parquet":
-        try:
-            frame = pd.read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
-        except OSError as error:  # pyarrow's for a damaged file
-            raise ValueError(f"damaged: {error}") from error
+        frame = read_parquet(path, dtype_backend="numpy_nullable")  # whole numbers stay so beside missing ones
         frame = frame.astype(object).where(frame.notna(), "").map(str)
     else:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             n_columns = file.readline().count(sep.encode()) + 1
         if n_columns > MAX_COLUMNS:
             raise ValueError(f"expected at most {MAX_COLUMNS:,} columns, got {n_columns:,}")
+        header, engine = None if names else 0, "c" if len(sep) == 1 else "python"
+        options = {"names": names, "header": header, "engine": engine, "encoding": encoding}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             try:
-                frame = pd.read_csv(
-                    path,
-                    sep=sep,
-                    names=names,
-                    header=None if names else 0,
-                    engine="c" if len(sep) == 1 else "python",
-                    quoting=csv.QUOTE_MINIMAL if sep == "," else csv.QUOTE_NONE,
-                    dtype=object,
-                    keep_default_na=False,
-                    index_col=False,
-                    encoding=encoding,
-                    encoding_errors="surrogateescape",
-                )
+                frame = read_csv(path, sep, dtype=object, index_col=False, **options)
             except pd.errors.ParserWarning as error:
                 raise ValueError(f"rows are longer than the header: {error}") from error
     if not len(frame):
