@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from workbench.compress import base
 from workbench.storage import Coded, Dense, Normed, Projected, Scaled, Stacked, halved, pack_codes, unpack_codes
 from workbench.vocab import Vocab
 
@@ -227,6 +228,11 @@ REFUSED = {  # everything else must work
     "explicit n-grams": {"Rehash"},  # there is no hash to fold
     "raw n-grams, shared rows": {"Refit", "Residual"},  # would give every word a row of its own again
 }
+
+
+def test_every_step_is_held_to_the_contracts():
+    ours = {kind for kind in base.STEPS.values() if kind.__module__.startswith("workbench.")}
+    assert {type(step) for step in STEPS.values()} == ours
 
 
 @pytest.mark.parametrize(

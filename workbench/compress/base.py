@@ -157,7 +157,7 @@ class Step:
         return self.fit(v, reference).transform(v)
 
     def _model(self, v: Vectors) -> Vectors:
-        """`v`, where it is a model."""
+        """Return `v`; refuse what is no model."""
         if not isinstance(v, Vectors):
             raise TypeError(
                 f"{type(self).__name__} takes Vectors, as from load(path) or Vectors.from_arrays(words, matrix), "
@@ -178,11 +178,11 @@ class Step:
         return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {name: getattr(self, name) for name in self._names()}
 
     def _plain_params(self) -> dict[str, Any]:
-        """The parameters that recipes show: numpy's numbers as Python's, paths as text."""
+        """Return the parameters that recipes show: numpy's numbers as Python's, paths as text."""
         params = self.get_params()
         for name, field in self.fields.items():
             value = params[name]
@@ -203,15 +203,15 @@ class Step:
         return self
 
     def to_json(self) -> dict:
-        """The step as JSON values; `recipes.from_json` undoes it."""
+        """Return the step as JSON values; `recipes.from_json` undoes it."""
         return {"step": type(self).__name__, **self._plain_params()}
 
     def __repr__(self) -> str:
-        """The step as Python code, whole."""
+        """Return the step as Python code with every parameter."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._plain_params().items())})"
 
     def brief(self) -> str:
-        """The step in a few words, such as "PQ 50 codes of words"."""
+        """Return the step in a few words, such as "PQ 50 codes of words"."""
         values = [(field.brief, getattr(self, name)) for name, field in self.fields.items() if field.brief]
         return " ".join([type(self).__name__, *(text.format(x) for text, x in values if x not in (None, "all"))])
 
@@ -263,5 +263,5 @@ class Chain(Step):
         return {"step": "Chain", "steps": [step.to_json() for step in self.steps]}
 
     def brief(self) -> str:
-        """The steps in a few words each."""
+        """Return the steps in a few words each."""
         return ", ".join(step.brief() for step in self.steps) or "nothing"

@@ -77,7 +77,7 @@ def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
     }
     if kind is SQ:
         return SQ(dtype="int8", random_state=seed)
-    return kind(**{name: value for name, value in values.items() if name in kind._names() and value is not None})
+    return kind(**{name: value for name, value in values.items() if name in kind.fields and value is not None})
 
 
 def starts(v: Vectors, seed: int) -> dict[str, Chain]:
