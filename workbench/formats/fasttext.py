@@ -57,7 +57,7 @@ def load(path: Path) -> Vectors:
             f"its header claims {n_words:,} words and {n_labels:,} labels in {n_entries:,} entries, "
             f"which cannot be in a file of {len(cursor.view):,} bytes"
         )
-    words, counts = _read_words(path, cursor, n_entries, n_words)
+    text, has_repeats, counts = _read_words(path, cursor, n_entries, n_words)
     left = None  # (n, 2) bucket and row of n-grams that were not pruned
     if is_new and pruned[0] >= 0:
         left = cursor.array("<i4", pruned[0], 2, what="pruned n-grams")
@@ -85,14 +85,14 @@ def load(path: Path) -> Vectors:
     else:
         matrix = cursor.array("<f4", n_rows, dim)
         own, ngrams = (Dense(matrix[part]) for part in parts)
-    vocab = Vocab(b"\0%b\0" % b"\0".join(words), counts=counts, subwords=subwords)
-    if len(set(words)) < n_words:
+    vocab = Vocab(text, counts=counts, subwords=subwords)
+    if has_repeats:
         vocab, own = first_ones(vocab, own)
     return Vectors(vocab, own if subwords is None else Stacked(own, ngrams))
 
 
-def _read_words(path: Path, cursor: Cursor, n_entries: int, n_words: int) -> tuple[list[bytes], np.ndarray]:
-    """Words and their counts, (n_words,) int64; labels come behind them."""
+def _read_words(path: Path, cursor: Cursor, n_entries: int, n_words: int) -> tuple[bytes, bool, np.ndarray]:
+    """Words as one text, whether some repeat, and their counts, (n_words,) int64; labels come behind them."""
     words, ends, step = [], np.empty(n_entries, np.int64), AFTER_WORD.itemsize
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for i in range(n_entries):
@@ -106,7 +106,10 @@ def _read_words(path: Path, cursor: Cursor, n_entries: int, n_words: int) -> tup
     if len(wrong):
         kind = after["type"][wrong[0]]
         raise ValueError(f"entry {wrong[0]:,} of its vocabulary has type {kind}, which does not fit its header")
-    return words[:n_words], after["count"][:n_words].copy()
+    counts = after["count"][:n_words].copy()
+    del words[n_words:], after
+    has_repeats = len(set(words)) < n_words
+    return b"\0".join([b"", *words, b""]), has_repeats, counts
 
 
 def _row_table(left: np.ndarray, n_buckets: int) -> np.ndarray:
