@@ -135,7 +135,7 @@ wb.Vectors.from_arrays([str(i) for i in range(len(matrix))], matrix).save(sys.ar
 
 def test_a_killed_save_leaves_the_old_file_whole(old):
     unfinished = []
-    for delay in (0, 0.01, 0.03):
+    for delay in (0, 0.02):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(old)])
         while child.poll() is None and not (beside := list(old.parent.glob(".*.part"))):
             pass

@@ -51,12 +51,12 @@ def read(path: str | Path, build: Callable[[Arrays, dict[str, Any]], T]) -> T:
         with safe_open(path, "np") as file:  # checks the header against the file's size
             metadata = file.metadata() or {}
         if KEY not in metadata:
-            raise ValueError(f"it is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
+            raise ValueError(f"{path} is a .safetensors file, but not one of the workbench (no {KEY!r} in its header)")
         about = dict(json.loads(metadata[KEY]))
         version = about.get("format_version")
         if version not in range(1, FORMAT_VERSION + 1):
             raise ValueError(
-                f"it has format version {str(version)[:60]}, this workbench reads 1 to {FORMAT_VERSION}; "
+                f"{path} has format version {str(version)[:60]}, this workbench reads 1 to {FORMAT_VERSION}; "
                 "open it with the version that wrote it, or update"
             )
         return build(mapped(path), about)
