@@ -258,13 +258,15 @@ def shown(monkeypatch) -> Output:
 
 @pytest.fixture
 def use():
-    """Gives live views to a person, and ends them after the test."""
+    """Gives live views to a person once they are ready, and ends them after the test."""
     from person import Person  # widgets take a while to import
 
     people: list[Person] = []
 
-    def use(view) -> Person:
+    def use(view, ready: bool = True) -> Person:
         people.append(Person(view))
+        if ready:
+            people[-1].wait()
         return people[-1]
 
     yield use
@@ -293,12 +295,8 @@ def panel(begun, path, fasttext):
     """The panel of this module where it began; it goes back there after each test."""
     begun.wait()
     yield begun
-    begun.set("Show", "Numbers")
-    begun.set("Size limit", "")
-    begun.set("Model", path)
-    begun.set("Word", ", ".join(fasttext.words[:2]))
-    begun.wait()
-    begun.set_all({"Words kept": 300, "N-grams kept": 300, "Subvectors": 6})
+    begun.change({"Show": "Numbers", "Size limit": "", "Model": path, "Word": ", ".join(fasttext.words[:2])})
+    begun.change({"Words kept": 300, "N-grams kept": 300, "Subvectors": 6})
 
 
 @pytest.fixture

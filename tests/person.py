@@ -97,7 +97,8 @@ class Person:
     def control(self, label: str) -> Any:
         """The control with this label, in sight or on another page of the view."""
         every = [widget for widget in _walk(self.view.box, hidden=True) if label in _names(widget)]
-        found = [widget for widget in every if widget in self.seen()] or every
+        seen = self.seen()
+        found = [widget for widget in every if widget in seen] or every
         assert len(found) == 1, f"{len(found)} controls are called {label!r}"
         return found[0]
 
@@ -127,9 +128,16 @@ class Person:
         else:
             control.value = value
 
-    def set_all(self, values: dict[str, Any]) -> None:
+    def change(self, values: dict[str, Any]) -> Any:
+        """Set controls, and return the state once everything is computed for them."""
         for label, value in values.items():
             self.set(label, value)
+        return self.wait()
+
+    def finish(self, name: str) -> Any:
+        """Press a button, and return the state once what it begins is done."""
+        self.press(name)
+        return self.wait()
 
     def options(self, label: str) -> list[str]:
         """The texts among which a control chooses."""

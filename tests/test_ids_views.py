@@ -251,7 +251,6 @@ def test_an_item_is_found_by_what_a_person_may_call_it(ids):
 
 def test_the_page_counts_items_ids_and_entries(use, ids, without_umap):
     view = use(IdsView(ids.disambiguated(), item="item5", interactive=True))
-    view.wait()
     used = len(set(ids.codes[:, 0].tolist()))
     for said in ("items: 120", "different ids: 120 (100.0% of the items)", f": {used} ({used / 12:.0%}), ",
                  "levels: 3 of 12 entries, 1 to tell equal ids apart"):  # fmt: skip
@@ -275,7 +274,6 @@ HEADINGS = ("Numbers", "Map", "Tree of codes", "Selected items", "Similar items,
 @pytest.fixture
 def view(use, ids, vectors, without_umap) -> Person:
     view = use(IdsView(ids, vectors, item="item5", interactive=True))
-    view.wait()
     return view
 
 
@@ -288,17 +286,15 @@ def test_principal_components_come_first_and_stay_where_the_map_is_cancelled(use
     monkeypatch.setattr(mapper.shared, "warm", lambda: None)
     draw = gate("workbench.views.mapper.shared.layout")
     draw.function = lambda owner, *arguments: quick(*arguments)
-    view = use(IdsView(ids, vectors, item=item, n_items=50, interactive=True))
+    view = use(IdsView(ids, vectors, item=item, n_items=50, interactive=True), ready=False)
     draw.reach()
     until(lambda: "principal components are shown" in view.text)
     view.press("Cancel")
     draw.open()
     assert view.wait().map.attrs["method"] == "PCA"
     assert "stopped" in view.alerts[0]
-    view.set("Items on the map", "120")
-    assert view.wait().map.attrs["method"] == "UMAP"
-    view.set("Items on the map", "50")
-    state = view.wait()
+    assert view.change({"Items on the map": "120"}).map.attrs["method"] == "UMAP"
+    state = view.change({"Items on the map": "50"})
     assert (state.map.attrs["method"], len(state.map), item in set(state.map["item"])) == ("UMAP", 50, True)
     assert view.alerts == []
 
@@ -318,8 +314,7 @@ def test_a_tile_that_is_pressed_is_looked_at_and_the_path_leads_back(view, ids):
     assert len(prefix) == 3
     assert not view.can("Show this code")
     assert ids.names[ids.items.index(ids.with_prefix(prefix)[0])] in view.text
-    view.press("Show 0")
-    assert view.wait().prefix == (0,)
+    assert view.finish("Show 0").prefix == (0,)
     view.press_tile(())
     assert view.wait().prefix == ()
     assert n_grey() == 0
@@ -340,8 +335,7 @@ def test_a_code_is_chosen_from_the_list_and_a_level_coloured_by(view, ids):
     assert view.wait().tree["prefix"][0] == (chosen,)
     assert view.options("Colour by code of level") == ["2", "3"]
     before = view.wait()
-    view.set("Colour by code of level", "3")
-    state = view.wait()
+    state = view.change({"Colour by code of level": "3"})
     assert f"Level 3 of {chosen}" in view.text
     assert state.tree is before.tree
     assert state.map is before.map
@@ -357,8 +351,7 @@ def test_a_point_that_is_clicked_is_looked_at_and_its_tiles_have_a_star(view, id
     assert starred == {ids["item9"][:n] for n in (1, 2)} & set(state.tree["prefix"]) != set()
     *_, star = view.figure("wb-id-map").data
     assert float(star.x[0]) == pytest.approx(state.map["x"][9])
-    view.press("Show its id")
-    assert view.wait().prefix == ids["item9"][:2]
+    assert view.finish("Show its id").prefix == ids["item9"][:2]
 
 
 def test_points_in_a_lasso_are_counted_by_prefix_and_in_the_tiles(view, ids):
@@ -369,20 +362,17 @@ def test_points_in_a_lasso_are_counted_by_prefix_and_in_the_tiles(view, ids):
     assert f"({sum(ids[item][0] == 0 for item in ids.items[:30])} selected)" in view.tiles[(0,)]
     points = view.figure("wb-id-map").data[0]
     assert set(points.selectedpoints) == set(range(30))
-    view.press("Clear selection")
-    assert view.wait().selected == ()
+    assert view.finish("Clear selection").selected == ()
     assert points.selectedpoints is None
 
 
 def test_an_item_that_is_not_there_gets_a_message_with_some_that_are(view):
-    view.set("Item", "appel")
-    view.wait()
+    view.change({"Item": "appel"})
     assert "there is no item 'appel'; spelled most like it: 'apple" in view.alerts[0]
     assert not view.can("Show its id")
     offered = view.options("Item")[0]
     assert offered.startswith("apple")
-    view.set("Item", offered)
-    assert view.wait().similar is not None
+    assert view.change({"Item": offered}).similar is not None
     assert view.alerts == []
 
 

@@ -40,8 +40,7 @@ def test_neighbours_live(use, fasttext, small):
     assert parts(view.html) == {"neighbours"}
     assert (state.maps, state.damage, state.agreement) == (None, None, None)  # nobody looks at them
     dropped = next(word for word in fasttext.words if word not in small)
-    view.set("Word", f"{small.words[5]} {dropped} {UNSEEN}")
-    state = view.wait()
+    state = view.change({"Word": f"{small.words[5]} {dropped} {UNSEEN}"})
     expected = wb.neighbour_changes(fasttext.adjusted(), small, list(state.words))
     pd.testing.assert_frame_equal(state.changes, expected)
     assert list(state.carriers) == [dropped, UNSEEN]  # of the words without a row of their own
@@ -52,22 +51,18 @@ def test_neighbours_live(use, fasttext, small):
     assert f"<{UNSEEN[:3]}" in view.text
     view.set(toggle, False)
     assert f"<{UNSEEN[:3]}" not in view.text
-    view.set("Word", "")
-    view.wait()
+    view.change({"Word": ""})
     assert parts(view.html) == set()
 
 
 def test_neighbours_of_a_model_without_ngrams_offer_none(use, plain):
     view = use(NeighbourView(plain, wb.PQ(6, n_bits=4).fit_transform(plain), words=plain.words[:1], interactive=True))
-    view.wait()
     assert parts(view.html) == {"neighbours"}
     assert view.labels("Show the n-grams") == []
-    view.set("Word", "unheard-of")
-    view.wait()
+    view.change({"Word": "unheard-of"})
     assert "unheard-of" in view.alerts[0]
     assert parts(view.html) == set()
-    view.set("Word", plain.words[3])
-    view.wait()
+    view.change({"Word": plain.words[3]})
     assert view.alerts == []
     assert f"{plain.words[3]}: " in view.text
 
@@ -111,18 +106,15 @@ def test_a_page_for_paper_has_the_same_and_no_scripts(fasttext, small, shown, mo
 @pytest.mark.parametrize("kind", [NeighbourView, DamageView])
 def test_a_live_view_leaves_its_page_and_follows(use, fasttext, small, shown, kind):
     view = use(kind(fasttext, small, interactive=True))
-    view.wait()
     view.view._ipython_display_()
     assert parts(shown.page) == ({"damage"} if kind is DamageView else set())  # no word is looked at yet
-    view.set("Word", fasttext.words[3])
-    view.wait()
+    view.change({"Word": fasttext.words[3]})
     until(lambda: "neighbours" in parts(shown.page))
 
 
 @pytest.mark.parametrize("kind", [NeighbourView, DamageView, MapView])
 def test_a_model_that_cannot_be_opened_is_said_in_the_view(use, small, kind):
     view = use(kind("nowhere/at-all.bin", small, interactive=True))
-    view.wait()
     assert "at-all.bin does not exist" in view.alerts[0]
     with pytest.raises(FileNotFoundError):
         kind("nowhere/at-all.bin", small, interactive=False)
@@ -130,10 +122,8 @@ def test_a_model_that_cannot_be_opened_is_said_in_the_view(use, small, kind):
 
 def test_models_of_other_dimensions_are_said_to_be_so_and_have_neighbours(use, plain):
     view = use(DamageView(plain, wb.Vectors.from_arrays(plain.words, plain.matrix()[:, :5]), interactive=True))
-    view.wait()
     assert "dimensions" in view.alerts[0]
-    view.set("Word", plain.words[0])
-    view.wait()
+    view.change({"Word": plain.words[0]})
     assert parts(view.html) == {"neighbours"}  # which are each model's own
 
 
@@ -256,7 +246,6 @@ def test_many_points_are_drawn_by_webgl_unless_that_is_declined(use, monkeypatch
     monkeypatch.setattr("workbench.views.mapper.shared.layout", lambda owner, vectors, start, *_: (start, 0.9))
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(5_001)], np.random.default_rng(0).normal(size=(5_001, 4)))
     view = use(MapView(v, v, n_mapped=5_001, interactive=True))
-    view.wait()
     for kind in ("scattergl", "scatter"):
         traces = view.figure("wb-maps").data[:2]
         assert [trace.type for trace in traces] == [kind] * 2

@@ -127,7 +127,7 @@ def test_waiting_has_an_end(panel, gate):
 
 def test_cancel_before_the_first_result_leaves_a_model_that_can_be_worked_on(use, fasttext, gate):
     build = gate(BUILD)
-    panel = use(opened(fasttext))
+    panel = use(opened(fasttext), ready=False)
     build.reach()
     panel.press("Cancel")
     build.open()
@@ -142,10 +142,8 @@ def test_cancel_before_the_first_result_leaves_a_model_that_can_be_worked_on(use
 
 def test_another_model_starts_a_new_trail_and_keeps_the_words_it_knows(panel, fasttext, tmp_path):
     other = wb.Vectors.from_arrays(fasttext.words[1:500], fasttext.get_vectors(fasttext.words[1:500]))
-    panel.set("Words kept", next(FRESH))
-    panel.wait()
-    panel.set("Model", str(other.save(tmp_path / "other.safetensors")))
-    state = panel.wait()
+    panel.change({"Words kept": next(FRESH)})
+    state = panel.change({"Model": str(other.save(tmp_path / "other.safetensors"))})
     assert len(state.trail) == 1
     assert panel.get("Word") == fasttext.words[1]
     assert panel.alerts == []
@@ -179,8 +177,7 @@ def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on
     assert panel.alerts == []
     panel.set("Maximise", goal)
     n_before = len(panel.wait().trail)
-    panel.press("Find the best recipe")
-    state = panel.wait()
+    state = panel.finish("Find the best recipe")
     assert "to spare" in panel.text
     found = state.trail[n_before:]
     fitting = [trial for trial in found if trial["bytes"] <= 40_000]
@@ -222,13 +219,11 @@ def test_a_setting_wanted_during_a_search_takes_its_place(panel, gate):
 def test_an_impossible_limit_is_a_message_and_leaves_the_earlier_result_whole(panel):
     first = panel.wait()
     panel.set("Size limit", "10 B")
-    panel.press("Find the best recipe")
-    state = panel.wait()
+    state = panel.finish("Find the best recipe")
     assert "10 bytes are too few" in panel.alerts[0]
     assert state.result is first.result
     assert is_whole(state)
-    panel.set("Words kept", next(FRESH))
-    panel.wait()
+    panel.change({"Words kept": next(FRESH)})
     assert panel.alerts == []
 
 
@@ -253,12 +248,10 @@ def test_a_limit_that_is_no_size_is_a_message_and_no_limit_is_left(panel, size):
 def test_going_back_to_a_recent_setting_builds_nothing_and_gives_the_same(panel, counted):
     other = next(FRESH)
     states = {300: panel.wait()}
-    panel.set("Words kept", other)
-    states[other] = panel.wait()
+    states[other] = panel.change({"Words kept": other})
     builds, before = counted(BUILD), tried(panel)
     for n_words in (300, other, 300):
-        panel.set("Words kept", n_words)
-        state = panel.wait()
+        state = panel.change({"Words kept": n_words})
         assert state.result.small is states[n_words].result.small
         assert state.changes.equals(states[n_words].changes)
         assert state.damage.words.equals(states[n_words].damage.words)
@@ -270,7 +263,6 @@ def test_going_back_to_a_recent_setting_builds_nothing_and_gives_the_same(panel,
 def test_only_some_results_are_kept(use, fasttext, monkeypatch, bound, value):
     monkeypatch.setattr(f"workbench.views.session.{bound}", value)
     panel = use(opened(fasttext))
-    panel.wait()
     small = []
     for n_words in (300, 400, 410, 420):
         panel.set("Words kept", n_words)
@@ -288,7 +280,6 @@ def test_only_some_results_are_kept(use, fasttext, monkeypatch, bound, value):
 def saved(use, fasttext, tmp_path) -> Person:
     """A panel on a model that was saved, about to make a report in ``tmp_path / "report"``."""
     panel = use(opened(str(fasttext.save(tmp_path / "big.safetensors"))))
-    panel.wait()
     panel.set("Show", "Save and report")
     panel.set("Folder", str(tmp_path / "report"))
     return panel
@@ -338,10 +329,8 @@ def test_a_report_goes_on_while_settings_are_tried_and_given_up(saved, gate, mon
 
 def test_a_model_in_memory_has_no_report(use, fasttext):
     panel = use(opened(fasttext))
-    panel.wait()
     panel.set("Show", "Save and report")
-    panel.press("Make report")
-    panel.wait()
+    panel.finish("Make report")
     assert "made in memory" in panel.alerts[0]
 
 
@@ -451,7 +440,7 @@ def test_the_process_for_maps_ends_with_the_one_that_started_it(other_python):
 @pytest.fixture
 def drawing(use, asked) -> Person:
     """A panel in the midst of the map of its first setting, which takes a second."""
-    panel = use(opened(made_fasttext(n_words=1_500, n_buckets=1_000), n_mapped=1_500))
+    panel = use(opened(made_fasttext(n_words=1_500, n_buckets=1_000), n_mapped=1_500), ready=False)
     until(lambda: len(asked) == 3)  # the original, the original again, and the setting
     panel.set("Show", "Maps")
     return panel
@@ -467,16 +456,14 @@ def test_a_change_while_a_map_is_drawn_stops_it(drawing, asked):
 
 
 def test_a_change_while_the_original_is_mapped_draws_no_map_of_the_setting_before(use, asked):
-    panel = use(opened(made_fasttext(n_words=1_500, n_buckets=1_000), n_mapped=1_500))
+    panel = use(opened(made_fasttext(n_words=1_500, n_buckets=1_000), n_mapped=1_500), ready=False)
     until(lambda: asked)
-    panel.set("Words kept", 400)
-    assert panel.wait().maps.attrs["method"] == "UMAP"
+    assert panel.change({"Words kept": 400}).maps.attrs["method"] == "UMAP"
     assert len(asked) == 3  # the original's, the control's, and that of the setting that is wanted
 
 
 def test_cancel_while_a_map_is_drawn_leaves_principal_components_and_says_so(drawing, asked):
-    drawing.press("Cancel")
-    state = drawing.wait()
+    state = drawing.finish("Cancel")
     assert isinstance(asked[2], Stopped)
     assert len(asked) == 3
     assert state.maps.attrs["method"] == "PCA"
@@ -491,13 +478,11 @@ def test_a_map_process_that_dies_is_a_message_and_the_next_map_is_drawn(drawing)
     state = drawing.wait()
     assert "process that draws maps ended" in drawing.alerts[0]
     assert state.maps.attrs["method"] == "PCA"
-    drawing.set("Words on the maps", "1000")
-    assert drawing.wait().maps.attrs["method"] == "UMAP"
+    assert drawing.change({"Words on the maps": "1000"}).maps.attrs["method"] == "UMAP"
     assert drawing.alerts == []
 
 
 def test_too_few_words_for_a_map_is_a_message(use, fasttext):
     panel = use(opened(fasttext, n_mapped=20))
-    panel.set("Show", "Maps")
-    assert panel.wait().maps.attrs["method"] == "PCA"
+    assert panel.change({"Show": "Maps"}).maps.attrs["method"] == "PCA"
     assert "more than 30 words" in panel.alerts[0]

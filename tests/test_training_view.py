@@ -68,8 +68,7 @@ def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(view, un
     states: list = []
     view.view.session.listen(lambda: states.append(view.view.session.state))
     assert not view.has("Show the use of the codes of")
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     grown = [looks(s.curves) for s in states]
     assert all(before <= after for before, after in pairwise(grown))
     assert len({len(seen) for seen in grown}) > 10  # one after the other, not all at the end
@@ -85,8 +84,7 @@ def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(view, un
 def test_the_figure_has_the_curves_of_all_arms_and_the_page_stays_in_the_notebook(view, shown):
     view.view._ipython_display_()
     assert "Nothing has been trained yet" in shown.page
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     until(lambda: all(f"<h4>{heading}</h4>" in shown.page for heading in HEADINGS))
     drawn = {trace.name: trace for trace in reversed(view.figure("wb-curves").data)}  # the loss comes first
     for name in ARMS:
@@ -108,8 +106,7 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(use, items, unb
         return curves is not None and ((curves["arm"] == "STE") & (curves["step"] >= 16)).any()
 
     view.when(is_there, lambda: view.press("Stop"))
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     assert "Stopped" in view.text
     assert not (state.curves["arm"] == "Gumbel").any()
     assert list(tmp_path.glob("*.safetensors"))  # a checkpoint
@@ -117,8 +114,7 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(use, items, unb
         view = use(TrainingView(items, ARMS, SMALL, folder=tmp_path, interactive=True))
     seen: list[set] = []
     view.view.session.listen(lambda: seen.append(looks(view.view.session.state.curves)))
-    view.press("Train")
-    again = view.wait()
+    again = view.finish("Train")
     assert view.alerts == []
     pd.testing.assert_frame_equal(again.table, unbroken.table)
     assert looks(again.curves) >= looks(unbroken.curves)
@@ -134,8 +130,7 @@ def test_an_arm_that_is_added_is_trained_and_no_other_again(view, counted):
     heard: list = []
     view.view.session.listen(lambda: heard.append(view.view.session.state))
     view.set("Gumbel", True)
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     at_work = [s for s in heard if s.run is not None and looks(s.curves)]
     assert at_work
     assert all(first <= looks(s.curves) for s in at_work)
@@ -156,7 +151,7 @@ def test_an_arm_that_is_added_is_trained_and_no_other_again(view, counted):
 )
 def test_a_setting_that_cannot_be_trained_gets_a_message_before_any_work(view, change, said, monkeypatch):
     monkeypatch.setattr("workbench.semantic.experiment.Experiment.run", lambda *_: pytest.fail("work began"))
-    view.set_all(change)
+    view.change(change)
     view.press("Train")
     assert said in view.alerts[0]
     assert view.wait().run is None
@@ -193,11 +188,9 @@ def test_what_goes_wrong_on_the_way_is_said_and_the_next_training_works(view, mo
 
     with monkeypatch.context() as broken:
         broken.setattr("workbench.semantic.experiment.Experiment.run", fail)
-        view.press("Train")
-        view.wait()
+        view.finish("Train")
     assert view.alerts == ["no space left"]
-    view.press("Train")
-    assert view.wait().chosen
+    assert view.finish("Train").chosen
     assert view.alerts == []
 
 
@@ -274,11 +267,10 @@ def test_a_page_for_paper_has_every_part_and_no_scripts(paper, done, shown):
 
 
 def test_controls_say_what_is_trained(view):
-    view.set_all({"STE": False, "Codes to a level": 4, "SimVQ": True, "Steps": 16, "Seeds": "3", "to": 0.5})
+    view.change({"STE": False, "Codes to a level": 4, "SimVQ": True, "Steps": 16, "Seeds": "3", "to": 0.5})
     view.set("Steps between resets of unused codes (0: none)", 2)
     view.set("of", view.options("of")[1])
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     gumbel = replace(ARMS["Gumbel"], codebook_size=4, simvq=True, end=0.5, reading="1/tau")
     assert (state.plan.arms, state.plan.seeds) == ({"Gumbel": gumbel}, (3,))
     assert state.plan.training == replace(SMALL, n_steps=16, reset_every=2)
@@ -291,15 +283,13 @@ def test_what_arms_differ_in_has_no_control(use, items):
     view = use(TrainingView(items, arms, SMALL, interactive=True))
     assert [view.has(label) for label in ("Codes to a level", "SimVQ", "Levels", "from")] == [True, True, False, False]
     view.press("Train")
-    view.press("Stop")
-    assert view.wait().plan.arms == arms
+    assert view.finish("Stop").plan.arms == arms
 
 
 def test_ids_are_shown_below_until_another_training_begins(view, monkeypatch):
     monkeypatch.setattr("workbench.views.mapper.shared.warm", lambda: None)
     monkeypatch.setattr("workbench.views.mapper.shared.layout", lambda owner, vectors, start, *_: (start, 0.9))
-    view.press("Train")
-    state = view.wait()
+    state = view.finish("Train")
     assert view.get("Ids of") == state.chosen
     assert any("k-means" in name for name in view.options("Ids of"))
     view.press("Show the ids")
@@ -309,6 +299,5 @@ def test_ids_are_shown_below_until_another_training_begins(view, monkeypatch):
     assert {int(option.split(":")[0]) for option in view.options("Next code")} == set(codes[:, 0].tolist())
     view.set("Seeds", "1")
     view.press("Train")
-    view.press("Stop")
-    view.wait()
+    view.finish("Stop")
     assert not view.has("Next code")
