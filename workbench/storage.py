@@ -398,6 +398,11 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
     return found
 
 
+def is_extreme(norms: np.ndarray) -> np.ndarray:
+    """Return which norms above 0 have squares and products that float32 cannot hold."""
+    return (norms > 0) & ~((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1]))
+
+
 def halved(numbers: np.ndarray) -> np.ndarray:
     """Return numbers as float16 where that loses less than a millionth of their squares, else as they are."""
     with np.errstate(over="ignore"):

@@ -16,7 +16,7 @@ from . import artefact, files, progress
 from .checks import check_kinds
 from .nearest import greatest
 from .spool import spooled
-from .storage import BLOCK, SAFE_NORMS, Dense, Stacked, Storage, lengths, nested, within
+from .storage import BLOCK, Dense, Stacked, Storage, is_extreme, lengths, nested, within
 from .subwords import MAX_UNCOMPILED, Subwords
 from .vocab import MAX_QUOTED, Vocab, check_words, first_places, printable
 
@@ -379,7 +379,7 @@ class Vectors:
                 sums = kernels.segment_sums(indptr, rows, ngrams.dot(query[None]).reshape(-1, 1))[:, 0]  # (n_words,)
                 scores = subwords.composed(scores, sums, np.diff(indptr).astype(np.float32))
             cosines = scores / np.where(norms > 0, norms, 1)
-        odd = np.flatnonzero((norms > 0) & ~((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1])))
+        odd = np.flatnonzero(is_extreme(norms))
         for start in range(0, len(odd), BLOCK):
             here = odd[start : start + BLOCK]
             cosines[here] = unit(self._known(here)) @ query
@@ -615,7 +615,7 @@ def check_meta(meta: Any) -> None:
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Scale rows to length 1; zero rows stay zero."""
     long = lengths(vectors)[..., None]
-    if np.any(odd := (long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))):
+    if np.any(odd := is_extreme(long)):
         largest = np.abs(vectors).max(axis=-1, keepdims=True)
         vectors = np.where(odd, vectors / np.where(odd, largest, 1), vectors)
         long = lengths(vectors)[..., None]

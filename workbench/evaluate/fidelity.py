@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ..storage import SAFE_NORMS, lengths
+from ..storage import is_extreme, lengths
 from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
@@ -23,7 +23,7 @@ def check_comparable(original: Vectors, small: Vectors) -> None:
 def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the cosine of each pair of rows of two (n, dim) arrays: (n,) float32; 0 where a row is all zeros."""
     sides = lengths(a), lengths(b)
-    if any(((long > 0) & ~((long > SAFE_NORMS[0]) & (long < SAFE_NORMS[1]))).any() for long in sides):
+    if any(is_extreme(long).any() for long in sides):
         return np.einsum("ij,ij->i", unit(a), unit(b))  # products of float32 could overflow or vanish
     product = sides[0] * sides[1]
     return np.einsum("ij,ij->i", a, b) / np.where(product > 0, product, np.inf)
