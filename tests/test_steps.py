@@ -48,22 +48,28 @@ def test_a_new_step_is_in_recipes(first_columns):
         wb.recipe_from("FirstColumns(columns=3)")
 
 
-@pytest.mark.parametrize(
-    ("wrong", "expected"),
-    [
-        ({"n_columns": 0}, "n_columns must be a whole number of at least 1, got 0"),
-        ({"n_columns": True}, "n_columns must be a whole number"),
-        ({"n_columns": 2.5}, "n_columns must be a whole number"),
-        ({"on": "rows"}, r"on must be one of \('all', 'words', 'ngrams'\), got 'rows'"),
-        ({"weight": 3}, "weight must be a finite number from -1 to 2, got 3"),
-        ({"weight": float("nan")}, "weight must be a finite number"),
-        ({"weight": "1"}, "weight must be a finite number"),
-    ],
-    ids=repr,
-)
-def test_a_new_step_refuses_values_outside_its_bounds(first_columns, plain, wrong, expected):
-    with pytest.raises(ValueError, match=f"^FirstColumns: {expected}"):
-        first_columns(**wrong).fit(plain)
+OURS = [kind for kind in STEPS.values() if kind.__module__.startswith("workbench.")]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in OURS for name in kind.fields])
+def test_every_parameter_refuses_values_outside_its_bounds(fasttext, kind, name):
+    field = kind.fields[name]
+    wrong = [field.low - 1, "1", float("nan"), True, *([field.high + 1] if isinstance(field.high, int) else [])]
+    for value in {"choice": ["?", 1], "text": [3, None], "tick": []}.get(field.kind, wrong):
+        with pytest.raises(ValueError, match=rf"^{kind.__name__}: {name} must be .*, got {value!r}"):
+            kind(**{name: value}).fit(fasttext, reference=fasttext)
+
+
+def test_errors_name_the_bounds(plain):
+    for step, expected in (
+        (wb.PQ(n_bits=9), "PQ: n_bits must be a whole number from 1 to 8, got 9"),
+        (wb.Prune(0), "Prune: n_words must be a whole number of at least 1, got 0"),
+        (wb.SQ("int4"), r"SQ: dtype must be one of \('float16', 'int8', 'kmeans'\), got 'int4'"),
+        (wb.Prune(5, importance=3), r"Prune: importance must be one of \(.*\) or a path, got 3"),
+        (wb.Refit(strength=-0.5), "Refit: strength must be a finite number of at least 0, got -0.5"),
+    ):
+        with pytest.raises(ValueError, match=f"^{expected}"):
+            step.fit(plain)
 
 
 def test_a_new_step_is_in_the_command_line(first_columns, plain, tmp_path, capsys):
@@ -96,7 +102,7 @@ def test_a_new_step_is_in_a_report(first_columns, plain, tmp_path):
 
 
 def test_every_step_says_what_it_is_called_and_for():
-    for kind in STEPS.values():
+    for kind in OURS:
         assert kind.label
         assert kind.blurb.endswith(".")
         assert kind.advice

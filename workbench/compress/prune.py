@@ -130,16 +130,15 @@ class Prune(Step):
         self.words_, self.remapped_, self.borrowed_ = np.arange(len(v)), np.empty(0, np.int64), np.empty(0, np.int64)
         self.scales_ = np.empty(0, np.float16)
         self.centroids_: np.ndarray | None = None
-        if self.n_words is None or self.n_words >= len(v):
-            pass
-        elif self.choose == "kmeans":
-            self._share_centroids(v, self.n_words)
-        else:
+        n_words = len(v) if self.n_words is None else min(self.n_words, len(v))
+        if n_words < len(v) and self.choose == "kmeans":
+            self._share_centroids(v, n_words)
+        elif n_words < len(v):
             order = v.vocab.by_frequency(corpus)
             if self.choose == "coverage":
-                chosen = covering(unit(v.matrix()), self.n_words)
+                chosen = covering(unit(v.matrix()), n_words)
                 order = np.concatenate([chosen, order[~np.isin(order, chosen)]])
-            self.words_ = np.sort(order[: self.n_words])
+            self.words_ = np.sort(order[:n_words])
             if self.remap:
                 self._borrow_rows(v)
         self.buckets_ = None if v.vocab.subwords is None else self._best_buckets(v, reference.vocab, corpus)
