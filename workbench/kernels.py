@@ -146,27 +146,6 @@ def group_sums(rows, codes, n_groups):
     return out
 
 
-@_kernel()
-def survivors(index, indptr, buckets, row_of):
-    """Return the rows of the n-grams of some words, without those that have none, ragged as `Subwords.rows` gives them.
-
-    Word ``i`` of those in `index` has ``buckets[indptr[i]:indptr[i + 1]]``; `row_of` (n_buckets,) is -1 for none.
-    """
-    starts = np.zeros(len(index) + 1, np.int64)
-    for i in range(len(index)):
-        starts[i + 1] = starts[i] + indptr[index[i] + 1] - indptr[index[i]]
-    rows = np.empty(starts[-1], np.int32)
-    count = 0
-    for i in range(len(index)):
-        starts[i] = count
-        for at in range(indptr[index[i]], indptr[index[i] + 1]):
-            row = row_of[buckets[at]]
-            rows[count] = row  # without a branch, which would be mispredicted every other time
-            count += row >= 0
-    starts[-1] = count
-    return starts, rows[:count]
-
-
 @_kernel(parallel=True)
 def pull(indptr, rows, weights, x, targets):
     """Return ``A.T @ (targets - A @ x)``, or without targets ``A.T @ A @ x``: (n_rows, dim) float32.

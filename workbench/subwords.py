@@ -174,10 +174,13 @@ class Subwords:
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows of the *surviving* n-grams of each word, ragged as in `buckets`."""
-        indptr, values = self.buckets(words)
+        return self.surviving(*self.buckets(words))
+
+    def surviving(self, indptr: np.ndarray, buckets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of ragged buckets, pruned ones left out."""
         if self.bucket_to_row is None:
-            return indptr, values
-        rows = self.bucket_to_row[values]
+            return indptr, buckets
+        rows = self.bucket_to_row[buckets]
         alive = rows >= 0
         survivors = np.concatenate([[0], np.cumsum(alive)])  # how many before each n-gram
         return survivors[indptr], rows[alive]

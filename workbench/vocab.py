@@ -183,10 +183,11 @@ class Vocab:
             parts = [subwords.rows([self.words[i] for i in block]) for block in blocks]
             lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
             return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
-        from . import kernels
-
         indptr, values = self.buckets(subwords)
-        return kernels.survivors(index, indptr, values, subwords.rows_of(np.arange(subwords.n_buckets, dtype=np.int32)))
+        lengths = np.diff(indptr)[index]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(starts[-1]) + np.repeat(indptr[index] - starts[:-1], lengths)
+        return subwords.surviving(starts, values[places])
 
     # -- their rows ------------------------------------------------------------------------
 
