@@ -1,6 +1,7 @@
 """Semantic IDs in files: tables, JSON, token lists as others publish them, and the word engine's artefact."""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
 from .tables import TABLES, expect_columns, read_table
-from .tokens import token_lists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,8 @@ def save(ids: SemanticIDs, path: str | Path) -> Path:
             raise ValueError(f"these ids have no codebooks, which {ending} is for; save them as .json or .csv")
         return ids.to_vectors().save(path)
     if path.name.lower().endswith(".index.json"):
-        data = json.dumps(dict(zip(ids.items, token_lists(ids.codes), strict=True))).encode()
+        tokens = (re.findall("<.*?>", text) for text in ids.tokens())
+        data = json.dumps(dict(zip(ids.items, tokens, strict=True))).encode()
     elif ending == ".json":
         about = {"form": FORM, "form_version": FORM_VERSION} | {name: getattr(ids, name) for name in FIELDS}
         if ids.names is ids.items:

@@ -1,7 +1,6 @@
 """`SemanticIDs`: a short list of codes for each item, and the codebooks that give them a meaning. Needs no torch."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import reduce
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from ..vectors import Vectors, check_meta
 from ..vocab import Vocab, check_words, printable
 from .checks import checked_items, checked_rows
 from .tables import as_objects, summary_html
-from .tokens import parsed, token_lists
+from .tokens import parsed, token_strings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,7 +275,10 @@ class SemanticIDs:
                 "these ids have no codebooks, so nothing is known of distances; files that hold them are "
                 ".json and .safetensors, and SemanticIDs(..., codebooks=...) takes them"
             )
-        return reduce(np.add, (entries[chosen] for entries, chosen in zip(self.codebooks, codes.T, strict=False)))
+        out = np.zeros((len(codes), self.codebooks.shape[2]), np.float32)
+        for entries, chosen in zip(self.codebooks, codes.T, strict=False):
+            out += entries[chosen]
+        return out
 
     def to_vectors(self) -> Vectors:
         """Return the decoded vectors as the word engine has them: coded, with the items as words.
@@ -317,7 +319,7 @@ class SemanticIDs:
         rows = self._rows_under(prefix)
         rows = rows[np.lexsort(self.codes[rows].T[::-1])]  # (n,), sorted by their codes
         codes = self.codes[rows, :level]
-        starts = np.flatnonzero(np.diff(codes, axis=0, prepend=-1).any(axis=1))  # (n_groups,)
+        starts = _starts(codes)  # (n_groups,)
         counts = np.diff(starts, append=len(rows))
         group = np.repeat(np.arange(len(starts)), counts)  # (n,)
         keys = [rows, group]
@@ -416,16 +418,24 @@ class SemanticIDs:
         """
         import pandas as pd
 
-        codes = list(map(tuple, self.codes.tolist()))
-        frame = pd.DataFrame({"codes": codes, "items": as_objects(self.items), "names": as_objects(self.names)})
-        groups = frame[frame.duplicated("codes", keep=False)].groupby("codes", as_index=False)
-        found = groups.agg(count=("items", "size"), items=("items", tuple), names=("names", tuple))
-        return found.sort_values("count", ascending=False, kind="stable", ignore_index=True)
+        rows = np.lexsort(self.codes.T[::-1])  # sorted by their codes, ties in order of the items
+        groups = [group for group in np.split(rows, _starts(self.codes[rows])[1:]) if len(group) > 1]
+        groups.sort(key=len, reverse=True)
+        return pd.DataFrame(
+            {
+                "codes": [tuple(self.codes[group[0]].tolist()) for group in groups],
+                "count": np.array([len(group) for group in groups], np.int64),
+                "items": [tuple(self.items[row] for row in group) for group in groups],
+                "names": [tuple(self.names[row] for row in group) for group in groups],
+            }
+        )
 
     @property
     def n_unique(self) -> int:
         """Number of different ids."""
-        return len(set(map(tuple, self.codes.tolist())))
+        import pandas as pd
+
+        return len(pd.DataFrame(self.codes).drop_duplicates())
 
     def disambiguated(self) -> "SemanticIDs":
         """Return ids with one more level, which counts 0, 1, 2... among items of equal ids, in order of the items.
@@ -444,7 +454,7 @@ class SemanticIDs:
 
     def tokens(self) -> list[str]:
         """Return the ids as other systems write them, such as ``"<a_12><b_7><c_201>"``; extra levels too."""
-        return ["".join(tokens) for tokens in token_lists(self.codes)]
+        return token_strings(self.codes)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
@@ -473,6 +483,11 @@ class SemanticIDs:
         return f"SemanticIDs({', '.join(f'{label}: {value}' for label, value in self.describe())})"
 
     def _repr_html_(self) -> str:
-        few = map("".join, token_lists(self.codes[:3]))
+        few = token_strings(self.codes[:3])
         rows = self.describe() + [(printable(name), id_) for name, id_ in zip(self.names, few, strict=False)]
         return summary_html("Semantic IDs", rows)
+
+
+def _starts(codes: np.ndarray) -> np.ndarray:
+    """Return where groups of equal rows of sorted codes, (n, n_levels), begin: (n_groups,) int64."""
+    return np.flatnonzero(np.diff(codes, axis=0, prepend=-1).any(axis=1))

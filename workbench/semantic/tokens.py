@@ -18,10 +18,10 @@ def letters(level: int) -> str:
     return (letters(more - 1) if more else "") + ascii_lowercase[last]
 
 
-def token_lists(codes: np.ndarray) -> list[list[str]]:
-    """Return the tokens of codes, (n, n_levels), row by row."""
-    levels = [letters(level) for level in range(codes.shape[1])]
-    return [[f"<{level}_{code}>" for level, code in zip(levels, row, strict=True)] for row in codes.tolist()]
+def token_strings(codes: np.ndarray) -> list[str]:
+    """Return a string for each row of codes, (n, n_levels)."""
+    form = "".join(f"<{letters(level)}_%d>" for level in range(codes.shape[1]))
+    return [form % tuple(row) for row in codes.tolist()]
 
 
 def parsed(items: Sequence[str], tokens: Sequence[str | Sequence[str]]) -> np.ndarray:
