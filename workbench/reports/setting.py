@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import progress
 from ..child import Child
-from ..compress import Chain, Prune
-from ..compress.base import Step
+from ..compress import Chain
+from ..compress.base import STEPS, Step
 from ..data import NAMES
 from ..vectors import Vectors
 from .metrics import Better, Metric, Run, Verdict, write_baseline
@@ -122,7 +122,7 @@ def write_report(
     metrics = _limit_metrics(limits, source)
     if not isinstance(recipe, Step):
         raise TypeError(f"recipe must be a step, such as Chain([Prune(n_words=1000)]), got {type(recipe).__name__}")
-    steps = [_with_absolute_path(step.to_json()) for step in (recipe.steps if isinstance(recipe, Chain) else [recipe])]
+    steps = [_with_absolute_paths(step.to_json()) for step in (recipe.steps if isinstance(recipe, Chain) else [recipe])]
     stem = origin if origin in NAMES else Path(origin).stem
     slug = "-".join(re.sub(r"[^\w.]+", "-", text).strip("-.") or "model" for text in (stem, name))
     folder = Path(folder).expanduser().absolute()
@@ -178,13 +178,13 @@ def _limit_metrics(limits: Mapping[str, float], source: Vectors | str | Path) ->
     return [Metric(key, value, 0, LIMITS[key]) for key, value in limits.items()]
 
 
-def _with_absolute_path(step: dict[str, Any]) -> dict[str, Any]:
-    """The JSON of a step, with the absolute path of the text that it learns from."""
+def _with_absolute_paths(step: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of a step, with the absolute paths of the texts that it learns from."""
     if "steps" in step:
-        return step | {"steps": [_with_absolute_path(inner) for inner in step["steps"]]}
-    if step["step"] != "Prune" or step["importance"] in Prune.IMPORTANCE:
-        return step
-    return step | {"importance": _absolute(step["importance"], "the recipe learns from it")}
+        return step | {"steps": [_with_absolute_paths(inner) for inner in step["steps"]]}
+    fields = STEPS[step["step"]].fields
+    texts = [name for name, field in fields.items() if field.kind == "text" and step[name] not in field.choices]
+    return step | {name: _absolute(step[name], "the recipe learns from it") for name in texts}
 
 
 def _code_of_recipe(steps: list[dict[str, Any]]) -> str:
