@@ -86,7 +86,7 @@ def test_files_of_the_package_give_its_vectors(name):
 def is_mapped(array):
     while isinstance(array, np.ndarray):
         array = array.base
-    return isinstance(array, mmap.mmap)
+    return isinstance(array.obj, mmap.mmap)
 
 
 def test_each_kind_of_chunk_becomes_the_storage_and_the_n_grams_that_it_is():

@@ -53,7 +53,7 @@ def is_mapped(array):
     """Whether the numbers are in a mapped file."""
     while isinstance(array, np.ndarray):
         array = array.base
-    return isinstance(array, mmap.mmap)
+    return isinstance(array.obj, mmap.mmap)
 
 
 def test_codes_stay_codes(tmp_path):

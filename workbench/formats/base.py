@@ -1,6 +1,7 @@
 """`Format`, and helpers that readers and writers of several formats share."""
 
 import math
+import mmap
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -61,14 +62,15 @@ class Cursor:
     """A place in a mapped file, from which numbers and arrays are read in turn, never beyond its end."""
 
     def __init__(self, path: Path):
-        self.data = np.asarray(np.memmap(path, np.uint8, mode="r"))
-        self.view = self.data.data
+        with open(path, "rb") as file:
+            self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.data = np.frombuffer(self.bytes, np.uint8)  # the same bytes
         self.at = 0
 
     @property
     def left(self) -> int:
         """Bytes that follow."""
-        return max(len(self.view) - self.at, 0)
+        return max(len(self.bytes) - self.at, 0)
 
     def numbers(self, layout: str) -> tuple[Any, ...]:
         """Return the next numbers, in `struct`'s layout."""
@@ -76,7 +78,7 @@ class Cursor:
         if size > self.left:
             raise ValueError("it ends in the middle of its header: cut short")
         self.at += size
-        return struct.unpack_from(layout, self.view, self.at - size)
+        return struct.unpack_from(layout, self.bytes, self.at - size)
 
     def array(self, dtype: str, *shape: int, what: str = "a matrix") -> np.ndarray:
         """Return an array that stays in the file."""

@@ -4,7 +4,6 @@ Source: `FastText::loadModel`, `Args`, `Dictionary`, `DenseMatrix`, `QuantMatrix
 C++ code.
 """
 
-import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ def load(path: Path) -> Vectors:
     A supervised model gives its word vectors; its labels and its classifier are left aside.
     """
     cursor = Cursor(path)
-    is_new = cursor.view[:4] == MAGIC
+    is_new = cursor.bytes[:4] == MAGIC
     version = cursor.numbers("<2i")[1] if is_new else 0
     if is_new and version not in VERSIONS:
         raise ValueError(f"format version {version} is unknown, 11 and 12 are read")
@@ -55,9 +54,9 @@ def load(path: Path) -> Vectors:
     if not 0 < n_words <= n_words + n_labels == n_entries or n_entries * AFTER_WORD.itemsize > cursor.left:
         raise ValueError(
             f"its header claims {n_words:,} words and {n_labels:,} labels in {n_entries:,} entries, "
-            f"which cannot be in a file of {len(cursor.view):,} bytes"
+            f"which cannot be in a file of {len(cursor.bytes):,} bytes"
         )
-    text, has_repeats, counts = _read_words(path, cursor, n_entries, n_words)
+    text, has_repeats, counts = _read_words(cursor, n_entries, n_words)
     left = None  # (n, 2) bucket and row of n-grams that were not pruned
     if is_new and pruned[0] >= 0:
         left = cursor.array("<i4", pruned[0], 2, what="pruned n-grams")
@@ -91,16 +90,15 @@ def load(path: Path) -> Vectors:
     return Vectors(vocab, own if subwords is None else Stacked(own, ngrams))
 
 
-def _read_words(path: Path, cursor: Cursor, n_entries: int, n_words: int) -> tuple[bytes, bool, np.ndarray]:
+def _read_words(cursor: Cursor, n_entries: int, n_words: int) -> tuple[bytes, bool, np.ndarray]:
     """Words as one text, whether some repeat, and their counts, (n_words,) int64; labels come behind them."""
     words, ends, step = [], np.empty(n_entries, np.int64), AFTER_WORD.itemsize
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for i in range(n_entries):
-            end = data.find(b"\0", cursor.at)
-            if end < 0 or end + step > len(data):
-                raise ValueError(f"it ends in its vocabulary, at entry {i:,} of {n_entries:,}")
-            words.append(data[cursor.at : end])
-            ends[i], cursor.at = end, end + step
+    for i in range(n_entries):
+        end = cursor.bytes.find(b"\0", cursor.at)
+        if end < 0 or end + step > len(cursor.bytes):
+            raise ValueError(f"it ends in its vocabulary, at entry {i:,} of {n_entries:,}")
+        words.append(cursor.bytes[cursor.at : end])
+        ends[i], cursor.at = end, end + step
     after = np.stack([cursor.data[ends + i] for i in range(step)], axis=1).view(AFTER_WORD)[:, 0]  # (n_entries,)
     wrong = np.flatnonzero(after["type"] != (np.arange(n_entries) >= n_words))
     if len(wrong):

@@ -88,17 +88,17 @@ def load(path: Path) -> Vectors:
 
 def _texts(cursor: Cursor, n: int, what: str, has_number: bool = False) -> tuple[list[str], list[int]]:
     """`n` texts, each behind its length in bytes and, where they have one, before a number of eight bytes."""
-    view, width = cursor.view, 8 * has_number
+    data, width = cursor.bytes, 8 * has_number
     at = cursor.skip(n * (4 + width), f"{n:,} {what}")
     texts, numbers = [], []
     for i in range(n):
         begin = at + 4
-        at = begin + int.from_bytes(view[begin - 4 : begin], "little")
-        if at + width > len(view):
+        at = begin + int.from_bytes(data[begin - 4 : begin], "little")
+        if at + width > len(data):
             raise ValueError(f"it ends in its {what}, at number {i:,} of {n:,}")
-        texts.append(str(view[begin:at], "utf-8", "surrogateescape"))
+        texts.append(data[begin:at].decode("utf-8", "surrogateescape"))
         if has_number:
-            numbers.append(int.from_bytes(view[at : at + width], "little"))
+            numbers.append(int.from_bytes(data[at : at + width], "little"))
             at += width
     cursor.at = at
     return texts, numbers
