@@ -186,23 +186,6 @@ def pull(indptr, rows, weights, x, targets):
     return out
 
 
-@_kernel()
-def square_weights(indptr, rows, weights, n_rows):
-    """Return the diagonal of ``A.T @ A``, see `pull`: (n_rows,) float32.
-
-    A row that stands twice in a word has twice the weight there, so four times the square.
-    """
-    squares = np.zeros(n_rows)
-    times = np.zeros(n_rows, np.int64)  # that a row stands in the word at hand
-    for i in range(len(weights)):
-        for at in range(indptr[i], indptr[i + 1]):
-            times[rows[at]] += 1
-        for at in range(indptr[i], indptr[i + 1]):
-            squares[rows[at]] += (times[rows[at]] * np.float64(weights[i])) ** 2
-            times[rows[at]] = 0
-    return squares.astype(np.float32)
-
-
 @_kernel(parallel=True)
 def table_sums(packed, tables, n_bits):
     """Return the sum of what a row's codes pick from a table for every code: (n_tables, n) float32.

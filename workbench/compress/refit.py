@@ -195,10 +195,13 @@ class WeightedMeans:
     """
 
     def __init__(self, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, n_rows: int):
-        from .. import kernels
+        from scipy.sparse import csr_array
 
         self.indptr, self.rows, self.weights = indptr, rows, weights.astype(np.float32)
-        self.squares = kernels.square_weights(indptr, rows, self.weights, n_rows)  # (n_rows,)
+        matrix = csr_array((np.ones(len(rows)), rows, indptr), shape=(len(weights), n_rows), copy=True)
+        matrix.sum_duplicates()  # a row that stands twice in a word has twice the weight there
+        matrix.data *= np.repeat(self.weights, np.diff(matrix.indptr))
+        self.squares = matrix.power(2).sum(axis=0).astype(np.float32)  # (n_rows,), the diagonal of A.T @ A
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
