@@ -99,7 +99,8 @@ def load(
 
         listed = word_counts(counts)
     is_builtin = str(source).startswith("builtin:")
-    v = _read(builtin.model_path(str(source)) if is_builtin else _existing(source), allow_pickle, limit)
+    path = builtin.model_path(str(source)) if is_builtin else Path(source).expanduser()
+    v = _read(path, allow_pickle, limit)
     if is_builtin:
         v.meta["provenance"]["source"] = str(source)
     v = v if limit is None or len(v) <= limit else v.head(limit)
@@ -116,22 +117,13 @@ def format_of(source: str | Path) -> str:
     """Return the name of the format in which `load` would read this; raise what `load` would raise."""
     if str(source).startswith("builtin:"):
         return fasttext.FASTTEXT.name
-    return _recognised(_existing(source))[0].name
+    return _recognised(Path(source).expanduser())[0].name
 
 
 def readable_suffixes() -> tuple[str, ...]:
     """Return the ends of file names that `load` reads; it tries others, too."""
     endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.reads)]
     return tuple(dict.fromkeys([*endings, *(f"{e}.gz" for k in FORMATS if k.gzips for e in k.suffixes)]))
-
-
-def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
-    if not path.is_file() and not path.is_dir():
-        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
-    return path
 
 
 def _read(path: Path, allow_pickle: bool, limit: int | None) -> Vectors:
@@ -164,6 +156,10 @@ def _unpacking(path: Path) -> Iterator[None]:
 
 def _recognised(path: Path) -> tuple[Format, bool]:
     """The format of a file or folder, and whether it is gzipped."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a model file or 'builtin:en'")
+    if not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is no ordinary file, so it cannot be read twice; save it as one first")
     head, is_gzip = b"", False
     if path.is_file():
         with open(path, "rb") as file:
