@@ -103,12 +103,12 @@ class Subwords:
 
     @property
     def n_rows(self) -> int:
-        """How many rows the n-gram matrix must have."""
+        """Number of rows that the n-gram matrix must have."""
         return self.n_buckets if self.bucket_to_row is None else int(self.bucket_to_row.max(initial=-1)) + 1
 
     @property
     def n_hashed(self) -> int:
-        """How many buckets the hash itself is taken modulo, before they are folded."""
+        """Number of buckets that the hash itself is taken modulo, before they are folded."""
         return (*self.folded, self.n_buckets)[0]
 
     @property

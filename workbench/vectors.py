@@ -128,12 +128,12 @@ class Vectors:
 
     @property
     def has_fasttext_ngrams(self) -> bool:
-        """Whether n-grams are hashed as fastText does, so that its tools can use them."""
+        """True where n-grams are hashed as fastText hashes them, so that its tools can use them."""
         return type(self.vocab.subwords) is Subwords
 
     @property
     def is_composed(self) -> bool:
-        """Whether a known word's vector is made of its own row and its n-grams'.
+        """True where a known word's vector is made of its own row and its n-grams'.
 
         So it is in fastText's files ("raw" rows), and after `compress.Residual`.
         """
@@ -201,7 +201,7 @@ class Vectors:
         )
 
     def vectors_of(self, vocab: Vocab, index: np.ndarray, missing: Missing = "error") -> np.ndarray:
-        """`get_vectors` of the words at these positions of another vocabulary, which remembers their n-grams."""
+        """Return `get_vectors` of the words at these positions of another vocabulary, which remembers their n-grams."""
         return self._gathered(
             vocab.places_in(self.vocab, index),
             lambda unseen: vocab.ngram_rows(index[unseen], self.ngrams[0]),

@@ -145,7 +145,7 @@ class Vocab:
     # -- their n-grams ---------------------------------------------------------------------
 
     def buckets(self, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
-        """`Subwords.buckets` of all words, kept for one way of hashing unless words are very many.
+        """Return `Subwords.buckets` of all words, kept for one way of hashing unless words are very many.
 
         Whatever is done to a model, its words hash as before, and hashing takes longer than the rest.
         """
@@ -177,7 +177,7 @@ class Vocab:
         return np.flatnonzero(used)
 
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
-        """`Subwords.rows` of the words at these positions."""
+        """Return `Subwords.rows` of the words at these positions."""
         if len(self) > MAX_CACHED_WORDS:
             blocks = [index[start : start + HASH_BLOCK] for start in range(0, max(len(index), 1), HASH_BLOCK)]
             parts = [subwords.rows([self.words[i] for i in block]) for block in blocks]
@@ -193,12 +193,12 @@ class Vocab:
 
     @property
     def n_rows(self) -> int:
-        """How many rows the word matrix must have."""
+        """Number of rows that the word matrix must have."""
         return len(self) if self.row_of is None else int(self.row_of.max(initial=-1)) + 1
 
     @property
     def n_used_rows(self) -> int:
-        """How many rows some word has."""
+        """Number of rows that some word has."""
         return len(self) if self.row_of is None else int(np.count_nonzero(np.bincount(self.row_of)))
 
     def rows(self, index: np.ndarray | slice) -> np.ndarray | slice:
@@ -207,12 +207,12 @@ class Vocab:
 
     @property
     def remapped(self) -> np.ndarray:
-        """Which words borrow a row that is not their own: (n_words,) bool."""
+        """Mask of the words that borrow another word's row: (n_words,) bool."""
         return np.zeros(len(self), bool) if self.scales is None else ~np.isnan(self.scales)
 
     @cached_property
     def factors(self) -> np.ndarray | None:
-        """What each word multiplies its row with, 1 where that is its own: (n_words,) float32, None for all 1."""
+        """Factor of each word's row, 1 where the row is its own: (n_words,) float32; None where all are 1."""
         return None if self.scales is None else np.where(self.remapped, self.scales, 1).astype(np.float32)
 
     def take(self, index: np.ndarray) -> tuple["Vocab", np.ndarray]:
@@ -255,7 +255,7 @@ class Vocab:
 
     @cached_property
     def is_for_scoring(self) -> np.ndarray:
-        """Which words may be in a sample that is scored: half of them, by CRC-32, (n_words,) bool.
+        """Mask of the words that may be in a sample that is scored: half of them, by CRC-32, (n_words,) bool.
 
         A step that is fitted on a sample of the words draws it from the other half, so that no word is in both,
         whatever the sizes and seeds.
