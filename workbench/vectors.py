@@ -546,11 +546,14 @@ class Vectors:
         return f"Vectors({len(self):,} words x {self.dim}, {self.storage!r})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in self.describe()
-        )
-        return f"<table><caption>Vectors</caption><tbody>{rows}</tbody></table>"
+        return summary_html("Vectors", self.describe())
+
+
+def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
+    """Return a small table of labels and values, for a notebook."""
+    left = "style='text-align:left'"
+    cells = "".join(f"<tr><th {left}>{escape(label)}</th><td {left}>{escape(value)}</td></tr>" for label, value in rows)
+    return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"
 
 
 def shortly(thing: object) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..storage import Coded
-from ..vectors import Vectors, check_meta
+from ..vectors import Vectors, check_meta, summary_html
 from ..vocab import Vocab, check_words, printable
 from .checks import checked_items, checked_rows
-from .tables import as_objects, summary_html
+from .tables import as_objects
 from .tokens import parsed, token_strings
 
 if TYPE_CHECKING:

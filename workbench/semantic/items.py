@@ -12,14 +12,14 @@ import numpy as np
 from .. import artefact
 from ..checks import reading
 from ..formats.folder import mapped_array
-from ..vectors import Vectors
+from ..vectors import Vectors, summary_html
 from ..vocab import printable
 from . import texts as built_in
 from .checks import checked_items, checked_rows
 from .examples import TEST, TRAIN, VALID, Examples, of_interactions, of_pairs, read_interactions
 from .features import Fit, fitting
 from .layouts import read_folder
-from .tables import expect_columns, summary_html
+from .tables import expect_columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,6 @@
 import gzip
 import warnings
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +66,3 @@ def as_objects(strings: Sequence[str]) -> "pd.Series":
     import pandas as pd
 
     return pd.Series(list(strings), dtype=object)
-
-
-def summary_html(caption: str, rows: list[tuple[str, str]]) -> str:
-    """Return a small table of labels and values, for a notebook."""
-    left = "style='text-align:left'"
-    cells = "".join(f"<tr><th {left}>{escape(label)}</th><td {left}>{escape(value)}</td></tr>" for label, value in rows)
-    return f"<table><caption>{escape(caption)}</caption><tbody>{cells}</tbody></table>"
