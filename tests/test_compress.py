@@ -185,10 +185,11 @@ def test_the_number_of_threads_changes_nothing():
     import numba
 
     v = wb.Vectors.from_arrays([str(i) for i in range(3_000)], np.random.default_rng(0).normal(size=(3_000, 12)))
-    full = wb.PQ(4, n_bits=4).fit_transform(v).storage  # so many rows that early steps see a part
+    step = wb.OPQ(4, n_bits=4, n_rotations=1)  # PQ would find the codebooks of the first run
+    full = step.fit_transform(v).storage.inner  # so many rows that early steps see a part
     numba.set_num_threads(1)
     try:
-        one = wb.PQ(4, n_bits=4).fit_transform(v).storage
+        one = step.fit_transform(v).storage.inner
     finally:
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     np.testing.assert_array_equal(one.packed, full.packed)
