@@ -13,7 +13,7 @@ from ..checks import reading
 from ..storage import Coded
 from ..vectors import Vectors
 from .ids import SemanticIDs
-from .tables import TABLES, expect_columns, read_table
+from .tables import expect_columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
     """See `SemanticIDs.load`."""
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in (*TABLES, *ENDINGS):
+    if ending not in ENDINGS:
         raise ValueError(f"expected a file that ends in one of {', '.join(ENDINGS)}, got {path.name!r}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
