@@ -23,15 +23,14 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from common import CENTROIDS, SIDES, THREADS, environment, print_table, run_script
 
 SEED = 0
-N_WORDS, N_NGRAMS, CODES = 100_000, 200_000, 100  # of the recipe, at full size; smaller files keep fewer
+N_WORDS, N_NGRAMS, CODES = 100_000, 200_000, 100  # of the recipe, at full size; smaller models keep fewer
 RANK, NOISE = 64, 0.3  # of the rows: the dimensions that carry something, and how much the others add
 BLOCK = 1 << 16  # rows made at once
 N_JUDGED = 5_000  # words of a kind
@@ -39,17 +38,12 @@ PAUSE = 0.005  # seconds between two looks at a process
 HEADER = ("stage", "s", "of the processor, s", "peak anonymous MB", "peak resident MB")
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """Shape of a synthetic model."""
 
     n_words: int
     n_buckets: int
     dim: int
-
-    def kept(self, full: int) -> int:
-        """Return how many rows the recipe keeps of a model of this size."""
-        return min(full, self.n_words // 20 if full == N_WORDS else self.n_buckets // 10)
 
 
 def tables(words: int, buckets: int, dim: int, peer_words: int, text_words: int, threads: int) -> None:
@@ -96,7 +90,9 @@ def reading_text(path: Path, n_words: int, dim: int, threads: int) -> None:
 
 
 def recipe(size: Size) -> dict[str, int]:
-    return {"n_words": size.kept(N_WORDS), "n_ngrams": size.kept(N_NGRAMS), "codes": min(CODES, size.dim)}
+    """Return what the recipe keeps of a model of this size."""
+    n_words, n_ngrams = min(N_WORDS, size.n_words // 20), min(N_NGRAMS, size.n_buckets // 10)
+    return {"n_words": n_words, "n_ngrams": n_ngrams, "codes": min(CODES, size.dim)}
 
 
 # -- watching a process -------------------------------------------------------------------
