@@ -174,6 +174,13 @@ def test_the_test_split_has_no_say_in_training(items):
     assert same(trained(items, STE), trained(others, STE))
 
 
+@pytest.mark.parametrize(("n", "held_out"), [(2, 0), (3, 1), (19, 1), (20, 2)])
+def test_the_last_examples_of_each_user_are_held_out(n, held_out):
+    users, times = np.repeat([0, 1], n + 1), np.tile(np.arange(n + 1), 2)
+    split = of_interactions(users, times, times, np.eye(n + 1, dtype=np.float32), 50).split
+    assert split.tolist() == 2 * ([TRAIN] * (n - 2 * held_out) + [VALID] * held_out + [TEST] * held_out)
+
+
 def test_validation_chooses_the_step(items):
     trainer = trained(items, STE)
     best = min((row for row in trainer.curves if row["step"] > QUICK.n_warmup), key=lambda row: row["log_loss"])

@@ -59,7 +59,7 @@ class Judge:
         self.excludes_history = is_of_items and history[some, targets[some]].sum() == 0
         counts = np.bincount(targets[train], minlength=self.n_items)
         met = history[valid].astype(bool) if self.excludes_history else None
-        least = np.inf
+        self.popularity, least = counts / counts.sum(), np.inf
         for more in PSEUDO_COUNTS:
             shares = (counts + more) / (counts + more).sum()
             left = 1.0 if met is None else 1 - met @ shares
