@@ -37,27 +37,30 @@ def test_a_listener_that_raises_ends_the_work_and_leaves_later_work_alone(fastte
     recipe.fit_transform(fasttext)
 
 
-def test_a_builder_gives_the_bytes_of_the_chain_and_does_shared_steps_once(fasttext, tmp_path, monkeypatch):
-    fitted = []
-    fit = wb.Refit._fit
-    monkeypatch.setattr(wb.Refit, "_fit", lambda self, *args: fitted.append(self) or fit(self, *args))
+@pytest.fixture
+def fitted(monkeypatch) -> list:
+    """The steps that are fitted, in order."""
+    steps, fit = [], wb.Prune.fit_transform
+    monkeypatch.setattr(wb.Prune, "fit_transform", lambda self, *args: steps.append(self) or fit(self, *args))
+    return steps
+
+
+def test_a_builder_gives_the_bytes_of_the_chain_and_does_shared_steps_once(fasttext, tmp_path, fitted):
     builder = Builder(fasttext.adjusted())
-    for parts in (6, 4, 6):
-        recipe = wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(parts, n_bits=4)])
-        built = builder.build(recipe).save(tmp_path / "built.safetensors")
-        assert not hasattr(recipe.steps[0], "words_")
-        made = len(fitted)
-        alone = recipe.fit_transform(fasttext).save(tmp_path / "alone.safetensors")
-        assert built.read_bytes() == alone.read_bytes()
-        del fitted[made:]
+    recipes = [wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(parts, n_bits=4)]) for parts in (6, 4, 6)]
+    built = [builder.build(recipe) for recipe in recipes]
     assert len(fitted) == 1
+    assert not hasattr(recipes[0].steps[0], "words_")
+    for v, recipe in zip(built, recipes, strict=True):
+        files = [w.save(tmp_path / "v.safetensors").read_bytes() for w in (v, recipe.fit_transform(fasttext))]
+        assert files[0] == files[1]
 
 
-def test_a_builder_forgets_what_was_not_used_for_long(fasttext):
+def test_a_builder_forgets_what_was_not_used_for_long(fasttext, fitted):
     builder = Builder(fasttext, n_kept=2)
-    for n in (300, 310, 320, 310):
+    for n in (300, 310, 320, 310, 300):
         builder.build(wb.Chain([wb.Prune(n, 300), wb.SQ()]))
-    assert [v.meta["recipe"][0]["n_words"] for v in builder._kept.values()] == [320, 310]
+    assert [step.n_words for step in fitted] == [300, 310, 320, 300]
 
 
 def test_bars_can_be_switched_off_in_notebooks_too(monkeypatch):
