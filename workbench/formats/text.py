@@ -96,7 +96,7 @@ def _parse_plain(lines: list[bytes], dim: int) -> tuple[list[bytes], np.ndarray]
         block = np.loadtxt(numbers, np.float32, comments=None, delimiter=" ", ndmin=2, encoding="ascii")
     except ValueError:
         return None
-    return ([word for word, _, _ in parts], block) if block.shape[1] == dim else None
+    return ([word for word, _, _ in parts], block) if block.shape == (len(lines), dim) else None
 
 
 def vectors_from_blocks(
