@@ -11,8 +11,8 @@ from workbench import progress
 from workbench.progress import Stopped
 from workbench.semantic import Arm, Experiment, Items, Results, Training
 from workbench.semantic.examples import TEST, TRAIN, VALID, Examples, of_interactions
-from workbench.semantic.judge import Judge
-from workbench.semantic.results import LOWER_NAME, UPPER_NAME, retained, seed_interval
+from workbench.semantic.judge import Judge, Scores
+from workbench.semantic.results import LOWER_NAME, UPPER_NAME, Outcome, retained, seed_interval
 from workbench.semantic.settings import UPPER
 from workbench.semantic.towers import principal_axes
 from workbench.semantic.training import Trainer, one_thread
@@ -127,9 +127,13 @@ def test_equal_scores_are_no_hit():
 
 def test_items_of_the_history_are_no_candidates_unless_training_has_repeats(items):
     assert Judge(items).excludes_history
-    again = made_up()
-    again.examples.history.indices[0] = again.examples.targets[0]
-    assert not Judge(again).excludes_history
+    for part, is_excluded in ((TRAIN, False), (TEST, True)):
+        again = made_up()
+        examples, row = again.examples, (again.examples.split == part).argmax()
+        examples.history.indices[examples.history.indptr[row]] = examples.targets[row]
+        judge = Judge(again)
+        assert judge.excludes_history == is_excluded
+        assert np.isfinite(judge.scores(None, None, np.array([row])).log_loss)  # its own item stays
 
 
 def test_only_a_wrong_item_that_was_not_met_counts_against_an_example(items):
@@ -185,6 +189,12 @@ def test_validation_chooses_the_step(items):
     trainer = trained(items, STE)
     best = min((row for row in trainer.curves if row["step"] > QUICK.n_warmup), key=lambda row: row["log_loss"])
     assert (trainer.best_step, trainer.best_loss) == (best["step"], best["log_loss"])
+
+
+def test_each_step_draws_its_own_examples(items):
+    still = trainer_of(items, UPPER, replace(QUICK, learning_rate=0.0, weight_decay=0.0))
+    still.run(until=5)
+    assert len(set(still.losses)) == 5
 
 
 def test_same_seed_same_ids_other_seed_others(items):
@@ -304,14 +314,21 @@ def test_ids_are_those_of_the_chosen_model(results, items):
     assert near < 0.7 * by_chance
 
 
-def test_shares_are_of_the_same_seeds_ends_and_use_is_the_least(results):
+def test_shares_are_of_the_same_seeds_ends(results):
     by_seed = results.by_seed().query("metric == 'log_loss'").set_index(["arm", "seed"])
     for seed in (0, 1):
         model, lower, upper = (by_seed.loc[(arm, seed), "value"] for arm in ("STE", LOWER_NAME, UPPER_NAME))
         assert by_seed.loc[("STE", seed), "retained"] == retained(model, lower, upper)
     assert by_seed.loc[(UPPER_NAME, 0), "value"] != by_seed.loc[(UPPER_NAME, 1), "value"]
-    used = [len(np.unique(level)) for seed in (0, 1) for level in results.outcome("STE", seed).codes.T]
-    assert results.table().set_index(["arm", "metric"]).loc[("STE", "recall"), "use"] == min(used) / 8
+
+
+def test_use_is_that_of_the_level_and_seed_with_the_least(items):
+    results, books = Results(items), np.zeros((2, 4, 3))
+    for seed, codes in enumerate([[[0, 0], [1, 0], [2, 1]], [[0, 3], [1, 2], [2, 1]]]):
+        for name in (LOWER_NAME, UPPER_NAME, "arm"):
+            coded = {"codes": np.array(codes), "codebooks": books} if name == "arm" else {}
+            results.outcomes.append(Outcome(name, seed, None, Scores(1.0, 0.5, 0.5, 9), **coded))
+    assert results.table()["use"].dropna().tolist() == [2 / 4] * 3
 
 
 def test_outcomes_that_are_not_there_are_named(results):
