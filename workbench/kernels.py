@@ -80,21 +80,20 @@ def _libraries():
     return ThreadpoolController()
 
 
-def in_threads(work: Callable[[Iterator[slice]], None], n: int, size: int) -> None:
+def in_threads(work: Callable[[slice], None], n: int, size: int) -> None:
     """Do work on blocks of `size` of `n` rows on as many threads as numba has, with one thread of BLAS in each.
 
     Threads of BLAS wait for each other at every product, which takes longer than one thread alone where others
-    use the machine too. `work` takes an iterator of slices, which all threads share. The blocks are the same for
-    any number of threads.
+    use the machine too. The blocks are the same for any number of threads.
     """
-    blocks = iter([slice(start, min(start + size, n)) for start in range(0, n, size)])
-    n_threads = min(numba.get_num_threads(), -(-n // size))
+    blocks = [slice(start, min(start + size, n)) for start in range(0, n, size)]
+    n_threads = min(numba.get_num_threads(), len(blocks))
     if n_threads < 2:
-        work(blocks)
+        for block in blocks:
+            work(block)
         return
     with LOCK, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for done in [pool.submit(work, blocks) for _ in range(n_threads)]:
-            done.result()
+        list(pool.map(work, blocks))  # raises what was raised in a thread
 
 
 # Defined in `hashing`, which plain Python uses too; numba's cache goes by the file of the definition.

@@ -1,6 +1,5 @@
 """k-means on whole rows, by matrix products of blocks in threads; `kernels.train` is for narrow subvectors."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,15 +60,12 @@ def nearest_entries(rows: np.ndarray, entries: np.ndarray) -> tuple[np.ndarray, 
     across = np.ascontiguousarray(entries.T)  # (dim, n_entries)
     half = np.einsum("kd,kd->k", entries, entries) / 2  # (n_entries,)
     codes, best = np.empty(len(rows), np.intp), np.empty(len(rows), np.float32)
-    size = max(1, SCORES // len(entries))
 
-    def work(blocks: Iterator[slice]) -> None:
-        memory = np.empty((min(size, len(rows)), len(entries)), np.float32)
-        for block in blocks:
-            found = np.matmul(rows[block], across, out=memory[: block.stop - block.start])
-            found -= half
-            codes[block] = found.argmax(axis=1)
-            best[block] = found[np.arange(len(found)), codes[block]]
+    def work(block: slice) -> None:
+        scores = rows[block] @ across  # (block, n_entries)
+        scores -= half
+        codes[block] = scores.argmax(axis=1)
+        best[block] = scores[np.arange(len(scores)), codes[block]]
 
-    kernels.in_threads(work, len(rows), size)
+    kernels.in_threads(work, len(rows), max(1, SCORES // len(entries)))
     return codes, best

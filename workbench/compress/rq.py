@@ -1,7 +1,5 @@
 """`RQ`: residual quantisation; residual k-means and codes, which semantic IDs use too."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from .. import progress
@@ -138,9 +136,8 @@ def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.nda
             codes[:, level] = chosen
         return codes
 
-    def work(blocks: Iterator[slice]) -> None:
-        for block in blocks:
-            codes[block] = _beam(rows[block], codebooks, beam)
+    def work(block: slice) -> None:
+        codes[block] = _beam(rows[block], codebooks, beam)
 
     kernels.in_threads(work, len(rows), max(1, SCORES // (n_entries * beam)))
     return codes
