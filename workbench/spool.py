@@ -1,7 +1,10 @@
 """Rows that come one after another: kept in memory while they are few, else in a temporary file."""
 
+import io
 import tempfile
 from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import IO
 
 import numpy as np
 
@@ -9,23 +12,25 @@ MAX_IN_MEMORY = 1 << 27  # bytes; pages of a file can be dropped and read again,
 
 
 def spooled(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
-    """Return blocks of rows, (any, dim) float32, as one matrix.
+    """Return blocks of rows, (any, dim) float32, as one matrix, without copying it.
 
     More bytes than `MAX_IN_MEMORY` are mapped from a nameless file in `tempfile.gettempdir()` (the environment
     variable ``TMPDIR`` chooses it; it should lie on a disk). It is gone once the matrix is, whatever ends the process.
     """
-    with tempfile.SpooledTemporaryFile(MAX_IN_MEMORY) as file:
+    rows: IO[bytes] = io.BytesIO()
+    with ExitStack() as opened:
         for block in blocks:
             try:
-                file.write(np.ascontiguousarray(block).data)
+                if isinstance(rows, io.BytesIO) and rows.tell() + block.nbytes > MAX_IN_MEMORY:
+                    file = opened.enter_context(tempfile.TemporaryFile())
+                    file.write(rows.getbuffer())
+                    rows = file
+                rows.write(np.ascontiguousarray(block).data)
             except OSError as error:
                 error.add_note(f"rows beyond memory go to {tempfile.gettempdir()}; TMPDIR names another place")
                 raise
-        n_bytes = file.tell()
-        shape = n_bytes // (4 * dim), dim
-        file.seek(0)  # which flushes
-        if n_bytes > MAX_IN_MEMORY:
-            return np.asarray(np.memmap(file, np.float32, mode="r+", shape=shape))
-        rows = np.empty(shape, np.float32)
-        file.readinto(rows.data)
-        return rows
+        if isinstance(rows, io.BytesIO):
+            return np.frombuffer(rows.getbuffer(), np.float32).reshape(-1, dim)
+        shape = rows.tell() // (4 * dim), dim
+        rows.flush()
+        return np.asarray(np.memmap(rows, np.float32, mode="r+", shape=shape))

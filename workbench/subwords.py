@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .checks import check_kinds
+from .checks import Kind, check_kinds
 from .hashing import fill_buckets, fill_finalfusion_buckets
 from .packing import deflate_texts, inflate_texts
 
@@ -70,13 +70,14 @@ class Subwords:
     residual: bool = False
 
     kind: ClassVar[str] = "fasttext"
+    fields: ClassVar[dict[str, Kind]] = {"min_n": int, "max_n": int, "n_buckets": int, "raw": bool, "residual": bool}
     characters: ClassVar[type] = np.uint8  # the numbers that `fill` reads
     fill: ClassVar[Callable[..., None]] = staticmethod(fill_buckets)
 
     def __post_init__(self) -> None:
+        check_kinds("n-grams", vars(self), self.fields)
+        self.min_n, self.max_n, self.n_buckets = int(self.min_n), int(self.max_n), int(self.n_buckets)
         self.folded = tuple(self.folded)
-        check_kinds("n-grams", vars(self), dict.fromkeys(("min_n", "max_n", "n_buckets"), int))
-        check_kinds("n-grams", vars(self), dict.fromkeys(("raw", "residual"), bool))
         moduli = (*self.folded, self.n_buckets)
         are_falling = all(isinstance(before, int) and before >= after for before, after in pairwise(moduli))
         if not 1 <= self.min_n <= self.max_n <= MAX_BUCKETS or not are_falling or len(moduli) > MAX_FOLDS:
