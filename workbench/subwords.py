@@ -187,10 +187,13 @@ class Subwords:
         return survivors[indptr], rows[alive]
 
     def composed(self, own: np.ndarray, sums: np.ndarray, n_ngrams: np.ndarray) -> np.ndarray:
-        """Compose known words' vectors, or scores, of those of their own rows and sums over their n-grams."""
+        """Compose known words' vectors, or scores, of those of their own rows and sums over their n-grams, in place."""
         if self.residual:
-            return own + sums / np.maximum(n_ngrams, 1)
-        return (own + sums) / (n_ngrams + np.float32(1))
+            sums /= np.maximum(n_ngrams, 1)
+        own += sums
+        if not self.residual:
+            own /= n_ngrams + np.float32(1)
+        return own
 
     def rows_of(self, buckets: np.ndarray) -> np.ndarray:
         """Return the row of each of these buckets, -1 where it was pruned."""

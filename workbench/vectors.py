@@ -239,7 +239,8 @@ class Vectors:
                 f"not in the vocabulary, {why}: {names}{more}; "
                 "get_vectors(words, missing='zero') gives zeros for such words"
             )
-        out[unseen] = sums / np.maximum(n_ngrams, 1)[:, None]
+        sums /= np.maximum(n_ngrams, 1)[:, None]
+        out[unseen] = sums
         out[lost] = 0 if missing == "zero" else np.nan
         return out
 
@@ -259,7 +260,8 @@ class Vectors:
     def ngram_means(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return means over the surviving n-grams of each word, (n, dim), 0 where none is, and their numbers, (n,)."""
         sums, n_ngrams = self._ngram_sums(self.ngrams[0].rows(words))
-        return sums / np.maximum(n_ngrams, 1)[:, None], n_ngrams
+        sums /= np.maximum(n_ngrams, 1)[:, None]
+        return sums, n_ngrams
 
     def _ngram_sums(self, ngrams: Ragged) -> tuple[np.ndarray, np.ndarray]:
         """Return sums over n-gram rows, (n, dim), and how many each is of, (n,); float32."""
