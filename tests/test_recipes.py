@@ -83,7 +83,10 @@ def test_a_file_whose_name_looks_like_a_recipe_does_not_stand_in_its_way(tmp_pat
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("Prune(10), Prnue(10)", r"unknown step 'Prnue' \(line 1, column 12\); did you mean Prune\? known are Chain, "),
+        (
+            "Prune(10), Prnue(10)",
+            r"unknown step 'Prnue' \(line 1, column 12\); did you mean Prune\? choose from Chain, ",
+        ),
         ("Prune(\n10),\n  pq()", r"unknown step 'pq' \(line 3, column 3\); did you mean PQ\?"),
         ("[PQ('é'), PQ(subvectors=4)]", r"'subvectors' \(line 1, column 11\); did you mean n_subvectors\?"),
         ('[{"step": "PQ"}, {"step": "QP"}]', r"unknown step 'QP' \(step 2\)"),

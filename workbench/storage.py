@@ -26,7 +26,7 @@ class Storage:
     fields: ClassVar[dict[str, Kind]]  # what the constructor takes and a file holds: arrays, whole numbers, storages
     by_row: ClassVar[tuple[str, ...]]  # fields with one entry for each row
     shape: tuple[int, int]
-    is_float32: bool = False  # whether rows are stored as float32, so that decoding undoes nothing
+    is_float32: bool = False  # whether rows are stored as float32, so that storing decoded rows loses no compression
     ngrams: "Storage | None" = None  # the n-gram rows, of `Stacked` alone
 
     def _hold(self, **fields: Any) -> None:

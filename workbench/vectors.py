@@ -50,7 +50,9 @@ class Vectors:
         if n_rows < vocab.n_rows or (vocab.row_of is None and n_rows != len(vocab)):
             raise ValueError(f"the words point at {vocab.n_rows} rows, the matrix has {n_rows}")
         if (vocab.subwords is None) != (ngrams is None):
-            raise ValueError("a vocabulary with n-grams needs n-gram rows, and the other way round")
+            raise ValueError(
+                "a vocabulary with n-grams needs n-gram rows, and n-gram rows need a vocabulary with n-grams"
+            )
         if vocab.subwords is not None and ngrams is not None and len(ngrams) < vocab.subwords.n_rows:
             raise ValueError(f"the n-grams point at {vocab.subwords.n_rows} rows, the matrix has {len(ngrams)}")
         vocab.check()

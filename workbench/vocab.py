@@ -316,8 +316,8 @@ def check_words(words: Iterable[str], noun: str = "word") -> list[str]:
             raise ValueError(f"{noun}s may not contain the NUL character; {noun} {position} is {word[:MAX_QUOTED]!r}")
         if not is_text(word):
             raise ValueError(
-                f"{noun} {position} {word[:MAX_QUOTED]!r} is no text: only bytes that are not UTF-8 may stand as lone "
-                "surrogates, U+DC80 to U+DCFF; mend or remove it"
+                f"{noun} {position} {word[:MAX_QUOTED]!r} is no text: it has a broken character (a lone surrogate that "
+                "stands for no byte); mend or remove it"
             )
     return words
 

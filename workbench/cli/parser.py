@@ -27,7 +27,7 @@ EXAMPLES = {
   workbench compress builtin:en small.safetensors --recipe 'Prune(n_words=4000, n_ngrams=8000), Refit(), PQ()'
   workbench compress model.bin again.safetensors --recipe small.safetensors
 
-A recipe is what was printed before, in Python or JSON, or a file with one of these, or a model that carries one.""",
+RECIPE is Python or JSON as an earlier run printed it, a file that holds either, or a model made with one.""",
     "convert": """examples:
   workbench convert model.bin model.vec
   workbench convert small.safetensors small.txt --format glove --strict""",
@@ -57,8 +57,8 @@ def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
 
 MODEL = "a model file or folder, or builtin:en"
 FORMAT = (
-    f"format to write, one of {', '.join(writable())} (default: what the ending of OUT says; compress writes our own "
-    ".safetensors where it is none of another format)"
+    f"format to write, one of {', '.join(writable())} (default: the ending of OUT decides; compress falls back to our "
+    "own .safetensors)"
 )
 SEED = whole(0, 2**32 - 1)  # numpy's and scikit-learn's generators take no more
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -71,7 +71,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--format": {"metavar": "F", "help": FORMAT},
     "--limit": {"type": whole(1), "metavar": "N", "help": "read only the first N words (default: all)"},
     "--budget": {"metavar": "SIZE", "help": "bytes the file may have, such as 20MB, '500 kB' or 1GiB"},
-    "--recipe": {"help": "steps to take, such as 'Prune(n_words=4000), PQ()', or a file"},
+    "--recipe": {"help": "steps to take, such as 'Prune(n_words=4000), PQ()', or a file that holds them"},
     "--goal": {"choices": ("fidelity", "overlap"), "help": "what --budget maximises (default: fidelity)"},
     "--min-words": {"type": int, "metavar": "N", "help": "with --budget, words that must stay (default: 0)"},
     "--n-trials": {"type": int, "metavar": "N", "help": "with --budget, recipes tried at most (default: 12)"},
@@ -79,7 +79,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "type": SEED,
         "default": 0,
         "metavar": "N",
-        "help": "random_state of samples and of the search for a budget; a recipe has its own (default: 0)",
+        "help": "random seed of the samples, and of the search for a budget (default: 0)",
     },
     "--no-scores": {"action": "store_true", "help": "do not measure how close the result is"},
     "--strict": {"action": "store_true", "help": "write nothing, and exit with 1, if something would be lost"},
@@ -100,8 +100,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "notebooks to run at once, once the first has ended (default: one a core, 4 at most)",
     },
-    "--no-baselines": {"action": "store_true", "help": "compare with nothing, as for a model of your own"},
-    "--update-baselines": {"action": "store_true", "help": "make what is recorded the new baselines"},
+    "--no-baselines": {"action": "store_true", "help": "skip the comparison, for example with a model of your own"},
+    "--update-baselines": {"action": "store_true", "help": "save the metrics of this run as the new baselines"},
     "-p/--parameter": {
         "nargs": 2,
         "action": "append",

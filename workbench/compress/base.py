@@ -89,7 +89,7 @@ class Step:
     Attributes
     ----------
     label : str
-        The name that people read. Bases of steps have none.
+        The name that people read. Abstract base classes leave it empty.
     blurb : str
         What the step does, as the rest of a sentence that begins with its name.
     advice : str

@@ -45,7 +45,7 @@ class Prune(Step):
         With ``"nearest"`` a word that would go stays in the vocabulary and borrows the row of
         the kept word of greatest cosine (as spaCy's ``Vocab.prune_vectors``), at its own length.
     threshold : float, -1 to 1
-        Words whose greatest cosine is below it go all the same.
+        Words with no kept word at least this similar are dropped.
     importance : {"words", "counts", "norms"} or path
         The weight of a word among those of an n-gram: 1; its count; or 0, so that the norm of a row alone
         decides. A path is that of a text of your own, or of a list of word counts (see `corpus.word_counts`;

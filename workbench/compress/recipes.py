@@ -155,6 +155,8 @@ class _Reader:
                 found[key] = self.values(value)
         else:
             shown = " ".join((ast.get_source_segment(self.source, node) or "").split())[:SHOWN]
+            if shown in STEPS:
+                raise ValueError(f"expected a step, got {shown}{found.where}; a step has brackets: {shown}()")
             raise ValueError(f"expected a step, a number, a string, True, False or None, got {shown}{found.where}")
         return found
 
@@ -216,4 +218,4 @@ def _advice(name: Any, known: list[str]) -> str:
         return "; it has none"
     lower = {other.lower(): other for other in known}
     near = difflib.get_close_matches(name[:SHOWN].lower(), lower, 1) if isinstance(name, str) else []
-    return f"; {f'did you mean {lower[near[0]]}? ' if near else ''}known are {', '.join(known)}"
+    return f"; {f'did you mean {lower[near[0]]}? ' if near else ''}choose from {', '.join(known)}"

@@ -35,7 +35,7 @@ class Refit(Step):
     Plain rows are solved for by conjugate gradients on the normal equations (Hestenes and
     Stiefel, 1952), preconditioned by their diagonal, many columns at once. Rows that are stored
     as codes stay codes: entry by entry and code by code, each is set to what is best while the
-    others stand still (the idea of iterated conditional modes in Babenko and Lempitsky, "Additive
+    others are held fixed (the idea of iterated conditional modes in Babenko and Lempitsky, "Additive
     Quantization", 2014), so that the n-grams of a word make up for each other's errors. Of 40,000
     rows in 25 bytes each of a Russian model that takes away about four fifths of quantisation's
     harm to dropped words, of 20,000 rows two thirds.
@@ -52,7 +52,7 @@ class Refit(Step):
     unseen_weight : float
         Weight of one such string; a dropped word has 1.
     kept_weight : float
-        Weight of a kept word. It has a row of its own, so 0 is right, unless `Residual` follows.
+        Weight of a kept word. 0 leaves kept words out, since they have rows of their own; use 1 before `Residual`.
     frequency : float
         Power of a word's count that its weight is multiplied with: 0 makes all words alike, 1
         weighs them as running text does. Other than 0, it needs a model with counts.
@@ -62,7 +62,7 @@ class Refit(Step):
         Times that all codes are chosen anew, for rows stored as codes.
     n_words : int or None
         Words of the original that are fitted on, at most. Of more, a sample of the half from which no sample
-        to score is drawn (`Vocab.is_for_scoring`). All with None, which takes ``4 * dim`` bytes a word.
+        to score is drawn (`Vocab.is_for_scoring`). None uses all words, which takes ``4 * dim`` bytes a word.
     random_state : int
         Seed of the made-up strings, and of that sample.
 

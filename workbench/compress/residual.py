@@ -30,7 +30,9 @@ class Residual(Step):
         if v.vocab.row_of is not None:
             raise ValueError("Residual needs a row for every word, and words share rows here: leave out remap=")
         if not v.storage.words.is_float32:
-            raise ValueError(f"Residual belongs before the step that made the word rows {v.storage.words!r}")
+            raise ValueError(
+                f"put Residual before the step that compressed the word rows, which are {v.storage.words!r} now"
+            )
         self.n_words_in_ = len(v)
 
     def _transform(self, v: Vectors) -> Vectors:

@@ -17,7 +17,7 @@ class ValueStep(Step):
     """A step that stores word rows, n-gram rows, or both by a method of its own.
 
     Subclasses write `_learn` and `_encode`, and may have a parameter `on`. Words and n-grams are
-    learned apart: their rows are distributed differently.
+    learned apart: their rows are distributed differently. Of a `Projected` part they get the inner rows.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class ValueStep(Step):
         return self._encode(part, which, self.learned_[which])
 
     def _prepared(self, v: Vectors) -> Vectors:
-        """Known words must not change twice, by their own rows' error and by their n-grams'."""
+        """Fold n-grams into the word rows first, so that changing n-grams does not change known words again."""
         return v if self.on == "words" else v.adjusted()
 
     def _parts(self, v: Vectors) -> dict[str, Storage]:

@@ -55,7 +55,8 @@ def ngram_carriers(original: Vectors, small: Vectors, word: str) -> pd.DataFrame
             raise ValueError(f"the {name} model has no n-grams, so none contributes to a word")
         lengths[name] = v.vocab.subwords.min_n, v.vocab.subwords.max_n
     if lengths["original"] != lengths["small"]:
-        raise ValueError(f"expected n-grams of the same lengths in both models, got {lengths}")
+        both = " and ".join(f"{low} to {high} in the {name} model" for name, (low, high) in lengths.items())
+        raise ValueError(f"expected n-grams of the same lengths in both models, got {both}")
     if original.ngrams[0].cutting != small.ngrams[0].cutting:
         raise ValueError("expected the same kind of n-grams in both models, and the same list where they are listed")
     if not small.can_embed(word):

@@ -77,8 +77,8 @@ def fit_budget(
         What to maximise: the mean cosine to the original, over the whole vocabulary and over
         unseen words alike; or overlap@10 over the whole vocabulary.
     min_words : int
-        Least number of words to keep in the vocabulary, which `most_similar` answers from. An eighth
-        of them always stay; more words cost bytes without raising the fidelity.
+        Least number of words to keep in the vocabulary, which `most_similar` answers from. At least an
+        eighth of the model's words always stay; more cost bytes without raising the fidelity.
     n_trials : int
         Recipes built for the budget, at most.
     unseen : list of str, optional

@@ -77,7 +77,12 @@ def rough_step(kind: type[Step], v: Vectors, seed: int) -> Step:
     }
     if kind is SQ:
         return SQ(dtype="int8", random_state=seed)
-    return kind(**{name: value for name, value in values.items() if name in kind.fields and value is not None})
+    chosen = {name: value for name, value in values.items() if name in kind.fields and value is not None}
+    for name, field in kind.fields.items():  # a default beyond what suits the model: half of that
+        default = getattr(kind, name, None)
+        if name not in chosen and callable(field.high) and default is not None and default > field.high(v):
+            chosen[name] = max(field.high(v) // 2, field.low)
+    return kind(**chosen)
 
 
 def starts(v: Vectors, seed: int) -> dict[str, Chain]:
