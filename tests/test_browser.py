@@ -134,18 +134,11 @@ def test_a_click_on_one_map_shows_neighbours_and_marks_the_word_on_both(quicksta
     maps.wait_until("[2, 3].every(i => figure._fullData[i].text.includes(`<b>${value}</b>`))", word)
 
 
-@pytest.mark.parametrize(
-    ("mode", "corners"),
-    [
-        pytest.param("Box Select", [(0.3, 0.3), (0.7, 0.7)], marks=pytest.mark.slow),
-        ("Lasso Select", [(0.3, 0.3), (0.7, 0.35), (0.6, 0.7), (0.35, 0.6)]),
-    ],
-)
-def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, maps, mode, corners):
+def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, maps):
     quickstart.press("Clear selection")
     maps.wait_until("!figure._fullData[1].selectedpoints")
-    maps.mode(mode)
-    maps.drag(*(maps.inside(*corner) for corner in corners))
+    maps.mode("Lasso Select")
+    maps.drag(*(maps.inside(*corner) for corner in ((0.3, 0.3), (0.7, 0.35), (0.6, 0.7), (0.35, 0.6))))
     maps.wait_until("figure._fullData[1].selectedpoints?.length")
     text = quickstart.find(".wb-maps-text")
     expect(text).to_contain_text(" selected: ")
@@ -164,13 +157,9 @@ def test_the_recipe_is_copied_and_the_file_saved(quickstart, tmp_path):
     expect(quickstart.page.get_by_role("button", name="Copied")).to_be_visible()
     assert f"n_words={n_words}," in quickstart.page.evaluate("navigator.clipboard.readText()")
 
-    quickstart.fill("File", str(tmp_path / "small.bin"))
-    quickstart.page.get_by_role("button", name="Save file").click()
-    expect(quickstart.find(".wb-error-save")).to_contain_text("must end in .safetensors")
     quickstart.fill("File", str(tmp_path / "small.safetensors"))
     quickstart.page.get_by_role("button", name="Save file").click()
     expect(quickstart.find(".wb-saved")).to_contain_text("Saved")
-    expect(quickstart.find(".wb-error-save")).to_be_empty()
     assert len(wb.load(tmp_path / "small.safetensors")) == n_words
 
 
@@ -178,11 +167,6 @@ def test_the_recipe_is_copied_and_the_file_saved(quickstart, tmp_path):
 def test_a_report_says_of_each_limit_whether_it_is_met_and_opens(quickstart):
     page, report = quickstart.page, quickstart.page.locator(".wb-report")
     turn(quickstart, "Save and report")
-    quickstart.press("Make report")
-    expect(report).to_contain_text("\N{HORIZONTAL ELLIPSIS}")
-    quickstart.press("Stop report")
-    expect(report).to_be_empty()
-
     page.get_by_label(re.compile("^overlap@10.all: ")).uncheck()
     quickstart.fill("Limit of fidelity.kept", "0.99999")
     quickstart.press("Make report")

@@ -240,14 +240,3 @@ def test_points_are_coloured_by_what_is_chosen_and_levels_belong_to_codes(mapped
             note()
     assert len({colours.tobytes() for colours in seen}) == 5  # damage, frequency, two levels of codes, labels
     mapped.set("Colour by", mapped.options("Colour by")[0])
-
-
-def test_many_points_are_drawn_by_webgl_unless_that_is_declined(use, monkeypatch):
-    monkeypatch.setattr("workbench.views.mapper.shared.layout", lambda owner, vectors, start, *_: (start, 0.9))
-    v = wb.Vectors.from_arrays([f"w{i}" for i in range(5_001)], np.random.default_rng(0).normal(size=(5_001, 4)))
-    view = use(MapView(v, v, n_mapped=5_001, interactive=True))
-    for kind in ("scattergl", "scatter"):
-        traces = view.figure("wb-maps").data[:2]
-        assert [trace.type for trace in traces] == [kind] * 2
-        assert len(traces[1].x) == 5_001
-        view.set("Draw without WebGL", True)
