@@ -26,7 +26,7 @@ from workbench.storage import Dense, Stacked
 from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vocab import Vocab
 
-PATIENCE = 60  # seconds for whatever must happen; it takes one or two
+PATIENCE = 120  # seconds for whatever must happen; it takes one or two where nothing else runs
 OPEN = pytest.StashKey()  # the browser context of a module
 LONGEST = (
     "browser browser_ids browser_training panel session budget project reports setting training_view bottleneck cli"
@@ -276,27 +276,24 @@ def use():
 
 
 @pytest.fixture(scope="module")
-def path(fasttext, tmp_path_factory) -> str:
-    return str(fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors"))
-
-
-@pytest.fixture(scope="module")
-def begun(path, fasttext):
+def begun(fasttext, tmp_path_factory):
     from person import Person, opened  # widgets take a while to import
 
-    person = Person(opened(path, words=fasttext.words[:2]))
+    model = fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors")
+    person = Person(opened(str(model), words=fasttext.words[:2]))
     yield person
     person.view.close()
     person.view.wait(PATIENCE)  # Python must not end in the midst of a kernel
 
 
 @pytest.fixture
-def panel(begun, path, fasttext):
+def panel(begun):
     """The panel of this module where it began; it goes back there after each test."""
-    begun.wait()
+    recipe = begun.wait().recipe
+    controls = {label: begun.get(label) for label in ("Show", "Size limit", "Model", "Word")}
     yield begun
-    begun.change({"Show": "Numbers", "Size limit": "", "Model": path, "Word": ", ".join(fasttext.words[:2])})
-    begun.change({"Words kept": 300, "N-grams kept": 300, "Subvectors": 6})
+    begun.change(controls)
+    begun.view.session.try_recipe(recipe)
 
 
 @pytest.fixture

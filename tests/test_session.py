@@ -186,7 +186,6 @@ def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on
     assert is_whole(state)
     assert repr(state.recipe.steps[-1]) in panel.get("Copy recipe")
     assert len(panel.labels("Take out step")) == len(state.recipe.steps)
-    panel.set("Start from", "Prune, re-fit, PQ")
 
 
 def test_progress_and_cancel_are_those_of_the_search_and_what_it_tried_stays(use, fasttext, few_trials):
