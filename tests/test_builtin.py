@@ -22,7 +22,7 @@ def test_the_built_in_model_is_a_real_fasttext_file_and_rare_words_are_unseen(bu
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match="there is builtin:en"):
+    with pytest.raises(ValueError, match="the only one is builtin:en"):
         wb.load("builtin:ru")
 
 

@@ -123,7 +123,7 @@ def test_words_that_the_tool_cannot_meet_are_left_out_and_rows_follow(written):
     made = made_fasttext(6)
     words = ["New York", "a\tb", "", "ok", "caf\udce9", "a\u00a0b"]  # only blanks of ASCII end a word
     v = made.with_storage(made.storage, Vocab(words, counts=made.vocab.counts, subwords=made.vocab.subwords))
-    assert [formats.fasttext.holds(word) for word in words] == [False, False, False, True, True, True]
+    assert [formats.fasttext.holds_word(word) for word in words] == [False, False, False, True, True, True]
     assert "3 words that the format cannot hold" in " ".join(formats.losses(v, "model", "fasttext"))
     back = wb.load(written(v))
     assert back.words == words[3:]

@@ -1,6 +1,8 @@
 """What files hold is checked against a table of kinds, and whatever a damaged one raises names the file."""
 
 import struct
+import sys
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ DAMAGE = (  # what damaged files make readers raise
     *(zlib.error, struct.error, EOFError, SafetensorError),
 )
 MAX_MESSAGE = 300  # characters of what such an error says
+PACKAGE = __name__.removesuffix("checks")
 
 Kind = type | tuple[int, str]  # a type; or of an array: number of axes, and types such as "<f4 <f2"
 
@@ -37,6 +40,14 @@ def check_kinds(what: str, values: Mapping[str, Any], kinds: Mapping[str, Kind])
                 )
         elif not isinstance(value, Integral if kind is int else kind) or (isinstance(value, bool) and kind is not bool):
             raise TypeError(f"{name} of {what} must be of type {kind.__name__}, got {str(value)[:60]!r}")
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside this package that led here."""
+    frame, level = sys._getframe(), 1
+    while frame is not None and frame.f_globals["__name__"].startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 @contextmanager

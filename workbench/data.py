@@ -29,7 +29,7 @@ def model_path(name: str) -> Path:
     from importlib.metadata import version
 
     if name not in NAMES:
-        raise ValueError(f"unknown built-in model {name!r}; there is {', '.join(NAMES)}")
+        raise ValueError(f"unknown built-in model {name!r}; the only one is {', '.join(NAMES)}")
     recipe = json.dumps([TRAINING, version("gensim")], sort_keys=True)  # another recipe or gensim: another file
     path = cache_folder() / f"builtin-en-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.bin"
     if not path.exists():

@@ -1,6 +1,5 @@
 """The words of a model, the row that each has, and how often each was seen."""
 
-import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import progress
+from .checks import warn
 from .packing import deflate, deflate_texts, inflate, inflate_texts
 from .subwords import MAX_UNCOMPILED, Subwords, is_text, utf8
 
@@ -329,11 +329,8 @@ def first_places(words: Sequence[str]) -> np.ndarray | None:
     if not n_repeats:
         return None
     repeated = next(word for position, word in enumerate(words) if first[word] != position)
-    warnings.warn(
-        f"{n_repeats} duplicate word{'s' * (n_repeats > 1)} (such as {printable(repeated)!r}): "
-        "the first vector of each is kept",
-        stacklevel=3,
-    )
+    plural = "s" * (n_repeats > 1)
+    warn(f"{n_repeats} duplicate word{plural} (such as {printable(repeated)!r}): the first vector of each is kept")
     return np.sort(np.fromiter(first.values(), np.int64, len(first)))
 
 

@@ -1,6 +1,7 @@
 """File formats, one file each: `load` recognises a file by its content, `export` writes one.
 
-To add a format, write a file with a `Format` in it, as `glove.py` is one, and name it in `FORMATS`.
+To add a format, write a file with a `Format` in it, as `glove.py` is one, and name it in `FORMATS`. The first format
+there that recognises a file reads it, so loose ones stand last.
 """
 
 import gzip
@@ -122,7 +123,7 @@ def format_of(source: str | Path) -> str:
 
 def readable_suffixes() -> tuple[str, ...]:
     """Return the ends of file names that `load` reads; it tries others, too."""
-    endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.reads)]
+    endings = [ending for known in FORMATS if not known.is_folder for ending in (*known.suffixes, *known.also_opens)]
     return tuple(dict.fromkeys([*endings, *(f"{e}.gz" for k in FORMATS if k.gzips for e in k.suffixes)]))
 
 
@@ -139,7 +140,7 @@ def _read(path: Path, allow_pickle: bool, limit: int | None) -> Vectors:
         raise ValueError(f"{path} is a gzipped {found.title} file; gunzip it first")
     assert found.load is not None, "only formats that can be read are recognised"
     with reading(path, found.title), _unpacking(path):
-        v = found.load(path, limit) if found.stops else found.load(path)
+        v = found.load(path, limit) if found.takes_limit else found.load(path)
         if found is not OWN:
             size = 0 if path.is_dir() else path.stat().st_size
             v.meta["provenance"] = {"source": path.name, "source_bytes": size} | v.meta.get("provenance", {})
@@ -207,7 +208,7 @@ def export(v: Vectors, path: str | Path, format: str | None = None, warn: bool =
     assert chosen.save is not None, "only formats that can be written are chosen"
     for lost in chosen.losses(v) if warn else ():
         warnings.warn(f"{chosen.title} cannot hold {lost}", stacklevel=2)
-    v = v if chosen.holds is None else with_words(v, chosen.holds)
+    v = v if chosen.holds_word is None else with_words(v, chosen.holds_word)
     replacing: Any = files.replacing_folder if chosen.is_folder else files.replacing
     with replacing(path) as place:
         if path.suffix == ".gz":

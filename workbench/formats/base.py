@@ -1,4 +1,7 @@
-"""`Format`, and helpers that readers and writers of several formats share."""
+"""`Format`, and helpers that readers and writers of several formats share.
+
+Words whose bytes are not UTF-8 are kept: decoded with ``surrogateescape``, encoded by `subwords.utf8`.
+"""
 
 import math
 import mmap
@@ -24,14 +27,14 @@ class Format:
     title: str  # what people call it
     magic: tuple[bytes, ...] = ()  # the first bytes of such files
     looks_like: Callable[[Path, bytes], bool] | None = None  # of a path and its first bytes, of gzip unpacked
-    load: Callable[..., Vectors] | None = None  # of a path; with `stops` of a limit, too
+    load: Callable[..., Vectors] | None = None  # of a path
     save: Callable[[Vectors, Any], None] | None = None  # into a file open for bytes, or an empty folder
     suffixes: tuple[str, ...] = ()  # file names that end so are written in this format
-    reads: tuple[str, ...] = ()  # further ends of names, for dialogs that choose a file to open
+    also_opens: tuple[str, ...] = ()  # further ends of names, for dialogs that choose a file to open
     keeps: frozenset[str] = frozenset()  # which of "n-grams", "counts", "codes" and "recipe" it holds
-    holds: Callable[[str], bool] | None = None  # accepts the words that it can hold; `save` gets no others
+    holds_word: Callable[[str], bool] | None = None  # whether a file can hold this word; `save` gets no others
     also_lost: Callable[[Vectors], list[str]] | None = None  # what else of a model it cannot hold, a sentence each
-    stops: bool = False  # reading stops after the first words that are asked for
+    takes_limit: bool = False  # `load` takes a limit and reads no further
     gzips: bool = False  # such files may be gzipped
     is_pickle: bool = False  # reading one can run code, so the user must allow it
     is_folder: bool = False
@@ -49,7 +52,7 @@ class Format:
             lost.append(f"the compression: rows of words become {4 * len(v) * v.dim / 1e6:.1f} MB of float32")
         if v.vocab.counts is not None and "counts" not in self.keeps:
             lost.append("how often each word was seen")
-        unfit = [word for word in v.words if self.holds is not None and not self.holds(word)]
+        unfit = [word for word in v.words if self.holds_word is not None and not self.holds_word(word)]
         if unfit:
             named = ", ".join(repr(printable(word)) for word in unfit[:3])
             lost.append(f"{len(unfit):,} words that the format cannot hold, such as {named}: they are left out")
@@ -108,9 +111,9 @@ def is_unicode(word: str) -> bool:
     return word.encode("utf-8", "ignore").decode() == word
 
 
-def with_words(v: Vectors, holds: Callable[[str], bool]) -> Vectors:
-    """Return `v` with the words that `holds` accepts, over the same storage."""
-    held = np.flatnonzero([holds(word) for word in v.words])
+def with_words(v: Vectors, holds_word: Callable[[str], bool]) -> Vectors:
+    """Return `v` with the words that `holds_word` accepts, over the same storage."""
+    held = np.flatnonzero([holds_word(word) for word in v.words])
     if len(held) == len(v):
         return v
     if not len(held):

@@ -145,7 +145,7 @@ def _read_codes(cursor: Cursor, n_rows: int, dim: int, n_codes: int, parts: tupl
 # -- writing ------------------------------------------------------------------------------
 
 
-def holds(word: str) -> bool:
+def holds_word(word: str) -> bool:
     """Return whether the official tool, which ends words at blanks, can meet this word."""
     return bool(word) and not BLANK.search(word)
 
@@ -247,7 +247,7 @@ FASTTEXT = Format(
     save=save,
     suffixes=(".bin",),
     keeps=frozenset({"n-grams", "counts"}),
-    holds=holds,
+    holds_word=holds_word,
     also_lost=also_lost,
 )
 FTZ = Format(  # known by the same first bytes as FASTTEXT, whose reader finds out which it is

@@ -384,6 +384,6 @@ FINALFUSION = Format(
     save=save,
     suffixes=(".fifu",),
     keeps=frozenset({"n-grams", "codes"}),
-    holds=is_unicode,
+    holds_word=is_unicode,
     also_lost=also_lost,
 )

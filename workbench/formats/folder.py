@@ -14,26 +14,18 @@ from ..vocab import Vocab
 
 
 def file_in(folder: Path, name: str, title: str) -> Path:
-    """Return the path of a file that a folder of this format must have."""
     if not os.path.isfile(folder / name):  # also False for names that no file system takes
         raise ValueError(f"{folder / name} is missing, or is no file: {title} needs it")
     return folder / name
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds."""
     with reading(path, "JSON"):
         return json.loads(path.read_bytes())
 
 
 def mapped_array(path: Path) -> np.ndarray:
-    """Return the array of a ``.npy`` file, mapped, so that its shape must fit the file.
-
-    Raises
-    ------
-    ValueError
-        If it is none, damaged, or cut short.
-    """
+    """Return the array of a ``.npy`` file, mapped, so that its shape must fit the file."""
     with open(path, "rb") as file:
         head = file.read(12)
     # numpy sets memory aside for as long a header as version 2 and later claim, up to 4 GB.
@@ -50,19 +42,9 @@ def mapped_array(path: Path) -> np.ndarray:
 def vectors_over(
     words: list[str], rows: np.ndarray, matrix: np.ndarray, files: list[Path], weights: np.ndarray | None = None
 ) -> Vectors:
-    """Return `Vectors` of words whose row numbers are known; the matrix stays where it is.
+    """Return `Vectors` of different words and the row that each has, (n_words,) int.
 
-    Parameters
-    ----------
-    words : list of str
-        Without repeats.
-    rows : (n_words,) int array
-    matrix : (n_rows, dim) array of floats or int8
-        Rows that no word has may be among them.
-    files : list of Path
-        What all this was read from.
-    weights : (n_rows,) array of floats, optional
-        Factors of the rows.
+    The matrix, (n_rows, dim) of floats or int8, stays where it is; `weights`, (n_rows,), are factors of its rows.
     """
     is_in_order = np.array_equal(rows, np.arange(len(rows)))
     kept = slice(len(rows) if is_in_order else None)

@@ -45,7 +45,7 @@ GLOVE = Format(
     load=load,
     save=save,
     suffixes=(".glove", ".txt"),
-    holds=fits_a_line,
+    holds_word=fits_a_line,
     gzips=True,
-    stops=True,
+    takes_limit=True,
 )

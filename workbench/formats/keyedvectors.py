@@ -26,25 +26,11 @@ def is_gensims(thing: object) -> bool:
 
 
 def from_gensim(thing: Any) -> Vectors:
-    """Return gensim's vectors as `Vectors`, which share its arrays where these are float32.
+    """Return gensim's vectors, or those in the ``.wv`` of a model, as `Vectors`; arrays of float32 are shared.
 
-    Parameters
-    ----------
-    thing : KeyedVectors, FastTextKeyedVectors, or a model that has these as ``.wv``
-        Of `Doc2Vec` those are the words' vectors; those of documents are in ``model.dv``.
-
-    Returns
-    -------
-    Vectors
-        Keys that are no strings become what `str` makes of them. Vectors of `FastText` are raw, as in fastText's
-        files, so that ``</s>`` has no n-grams, which it has in gensim. With n-grams of one character gensim departs
-        from fastText for every word; then known words keep gensim's vectors, and those of unseen words differ from
-        gensim's a little.
-
-    Raises
-    ------
-    ValueError
-        If keys and arrays do not fit each other, or a vector holds NaN or infinity.
+    Keys that are no strings become what `str` makes of them. Vectors of `FastText` are raw, as in fastText's files, so
+    that ``</s>`` has no n-grams, which it has in gensim. With n-grams of one character gensim departs from fastText for
+    every word; then known words keep gensim's vectors, and those of unseen words differ from gensim's a little.
     """
     keyed = getattr(thing, "wv", thing)
     keys = list(keyed.index_to_key)

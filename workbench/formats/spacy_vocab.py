@@ -8,13 +8,12 @@ Source: `StringStore`, `Vectors.to_disk` and the symbols of spaCy 3.8; Appleby, 
 """
 
 import json
-import warnings
 from array import array
 from pathlib import Path
 
 import numpy as np
 
-from ..checks import reading
+from ..checks import reading, warn
 from ..vectors import Vectors
 from .base import Format, is_unicode, word_blocks
 from .folder import file_in, mapped_array, read_json, vectors_over
@@ -76,10 +75,7 @@ def load(path: Path) -> Vectors:
     if not is_named.any():
         raise ValueError(f"{folder} holds no vector of any word{NONE}")
     if not is_named.all():
-        n_lost = (~is_named).sum()
-        warnings.warn(
-            f"{n_lost:,} of {len(keys):,} vectors have no word in {files[2]}: they are left out", stacklevel=2
-        )
+        warn(f"{(~is_named).sum():,} of {len(keys):,} vectors have no word in {files[2]}: they are left out")
     return vectors_over([strings[i] for i in which[is_named]], rows[is_named].astype(np.int64), matrix, files)
 
 
@@ -189,7 +185,7 @@ SPACY = Format(
     looks_like=looks_like,
     load=load,
     save=save,
-    holds=is_unicode,
+    holds_word=is_unicode,
     also_lost=also_lost,
     is_folder=True,
 )

@@ -7,7 +7,6 @@ Source: `StaticEmbedding.save` and `load` of sentence-transformers 6.2, model2ve
 """
 
 import json
-import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from safetensors import safe_open
 
 from .. import artefact
-from ..checks import reading
+from ..checks import reading, warn
 from ..vectors import Vectors
 from .base import Format, is_unicode, word_blocks
 from .folder import file_in, read_json, vectors_over
@@ -54,7 +53,7 @@ def load(path: Path) -> Vectors:
             )
         unfit = {token for token in tokens if "\0" in token}
         if unfit:
-            warnings.warn(f"{len(unfit)} tokens of {files[1]} hold a NUL: they are left out", stacklevel=2)
+            warn(f"{len(unfit)} tokens of {files[1]} hold a NUL: they are left out")
         row_of = np.arange(n_tokens) if mapping is None else mapping.astype(np.int64)
         if unknown in tokens and not matrix[row_of[tokens[unknown]]].any():
             unfit.add(unknown)
@@ -80,7 +79,7 @@ def _module_folder(path: Path) -> Path:
         if name.is_absolute() or ".." in name.parts or "\\" in str(name) or len(str(name)) > 255:
             raise ValueError(f"expected the path of a module in this folder, got {str(name)[:60]!r}")
     if kinds[1:]:
-        warnings.warn(f"what {', '.join(kinds[1:])} of {file} make of the vectors is left out", stacklevel=3)
+        warn(f"what {', '.join(kinds[1:])} of {file} make of the vectors is left out")
     return path / name
 
 
@@ -129,7 +128,7 @@ def _read_tokens(path: Path) -> tuple[dict[str, int], str, str | None]:
 # -- writing ------------------------------------------------------------------------------
 
 
-def holds(word: str) -> bool:
+def holds_word(word: str) -> bool:
     """Return whether the tokenizer, which splits at white space, gives this word back."""
     return fits_a_line(word) and is_unicode(word)
 
@@ -183,7 +182,7 @@ STATIC = Format(
     looks_like=looks_like,
     load=load,
     save=save,
-    holds=holds,
+    holds_word=holds_word,
     also_lost=also_lost,
     is_folder=True,
 )

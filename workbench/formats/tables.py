@@ -120,7 +120,7 @@ def _of_frame(path: Path, frame: Any) -> Vectors:
     else:
         wrong = [c for c in rest.columns if rest[c].dtype.kind not in "fiu"]
         if wrong or not rest.shape[1]:
-            raise ValueError(f"expected numbers beside the words, and column {(wrong or ['?'])[0]!r} has others")
+            raise ValueError(f"expected numbers beside the words, but column {(wrong or ['?'])[0]!r} holds something else")
         matrix = rest.to_numpy(np.float32)
     return Vectors.from_arrays(frame[named[0]].tolist() if named else _words_beside(path), matrix)
 
@@ -147,8 +147,8 @@ def _words_beside(path: Path) -> list[str]:
 
 
 FORMATS = (
-    Format("npy", "an array (.npy) with words beside it", (b"\x93NUMPY",), load=load_npy, reads=(".npy",)),
-    Format("npz", "arrays (.npz)", looks_like=is_npz, load=load_npz, reads=(".npz",)),
-    Format("parquet", "Parquet", (b"PAR1",), load=load_parquet, reads=(".parquet",)),
-    Format("table", "a table (TSV, CSV)", looks_like=is_table, load=load_table, reads=(".tsv", ".csv")),
+    Format("npy", "an array (.npy) with words beside it", (b"\x93NUMPY",), load=load_npy, also_opens=(".npy",)),
+    Format("npz", "arrays (.npz)", looks_like=is_npz, load=load_npz, also_opens=(".npz",)),
+    Format("parquet", "Parquet", (b"PAR1",), load=load_parquet, also_opens=(".parquet",)),
+    Format("table", "a table (TSV, CSV)", looks_like=is_table, load=load_table, also_opens=(".tsv", ".csv")),
 )

@@ -155,15 +155,15 @@ TEXT = Format(
     load=load,
     save=save_text,
     suffixes=(".vec", ".txt"),
-    holds=fits_a_line,
+    holds_word=fits_a_line,
     gzips=True,
-    stops=True,
+    takes_limit=True,
 )
 BINARY = Format(
     name="word2vec-binary",
     title="word2vec binary",
     save=save_binary,
     suffixes=(".bin",),
-    holds=fits_a_line,
+    holds_word=fits_a_line,
     gzips=True,
 )
