@@ -1,0 +1,89 @@
+"""Files that other tools wrote, in tests/golden with the scripts that ran these tools: what they say is what is read."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.vectors import unit
+
+GOLDEN = Path(__file__).parent / "golden"
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def said(path: str):
+    return json.loads((GOLDEN / path).read_text(encoding="utf-8"))
+
+
+VECTORS = {  # what the tools say: the vector of each word, seen or not
+    **{f"finalfusion/{name}.fifu": vectors for name, vectors in said("finalfusion/vectors.json").items()},
+    **{f"static_embedding/{name}": vectors for name, vectors in said("static_embedding/expected.json").items()},
+    **{f"spacy/{name}": about["vectors"] for name, about in said("spacy/expected.json").items()},
+}
+for name in ("cut", "lengths", "plain", "retrained", "words_only"):
+    VECTORS[f"ftz/{name}.ftz"] = said(f"ftz/{name}.json")["vectors"]
+for name in ("codes", "low_rank", "pruned", "rehashed"):
+    about = said(f"compress_fasttext/{name}.json")
+    VECTORS[f"compress_fasttext/{name}.bin"] = about["seen"] | about["unseen"]
+
+
+@pytest.mark.parametrize("path", VECTORS)
+def test_every_vector_is_the_one_that_the_tool_gives(path, tmp_path):
+    """Of unseen words only fastText's has the same length; the others' have the same direction."""
+    v, expected = wb.load(GOLDEN / path, allow_pickle=True), VECTORS[path]
+    assert len(v) > 2
+    assert set(v.words) <= set(expected)
+    np.testing.assert_allclose(v.matrix(), [expected[word] for word in v.words], rtol=1e-6, atol=1e-6)
+    unseen = [word for word in expected if word not in v]
+    for word in unseen:
+        if not np.any(expected[word] or 0):
+            assert not v.can_embed(word) or not v[word].any()
+        elif path.endswith(".ftz"):
+            np.testing.assert_allclose(v[word], expected[word], atol=1e-7)
+        else:
+            np.testing.assert_allclose(unit(v[word]), unit(np.array(expected[word])), atol=2e-6)
+    back = wb.load(v.save(tmp_path / "own.safetensors"))
+    words = [*v.words, *unseen]
+    found, kept = (x.get_vectors(words, missing="zero") for x in (back, v))
+    np.testing.assert_allclose(found, kept, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", VECTORS)
+def test_a_file_cut_short_anywhere_is_refused_or_still_gives_the_same(path, tmp_path):
+    """What stands at the end of some files is not read: fastText's classifier, settings of sentence-transformers."""
+    whole, copy = wb.load(GOLDEN / path, allow_pickle=True), tmp_path / Path(path).name
+    if (GOLDEN / path).is_dir():
+        shutil.copytree(GOLDEN / path, copy)
+    else:
+        shutil.copy(GOLDEN / path, copy)
+    n_refused = 0
+    for file in [copy, *copy.rglob("*")]:
+        data = file.read_bytes() if file.is_file() else b""
+        for size in range(0, len(data) - 1, len(data) // 40 + 1):
+            file.unlink()  # which may still be mapped
+            file.write_bytes(data[:size])
+            try:
+                back = wb.load(copy, allow_pickle=True)
+            except ValueError as error:
+                n_refused += 1
+                assert str(copy) in str(error)
+                assert "\n" not in str(error)
+            else:
+                np.testing.assert_array_equal(back.matrix(), whole.matrix())
+        if file.is_file():
+            file.write_bytes(data)
+    assert n_refused > 20
+
+
+def test_a_real_quantised_model_has_the_vectors_of_the_official_tool(real):
+    path = real("data/fixtures/fasttext_lid176/lid.176.ftz")
+    ours = wb.load(path)
+    assert ours.matrix().shape == (7_235, 16)
+    theirs = pytest.importorskip("fasttext").FastText._FastText(str(path))
+    words = [word for word in ours.words if word.isprintable()]
+    words += [word[::-1] + word[:2] for word in words[:2_000]]
+    expected = np.array([theirs.get_word_vector(word) for word in words])
+    np.testing.assert_allclose(ours.get_vectors(words, missing="zero"), expected, rtol=0, atol=1e-5)
