@@ -74,7 +74,10 @@ def test_parquet(lists, tmp_path):
         (lambda f: [npy(f), (f / "m.txt").write_text("a\nb\n")], "one row for each of 2 words"),
         (lambda f: np.savez(f / "m", a=MATRIX, b=MATRIX), "one matrix of numbers and one list of words"),
         (lambda f: np.savez(f / "m", a=np.array(WORDS, object), b=MATRIX), "no archive of plain arrays"),
-        (lambda f: (f / "m").write_text("word,a,b\nx,1,2\ny,1,z\n"), "column 'b' holds something else|one column of words"),
+        (
+            lambda f: (f / "m").write_text("word,a,b\nx,1,2\ny,1,z\n"),
+            "column 'b' holds something else|one column of words",
+        ),
         (lambda f: (f / "m").write_bytes(b"PAR1nonsense"), "Parquet"),
     ],
 )

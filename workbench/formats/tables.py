@@ -120,7 +120,9 @@ def _of_frame(path: Path, frame: Any) -> Vectors:
     else:
         wrong = [c for c in rest.columns if rest[c].dtype.kind not in "fiu"]
         if wrong or not rest.shape[1]:
-            raise ValueError(f"expected numbers beside the words, but column {(wrong or ['?'])[0]!r} holds something else")
+            raise ValueError(
+                f"expected numbers beside the words, but column {(wrong or ['?'])[0]!r} holds something else"
+            )
         matrix = rest.to_numpy(np.float32)
     return Vectors.from_arrays(frame[named[0]].tolist() if named else _words_beside(path), matrix)
 
