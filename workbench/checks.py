@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def check_kinds(what: str, values: Mapping[str, Any], kinds: Mapping[str, Kind])
 
 def warn(message: str) -> None:
     """Warn at the line outside this package that led here."""
-    frame, level = sys._getframe(), 1
+    frame: FrameType | None = sys._getframe()
+    level = 1
     while frame is not None and frame.f_globals["__name__"].startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
