@@ -1,6 +1,5 @@
 """The RQ bottleneck: estimators, codes that mean the same wherever they are made, codebooks, temperatures."""
 
-import copy
 import math
 from itertools import pairwise
 
@@ -10,8 +9,9 @@ import torch
 from torch.autograd.functional import jacobian
 
 from workbench.compress.rq import residual_kmeans
-from workbench.semantic.bottleneck import SCALES, RQBottleneck, gumbel, mixture, nearest, rotation
+from workbench.semantic.bottleneck import RQBottleneck, gumbel, mixture, nearest, rotation
 from workbench.semantic.settings import SHAPES, temperature
+from workbench.semantic.training import one_thread
 
 ESTIMATORS = ("ste", "rotation", "gumbel")
 each_kind = pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay": 0.9}], ids=str)
@@ -20,6 +20,8 @@ each_kind = pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+    with one_thread():
+        yield
 
 
 def some_rows(n: int = 200, dim: int = 6, seed: int = 0) -> torch.Tensor:
@@ -78,18 +80,20 @@ def test_losses_are_those_of_the_formula():
     torch.testing.assert_close(rq.losses(z, out.codes), out.losses)
 
 
+@pytest.mark.parametrize("estimator", ["ste", "rotation"])
 @pytest.mark.parametrize("n_levels", [1, 3, 16])
-def test_jacobians_are_the_identity_or_a_rotation_whatever_the_levels(n_levels):
-    for name in ("ste", "rotation"):
-        rq = made(name, n_levels=n_levels).double()
-        for z in some_rows(3, seed=1).double():
-            out, J = rq(z[None]).vectors[0], jacobian(lambda row, rq=rq: rq(row[None]).vectors[0], z)
-            if name == "ste":
-                torch.testing.assert_close(J, torch.eye(6).double())
-                continue
-            torch.testing.assert_close(J @ z, out)
-            torch.testing.assert_close(J @ J.T, (out.norm() / z.norm()) ** 2 * torch.eye(6).double())
-            assert torch.linalg.det(J) > 0  # a rotation, not a reflection
+def test_the_sum_of_the_entries_passes_the_gradient_by_the_identity_or_a_rotation(estimator, n_levels):
+    rq, rows = made(estimator, n_levels), some_rows(300, seed=1)
+    out = rq(1e3 * rows)
+    assert torch.equal(out.vectors, rq.decode(out.codes))
+    assert torch.equal(out.vectors, sum(rq.codebooks[level][codes] for level, codes in enumerate(out.codes.T)))
+    rq.double()
+    for z in rows[:3].double():
+        out, J = rq(z[None]).vectors[0], jacobian(lambda row: rq(row[None]).vectors[0], z)
+        scale = 1 if estimator == "ste" else out.norm() / z.norm()
+        torch.testing.assert_close(J @ J.T, scale**2 * torch.eye(6).double())
+        torch.testing.assert_close(J @ z, z if estimator == "ste" else out)
+        assert torch.linalg.det(J) > 0  # a rotation, not a reflection
 
 
 @pytest.mark.parametrize("angle", [0, 1e-7, 1e-3, math.pi - 1e-3, math.pi - 1e-7, math.pi])
@@ -108,39 +112,29 @@ def test_rotation_falls_back_to_straight_through_near_zero(near):
         torch.testing.assert_close(J, torch.eye(6))
 
 
-@pytest.mark.parametrize("estimator", ["ste", "rotation"])
-def test_forward_gives_the_sum_of_the_entries_to_the_bit(estimator):
-    rq, z = made(estimator), 1e3 * some_rows(300, seed=1)
-    out = rq(z)
-    assert torch.equal(out.vectors, rq.decode(out.codes))
-    assert torch.equal(out.vectors, sum(rq.codebooks[level][codes] for level, codes in enumerate(out.codes.T)))
-
-
-@pytest.mark.parametrize("hard", [False, True])
-@pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"estimator": name, "simvq": simvq} for name in ESTIMATORS for simvq in (False, True)),
+        *({"estimator": "gumbel"} | more for more in ({"hard": True}, {"scale": "std"}, {"scale": "none"})),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_numbers_and_gradients_stay_finite(dtype, estimator, options, hard):
-    for whole in (False, True):
-        rq = made(estimator, hard=hard, **options)
-        rq = rq.to(dtype) if whole else rq
-        for rows in (torch.zeros(4, 6), torch.zeros(1, 6), some_rows(1), 1e-20 * some_rows(5), 1e6 * some_rows(5)):
-            z = rows.to(dtype).requires_grad_()
-            out = rq(z)
-            (out.vectors.square().sum() + out.losses.total).backward()
-            assert out.vectors.dtype == z.grad.dtype == dtype
-            assert out.vectors.isfinite().all()
-            assert all(p.grad.isfinite().all() for p in (z, *rq.parameters()))
-
-
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("rows", [torch.zeros(3, 6), torch.ones(1, 6)])
-def test_gumbel_is_finite_where_all_distances_are_the_same(scale, rows):
-    for books in (torch.zeros(2, 4, 6), torch.ones(2, 1, 6)):
-        z, books = rows.clone().requires_grad_(), books.requires_grad_()
-        out = gumbel(z, books, 1.0, scale=scale)
-        out.sum().backward()
-        assert all(tensor.isfinite().all() for tensor in (out, z.grad, books.grad))
+def test_numbers_and_gradients_stay_finite(dtype, options):
+    for size, start in ((8, some_rows()), (8, torch.zeros(20, 6)), (1, torch.ones(1, 6))):
+        rq = RQBottleneck(3, size, 6, **options)
+        rq.init_codebooks(start)
+        for kept_in in (torch.float32, dtype):
+            rq.to(kept_in)
+            for rows in (torch.zeros(4, 6), torch.ones(1, 6), 1e-20 * some_rows(5), 1e6 * some_rows(5)):
+                z = rows.to(dtype).requires_grad_()
+                rq.zero_grad()
+                out = rq(z)
+                (out.vectors.square().sum() + out.losses.total).backward()
+                assert out.vectors.dtype == z.grad.dtype == dtype
+                assert out.vectors.isfinite().all()
+                assert all(p.grad.isfinite().all() for p in (z, *rq.parameters()))
 
 
 def test_gumbel_draws_by_normalised_distances_and_the_temperature_sharpens_the_mixture():
@@ -204,46 +198,28 @@ def test_under_autocast_codes_and_vectors_are_those_without():
         assert torch.equal(outs[0].codes, outs[1].codes)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_small_autoencoder_learns_through_it(estimator):
-    z = some_rows(128, 8, seed=1) * torch.tensor([3.0, 3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
-    encoder, rq, head = torch.nn.Linear(8, 6), RQBottleneck(2, 8, 6, estimator, temperature=0.3), torch.nn.Linear(6, 8)
-    rq.init_codebooks(encoder(z).detach())
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *rq.parameters(), *head.parameters()], lr=0.02)
-
-    def error() -> float:
-        return (head(rq.eval()(encoder(z)).vectors) - z).square().mean().item()
-
-    before = error()
-    for _ in range(60):
-        out = rq.train()(encoder(z))
-        optimizer.zero_grad()
-        ((head(out.vectors) - z).square().mean() + 0.1 * out.losses.total).backward()
-        optimizer.step()
-    assert error() < 0.15 * before
-
-
 # -- codes --------------------------------------------------------------------------------
 
 
-def awkward() -> tuple[RQBottleneck, torch.Tensor]:
+@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
+def awkward(request) -> tuple[RQBottleneck, torch.Tensor]:
     """Rows and codebooks with ties: repeated entries, rows halfway between two, everything far from 0."""
-    books = torch.randn(3, 37, 67, generator=torch.Generator().manual_seed(2))
+    books = torch.randn(3, 37, 67, generator=torch.Generator().manual_seed(2)).to(request.param) / 3
     books[:, 18:36] = books[:, :18]
-    rows = torch.cat([some_rows(20, 67), books[0, :30] + 0.1 * some_rows(30, 67), (books[0, :30] + books[0, 1:31]) / 2])
-    offset = 30 * some_rows(1, 67, seed=5)
+    close, between = books[0] + 0.01 * some_rows(37, 67), (books[0, 1:] + books[0, :-1]) / 2
+    rows, offset = torch.cat([some_rows(20, 67) / 3, close, between]), 30 * some_rows(1, 67, seed=5) / 3
     books[0] += offset[0]
-    rq = RQBottleneck(3, 37, 67)
+    rq = RQBottleneck(3, 37, 67).to(request.param)
     rq.codebooks.data.copy_(books)
     return rq, rows + offset
 
 
-@pytest.mark.parametrize("size", [1, 7, 64])
-def test_the_code_of_a_row_does_not_depend_on_its_batch_nor_on_the_order(size):
-    rq, rows = awkward()
+def test_the_code_of_a_row_does_not_depend_on_its_batch_nor_on_the_order(awkward):
+    rq, rows = awkward
     codes = rq.encode(rows)
-    assert torch.equal(codes, torch.cat([rq.encode(block) for block in rows.split(size)]))
-    assert torch.equal(codes, torch.cat([rq(block).codes for block in rows.split(size)]))
+    for size in (1, 7, 64):
+        assert torch.equal(codes, torch.cat([rq.encode(block) for block in rows.split(size)]))
+        assert torch.equal(codes, torch.cat([rq(block).codes for block in rows.split(size)]))
     order = torch.randperm(len(rows))[:50]
     assert torch.equal(codes[order], rq.encode(rows[order]))
     many = rows.repeat(40, 1)  # more than are encoded at once
@@ -251,18 +227,8 @@ def test_the_code_of_a_row_does_not_depend_on_its_batch_nor_on_the_order(size):
     assert rq.encode(rows[:0]).shape == (0, 3)
 
 
-@pytest.mark.parametrize("size", [1, 7, 64])
-def test_nor_does_it_where_float64_rounds(size):
-    entries = 100 + some_rows(37, 67, seed=1).double() / 3
-    entries[18:36] = entries[:18]
-    rows = torch.cat([entries + 0.01 * some_rows(37, 67).double() / 3, (entries[1:] + entries[:-1]) / 2])
-    codes = nearest(rows, entries)
-    assert torch.equal(codes, torch.cat([nearest(block, entries) for block in rows.split(size)]))
-    assert codes[:18].tolist() == codes[18:36].tolist() == list(range(18))
-
-
-def test_codes_are_the_nearest_and_of_ties_the_lowest():
-    rq, rows = awkward()
+def test_codes_are_the_nearest_and_of_ties_the_lowest(awkward):
+    rq, rows = awkward
     left = rows.double().numpy()
     for level, codes in enumerate(rq.encode(rows).T.numpy()):
         book = rq.codebooks[level].detach().double().numpy()
@@ -289,16 +255,14 @@ def test_a_reloaded_module_gives_the_same_codes_and_does_not_start_over(options,
     assert not torch.equal(again.codebooks, rq.codebooks)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 16, 256])
+@pytest.mark.parametrize("size", [1, 2, 5, 256])
 @pytest.mark.parametrize("options", [{}, {"simvq": True}], ids=str)
 def test_exported_codes_are_the_same_vectors_in_the_word_engine(size, options):
-    rq, z = RQBottleneck(4, size, 7, **options), some_rows(30, 7)
-    codes = rq.encode(z)
-    coded, decoded = rq.to_coded(codes), rq.decode(codes).detach().numpy()
-    assert np.array_equal(coded.rows(np.arange(30)), decoded)
-    assert np.array_equal(coded.codes, codes.numpy())
-    queries = some_rows(2, 7, seed=1).numpy()
-    np.testing.assert_allclose(coded.dot(queries), queries @ decoded.T, rtol=1e-5, atol=1e-5)
+    rq = RQBottleneck(4, size, 7, **options)
+    codes = rq.encode(some_rows(30, 7))
+    coded = rq.to_coded(codes)
+    assert np.array_equal(coded.rows(np.arange(30)), rq.decode(codes).detach())
+    assert np.array_equal(coded.codes, codes)
 
 
 # -- codebooks ----------------------------------------------------------------------------
@@ -310,7 +274,9 @@ def test_a_step_of_moving_averages_by_hand():
     low, high = rq.codebooks[0, :, 0].argsort()
     assert rq.counts[0, [low, high]].tolist() == [0.5, 1.5]  # 1 and 3 rows, as 1 an entry on average
     assert rq.sums[0, [low, high], 0].tolist() == [0, 15]  # sums, not means
-    losses = rq(torch.tensor([[1.0], [2.0], [9.0]])).losses
+    z = torch.tensor([[1.0], [2.0], [9.0]])
+    rq.eval()(z)  # moves nothing
+    losses = rq.train()(z).losses
     assert not losses.codebook.requires_grad
     torch.testing.assert_close(losses.total, 0.5 * losses.commitment.sum())
     counts = torch.tensor([0.75 * 0.5 + 0.25 * 2, 0.75 * 1.5 + 0.25 * 1])
@@ -321,17 +287,6 @@ def test_a_step_of_moving_averages_by_hand():
     torch.testing.assert_close(rq.codebooks[0, [low, high], 0], sums / smoothed)
     # The second level saw what the old entries left over: 1, 2 and -1.
     assert rq.sums[1].sum().item() == pytest.approx(0.25 * (1 + 2 - 1), abs=1e-5)
-
-
-def test_moving_averages_stand_still_at_evaluation_and_find_the_mean_in_training():
-    rq, z = RQBottleneck(1, 1, 6, ema_decay=0.5), some_rows(50)
-    before = copy.deepcopy(rq.state_dict())
-    rq.eval()(z)
-    assert all(torch.equal(before[name], now) for name, now in rq.state_dict().items())
-    rq.train()
-    for _ in range(40):
-        rq(z)
-    torch.testing.assert_close(rq.codebooks[0, 0], z.mean(0), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -349,29 +304,26 @@ def test_reset_revives_dead_entries_and_forgets_their_past(options):
         rq.codebooks[:, 2:5] += 1e4
         if rq.projections is not None:
             rq.projections.add_(0.2 * torch.randn_like(rq.projections))
-    optimizer = torch.optim.AdamW([p for p in rq.parameters() if p.requires_grad] or [torch.zeros(1)], lr=1e-3)
-    if rq.codebooks.requires_grad:
-        rq(z).losses.total.backward()
-        rq.codebooks.grad.fill_(1)
+    optimizer = torch.optim.AdamW([rq.codebooks], lr=1e-3)
+    if not rq.ema_decay:
+        rq.codebooks.grad = torch.ones_like(rq.codebooks)
         optimizer.step()
     before = rq.codebooks.detach().clone()
     used = torch.bincount(rq.encode(z)[:, 0], minlength=8)
     assert (used[2:5] == 0).all()
     moved = rq.reset_dead(z, optimizer)
-    assert moved[0] == (used == 0).sum() >= 3
+    assert moved[0] == (used == 0).sum()
     changed = (rq.codebooks != before).any(dim=2)
     assert changed.sum(1).tolist() == moved.tolist()
     assert (torch.cdist(rq.effective_codebooks()[0][changed[0]], z).amin(1) < 1e-3).all()
     for level, codes in enumerate(rq.encode(z).T):
         assert (torch.bincount(codes, minlength=8) > 0)[changed[level]].all()
-    if rq.codebooks.requires_grad:
-        for name in ("exp_avg", "exp_avg_sq"):
-            moments = optimizer.state[rq.codebooks][name]
-            assert (moments[changed] == 0).all()
-            assert (moments[~changed] != 0).all()
     if rq.ema_decay:
         assert (rq.counts[changed] == 1).all()
         torch.testing.assert_close(rq.sums[changed], rq.codebooks[changed])
+        return
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert torch.equal((optimizer.state[rq.codebooks][name] == 0).all(dim=2), changed)
 
 
 def test_reset_does_nothing_where_nothing_is_dead_or_no_row_is_missed():
@@ -419,12 +371,7 @@ def test_what_makes_no_sense_is_refused_with_a_way_out():
     with pytest.raises(ValueError, match="NaN"):
         rq.encode(torch.full((1, 6), torch.nan))
     wrong = [{"estimator": "straight"}, {"scale": "max"}, {"n_levels": 0}, {"ema_decay": 1.0}]
-    moved_twice = [
-        {"simvq": True},
-        {"estimator": "gumbel"},
-        {"estimator": "gumbel_detached"},
-        {"train_codebooks": False},
-    ]
+    moved_twice = [{"simvq": True}, {"estimator": "gumbel"}, {"train_codebooks": False}]
     for bad in wrong + [{"ema_decay": 0.9} | options for options in moved_twice]:
         with pytest.raises(ValueError, match=r"expected|ema_decay"):
             RQBottleneck(**{"n_levels": 2, "codebook_size": 4, "dim": 6} | bad)
@@ -432,32 +379,22 @@ def test_what_makes_no_sense_is_refused_with_a_way_out():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("reading", ["tau", "1/tau"])
-@pytest.mark.parametrize(("start", "end"), [(math.exp(-1), 1.0), (1.0, math.exp(-1)), (5.0, 0.5), (2.0, 2.0)])
+@pytest.mark.parametrize(("start", "end"), [(math.exp(-1), 1.0), (5.0, 0.5), (2.0, 2.0)])
 def test_schedules_go_from_one_end_to_the_other_and_stay(shape, reading, start, end):
-    def at(step):
-        return temperature(step, 10, start, end, shape, reading)
-
     first, last = (start, end) if reading == "tau" else (1 / start, 1 / end)
-    assert at(0) == first
-    assert at(10) == at(11) == at(10**9) == last
-    values = [at(step) for step in range(11)]
+    *values, after, long_after = (temperature(step, 10, start, end, shape, reading) for step in (*range(12), 10**9))
+    assert values[0] == first
+    assert values[-1] == after == long_after == last
     assert values == sorted(values, reverse=last < first)
-    assert [at(step) for step in reversed(range(11))] == values[::-1]  # whatever was asked before
-    assert all(min(first, last) <= value <= max(first, last) for value in values)
+    assert max(values) == max(first, last)
 
 
-def test_halfway_the_shapes_are_where_they_should_be():
+def test_schedules_have_their_shapes_and_refuse_what_is_none():
     assert [temperature(5, 10, 1, 4, shape) for shape in SHAPES] == pytest.approx([2.5, 2, 2.5])
     assert temperature(1, 10, 1, 4, "cosine") < temperature(1, 10, 1, 4, "linear")
     assert temperature(5, 10, 1, 4, "linear", "1/tau") == 1 / 2.5
-    for step in range(11):  # a straight line in the logarithm is one for the inverse too
-        by_inverse = temperature(step, 10, 1 / 0.2, 1 / 3, "exponential", "1/tau")
-        assert by_inverse == pytest.approx(temperature(step, 10, 0.2, 3, "exponential"))
-
-
-@pytest.mark.parametrize(
-    "bad", [(-1, 10), (0, 0), (0, 10, 0.0), (0, 10, 1, -1), (0, 10, 1, 1, "step"), (0, 10, 1, 1, "linear", "t")]
-)
-def test_wrong_temperatures_are_refused(bad):
-    with pytest.raises(ValueError, match="expected"):
-        temperature(*bad)
+    by_inverse = temperature(3, 10, 1 / 0.2, 1 / 3, "exponential", "1/tau")  # straight in the logarithm, so alike
+    assert by_inverse == pytest.approx(temperature(3, 10, 0.2, 3, "exponential"))
+    for bad in [(-1, 10), (0, 0), (0, 10, 0.0), (0, 10, 1, -1), (0, 10, 1, 1, "step"), (0, 10, 1, 1, "linear", "t")]:
+        with pytest.raises(ValueError, match="expected"):
+            temperature(*bad)
