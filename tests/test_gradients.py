@@ -1,11 +1,9 @@
 """The table of gradients: right for each bottleneck of ours, and alarmed by each known bug."""
 
-import itertools
-
 import pytest
 import torch
 
-from workbench.semantic.bottleneck import Losses, Quantised, RQBottleneck, add_up, greedy_codes, pick, residuals
+from workbench.semantic.bottleneck import RQBottleneck
 from workbench.semantic.gradients import gradient_flow, gradient_warnings
 
 Z = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
@@ -22,15 +20,16 @@ def flow(rq: torch.nn.Module):
 
 
 VARIANTS = [{}, {"simvq": True}, {"simvq": True, "train_codebooks": False}, {"train_codebooks": False}]
+SOUND = [{"estimator": name} | options for name in ("ste", "rotation", "gumbel") for options in VARIANTS]
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=str)
-@pytest.mark.parametrize("estimator", ["ste", "rotation", "gumbel"])
-def test_a_sound_bottleneck_has_nothing_cut_and_no_leak(estimator, options):
-    frame = flow(made(estimator=estimator, **options))
+@pytest.mark.parametrize("options", [*SOUND, {"ema_decay": 0.9}], ids=str)
+def test_each_loss_of_a_sound_bottleneck_reaches_what_it_should_and_nothing_else(options):
+    frame = flow(made(**options))
     assert gradient_warnings(frame) == []
     assert ((frame["norm"] > 0) == frame["expected"]).all()
-    is_mixed, is_trained = estimator == "gumbel", options.get("train_codebooks", True)
+    is_mixed = options.get("estimator") == "gumbel"
+    is_trained = options.get("train_codebooks", "ema_decay" not in options)
     expected = {
         ("task", "encoder"): True,
         ("task", "codebook"): is_mixed and is_trained,
@@ -42,19 +41,16 @@ def test_a_sound_bottleneck_has_nothing_cut_and_no_leak(estimator, options):
     if "simvq" in options:
         expected |= {("task", "projection"): is_mixed, ("codebook", "projection"): True}
         expected |= {("commitment", "projection"): False}
-    found = {key: set(group) for key, group in frame.groupby(["loss", "part"])["verdict"]}
-    assert found == {key: {"flows" if flows else "zero, as it should be"} for key, flows in expected.items()}
+    rows = {
+        (loss, part, level): "flows" if flows else "zero, as it should be"
+        for (loss, part), flows in expected.items()
+        for level in ([0] if part == "encoder" and loss != "commitment" else [1, 2])
+    }
+    assert frame.set_index(["loss", "part", "level"])["verdict"].to_dict() == rows
 
 
-def test_moving_averages_expect_no_gradient():
-    frame = flow(made(ema_decay=0.9))
-    assert gradient_warnings(frame) == []
-    assert set(frame.query("part == 'codebook'")["verdict"]) == {"zero, as it should be"}
-
-
-@pytest.mark.parametrize("hard", [False, True])
-def test_the_published_bug_is_told_in_a_sentence(hard):
-    (sentence,) = gradient_warnings(flow(made(estimator="gumbel_detached", hard=hard)))
+def test_the_published_bug_is_told_in_a_sentence():
+    (sentence,) = gradient_warnings(flow(made(estimator="gumbel_detached")))
     assert sentence.startswith("no gradient reaches the encoder from the task: check for a detach")
 
 
@@ -74,16 +70,13 @@ def with_losses(codebook, commitment) -> type:
 
     class Own(RQBottleneck):
         def forward(self, z, temperature=None):
-            books = self.effective_codebooks()
-            codes = greedy_codes(z.detach(), books.detach())
-            picked = pick(books, codes)
-            pairs = list(enumerate(residuals(z, picked)))
-            by_level = [
-                torch.stack([loss(*pair, at).square().sum(1).mean() for at, pair in pairs])
-                for loss in (codebook, commitment)
-            ]
-            q = add_up(picked)
-            return Quantised(z + (q - z).detach(), codes, Losses(*by_level, sum(by_level).sum()))
+            out, left, losses = super().forward(z, temperature), z, []
+            for level, codes in enumerate(out.codes.T):
+                entries = self.codebooks[level][codes]
+                losses.append([loss(left, entries, level).square().sum() for loss in (codebook, commitment)])
+                left = left - entries.detach()
+            of_entries, of_rows = map(torch.stack, zip(*losses, strict=True))
+            return out._replace(losses=out.losses._replace(codebook=of_entries, commitment=of_rows))
 
     return Own
 
@@ -125,7 +118,7 @@ def test_ones_own_class_without_a_bug_is_sound():
 
 
 def test_gradients_that_are_not_finite_are_named():
-    frame = gradient_flow(made(), Z, lambda vectors: (vectors * 0).norm().sqrt() + vectors.sum() * float("inf"))
+    frame = gradient_flow(made(), Z, lambda vectors: vectors.sum() * float("inf"))
     assert any("not finite" in sentence for sentence in gradient_warnings(frame))
 
 
@@ -140,19 +133,10 @@ def test_measuring_changes_nothing(options):
     rq = made(**options).eval()
     before = {name: value.clone() for name, value in rq.state_dict().items()}
     state = torch.random.get_rng_state()
-    frames = [flow(rq) for _ in range(2)]
-    assert frames[0].equals(frames[1])
+    frame = flow(rq)
+    with torch.no_grad():
+        assert flow(rq).equals(frame)
     assert not rq.training
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in rq.state_dict().items())
     assert all(p.grad is None for p in rq.parameters())
-    with torch.no_grad():
-        assert flow(rq).equals(frames[0])
-
-
-def test_the_table_has_a_row_for_each_loss_part_and_level():
-    keys = list(flow(made(simvq=True))[["loss", "part", "level"]].itertuples(index=False, name=None))
-    entries = list(itertools.product(("codebook", "projection"), (1, 2)))
-    encoder = {"task": [0], "codebook": [0], "commitment": [1, 2]}
-    expected = {loss: [("encoder", level) for level in levels] + entries for loss, levels in encoder.items()}
-    assert keys == [(loss, *place) for loss, places in expected.items() for place in places]
