@@ -81,6 +81,38 @@ def test_imports_have_no_circles():
     TopologicalSorter(IMPORTS).prepare()  # its error names a circle
 
 
+BUDGETS = {  # lines of Python, docstrings and blank lines included; raise one only with a reason in the commit
+    "core": (1_550, {f"workbench/{name}.py" for name in CORE}),
+    "helpers": (750, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "data": (100, {"workbench/data.py"}),
+    "formats": (1_450, {"workbench/formats"}),
+    "compress": (1_450, {"workbench/compress"}),
+    "evaluate": (900, {"workbench/evaluate"}),
+    "search": (350, {"workbench/search"}),
+    "reports": (450, {"workbench/reports"}),
+    "semantic": (2_000, {"workbench/semantic"}),
+    "views": (7_600, {"workbench/views"}),
+    "cli": (500, {"workbench/cli", "workbench/examples", "workbench/lab.py", "workbench/__main__.py"}),
+    "tests": (12_000, {"tests"}),
+}
+
+
+def python_files(place: str) -> list[Path]:
+    return sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_no_part_is_longer_than_its_budget(name):
+    most, places = BUDGETS[name]
+    lines = sum(path.read_bytes().count(b"\n") for place in places for path in python_files(place))
+    assert lines <= most
+
+
+def test_every_module_has_a_budget():
+    counted = [path for _, places in BUDGETS.values() for place in places for path in python_files(place)]
+    assert sorted(path for path in counted if PACKAGE in path.parents) == sorted(MODULES.values())
+
+
 def python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout
