@@ -177,17 +177,20 @@ class Vocab:
         return np.flatnonzero(used)
 
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
-        """Return `Subwords.rows` of the words at these positions."""
-        if len(self) > MAX_CACHED_WORDS:
-            blocks = [index[start : start + HASH_BLOCK] for start in range(0, max(len(index), 1), HASH_BLOCK)]
-            parts = [subwords.rows([self.words[i] for i in block]) for block in blocks]
-            lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
-            return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
-        indptr, values = self.buckets(subwords)
-        lengths = np.diff(indptr)[index]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.arange(starts[-1]) + np.repeat(indptr[index] - starts[:-1], lengths)
-        return subwords.surviving(starts, values[places])
+        """Return `Subwords.rows` of the words at these positions, found block by block to save memory."""
+        parts = []
+        for start in range(0, max(len(index), 1), HASH_BLOCK):
+            block = index[start : start + HASH_BLOCK]
+            if len(self) > MAX_CACHED_WORDS:
+                parts.append(subwords.rows([self.words[i] for i in block]))
+                continue
+            indptr, values = self.buckets(subwords)
+            lengths = indptr[block + 1] - indptr[block]
+            ends = np.cumsum(lengths)
+            places = np.arange(lengths.sum()) + np.repeat(indptr[block] - ends + lengths, lengths)
+            parts.append(subwords.surviving(np.concatenate([[0], ends]), values[places]))
+        lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
+        return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
 
     # -- their rows ------------------------------------------------------------------------
 
