@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -77,6 +78,14 @@ def described(path: Path) -> dict:
     """What the header of a file of ours says."""
     with safe_open(path, "np") as file:
         return json.loads(file.metadata()["workbench"])
+
+
+def is_mapped(array: np.ndarray) -> bool:
+    """Whether the numbers are in a mapped file."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    return isinstance(base, np.memmap) or isinstance(getattr(base, "obj", None), mmap.mmap)
 
 
 def made_words(n: int, seed: int = 0) -> list[str]:

@@ -1,14 +1,13 @@
 """finalfusion files: what the finalfusion package wrote is read, and what is written it reads; damage is refused."""
 
 import json
-import mmap
 import struct
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_of_kind, made_plain
+from conftest import is_mapped, made_fasttext, made_of_kind, made_plain
 
 import workbench as wb
 from workbench import formats
@@ -62,12 +61,6 @@ def export(v, path):
 
 
 # -- what the package wrote ---------------------------------------------------------------
-
-
-def is_mapped(array):
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array.obj, mmap.mmap)
 
 
 def test_each_kind_of_chunk_becomes_the_storage_and_the_n_grams_that_it_is():

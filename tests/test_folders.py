@@ -1,7 +1,6 @@
 """Models that are folders, spaCy's and sentence-transformers': read as they are meant, written so that those read them.
 
-What the tools themselves say is in tests/golden, with the scripts that asked them; where they are
-installed, what is written here is opened by them.
+`test_golden` has the vectors that the tools give; where they are installed, they open what is written here.
 """
 
 import json
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import is_mapped
+from safetensors.numpy import save_file
 
 import workbench as wb
 from workbench import formats
@@ -24,7 +25,6 @@ from workbench.vocab import Vocab
 GOLDEN = Path(__file__).parent / "golden"
 SPACY, STATIC = GOLDEN / "spacy", GOLDEN / "static_embedding"
 SPACY_SAYS = json.loads((SPACY / "expected.json").read_text(encoding="utf-8"))
-STATIC_SAYS = json.loads((STATIC / "expected.json").read_text(encoding="utf-8"))
 ODD = ["New York", "fine", "", "a\nb", "mark", "NOUN", "żółw", " ", "[UNKNOWN]", "😀"]
 
 
@@ -59,18 +59,13 @@ def sharing(scales=None):
 
 
 @pytest.mark.parametrize("name", ["whole", "pruned", "halves"])
-def test_vectors_and_shared_rows_are_what_spacy_says(name):
-    v, says = wb.load(SPACY / name), SPACY_SAYS[name]
-    assert v.words == list(says["rows"])
-    assert {word: v[word].tolist() for word in v.words} == says["vectors"]
-    rows = v.vocab.row_of if v.vocab.row_of is not None else np.arange(len(v))
-    assert rows.tolist() == list(says["rows"].values())
-    assert len(v.norms) == len(v)
-
-
-def test_the_neighbours_are_spacys():
-    v = wb.load(SPACY / "whole")
-    assert ["apple", *(word for word, _ in v.most_similar("apple", topn=20))] == SPACY_SAYS["whole"]["nearest"]
+def test_rows_that_words_share_and_their_order_are_spacys(name):
+    v, rows = wb.load(SPACY / name), SPACY_SAYS[name]["rows"]
+    assert v.words == list(rows)
+    assert v.vocab.rows(np.arange(len(v))).tolist() == list(rows.values())
+    if name == "whole":
+        nearest = ["apple", *(word for word, _ in v.most_similar("apple", topn=20))]
+        assert nearest == SPACY_SAYS["whole"]["nearest"]
 
 
 def test_words_that_share_rows_share_them_here_in_a_file_of_ours_and_after_pq(tmp_path):
@@ -86,10 +81,7 @@ def test_the_matrix_stays_in_the_file():
     for name, kind in (("whole", "Dense"), ("halves", "Scaled")):
         storage = wb.load(SPACY / name).storage
         assert type(storage).__name__ == kind
-        base = storage.matrix
-        while base is not None and not isinstance(base, np.memmap):
-            base = base.base
-        assert base is not None
+        assert is_mapped(storage.matrix)
 
 
 @pytest.mark.parametrize("change", [np.asfortranarray, lambda matrix: matrix.astype(">f4"), np.float64])
@@ -145,14 +137,6 @@ def test_a_word_that_borrows_a_row_at_its_own_length_gets_one(tmp_path):
     assert (len(back.storage), back.vocab.row_of.tolist()) == (5, [0, 1, 2, 3, 4, 3])
 
 
-def test_words_with_white_space_and_reserved_names_come_back(tmp_path):
-    v = odd_vectors([*ODD, "no\udcff"])
-    with pytest.warns(UserWarning, match=r"1 words that the format cannot hold, such as 'no�'"):
-        wb.export(v, tmp_path / "m", "spacy")
-    back = wb.load(tmp_path / "m")
-    assert (back.words, back.matrix().tolist()) == (v.words[:-1], v.matrix()[:-1].tolist())
-
-
 @pytest.mark.parametrize("make", [odd_vectors, sharing])
 def test_spacy_opens_what_is_written(tmp_path, make):
     spacy = pytest.importorskip("spacy")
@@ -180,16 +164,6 @@ def test_reserved_names_and_hashes_are_spacys():
 # -- StaticEmbedding, read -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", STATIC_SAYS)
-def test_tokens_have_the_rows_that_sentence_transformers_gives_them(name):
-    v = quietly_loaded(STATIC / name)
-    assert set(v.words) == set(STATIC_SAYS[name])
-    says = np.array([STATIC_SAYS[name][word] for word in v.words], np.float32)
-    np.testing.assert_allclose(v.matrix(), says, rtol=2e-7 if name == "weighted" else 0)  # weights are float64 there
-    assert len(v.norms) == len(v)
-    assert "not kept" in v.meta["provenance"]["tokenizer"]
-
-
 def test_modules_behind_the_vectors_are_named_and_others_refused(tmp_path):
     with pytest.warns(UserWarning, match="what Normalize of .* make of the vectors is left out"):
         wb.load(STATIC / "unigram")
@@ -211,23 +185,14 @@ def test_a_module_outside_the_folder_is_refused(tmp_path, path):
 # -- StaticEmbedding, written --------------------------------------------------------------
 
 
-def test_a_row_of_zeros_stands_for_unknown_words_unless_the_model_has_one(tmp_path):
-    v = odd_vectors(["fine", "[UNK]"])
-    assert wb.load(exported(v, tmp_path / "has", "static-embedding")).words == ["fine", "[UNK]"]
-    assert not any("[UNK]" in lost for lost in formats.losses(v, "m", "static-embedding"))
-    v = odd_vectors(["fine"])
-    assert any("[UNK], a row of zeros" in lost for lost in formats.losses(v, "m", "static-embedding"))
-    with pytest.warns(UserWarning, match=r"\[UNK\], a row of zeros"):
-        wb.export(v, tmp_path / "not", "static-embedding")
-    assert wb.load(tmp_path / "not").words == ["fine"]
-    tokenizer = json.loads((tmp_path / "not" / "0_StaticEmbedding" / "tokenizer.json").read_text())
+@pytest.mark.parametrize("words", [["fine"], ["fine", "[UNK]"]])
+def test_a_row_of_zeros_stands_for_unknown_words_unless_the_model_has_one(words, tmp_path):
+    v = odd_vectors(words)
+    assert wb.load(exported(v, tmp_path / "m", "static-embedding")).words == words
+    said = any("[UNK], a row of zeros" in lost for lost in formats.losses(v, "m", "static-embedding"))
+    assert said == (len(words) == 1)
+    tokenizer = json.loads((tmp_path / "m" / "0_StaticEmbedding" / "tokenizer.json").read_text())
     assert tokenizer["model"]["vocab"] == {"fine": 0, "[UNK]": 1}
-
-
-def test_words_that_the_tokenizer_would_split_are_left_out(tmp_path):
-    back = wb.load(exported(odd_vectors(), tmp_path / "m", "static-embedding"))
-    assert back.words == ["fine", "mark", "NOUN", "żółw", "[UNKNOWN]", "😀"]
-    assert np.array_equal(back.matrix(), odd_vectors()[back.words])
 
 
 def test_sentence_transformers_opens_what_is_written_and_averages_it(tmp_path):
@@ -249,18 +214,10 @@ def test_sentence_transformers_opens_what_is_written_and_averages_it(tmp_path):
 
 # -- damaged -------------------------------------------------------------------------------
 
-FILES = [
-    *((SPACY / "whole", name) for name in ("vectors", "key2row", "strings.json", "vectors.cfg")),
-    *((STATIC / "wordpiece", name) for name in ("model.safetensors", "tokenizer.json", "modules.json")),
-    (STATIC / "mapped", "model.safetensors"),
-    (STATIC / "weighted", "model.safetensors"),
-    (STATIC / "unigram", "tokenizer.json"),
+NEEDED = [
+    *(SPACY / "whole" / name for name in ("vectors", "key2row", "strings.json")),
+    *(STATIC / "wordpiece" / name for name in ("model.safetensors", "tokenizer.json")),
 ]
-NEEDED = [file for file in FILES if file[1] not in ("vectors.cfg", "modules.json")]
-
-
-def names(files):
-    return {"argvalues": files, "ids": [f"{folder.name}-{name}" for folder, name in files]}
 
 
 def refusal(model):
@@ -271,32 +228,16 @@ def refusal(model):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
-def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, folder, name):
-    model = copied(folder, tmp_path)
-    file = model / name
+@pytest.mark.parametrize("file", NEEDED, ids=lambda file: file.name)
+def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, file):
+    model = copied(file.parent, tmp_path)
+    file = model / file.name
     for make in (lambda: None, file.mkdir, lambda: file.symlink_to(file), lambda: os.mkfifo(file), file.touch):
         file.unlink() if file.exists() and not file.is_dir() else None
         file.rmdir() if file.is_dir() else None
         file.unlink(missing_ok=True)
         make()
         assert str(file) in refusal(model)
-
-
-@pytest.mark.parametrize(("folder", "name"), **names(NEEDED))
-def test_a_file_cut_anywhere_is_refused(tmp_path, folder, name):
-    model = copied(folder, tmp_path)
-    data = (folder / name).read_bytes()
-    for end in range(0, len(data) - 1, max(1, len(data) // 40)):
-        (model / name).write_bytes(data[:end])
-        assert str(model / name) in refusal(model), end
-
-
-@pytest.mark.parametrize(("folder", "name"), **names([file for file in FILES if "." in file[1]]))
-def test_deep_json_is_refused(tmp_path, folder, name):
-    model = copied(folder, tmp_path)
-    (model / name).write_text("[" * 200_000)
-    assert str(model / name) in refusal(model)
 
 
 def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
@@ -310,19 +251,11 @@ def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
     "data",
     [
         npy((10**9, 10**9)),
-        npy((10**30, 4)),
-        npy((-1, 4)),
-        npy("(True, 4)"),
-        npy((0, 4)),
         npy((10, 0)),
         npy((40,), bytes(160)),
         npy((10, 4), bytes(800), "|O"),
         npy((10, 4), bytes(400), "<i4"),
-        npy((10, 4), bytes(400), "|V4"),
-        npy("(" * 90 + ")" * 90),
         npy((10, 4), bytes(160), version=b"\x02\x00", claimed=2**32 - 1),
-        npy((10, 4), bytes(160), version=b"\x09\x00"),
-        b"PK\x03\x04" + bytes(100),
         b"\x80\x04N.",
     ],
     ids=lambda data: repr(data[:70]),
@@ -336,15 +269,11 @@ def test_a_matrix_that_is_none_is_refused(tmp_path, data):
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "as a msgpack map of whole numbers: it begins with b''"),
-        (b"\x93\x01\x02\x03", "it begins with"),
         (b"\xdf\xff\xff\xff\xff", "claims 4,294,967,295 entries, which cannot be in its 5 bytes"),
         (b"\x81\x5c\xff", "whole numbers from 0 on, got type 0xff at byte 2"),
         (b"\x81\x5c\xce\x00\x00", "do not end with the file"),
-        (b"\x81\x5c\x00\x00", "do not end with the file"),
         (b"\x82\x5c\x00\x5c\x01", "or one comes twice"),
         (b"\x81\x5c\x64", "names row 100, and the matrix beside it has 100 rows"),
-        (b"\x81\x5c\xcf" + b"\xff" * 8, "names row 18,446,744,073,709,551,615"),
     ],
 )
 def test_rows_that_cannot_be_are_refused(tmp_path, data, why):
@@ -361,28 +290,13 @@ def test_a_pipeline_without_vectors_says_so(tmp_path):
     assert "holds no vector of any word: small pipelines" in refusal(model)
 
 
-def safetensors(**arrays):
-    """A file of arrays given as (type, shape, bytes)."""
-    header, body = {}, b""
-    for name, (dtype, shape, data) in arrays.items():
-        offsets = [len(body), len(body) + len(data)]
-        header[name.replace("__", ".")] = {"dtype": dtype, "shape": shape, "data_offsets": offsets}
-        body += data
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-MATRIX = ("F32", [8, 2], bytes(64))
-
-
 def test_tokens_of_a_quantised_vocabulary_share_rows_and_have_a_weight_each(tmp_path):
     """As model2vec writes them since 0.7: token i is ``weights[i] * embeddings[mapping[i]]``."""
     model = copied(STATIC / "wordpiece", tmp_path)
     n = 20  # more than there are tokens
     rows = np.arange(1, 5, dtype="<f4").reshape(2, 2)
     mapping, weights = np.arange(n, dtype="<i4") % 2, np.linspace(0.5, 2, n, dtype="<f4")
-    arrays = {"mapping": ("I32", [n], mapping.tobytes()), "weights": ("F32", [n], weights.tobytes())}
-    (model / "model.safetensors").write_bytes(safetensors(embeddings=("F32", [2, 2], rows.tobytes()), **arrays))
+    save_file({"embeddings": rows, "mapping": mapping, "weights": weights}, model / "model.safetensors")
     v = wb.load(model)
     vocab = json.loads((model / "tokenizer.json").read_bytes())["model"]["vocab"]
     for back in (v, wb.load(v.save(tmp_path / "own.safetensors"))):
@@ -390,37 +304,30 @@ def test_tokens_of_a_quantised_vocabulary_share_rows_and_have_a_weight_each(tmp_
             np.testing.assert_array_equal(back[word], weights[vocab[word]] * rows[mapping[vocab[word]]])
 
 
+MATRIX = np.zeros((8, 2), np.float32)
+
+
 @pytest.mark.parametrize(
     ("arrays", "why"),
     [
         ({"bert": MATRIX}, "has no array 'embedding.weight' or 'embeddings'.* it has bert"),
-        ({"embeddings": ("F32", [16], bytes(64))}, "should hold a matrix of floats or int8"),
-        ({"embeddings": ("I32", [8, 2], bytes(64))}, "should hold a matrix of floats or int8, got int32"),
-        ({"embeddings": ("F32", [8, 0], b"")}, "should hold a matrix of floats or int8"),
-        ({"embeddings": ("BOOL", [8, 2], bytes(16))}, "numbers of F64, .*: KeyError: 'BOOL'"),
-        ({"embeddings": ("F32", [4, 2], bytes(32))}, "the number 4; there are rows for whole numbers from 0 to 3"),
-        ({"embeddings": MATRIX, "mapping": ("I64", [8], b"\xff" * 64)}, "'mapping' should be row numbers below 8"),
-        ({"embeddings": MATRIX, "mapping": ("I64", [8], (8).to_bytes(8, "little") * 8)}, "row numbers below 8"),
-        ({"embeddings": MATRIX, "mapping": ("F32", [8], bytes(32))}, "'mapping' should be row numbers"),
-        ({"embeddings": MATRIX, "mapping": ("I64", [0], b"")}, "'mapping' should be row numbers"),
-        ({"embeddings": MATRIX, "weights": ("F32", [7], bytes(28))}, "'weights' should be 8 numbers"),
-        ({"embeddings": MATRIX, "mapping": ("I32", [8], bytes(32)), "weights": ("F32", [7], bytes(28))}, "8 numbers"),
+        ({"embeddings": MATRIX[0]}, "should hold a matrix of floats or int8"),
+        ({"embeddings": MATRIX[:, :0]}, "should hold a matrix of floats or int8"),
+        ({"embeddings": MATRIX > 0}, "numbers of F64, .*: KeyError: 'BOOL'"),
+        ({"embeddings": MATRIX[:4]}, "the number 4; there are rows for whole numbers from 0 to 3"),
+        ({"embeddings": MATRIX, "mapping": np.full(8, -1)}, "'mapping' should be row numbers below 8"),
+        ({"embeddings": MATRIX, "mapping": np.full(8, 8)}, "'mapping' should be row numbers below 8"),
+        ({"embeddings": MATRIX, "weights": MATRIX[:7, 0].copy()}, "'weights' should be 8 numbers"),
+        ({"embeddings": MATRIX, "mapping": np.arange(8), "weights": MATRIX[:7, 0].copy()}, "8 numbers"),
     ],
 )
 def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
     model = copied(STATIC / "wordpiece", tmp_path)
-    (model / "model.safetensors").write_bytes(safetensors(**arrays))
+    save_file(arrays, model / "model.safetensors")
     assert re.search(why, refusal(model))
 
 
-@pytest.mark.parametrize("header", [b"[]", b'{"embeddings": 3}', b'{"embeddings": {"dtype": "F32"}}', b"{" * 5_000])
-def test_a_header_that_says_nothing_of_arrays_is_refused(tmp_path, header):
-    model = copied(STATIC / "wordpiece", tmp_path)
-    (model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
-    assert f"{model / 'model.safetensors'} cannot be read as a whole .safetensors file" in refusal(model)
-
-
-@pytest.mark.parametrize("number", [-1, 8, 2**70, 1.0, True, None, "0", [0]])
+@pytest.mark.parametrize("number", [-1, 8, 1.0, None])
 def test_a_token_with_a_number_that_no_row_has_is_refused(tmp_path, number):
     model = copied(STATIC / "wordpiece", tmp_path)
     tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))

@@ -1,24 +1,17 @@
 """Quantised fastText models: codes stay codes, and no damage is believed; `test_golden` has the official vectors."""
 
-import mmap
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import is_mapped
 
 import workbench as wb
 from workbench.storage import Coded, Normed
 
 GOLDEN = Path(__file__).parent / "golden" / "ftz"
 MODEL = (GOLDEN / "cut.ftz").read_bytes()  # has all there is: n-grams, pruned ones, lengths
-
-
-def is_mapped(array):
-    """Whether the numbers are in a mapped file."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array.obj, mmap.mmap)
 
 
 def test_codes_stay_codes_and_in_the_file():
