@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import made_fasttext
 from gensim.models import KeyedVectors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from hypothesis.extra import numpy as stnp
 import workbench as wb
 from workbench import formats
 from workbench.formats import glove
+from workbench.vocab import Vocab
 
 NAMES = [name for name in formats.writable() if name != formats.OWN.name]
 
@@ -130,13 +132,33 @@ def test_the_ending_of_the_name_decides_where_it_can(plain, tmp_path):
     assert not list(tmp_path.glob("*.[tb]*"))
 
 
-def test_words_that_a_format_cannot_hold_are_left_out_and_named(tmp_path):
-    v = wb.Vectors.from_arrays(["New York", "fine", "", "a\nb"], np.eye(4, dtype=np.float32))
-    for name in ("word2vec", "word2vec-binary", "glove"):
-        with pytest.warns(UserWarning, match=r"3 words that the format cannot hold, such as 'New York', '', 'a\\nb'"):
-            wb.export(v, tmp_path / name, name)
-        back = wb.load(tmp_path / name)
-        assert (back.words, back["fine"].tolist()) == (["fine"], [0, 1, 0, 0])
+ODD = ["New York", "fine", "", "a\nb", "a\u00a0b", "mark", "NOUN", "żółw", " ", "😀", "caf\udce9"]
+BLANKS, BROKEN = ["New York", "", "a\nb", "a\u00a0b", " "], ["caf\udce9"]
+LEFT_OUT = {
+    **{"safetensors": [], "gensim": BROKEN, "finalfusion": BROKEN, "spacy": BROKEN},
+    **{"word2vec": BLANKS, "word2vec-binary": BLANKS, "glove": BLANKS, "static-embedding": BLANKS + BROKEN},
+    "fasttext": [word for word in BLANKS if word != "a\u00a0b"],  # only blanks of ASCII end a word there
+}
+
+
+@pytest.mark.parametrize("name", formats.writable())
+def test_words_that_a_format_cannot_hold_are_left_out_and_named(tmp_path, name):
+    made, lost = made_fasttext(len(ODD)), LEFT_OUT[name]
+    v = made.with_storage(made.storage, Vocab(ODD, counts=made.vocab.counts, subwords=made.vocab.subwords))
+    back, said = exported(v, tmp_path / "model", name)
+    assert back.words == [word for word in ODD if word not in lost]
+    np.testing.assert_allclose(back.matrix(), v[back.words], rtol=1e-5)
+    if back.vocab.counts is not None:
+        assert back.vocab.counts.tolist() == [v.vocab.counts[v.key_to_index[word]] for word in back.words]
+    if back.vocab.subwords is not None:
+        np.testing.assert_allclose(back["unseen"], v["unseen"], rtol=1e-5)
+    assert any(f"{len(lost)} words that" in sentence for sentence in said) == bool(lost)
+
+
+def test_a_model_of_words_that_all_have_blanks_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="can hold none of the 5 words"):
+        wb.export(made_of(BLANKS), tmp_path / "model", "word2vec")
+    assert not list(tmp_path.iterdir())
 
 
 # -- words and numbers that are hard to tell apart -------------------------------------------
@@ -146,7 +168,6 @@ HARD = [
     *["5", "3", "#", "#5", "-1e-3", "nan", "inf", '"', "'", "''quoted''", "a,b", "{}", "\\n", "<unk>", "</s>"],
     "\ufeff",
 ]
-BROKEN = ["caf\udce9", "\udcff\udcfe", "ж\udc80"]
 GENSIM = {"word2vec": {}, "word2vec-binary": {"binary": True}, "glove": {"no_header": True}}
 
 
@@ -170,7 +191,7 @@ def test_hard_words_come_back_here_and_in_gensim(tmp_path, name, first):
 
 @pytest.mark.parametrize("name", LINES)
 def test_words_that_are_not_utf8_keep_their_bytes(tmp_path, name):
-    v = made_of(BROKEN + HARD)
+    v = made_of(["caf\udce9", "\udcff\udcfe", "ж\udc80", *HARD])
     path = wb.export(v, tmp_path / "model", name)
     back = wb.load(path)
     assert back.words == v.words

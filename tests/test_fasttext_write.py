@@ -1,6 +1,5 @@
 """fastText ``.bin`` written: raw rows to the bit, other models' vectors as they were, for every tool that reads it."""
 
-import struct
 import tracemalloc
 
 import numpy as np
@@ -98,10 +97,6 @@ def test_raw_rows_stay_as_they_are_to_the_bit(fasttext, written):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_same_model_makes_the_same_file(v, written):
-    assert written(v).read_bytes() == written(v).read_bytes()
-
-
 def test_a_real_model_comes_back_to_the_bit(real, tmp_path):
     path = real("data/fixtures/fasttext_bin/non_ascii_fasttext.bin")
     v = wb.load(path)
@@ -117,18 +112,6 @@ def test_the_end_of_sentence_has_no_ngrams(written):
     back = wb.load(written(v))
     np.testing.assert_array_equal(back.storage.words.rows(slice(0, 1))[0], v["</s>"])
     np.testing.assert_allclose(back.matrix(), v.matrix(), atol=5e-6)
-
-
-def test_words_that_the_tool_cannot_meet_are_left_out_and_rows_follow(written):
-    made = made_fasttext(6)
-    words = ["New York", "a\tb", "", "ok", "caf\udce9", "a\u00a0b"]  # only blanks of ASCII end a word
-    v = made.with_storage(made.storage, Vocab(words, counts=made.vocab.counts, subwords=made.vocab.subwords))
-    assert [formats.fasttext.holds_word(word) for word in words] == [False, False, False, True, True, True]
-    assert "3 words that the format cannot hold" in " ".join(formats.losses(v, "model", "fasttext"))
-    back = wb.load(written(v))
-    assert back.words == words[3:]
-    assert back.vocab.counts.tolist() == v.vocab.counts[3:].tolist()
-    np.testing.assert_array_equal(back[[*words[3:], "unseen"]], v[[*words[3:], "unseen"]])
 
 
 def test_counts_below_one_are_written_as_one_and_that_is_said(written):
@@ -187,18 +170,3 @@ def test_ngrams_that_are_not_fasttexts_are_left_out_and_that_is_said(fasttext, w
     np.testing.assert_array_equal(back.matrix(), v.matrix())
     with pytest.raises(ValueError, match="no n-grams of fastText's"):
         v.to_gensim(ngrams=True)
-
-
-def test_a_model_of_words_that_all_have_blanks_is_refused(written, tmp_path):
-    with pytest.raises(ValueError, match="can hold none of the 2 words"):
-        written(wb.Vectors.from_arrays(["a b", ""], np.eye(2, dtype=np.float32)))
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_header_says_what_is_known(fasttext, written):
-    data = written(fasttext).read_bytes()
-    assert struct.unpack_from("<2i", data) == (793712314, 12)
-    settings = struct.unpack_from("<12id", data, 8)
-    assert (settings[0], settings[8:11]) == (12, (3_000, 3, 5))
-    assert struct.unpack_from("<3i2q", data, 64) == (700, 700, 0, fasttext.vocab.counts.sum(), -1)
-    assert data.endswith(struct.pack("<?2q", False, 0, 12))  # no output matrix
