@@ -169,7 +169,7 @@ def few_trials(monkeypatch):
     monkeypatch.setattr("workbench.views.session.N_TRIALS", 3)
 
 
-@pytest.mark.parametrize("goal", ["closeness", pytest.param("overlap@10", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("goal", ["fidelity", pytest.param("overlap@10", marks=pytest.mark.slow)])
 def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on_the_trail(panel, few_trials, goal):
     panel.press("Find the best recipe")
     assert "how large the file may be" in panel.alerts[0]

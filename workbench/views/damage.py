@@ -32,7 +32,7 @@ N_SHOWN = 15  # words in each table
 
 
 def damage_figure(groups: pd.DataFrame) -> Picture:
-    """Mean and 5th percentile of closeness for each group of words.
+    """Mean and 5th percentile of fidelity for each group of words.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ def new_figure(width: float, height: float, columns: int = 1) -> tuple[Picture, 
 
 
 def scorecard_figure(card: pd.DataFrame) -> Picture:
-    """The scorecard at a glance: bytes, closeness, neighbours, agreement with people.
+    """The scorecard at a glance: bytes, fidelity, neighbours, agreement with people.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _draw_fidelity(axis: "Axes", card: pd.DataFrame) -> None:
     for name in names:
         axis.annotate(f"{means.loc[name, 'value']:.3f}", (name, means.loc[name, "value"]), xytext=(7, 0),
                       textcoords="offset points", va="center")  # fmt: skip
-    axis.set(ylabel="cosine to the original vector", title="Closeness", ylim=(None, 1.005))
+    axis.set(ylabel="cosine to the original vector", title="Fidelity", ylim=(None, 1.005))
     axis.margins(x=0.25)
     axis.legend(frameon=False, loc="best")
 

@@ -81,7 +81,7 @@ def _numbers_section(s: State) -> str:
 
 def _damage_section(s: State) -> str:
     assert s.damage is not None
-    figure = picture_html(damage_figure(s.damage.groups), "Closeness by group of words")
+    figure = picture_html(damage_figure(s.damage.groups), "Fidelity by group of words")
     return damage_html(*s.damage) + figure
 
 
@@ -124,7 +124,7 @@ def numbers_html(result: Result, before: Result | None = None, agreement: pd.Dat
             covered = values["coverage", split].value
             range_ = f"one in twenty below {low.value:.3f}" + (f"; {covered:.1%} have a vector" if covered < 1 else "")
             rows.append(
-                _row(f"Closeness, {meaning}", mean.value, f"{mean.value:.4f}", range_, _how(mean), _old(old, mean, 4))
+                _row(f"Fidelity, {meaning}", mean.value, f"{mean.value:.4f}", range_, _how(mean), _old(old, mean, 4))
             )
     for split in ("all", "kept", "remapped", "dropped"):
         if ("overlap@10", split) in values:

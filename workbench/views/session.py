@@ -70,7 +70,7 @@ class Session(Work[State]):
         Work in threads of its own, with maps in a process of their own that can be stopped.
         Else nothing is computed before `wait`, which does it all, with progress bars.
     n_words, n_queries : int
-        Samples for closeness and overlap@10, smaller than the scorecard's own so that numbers
+        Samples for fidelity and overlap@10, smaller than the scorecard's own so that numbers
         come quickly; the card says so.
     n_mapped : int
         Words on the maps.

@@ -10,8 +10,8 @@ from ..search.sweep import best_of_their_size, table
 from .figures import BLUE, GREY, RED, Picture, new_figure
 
 QUALITIES = {  # column of the table of `sweep`, and its name on an axis
-    "known": "closeness of the vocabulary (mean cosine)",
-    "unseen": "closeness of unseen words (mean cosine)",
+    "known": "fidelity of the vocabulary (mean cosine)",
+    "unseen": "fidelity of unseen words (mean cosine)",
     "overlap@10": "overlap@10 (share of neighbours kept)",
 }
 

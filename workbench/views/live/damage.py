@@ -34,7 +34,7 @@ class DamagePart(Part):
     def show(self, s: State, old: State) -> None:
         if s.damage is not None and s.damage is not old.damage:
             self.table.value = damage_html(*s.damage)
-            self.figure.value = picture_html(damage_figure(s.damage.groups), "Closeness by group of words")
+            self.figure.value = picture_html(damage_figure(s.damage.groups), "Fidelity by group of words")
             groups = s.damage.groups[s.damage.groups["by"] != "all"]
             named = [(f"{by}: {group}", (by, group)) for by, group in zip(groups["by"], groups["group"], strict=True)]
             chosen = self.group.value

@@ -73,7 +73,7 @@ class RecipePart(Part):
         )  # fmt: skip
         self.size.observe(self.view.guarded(self._limit), "value")
         self.goal = widgets.Dropdown(
-            description="Maximise", options=list(zip(("closeness", "overlap@10"), GOALS, strict=True)), style=plain,
+            description="Maximise", options=list(zip(("fidelity", "overlap@10"), GOALS, strict=True)), style=plain,
             layout={"width": "auto"},
         )  # fmt: skip
         find = widgets.Button(
