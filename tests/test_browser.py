@@ -107,19 +107,6 @@ def test_the_maps_follow_a_new_setting_though_another_page_was_shown(quickstart,
     assert maps.read("figure._fullLayout.width") == pytest.approx(maps.read("figure.clientWidth"), abs=1)
 
 
-def test_a_click_on_a_point_of_the_trail_goes_back_to_its_setting(quickstart):
-    trail = Plot(quickstart.page, ".wb-trail .js-plotly-plot")
-    turn(quickstart, "Numbers")
-    before, star = size(quickstart), trail.read("figure._fullData[2].x[0]")
-    with refreshed(quickstart):
-        quickstart.fill("Subvectors", "60")
-    at = trail.read("[...figure._fullData[0].x]").index(star)
-    with refreshed(quickstart):
-        quickstart.page.mouse.click(*trail.point(0, at))
-    trail.wait_until("figure._fullData[2].x[0] == value", star)
-    assert size(quickstart).split(" MB")[0] == before.split(" MB")[0]
-
-
 def test_a_click_on_one_map_shows_neighbours_and_marks_the_word_on_both(quickstart, maps):
     quickstart.fill("Word", "apollo")
     expect(quickstart.find(".wb-neighbours")).to_contain_text("apollo: ")
