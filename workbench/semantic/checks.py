@@ -1,6 +1,6 @@
 """Checks of items and of their vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -8,10 +8,8 @@ from ..vectors import check_finite
 from ..vocab import check_words, printable
 
 
-def checked_items(items: Sequence[str]) -> tuple[str, ...]:
+def checked_items(items: Iterable[str]) -> tuple[str, ...]:
     """Return items as a tuple: at least one, none twice, each a string that a file can hold."""
-    if isinstance(items, str):
-        raise TypeError(f"expected several items, got the string {items!r}")
     items = tuple(check_words(items, "item"))
     first: dict[str, int] = {}
     for row, item in enumerate(items):

@@ -20,8 +20,6 @@ def fitting(features: str | Path | Vectors, n_features: int, random_state: int) 
     if isinstance(features, Vectors):
         return partial(_word_means, v=features)
     if features == "tfidf":
-        if n_features < 1:
-            raise ValueError(f"expected n_features >= 1, got {n_features}")
         return partial(_tfidf, n_features=n_features, random_state=random_state)
     if isinstance(features, str | Path) and Path(features).is_dir():
         embed = _sentence_transformer(Path(features))
@@ -38,10 +36,7 @@ def _tfidf(texts: Sequence[str], n_features: int, random_state: int) -> Embed:
     from sklearn.utils.extmath import randomized_svd
 
     count = TfidfVectorizer(sublinear_tf=True, min_df=2 if len(texts) >= MANY_TEXTS else 1, dtype=np.float32)
-    try:
-        counts = count.fit_transform(texts)  # (n_texts, n_words)
-    except ValueError as error:
-        raise ValueError(f"the {len(texts)} texts have no words of two letters and more to tell them by") from error
+    counts = count.fit_transform(texts)  # (n_texts, n_words)
     if counts.shape[1] <= n_features:
         return lambda more: unit(count.transform(more).toarray())
     rank = min(n_features, len(texts))
@@ -58,10 +53,7 @@ def _word_means(texts: Sequence[str], v: Vectors) -> Embed:
         n = count.fit_transform(some)  # (n_texts, n_words)
         return count.get_feature_names_out().tolist(), n
 
-    try:
-        known, n_seen = counted(texts)
-    except ValueError as error:
-        raise ValueError(f"none of the {len(texts)} texts has a word") from error
+    known, n_seen = counted(texts)
     totals = np.asarray(n_seen.sum(axis=0), np.float64)[0]
     share = dict(zip(known, totals / totals.sum(), strict=True))
 

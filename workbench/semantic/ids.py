@@ -3,19 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..storage import Coded
-from ..vectors import Vectors, check_meta, summary_html
+from ..vectors import Vectors, check_finite, check_meta, summary_html
 from ..vocab import Vocab, check_words, printable
 from .checks import checked_items, checked_rows
-from .tables import as_objects
 from .tokens import parsed, token_strings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 N_EXEMPLARS = 3
 MAX_CODE = np.iinfo(np.int32).max
@@ -67,10 +64,9 @@ class SemanticIDs:
             raise ValueError(f"expected a name for each of {len(self.items)} items, got {len(self.names)}")
 
         codes = np.asarray(codes)
-        if codes.ndim != 2 or len(codes) != len(self.items) or not codes.shape[1]:
-            raise ValueError(f"expected codes of shape ({len(self.items)}, n_levels), got {codes.shape}")
-        if codes.dtype.kind not in "iuf":
-            raise TypeError(f"expected codes that are whole numbers, got dtype {codes.dtype}")
+        if codes.ndim != 2 or len(codes) != len(self.items) or not codes.shape[1] or codes.dtype.kind not in "iuf":
+            expected = f"whole numbers of shape ({len(self.items)}, n_levels)"
+            raise ValueError(f"expected codes as {expected}, got {codes.dtype} of shape {codes.shape}")
         n_levels = codes.shape[1]
         if not 0 <= n_extra < n_levels:
             raise ValueError(f"n_extra goes from 0 to {n_levels - 1}, as one level must have a meaning; got {n_extra}")
@@ -80,9 +76,8 @@ class SemanticIDs:
             codebooks = np.array(codebooks, np.float32)
             if codebooks.ndim != 3 or len(codebooks) != n_coding or 0 in codebooks.shape:
                 raise ValueError(f"expected codebooks of shape ({n_coding}, codebook_size, dim), got {codebooks.shape}")
-            if not np.isfinite(codebooks).all():
-                level, entry = np.argwhere(~np.isfinite(codebooks).all(axis=2))[0]
-                raise ValueError(f"entry {entry} of level {level + 1} holds NaN or infinity")
+            for level, entries in enumerate(codebooks, 1):
+                check_finite(entries, (), what=f"level {level}, entry")
             if codebook_size not in (None, codebooks.shape[1]):
                 raise ValueError(f"codebook_size is {codebook_size}, the codebooks have {codebooks.shape[1]} entries")
             codebook_size = codebooks.shape[1]
@@ -139,12 +134,13 @@ class SemanticIDs:
 
         if min(n_levels, codebook_size, beam) < 1:
             raise ValueError(f"expected at least 1, got {n_levels} levels of {codebook_size} entries, beam {beam}")
+        if items is None and isinstance(vectors, Vectors):
+            items = vectors.words
         rows = vectors.matrix() if isinstance(vectors, Vectors) else np.asarray(vectors)
         if not rows.ndim:
             raise TypeError(f"expected Vectors or an array (n_items, dim), got {type(vectors).__name__}")
-        if items is None:
-            items = vectors.words if isinstance(vectors, Vectors) else [str(row) for row in range(len(rows))]
-        rows = checked_rows(rows, checked_items(items))
+        items = checked_items(map(str, range(len(rows))) if items is None else items)
+        rows = checked_rows(rows, items)
         codebooks = residual_kmeans(rows, n_levels, codebook_size, random_state=random_state)
         codes = beam_codes(rows, codebooks, beam)
         meta = {"method": "residual k-means", "beam": beam, "random_state": random_state}
@@ -160,15 +156,10 @@ class SemanticIDs:
         codebook_size: int | None = None,
         n_extra: int = 0,
     ) -> "SemanticIDs":
-        """Return ids read from token strings.
+        """Return ids read from tokens, such as ``"<a_12><b_7><c_201>"`` or ``["<a_12>", "<b_7>", "<c_201>"]``.
 
-        Parameters
-        ----------
-        tokens : sequence of str, or of lists of str
-            Such as ``"<a_12><b_7><c_201>"`` or ``["<a_12>", "<b_7>", "<c_201>"]``. The first that does not parse,
-            or has another number of levels, is refused with its row and item.
-        items, names, codebook_size, n_extra
-            See `SemanticIDs`.
+        Tokens that do not parse, or have another number of levels, are refused with their row and item. The other
+        parameters are those of `SemanticIDs`.
         """
         items = checked_items(items)
         return cls(items, parsed(items, tokens), None, names, codebook_size, n_extra)
@@ -182,14 +173,10 @@ class SemanticIDs:
         path : path
             By its ending: ``.csv`` or ``.parquet`` (columns ``id`` and ``code_1``, ``code_2``... or
             ``tokens``, and perhaps ``name``), ``.json``, ``.safetensors``. The published JSON form
-            ``{"0": ["<a_60>", "<b_159>", "<c_203>"], ...}`` is recognised by its content.
+            ``{"0": ["<a_60>", "<b_159>", "<c_203>"], ...}`` is recognised by its content. Damaged files raise
+            ValueError.
         codebook_size : int, optional
             For a file that does not say it (all but our own ``.json`` and ``.safetensors``).
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged, or an id in it is not valid; its row is named.
         """
         from .id_files import load
 
@@ -198,25 +185,19 @@ class SemanticIDs:
     def save(self, path: str | Path) -> Path:
         """Write to a file and return its path; a failed save leaves an older file whole.
 
-        Parameters
-        ----------
-        path : path
-            ``.json`` holds everything, to the bit. So does ``.safetensors``, which `workbench.load` opens as
-            `Vectors` too; it needs codebooks of at most 256 entries. ``.csv`` and ``.parquet`` hold items,
-            names, codes and tokens; ``.index.json`` items and tokens, as other systems publish them.
+        ``.json`` holds everything, to the bit. So does ``.safetensors``, which `workbench.load` opens as `Vectors`
+        too; it needs codebooks of at most 256 entries. ``.csv`` and ``.parquet`` hold items, names, codes and tokens;
+        ``.index.json`` items and tokens, as other systems publish them.
         """
         from .id_files import save
 
         return save(self, path)
-
-    # -- items and codes ------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Return the number of items."""
         return len(self.items)
 
     def __iter__(self) -> Iterator[str]:
-        """Iterate over the items in order."""
         return iter(self.items)
 
     def __contains__(self, item: object) -> bool:
@@ -243,7 +224,7 @@ class SemanticIDs:
 
     def _rows(self, items: Iterable[str]) -> np.ndarray:
         """Return rows of items, (n,) int64; refuse unknown ones with what to do."""
-        if isinstance(items, str) or not isinstance(items, Iterable):
+        if isinstance(items, str):
             raise TypeError(f"expected several items, got {items!r}")
         items = list(items)
         unknown = [item for item in items if item not in self._row_of]
@@ -256,29 +237,28 @@ class SemanticIDs:
         some = ", ".join(repr(printable(item)) for item in self.items[:3])
         raise KeyError(f"no item {shown}; there are {len(self):,}, such as {some}, see .items")
 
-    # -- vectors --------------------------------------------------------------------------
-
     def decode(self, items: Iterable[str] | None = None) -> np.ndarray:
         """Return the vectors of some items, or of all in order: the sums of their entries, (n, dim) float32.
 
-        Raises
-        ------
-        KeyError, ValueError
-            If there is no such item, or there are no codebooks.
+        Raises KeyError if there is no such item, and ValueError without codebooks.
         """
         return self._decoded(self.coding if items is None else self.coding[self._rows(items)])
 
     def _decoded(self, codes: np.ndarray) -> np.ndarray:
         """Return sums of entries of the first levels, as many as `codes`, (n, <= n_levels), has: (n, dim) float32."""
-        if self.codebooks is None:
-            raise ValueError(
-                "these ids have no codebooks, so nothing is known of distances; files that hold them are "
-                ".json and .safetensors, and SemanticIDs(..., codebooks=...) takes them"
-            )
-        out = np.zeros((len(codes), self.codebooks.shape[2]), np.float32)
-        for entries, chosen in zip(self.codebooks, codes.T, strict=False):
+        codebooks = self._known_codebooks()
+        out = np.zeros((len(codes), codebooks.shape[2]), np.float32)
+        for entries, chosen in zip(codebooks, codes.T, strict=False):
             out += entries[chosen]
         return out
+
+    def _known_codebooks(self) -> np.ndarray:
+        if self.codebooks is None:
+            raise ValueError(
+                "these ids have no codebooks, so nothing is known of vectors and distances; files that hold them are "
+                ".json and .safetensors, and SemanticIDs(..., codebooks=...) takes them"
+            )
+        return self.codebooks
 
     def to_vectors(self) -> Vectors:
         """Return the decoded vectors as the word engine has them: coded, with the items as words.
@@ -286,33 +266,25 @@ class SemanticIDs:
         Extra levels are not part of a vector; they and the names are in its ``meta``. Codebooks are needed, of at
         most 256 entries.
         """
-        if self.codebooks is None:
-            raise ValueError("these ids have no codebooks; vectors need them")
+        storage = Coded.of_levels(self.coding, self._known_codebooks())
         about: dict[str, Any] = {"codebook_size": self.codebook_size, "meta": self.meta}
         if self.names is not self.items:
             about["names"] = list(self.names)
         if self.n_extra:
             about["extra"] = self.codes[:, -self.n_extra :].tolist()
-        return Vectors(Vocab(list(self.items)), Coded.of_levels(self.coding, self.codebooks), {"semantic_ids": about})
-
-    # -- search ---------------------------------------------------------------------------
+        return Vectors(Vocab(list(self.items)), storage, {"semantic_ids": about})
 
     def with_prefix(self, prefix: Iterable[int]) -> list[str]:
         """Return items whose id begins with these codes, in order of `items`; none where no id does."""
         return [self.items[row] for row in self._rows_under(self._checked_prefix(prefix))]
 
-    def prefixes(self, level: int, prefix: Iterable[int] = ()) -> "pd.DataFrame":
+    def prefixes(self, level: int, prefix: Iterable[int] = ()) -> pd.DataFrame:
         """Group the items whose id begins with `prefix` by their first `level` codes.
 
-        Returns
-        -------
-        DataFrame
-            The most populous first, ties in order of the codes. Columns ``prefix`` (a tuple), ``count``,
-            ``share`` (of the items under `prefix`), ``exemplars``: names of up to three items, those nearest to
-            the mean of the group's decoded vectors, or without codebooks the first ones.
+        Returns a DataFrame, the most populous first, ties in order of the codes. Columns ``prefix`` (a tuple),
+        ``count``, ``share`` (of the items under `prefix`), ``exemplars``: names of up to three items, those nearest to
+        the mean of the group's decoded vectors, or without codebooks the first ones.
         """
-        import pandas as pd
-
         prefix = self._checked_prefix(prefix)
         if not max(1, len(prefix)) <= level <= self.n_levels:
             raise ValueError(f"level goes from {max(1, len(prefix))} to {self.n_levels}, got {level}")
@@ -340,7 +312,7 @@ class SemanticIDs:
         )
         return frame.sort_values("count", ascending=False, kind="stable", ignore_index=True)
 
-    def nearest(self, query: str | Iterable[int], topn: int = 10, by: str = "prefix") -> "pd.DataFrame":
+    def nearest(self, query: str | Iterable[int], topn: int = 10, by: str = "prefix") -> pd.DataFrame:
         """Return items whose ids, or whose decoded vectors, are nearest to those of an item or of codes.
 
         Parameters
@@ -358,12 +330,8 @@ class SemanticIDs:
             Columns ``item``, ``name``, ``codes`` (a tuple), ``shared`` (levels) and ``distance`` (Euclidean, of
             decoded vectors; NaN without codebooks. Of a beginning: from the sum of its entries).
         """
-        import pandas as pd
-
         if by not in ("prefix", "distance"):
             raise ValueError(f"by is 'prefix' or 'distance', got {by!r}")
-        if topn < 1:
-            raise ValueError(f"expected topn >= 1, got {topn}")
         rows = np.arange(len(self))
         if isinstance(query, str):
             own = self._rows([query])[0]
@@ -372,10 +340,9 @@ class SemanticIDs:
             codes = np.array(self._checked_prefix(query), np.int64)
             n_coding = self.coding.shape[1]
             least = 1 if by == "prefix" else n_coding
-            if len(codes) < least:
-                raise ValueError(f"expected an item or at least {least} codes to search by {by}, got {query}")
-            if codes.min() < 0 or codes[:n_coding].max() >= self.codebook_size:
-                raise ValueError(f"codes go from 0 to {self.codebook_size - 1}, got {query}")
+            if len(codes) < least or codes.min() < 0 or codes[:n_coding].max() >= self.codebook_size:
+                expected = f"an item, or at least {least} codes from 0 to {self.codebook_size - 1}"
+                raise ValueError(f"expected {expected} to search by {by}, got {query}")
         shared = (self.codes[:, : len(codes)] == codes).cumprod(axis=1).sum(axis=1)  # (n_items,)
         if by == "prefix" and topn < len(rows):  # the others need no decoding
             rows = rows[shared[rows] >= -np.partition(-shared[rows], topn - 1)[topn - 1]]
@@ -386,8 +353,8 @@ class SemanticIDs:
         rows = rows[best]
         return pd.DataFrame(
             {
-                "item": as_objects([self.items[row] for row in rows]),
-                "name": as_objects([self.names[row] for row in rows]),
+                "item": pd.Series([self.items[row] for row in rows], dtype=object),
+                "name": pd.Series([self.names[row] for row in rows], dtype=object),
                 "codes": list(map(tuple, self.codes[rows].tolist())),
                 "shared": shared[rows],
                 "distance": distances[best],
@@ -398,26 +365,17 @@ class SemanticIDs:
         return np.flatnonzero((self.codes[:, : len(prefix)] == prefix).all(axis=1))
 
     def _checked_prefix(self, prefix: Iterable[int]) -> tuple[int, ...]:
-        if isinstance(prefix, str) or not isinstance(prefix, Iterable):
-            raise TypeError(f"expected codes such as (12, 7), got {prefix!r}")
         codes = tuple(index(code) for code in prefix)
         if len(codes) > self.n_levels:
             raise ValueError(f"there are {self.n_levels} levels, got {len(codes)} codes: {codes}")
         return codes
 
-    # -- equal ids ------------------------------------------------------------------------
-
-    def collisions(self) -> "pd.DataFrame":
+    def collisions(self) -> pd.DataFrame:
         """Group items that have the same id, extra levels included.
 
-        Returns
-        -------
-        DataFrame
-            The largest group first, ties in order of the codes: ``codes`` (a tuple), ``count``, ``items`` and
-            ``names`` (tuples, in order of the items). Empty where every id is unique.
+        Returns a DataFrame, the largest group first, ties in order of the codes: ``codes`` (a tuple), ``count``,
+        ``items`` and ``names`` (tuples, in order of the items). Empty where every id is unique.
         """
-        import pandas as pd
-
         rows = np.lexsort(self.codes.T[::-1])  # sorted by their codes, ties in order of the items
         groups = [group for group in np.split(rows, _starts(self.codes[rows])[1:]) if len(group) > 1]
         groups.sort(key=len, reverse=True)
@@ -433,8 +391,6 @@ class SemanticIDs:
     @property
     def n_unique(self) -> int:
         """Number of different ids."""
-        import pandas as pd
-
         return len(pd.DataFrame(self.codes).drop_duplicates())
 
     def disambiguated(self) -> "SemanticIDs":
@@ -442,42 +398,34 @@ class SemanticIDs:
 
         As in TIGER (Rajput et al., 2023). Where every id is unique already, these ids, without the level.
         """
-        import pandas as pd
-
         if self.n_unique == len(self):
             return self
         level = pd.DataFrame(self.codes).groupby(list(range(self.n_levels))).cumcount()
         codes, names = np.column_stack([self.codes, level]), None if self.names is self.items else self.names
         return SemanticIDs(self.items, codes, self.codebooks, names, self.codebook_size, self.n_extra + 1, self.meta)
 
-    # -- text and tables ------------------------------------------------------------------
-
     def tokens(self) -> list[str]:
         """Return the ids as other systems write them, such as ``"<a_12><b_7><c_201>"``; extra levels too."""
         return token_strings(self.codes)
 
-    def to_frame(self) -> "pd.DataFrame":
+    def to_frame(self) -> pd.DataFrame:
         """Return a row for each item: ``id``, ``name``, ``code_1``, ``code_2``..., ``extra_1``..., ``tokens``."""
-        import pandas as pd
-
         labels = [f"code_{level}" for level in range(1, self.coding.shape[1] + 1)]
         labels += [f"extra_{level}" for level in range(1, self.n_extra + 1)]
         codes = dict(zip(labels, self.codes.T, strict=True))
-        shown = {"id": as_objects(self.items), "name": as_objects(self.names)}
-        return pd.DataFrame({**shown, **codes, "tokens": as_objects(self.tokens())})
+        shown = {"id": pd.Series(self.items, dtype=object), "name": pd.Series(self.names, dtype=object)}
+        return pd.DataFrame({**shown, **codes, "tokens": pd.Series(self.tokens(), dtype=object)})
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
-        levels = f"{self.coding.shape[1]} x {self.codebook_size}"
+        extra = f" and {self.n_extra} to tell equal ids apart" if self.n_extra else ""
         rows = [
             ("items", f"{len(self):,}"),
-            ("levels", levels + (f" and {self.n_extra} to tell equal ids apart" if self.n_extra else "")),
+            ("levels", f"{self.coding.shape[1]} x {self.codebook_size}{extra}"),
             ("codebooks", "none" if self.codebooks is None else f"{self.dim} dimensions"),
             ("different ids", f"{self.n_unique:,} ({self.n_unique / len(self):.1%} of the items)"),
         ]
-        if "method" in self.meta:
-            rows.append(("made by", str(self.meta["method"])))
-        return rows
+        return [*rows, ("made by", str(self.meta["method"]))] if "method" in self.meta else rows
 
     def __repr__(self) -> str:
         return f"SemanticIDs({', '.join(f'{label}: {value}' for label, value in self.describe())})"

@@ -5,9 +5,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from .. import artefact
 from ..checks import reading
@@ -21,9 +21,6 @@ from .features import Fit, fitting
 from .layouts import read_folder
 from .tables import expect_columns
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MAX_NAME = 60  # characters
 Features = str | Path | Vectors | np.ndarray
 MATRICES = (".npy", ".safetensors")
@@ -31,28 +28,14 @@ MATRICES = (".npy", ".safetensors")
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Items of a collection; all in one order.
+    """Items of a collection; all in one order."""
 
-    Attributes
-    ----------
-    ids, names : tuple of str
-        Ids are without repeats; names are short, for showing.
-    texts : tuple of str, or None
-    columns : DataFrame
-        What else is known; a row for each item.
-    features : (n_items, dim) float32 array
-        Content features.
-    examples : Examples or None
-        What to learn from, where there are interactions or pairs of texts.
-    source : str
-    """
-
-    ids: tuple[str, ...]
-    names: tuple[str, ...]
+    ids: tuple[str, ...]  # without repeats
+    names: tuple[str, ...]  # short, for showing
     texts: tuple[str, ...] | None
-    columns: "pd.DataFrame"
-    features: np.ndarray
-    examples: Examples | None
+    columns: pd.DataFrame  # what else is known; a row for each item
+    features: np.ndarray  # content features, (n_items, dim) float32
+    examples: Examples | None  # what to learn from, where there are interactions or pairs of texts
     source: str
 
     def __len__(self) -> int:
@@ -104,13 +87,13 @@ def load_items(
         A matrix, one row for each item: ``.npy``, ``.safetensors`` (with one matrix in it, or one of ours), or
         `Vectors`, whose words are the items. It is taken as it is.
     features : "tfidf", Vectors, path or array
-        How texts become features. TF-IDF and truncated SVD; means of word vectors, which may be compressed; the
-        folder of a sentence-transformers model on this machine (nothing is downloaded); or a ready matrix with
-        a row for each item of the folder. Those made from texts have length 1.
+        How texts become features of length 1: TF-IDF and truncated SVD; means of word vectors, which may be
+        compressed; or the folder of a sentence-transformers model on this machine (nothing is downloaded). Or a ready
+        matrix, with a row for each item of the folder.
     n_features : int
-        Dimensions of "tfidf", at most: no more than there are items or words.
+        Dimensions of "tfidf", at most.
     n_history : int
-        How many of the items that a user saw before are in an example.
+        Items of a user's history in an example, at most.
     random_state : int
         Seed of the SVD and, for the built-in texts, of the split.
     columns : mapping of ``id``, ``text``, ``user``, ``item`` or ``time`` to the folder's name of that column, optional
@@ -153,8 +136,6 @@ def load_items(
 
 
 def _built_in(name: str, features: np.ndarray | Fit, random_state: int) -> Items:
-    import pandas as pd
-
     if name != built_in.NAME:
         raise ValueError(f"there are no built-in items {name!r}; there are {built_in.NAME!r}")
     if isinstance(features, np.ndarray):
@@ -162,15 +143,10 @@ def _built_in(name: str, features: np.ndarray | Fit, random_state: int) -> Items
     pieces = built_in.pieces()
     texts = tuple(piece.continuation for piece in pieces)
     beginnings = [piece.beginning for piece in pieces]
-    articles = [piece.article for piece in pieces]
+    columns = pd.DataFrame({"article": [piece.article for piece in pieces]})
+    columns["source"] = columns["article"].ne("").map({True: "Wikipedia", False: "news"})
+    columns["beginning"] = beginnings
     embed = features(texts)
-    columns = pd.DataFrame(
-        {
-            "article": articles,
-            "source": ["Wikipedia" if article else "news" for article in articles],
-            "beginning": beginnings,
-        }
-    )
     names = tuple(_short(f"{piece.article}: {piece.continuation}".removeprefix(": ")) for piece in pieces)
     ids = tuple(f"paragraph-{i:04}" for i in range(1, len(pieces) + 1))
     return Items(ids, names, texts, columns, embed(texts), of_pairs(embed(beginnings), random_state), name)
@@ -179,21 +155,15 @@ def _built_in(name: str, features: np.ndarray | Fit, random_state: int) -> Items
 def _from_folder(
     folder: Path, columns: Mapping[str, str] | None, sep: str | None, features: np.ndarray | Fit, n_history: int
 ) -> Items:
-    import pandas as pd
-
     path, frame, seen, interactions = read_folder(folder, columns, sep)
     with reading(path, "a table of items"):
         expect_columns(frame, "id", *(["text"] if callable(features) else []))
-        empty = np.flatnonzero(frame["id"] == "")
-        if len(empty):
-            raise ValueError(f"row {empty[0]} has no id")
         ids = checked_items(frame["id"])
         texts = tuple(frame["text"]) if "text" in frame else None
         if texts is not None and callable(features):
             without = [item for item, text in zip(ids, texts, strict=True) if not text.strip()]
             if without:
-                some = ", ".join(map(repr, without[:5]))
-                raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {some}; write some")
+                raise ValueError(f"{len(without)} of {len(ids)} items have no text, such as {without[:5]}; write some")
             features = features(texts)(texts)
         features = checked_rows(np.asarray(features), ids)
     shown = next(column for column in ("title", "name", "text", "id") if column in frame)
@@ -212,8 +182,6 @@ def _from_folder(
 
 
 def _from_matrix(ids: Sequence[str], rows: np.ndarray, source: str) -> Items:
-    import pandas as pd
-
     ids = checked_items(ids)
     names = tuple(_short(printable(item)) for item in ids)
     return Items(ids, names, None, pd.DataFrame(index=range(len(ids))), checked_rows(rows, ids), None, source)
@@ -224,9 +192,7 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
     from safetensors import safe_open
 
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist; expected a folder with items.csv, a matrix, or {built_in.NAME!r}"
-        )
+        raise FileNotFoundError(f"{path} does not exist; expected {built_in.NAME!r}, or a folder or a matrix")
     if path.suffix.lower() not in MATRICES:
         raise ValueError(f"{path} is no matrix ({' or '.join(MATRICES)}) and no folder with an items.csv in it")
     with reading(path, "a matrix"):

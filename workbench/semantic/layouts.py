@@ -5,13 +5,12 @@ Sources: the README files of ml-latest-small, ml-1m and ml-100k (GroupLens); Rec
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from ..checks import reading
 from .tables import TABLES, expect_columns, read_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ITEM, INTERACTION = ("id", "text"), ("user", "item", "time")  # our names of columns
 MOVIELENS = {"id": "movieId", "user": "userId", "item": "movieId", "time": "timestamp"}
@@ -19,10 +18,10 @@ RECBOLE = {"id": "item_id", "user": "user_id:token", "item": "item_id:token", "t
 RATINGS = ["userId", "movieId", "rating", "timestamp"]
 GENRES = ["unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"]
 GENRES += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
-Tables = tuple[Path, "pd.DataFrame", Path | None, "pd.DataFrame | None"]
+Tables = tuple[Path, pd.DataFrame, Path | None, pd.DataFrame | None]
 
 
-def _movielens(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+def _movielens(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
     expect_columns(items, "movieId", "title", "genres")
     text = items["title"] + " " + items["genres"].str.replace("|", " ", regex=False)
     if (folder / "tags.csv").is_file():
@@ -33,7 +32,7 @@ def _movielens(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
     return items.assign(text=text.str.strip())
 
 
-def _movielens_100k(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+def _movielens_100k(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Each genre has a column of 0 and 1."""
     flags = items[GENRES].eq("1").to_numpy()  # (n_items, 19)
     genres = [" ".join(name for name, has in zip(GENRES, row, strict=True) if has) for row in flags]
@@ -41,7 +40,7 @@ def _movielens_100k(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
     return items[["movieId", "title", "release"]].assign(text=text)
 
 
-def _recbole(items: "pd.DataFrame", folder: Path) -> "pd.DataFrame":
+def _recbole(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Each column is named with its type, as ``item_id:token``; tokens and their sequences are the text."""
     texts = [name for name in items if name.endswith((":token", ":token_seq")) and not name.startswith("item_id:")]
     text = items[texts].agg(" ".join, axis=1).str.strip()
@@ -57,7 +56,7 @@ class Layout(NamedTuple):
     seps: tuple[str, str]
     headers: tuple[list[str] | None, list[str] | None] = (None, None)  # for files without
     encoding: str = "utf-8-sig"
-    with_text: "Callable[[pd.DataFrame, Path], pd.DataFrame]" = lambda items, folder: items
+    with_text: Callable[[pd.DataFrame, Path], pd.DataFrame] = lambda items, folder: items
 
 
 MOVIES_DAT = (["movieId", "title", "genres"], RATINGS)
@@ -73,27 +72,21 @@ PUBLISHED = (
 def read_folder(folder: Path, columns: Mapping[str, str] | None = None, sep: str | None = None) -> Tables:
     """Read the items and the interactions of a folder, which is known by the names of its files.
 
-    Columns and separator are those of `load_items`.
-
-    Returns
-    -------
-    The file of items and its table, with columns ``id``, ``text`` and others; the file of interactions and its table,
-    with columns ``user``, ``item`` and, where it is known, ``time``, or None twice.
+    Returns the file of items and its table, with columns ``id``, ``text`` and others; the file of interactions and
+    its table, with columns ``user``, ``item`` and, where it is known, ``time``, or None twice.
     """
     unknown = sorted(set(columns or {}) - {*ITEM, *INTERACTION})
     if unknown:
         raise ValueError(f"columns= names {', '.join(unknown)}; expected some of {', '.join(ITEM + INTERACTION)}")
     files = [tuple(f"{name}{ending}" for ending in TABLES) for name in ("items", "interactions")]
     own = Layout(files[0], files[1], columns or {}, (sep or ",", sep or ","))
-    found = ((layout, path) for layout in (own, *PUBLISHED) if (path := _first(folder, layout.items)))
-    layout, path = next(found, (None, None))
-    if layout is not own and (columns or sep):
-        raise FileNotFoundError(f"columns= and sep= are for folders with items.csv; there is none in {folder}")
-    if layout is None or path is None:
-        raise FileNotFoundError(
-            f"there is no items.csv or items.parquet in {folder}, nor what MovieLens (movies.csv, movies.dat, u.item) "
-            "or RecBole (name.item) publish"
-        )
+    layouts = (own,) if columns or sep else (own, *PUBLISHED)
+    found = ((layout, path) for layout in layouts if (path := _first(folder, layout.items)))
+    layout, path = next(found, (own, None))
+    if path is None:
+        published = "what MovieLens (movies.csv, movies.dat, u.item) or RecBole (name.item) publish"
+        nor = "; columns= and sep= need one" if columns or sep else f", nor {published}"
+        raise FileNotFoundError(f"there is no items.csv or items.parquet in {folder}{nor}")
     with reading(path, "a table of items"):
         items = read_table(path, layout.seps[0], layout.headers[0], layout.encoding)
         items = _renamed(layout.with_text(items, folder), layout.names, ITEM)
@@ -110,7 +103,7 @@ def _first(folder: Path, patterns: Iterable[str]) -> Path | None:
     return next((path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()), None)
 
 
-def _renamed(frame: "pd.DataFrame", names: Mapping[str, str], ours: tuple[str, ...]) -> "pd.DataFrame":
+def _renamed(frame: pd.DataFrame, names: Mapping[str, str], ours: tuple[str, ...]) -> pd.DataFrame:
     """Give columns our names; another column that has one of them goes."""
     names = {theirs: name for name, theirs in names.items() if name in ours}
     expect_columns(frame, *names)
