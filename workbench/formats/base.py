@@ -55,7 +55,7 @@ class Format:
         unfit = [word for word in v.words if self.holds_word is not None and not self.holds_word(word)]
         if unfit:
             named = ", ".join(repr(printable(word)) for word in unfit[:3])
-            lost.append(f"{len(unfit):,} words that the format cannot hold, such as {named}: they are left out")
+            lost.append(f"{len(unfit):,} words, such as {named}: they are left out")
         if v.meta.get("recipe") and "recipe" not in self.keeps:
             lost.append("the recipe that made it")
         return lost + ([] if self.also_lost is None else self.also_lost(v))
