@@ -1,6 +1,5 @@
 """What leaves: every format that is written, read again; what is lost is said first; an old file stays whole."""
 
-import dataclasses
 import gzip
 import os
 import time
@@ -18,7 +17,6 @@ from hypothesis.extra import numpy as stnp
 
 import workbench as wb
 from workbench import formats
-from workbench.formats import glove
 from workbench.vocab import Vocab
 
 NAMES = [name for name in formats.writable() if name != formats.OWN.name]
@@ -113,23 +111,28 @@ def test_a_failed_export_leaves_the_old_file_whole_and_nothing_beside(plain, tmp
     assert wb.load(path, allow_pickle=True).words == ["old"]
 
 
-def test_the_ending_of_the_name_decides_where_it_can(plain, tmp_path):
-    wb.export(plain, tmp_path / "model.safetensors")
-    assert wb.load(tmp_path / "model.safetensors").words == plain.words
-    with pytest.warns(UserWarning, match="how often each word was seen"):
-        packed = wb.export(plain, tmp_path / "new" / "model.vec.gz")
+def test_the_ending_of_the_name_decides_where_it_can(fasttext, tmp_path):
+    assert formats.losses(fasttext, "model.safetensors") == []
+    assert "n-grams" in formats.losses(fasttext, "model.safetensors", "glove")[0]
+    assert wb.load(wb.export(fasttext, tmp_path / "model.safetensors")).words == fasttext.words
+    packed = wb.export(fasttext, tmp_path / "new" / "model.vec.gz", warn=False)
     assert gzip.decompress(packed.read_bytes()).startswith(b"700 12\n")
-    with pytest.raises(ValueError, match="does not tell the format; say format=, one of word2vec, glove"):
-        wb.export(plain, tmp_path / "model.txt")
-    with pytest.raises(ValueError, match="does not tell the format; say format=, one of safetensors, "):
-        wb.export(plain, tmp_path / "model.tar")
-    with pytest.raises(ValueError, match="format 'onnx' cannot be written; there are safetensors, "):
-        wb.export(plain, tmp_path / "model", "onnx")
-    with pytest.raises(ValueError, match="format 'ftz' cannot be written"):
-        wb.export(plain, tmp_path / "model", "ftz")
-    with pytest.raises(ValueError, match="say format=, one of fasttext, word2vec-binary"):
-        wb.export(plain, tmp_path / "model.bin")
-    assert not list(tmp_path.glob("*.[tb]*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "why"),
+    [
+        ("model.txt", None, "does not tell the format; say format=, one of word2vec, glove"),
+        ("model.bin", None, "does not tell the format; say format=, one of fasttext, word2vec-binary"),
+        ("model.tar", None, "does not tell the format; say format=, one of safetensors, "),
+        ("model", "onnx", "format 'onnx' cannot be written; there are safetensors, "),
+        ("model", "ftz", "format 'ftz' cannot be written"),
+    ],
+)
+def test_a_name_that_tells_no_format_and_an_unknown_format_are_refused(name, format, why, plain, tmp_path):
+    with pytest.raises(ValueError, match=why):
+        wb.export(plain, tmp_path / name, format)
+    assert not list(tmp_path.iterdir())
 
 
 ODD = ["New York", "fine", "", "a\nb", "a\u00a0b", "mark", "NOUN", "żółw", " ", "😀", "caf\udce9"]
@@ -232,27 +235,14 @@ def test_one_dimension_in_glove_could_be_a_header_and_is_refused(tmp_path):
 # -- where to write -----------------------------------------------------------------------------
 
 
-def test_a_folder_of_other_things_and_a_device_are_not_written_over(plain, tmp_path, monkeypatch):
-    def save(v, folder):
-        (folder / "model").write_text(v.words[0])
-
-    folders = dataclasses.replace(
-        glove.GLOVE, name="folders", is_folder=True, save=save, looks_like=lambda p, head: (p / "model").exists()
-    )
-    monkeypatch.setattr(formats, "FORMATS", (*formats.FORMATS, folders))
+def test_a_folder_of_other_things_and_a_device_are_not_written_over(plain, tmp_path):
     (tmp_path / "diary").write_text("dear")
     with pytest.raises(ValueError, match="holds other things"):
-        wb.export(plain, tmp_path, "folders")
+        wb.export(plain, tmp_path, "spacy")
     assert (tmp_path / "diary").read_text() == "dear"
     for _ in range(2):  # the second takes the place of the first
-        with pytest.warns(UserWarning, match="how often"):
-            wb.export(plain, tmp_path / "new" / "model", "folders")
+        wb.export(plain, tmp_path / "new" / "model", "spacy", warn=False)
     os.mkfifo(tmp_path / "pipe")
     for name in formats.writable():
         with pytest.raises(ValueError, match=r"no ordinary file|is a file, and"):
             wb.export(plain, tmp_path / "pipe", name)
-
-
-def test_the_format_that_is_named_decides_what_is_lost_whatever_the_ending(fasttext, tmp_path):
-    assert formats.losses(fasttext, tmp_path / "model.safetensors") == []
-    assert "n-grams" in formats.losses(fasttext, tmp_path / "model.safetensors", "glove")[0]

@@ -71,11 +71,6 @@ def test_arrays_are_shared(model):
         assert ours.vocab.subwords.raw
 
 
-def test_a_fasttext_model_of_gensim_goes_on_to_the_official_format(tmp_path):
-    model = FastText(SENTENCES, bucket=50, min_n=2, max_n=4, **SMALL)
-    assert_same(wb.load(wb.export(wb.load(model), tmp_path / "model", "fasttext")), model.wv)
-
-
 def test_vectors_of_documents_have_their_tags_as_words():
     texts = [TaggedDocument(words, [i]) for i, words in enumerate(SENTENCES)]
     assert wb.load(Doc2Vec(texts, **SMALL).dv).words == [str(i) for i in range(len(texts))]
@@ -88,13 +83,13 @@ def test_keys_that_are_no_strings_become_what_str_makes_of_them():
         assert wb.load(keyed_vectors([7, "7", "x"])).words == ["7", "x"]
 
 
-def test_doubles_and_halves_become_float32():
-    for dtype in (np.float64, np.float16):
-        theirs = keyed_vectors(["a", "b"])
-        theirs.vectors = theirs.vectors.astype(dtype)
-        ours = wb.load(theirs)
-        assert ours["a"].dtype == np.float32
-        np.testing.assert_array_equal(ours.matrix(), theirs.vectors)
+@pytest.mark.parametrize("dtype", [np.float64, np.float16])
+def test_doubles_and_halves_become_float32(dtype):
+    theirs = keyed_vectors(["a", "b"])
+    theirs.vectors = theirs.vectors.astype(dtype)
+    ours = wb.load(theirs).matrix()
+    assert ours.dtype == np.float32
+    np.testing.assert_array_equal(ours, theirs.vectors)
 
 
 @pytest.mark.parametrize(("min_n", "bucket"), [(0, 50), (1, 50), (2, 0)])
@@ -163,32 +158,19 @@ def test_arrays_in_files_beside_are_mapped_and_missed_by_name(tmp_path):
         wb.load(tmp_path / "renamed", allow_pickle=True)
 
 
-class Old:
-    """Stands for a class that a newer gensim no longer has."""
-
-
-@pytest.mark.parametrize("thing", [["a", "list"], {"a": 1}, Old(), np.eye(3)])
-def test_a_pickle_of_something_else_is_named(thing, tmp_path, monkeypatch):
-    (tmp_path / "thing").write_bytes(pickle.dumps(thing))
-    if isinstance(thing, Old):
-        monkeypatch.delattr("test_gensim.Old")
+@pytest.mark.parametrize("data", [pickle.dumps({"a": 1}), b"\x80\x04\x8c\x04gone\x8c\x05Class\x93."])
+def test_a_pickle_of_something_else_is_named(data, tmp_path):
+    (tmp_path / "thing").write_bytes(data)
     with pytest.raises(ValueError, match=r"thing is no pickle that gensim 4\.[\d.]+ can open as its own"):
         wb.load(tmp_path / "thing", allow_pickle=True)
 
 
-def test_gensims_other_models_and_damaged_pickles_are_refused(tmp_path):
+def test_gensims_other_models_are_refused(tmp_path):
     from gensim.models import TfidfModel
 
-    path = tmp_path / "model"
-    TfidfModel([[(0, 1)], [(1, 1)]]).save(str(path))
+    TfidfModel([[(0, 1)], [(1, 1)]]).save(str(tmp_path / "model"))
     with pytest.raises(ValueError, match="holds gensim's TfidfModel, which has no vectors of words"):
-        wb.load(path, allow_pickle=True)
-    keyed_vectors(["a", "b"]).save(str(path))
-    data = path.read_bytes()
-    for size in range(2, len(data), 7):
-        path.write_bytes(data[:size])
-        with pytest.raises(ValueError, match="no pickle that gensim"):
-            wb.load(path, allow_pickle=True)
+        wb.load(tmp_path / "model", allow_pickle=True)
 
 
 @pytest.mark.parametrize("name", ["word2vec_3.3", "old_keyedvectors_320.dat", "model-from-gensim-3.8.0.w2v"])
@@ -225,25 +207,21 @@ def test_gensim_opens_what_is_written(plain, written, tmp_path, name):
     assert theirs["newer"][0] == 1
 
 
-@pytest.mark.parametrize("ngrams", ["whole", "pruned", "folded"])
-def test_gensim_puts_unseen_words_together(fasttext, written, ngrams):
-    v = {"whole": fasttext, "pruned": wb.Prune(300, 900).fit_transform(fasttext)}.get(ngrams)
-    v = wb.Rehash(901).fit_transform(fasttext) if v is None else v
+@pytest.mark.parametrize("step", [None, wb.Prune(300, 900), wb.Rehash(901)], ids=str)
+def test_gensim_puts_unseen_words_together(fasttext, written, step):
+    """In our direction; it divides by n-grams that were pruned, too."""
+    v = fasttext if step is None else step.fit_transform(fasttext)
+    words = [word for word in ["bababa", "дудуду", "mimo", "zuzu"] if word not in v and v.can_embed(word)]
+    assert len(words) > 1
+    ours = v[words]
     for theirs in (FastTextKeyedVectors.load(str(written(v))), v.to_gensim(ngrams=True)):
-        assert_same_but_for_length(v, theirs)
+        others = np.array([theirs.get_vector(word) for word in words])
+        lengths = np.linalg.norm(others, axis=1) / np.linalg.norm(ours, axis=1)
+        np.testing.assert_allclose(others, ours * lengths[:, None], rtol=0, atol=5e-6)
+        assert (lengths <= 1 + 1e-5).all()
         np.testing.assert_array_equal(theirs.vectors, v.matrix())
         theirs.adjust_vectors()  # as after training
         np.testing.assert_allclose(theirs.vectors, v.matrix(), rtol=0, atol=5e-6)
-
-
-def assert_same_but_for_length(v, theirs):
-    """Unseen words have the same direction: gensim divides by n-grams that were pruned, too."""
-    words = [word for word in ["bababa", "дудуду", "mimo", "zuzu"] if word not in v and v.can_embed(word)]
-    assert len(words) > 1
-    ours, others = v[words], np.array([theirs.get_vector(word) for word in words])
-    lengths = np.linalg.norm(others, axis=1) / np.linalg.norm(ours, axis=1)
-    np.testing.assert_allclose(others, ours * lengths[:, None], rtol=0, atol=5e-6)
-    assert (lengths <= 1 + 1e-5).all()
 
 
 def test_a_raw_model_comes_back_to_the_bit(fasttext, written):
