@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from conftest import made_fasttext, made_of_kind, made_plain
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
@@ -33,42 +33,34 @@ def any_step(name: str) -> st.SearchStrategy[Step]:
     return st.builds(STEPS[name], **{of: any_value(field, defaults[of]) for of, field in fields.items()} | quick)
 
 
-def keeps_contracts(name: str, chain: wb.Chain, tmp_path_factory) -> None:
-    """Check that a chain is refused in one line, or that its result keeps the contracts."""
-    original = MODELS[name]
-    try:
-        small = chain.fit_transform(original)
-    except ValueError as refusal:
-        event("refused")
-        assert re.fullmatch(".+", str(refusal))  # noqa: PT017
-        return
-    event("built")
-    assert set(small.words) <= set(original.words)
-    assert small.dim == original.dim
-    assert small.storage.nbytes <= original.storage.nbytes
-    vectors = small.get_vectors([*small.words, *UNSEEN], missing="zero")
-    assert vectors.dtype == np.float32
-    assert np.isfinite(vectors).all()
-    again = wb.load(small.save(tmp_path_factory.mktemp("chains") / "small"))
-    assert again.words == small.words
-    np.testing.assert_array_equal(again.get_vectors([*small.words, *UNSEEN], missing="zero"), vectors)
-    np.testing.assert_allclose(again.norms, np.linalg.norm(vectors[: len(small)], axis=1), rtol=1e-4, atol=1e-6)
-    repeated = wb.from_json(small.meta["recipe"]).fit_transform(original)
-    np.testing.assert_array_equal(repeated.get_vectors(small.words), vectors[: len(small)])
-
-
 @pytest.mark.parametrize("n_examples", [30, pytest.param(150, marks=pytest.mark.slow)])
 def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(n_examples, tmp_path_factory):
     some_step = st.one_of([any_step(name) for name in sorted(STEPS) if name != "Chain"])
+    n_built = 0
 
     @settings(max_examples=n_examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(some_step, min_size=1, max_size=4))
     def check(name, steps):
-        keeps_contracts(name, wb.Chain(steps), tmp_path_factory)
+        nonlocal n_built
+        original = MODELS[name]
+        try:
+            small = wb.Chain(steps).fit_transform(original)
+        except ValueError as refusal:
+            assert re.fullmatch(".+", str(refusal))  # noqa: PT017
+            return
+        n_built += 1
+        assert set(small.words) <= set(original.words)
+        assert small.dim == original.dim
+        assert small.storage.nbytes <= original.storage.nbytes
+        vectors = small.get_vectors([*small.words, *UNSEEN], missing="zero")
+        assert vectors.dtype == np.float32
+        assert np.isfinite(vectors).all()
+        again = wb.load(small.save(tmp_path_factory.mktemp("chains") / "small"))
+        assert again.words == small.words
+        np.testing.assert_array_equal(again.get_vectors([*small.words, *UNSEEN], missing="zero"), vectors)
+        np.testing.assert_allclose(again.norms, np.linalg.norm(vectors[: len(small)], axis=1), rtol=1e-4, atol=1e-6)
+        repeated = wb.from_json(small.meta["recipe"]).fit_transform(original)
+        np.testing.assert_array_equal(repeated.get_vectors(small.words), vectors[: len(small)])
 
     check()
-
-
-def test_the_chains_above_are_not_all_refused():
-    sane = wb.Chain([wb.Prune(300, 900), wb.Refit(n_unseen=20), wb.PQ(4, n_bits=4), wb.Refit(n_unseen=20)])
-    assert len(sane.fit_transform(MODELS["n-grams"])) == 300
+    assert n_built > 3

@@ -26,10 +26,8 @@ class Editor(RecipeEditor):
         self.told: list[wb.Chain] = []
         super().__init__(self.told.append, SEED)
 
-    def press(self, about: str) -> None:
-        (button,) = (w for w in walk(self.list) if isinstance(w, widgets.Button) and w.tooltip == about)
-        assert not button.disabled
-        button.click()
+    def buttons(self) -> dict[str, widgets.Button]:
+        return {w.tooltip: w for w in walk(self.list) if isinstance(w, widgets.Button)}
 
     def headings(self) -> list[str]:
         return [box.children[0].children[0].value for box in self.list.children]
@@ -61,21 +59,11 @@ def values(field: Field, v: wb.Vectors) -> list[Any]:
 
 def random_step(kind: type[Step], v: wb.Vectors, rng: np.random.Generator) -> Step:
     options = {name: values(field, v) for name, field in fields_of(kind, FASTTEXT).items()}
-    chosen = {name: of[rng.integers(len(of))] for name, of in options.items()}
-    return kind(**chosen, **({"random_state": int(rng.integers(100))} if "random_state" in kind.fields else {}))
+    options |= {"random_state": [7, 30]} if "random_state" in kind.fields else {}
+    return kind(**{name: of[rng.integers(len(of))] for name, of in options.items()})
 
 
 # -- what can be changed ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_a_step_does_by_default_is_within_its_controls(kind, editor):
-    v = made_fasttext(300, 400, dim=60)
-    editor.show(v, wb.Chain([kind()]))
-    assert editor.recipe() == wb.Chain([kind()])
-    for name, control in editor.steps[0].controls.items():
-        if kind.fields[name].kind == "whole":
-            assert control.min <= getattr(kind(), name) <= control.max
 
 
 @pytest.mark.parametrize("v", [made_fasttext(700, 2_000), made_plain()], ids=["fasttext", "plain"])
@@ -84,10 +72,8 @@ def test_every_start_makes_a_model_smaller(v):
         if name == "RQ alone" and v.vocab.subwords is None:  # 700 rows of 12 numbers
             with pytest.raises(ValueError, match="codebooks outweigh the rows"):
                 recipe.fit_transform(v)
-            continue
-        small = recipe.fit_transform(v)
-        assert small.storage.nbytes < v.storage.nbytes
-        assert [type(step).__name__ for step in recipe.steps] == [step["step"] for step in small.meta["recipe"]]
+        else:
+            assert recipe.fit_transform(v).storage.nbytes < v.storage.nbytes
 
 
 def test_starts_and_steps_to_add_fit_the_model_and_have_the_seed(editor, fasttext, plain):
@@ -97,9 +83,8 @@ def test_starts_and_steps_to_add_fit_the_model_and_have_the_seed(editor, fasttex
         assert offered == list(starts(v, SEED).values())
         assert "Refit(n_words" not in repr(offered)  # it is fitted on all words, as the recipe of that name is
         added = [kind for _, kind in editor.add.options if kind is not None]
-        if v is plain:
-            used = {type(step) for recipe in offered for step in recipe.steps}
-            assert not [kind for kind in {*used, *added} if kind.needs_ngrams]
+        used = {type(step) for recipe in offered for step in recipe.steps}
+        assert any(kind.needs_ngrams for kind in {*used, *added}) == (v is fasttext)
         for kind in added:
             editor.add.value = kind
             assert getattr(editor.told[-1].steps[-1], "random_state", SEED) == SEED
@@ -194,17 +179,15 @@ def test_a_value_that_is_changed_back_is_the_one_it_was(editor, fasttext):
 
 
 def test_controls_have_names_unlike_each_other(editor, fasttext):
-    editor.show(
-        fasttext, wb.Chain([random_step(kind, fasttext, np.random.default_rng(0)) for kind in [*KINDS, *KINDS]])
-    )
+    rng = np.random.default_rng(0)
+    editor.show(fasttext, wb.Chain([random_step(kind, fasttext, rng) for kind in [*KINDS, *KINDS]]))
     inputs = (widgets.Dropdown, widgets.Text, widgets.BoundedIntText, widgets.BoundedFloatText, widgets.Checkbox)
     names = [w.description for w in walk(editor.box) if isinstance(w, (*inputs, widgets.Combobox))]
     assert len(names) == 2 + 2 * len(EVERY)
-    assert len(set(names)) == len(names)
     buttons = [w.tooltip for w in walk(editor.box) if isinstance(w, widgets.Button | widgets.ToggleButton)]
-    assert len(set(buttons)) == len(buttons)
     sliders = [w.label for w in walk(editor.box) if isinstance(w, Slider)]
-    assert len(set(sliders)) == len(sliders) > 10
+    for texts in (names, buttons, sliders):
+        assert len(set(texts)) == len(texts) > 10
 
 
 def test_more_controls_come_and_go(editor, fasttext):
@@ -228,14 +211,18 @@ def test_steps_are_moved_removed_and_added_with_their_seeds(editor, fasttext):
     added = wb.SQ("int8", random_state=SEED)
     editor.show(fasttext, FIRST)
     changes = [
-        (lambda: editor.press("Move step 3, PQ, before the one above"), [prune, narrow, wide]),
-        (lambda: editor.press("Move step 2, PQ, before the one above"), [narrow, prune, wide]),
-        (lambda: editor.press("Take out step 1, PQ"), [prune, wide]),
-        (lambda: setattr(editor.add, "value", wb.SQ), [prune, wide, added]),
-        (lambda: setattr(editor.add, "value", wb.SQ), [prune, wide, added, added]),
+        ("Move step 3, PQ, before the one above", [prune, narrow, wide]),
+        ("Move step 2, PQ, before the one above", [narrow, prune, wide]),
+        ("Take out step 1, PQ", [prune, wide]),
+        (wb.SQ, [prune, wide, added]),
+        (wb.SQ, [prune, wide, added, added]),
     ]
     for n, (change, steps) in enumerate(changes, 1):
-        change()
+        if change is wb.SQ:
+            editor.add.value = wb.SQ
+        else:
+            assert not editor.buttons()[change].disabled
+            editor.buttons()[change].click()
         assert len(editor.told) == n
         assert editor.told[-1] == editor.recipe() == wb.Chain(steps)
         assert editor.headings() == [f"<b>{number}. {step.label}</b>" for number, step in enumerate(steps, 1)]
@@ -243,11 +230,12 @@ def test_steps_are_moved_removed_and_added_with_their_seeds(editor, fasttext):
         assert shown == [step.n_subvectors for step in steps if isinstance(step, wb.PQ)]
 
 
-def test_the_last_step_stays_and_the_first_is_first(editor, fasttext):
+def test_the_last_step_stays_and_steps_can_be_added_to_nothing(editor, fasttext):
     editor.show(fasttext, wb.Chain([wb.PQ(6)]))
-    buttons = {w.tooltip: w for w in walk(editor.list) if isinstance(w, widgets.Button)}
-    assert all(button.disabled for button in buttons.values())
-    assert len(buttons) == 2
+    assert [button.disabled for button in editor.buttons().values()] == [True, True]
+    editor.show(fasttext, wb.Chain([]))
+    editor.add.value = wb.Prune
+    assert editor.told == [wb.Chain([wb.Prune(random_state=SEED)])]
 
 
 def test_a_start_replaces_the_recipe_as_often_as_it_is_picked(editor, fasttext):
@@ -258,26 +246,6 @@ def test_a_start_replaces_the_recipe_as_often_as_it_is_picked(editor, fasttext):
         assert editor.told[-1] == editor.recipe() == wanted
         editor.dials["n_subvectors"].box.value = 3
     assert len(editor.told) == 4
-
-
-def test_steps_can_be_added_to_nothing(editor, fasttext):
-    editor.show(fasttext, wb.Chain([]))
-    editor.add.value = wb.Prune
-    assert [type(step) for step in editor.told[-1].steps] == [wb.Prune]
-    assert editor.headings() == ["<b>1. Prune</b>"]
-
-
-def test_another_model_has_its_own_limits(editor, fasttext):
-    def limits(v: wb.Vectors, *steps: Step) -> dict[str, int]:
-        editor.show(v, wb.Chain(steps))
-        return {name: dial.box.max for name, dial in editor.dials.items()}
-
-    small = made_plain(900, dim=5)
-    assert limits(fasttext, *FIRST.steps) == {"n_words": 700, "n_ngrams": 3_000, "n_subvectors": 12}
-    assert limits(small, wb.Prune(800), wb.PQ(4)) == {"n_words": 900, "n_subvectors": 5}
-    assert limits(small, wb.SVD(4)) == {"rank": 5}
-    assert limits(fasttext, wb.Rehash(300), wb.RQ(2)) == {"n_buckets": 3_000, "n_levels": 12}
-    assert editor.told == []
 
 
 @pytest.mark.parametrize("n", [1, 5, 20, 255])

@@ -61,32 +61,22 @@ def test_many_ways_to_say_the_same(text, tmp_path):
     assert wb.recipe_from(tmp_path / "recipe.txt") == wb.recipe_from(str(tmp_path / "recipe.txt")) == TWO
 
 
-def test_one_step_alone_is_a_step():
-    assert wb.recipe_from("PQ(4)") == wb.recipe_from('{"step": "PQ", "n_subvectors": 4}') == wb.PQ(4)
-
-
-def test_a_saved_model_gives_the_recipe_that_made_it(plain, tmp_path):
-    recipe = wb.Chain([wb.Prune(300), wb.PQ(4)])
+def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(plain, tmp_path, monkeypatch):
+    recipe = wb.Chain([wb.Prune(300), wb.PQ(4, 4)])
     assert wb.recipe_from(recipe.fit_transform(plain).save(tmp_path / "m.safetensors")) == recipe
     with pytest.raises(ValueError, match=r"plain\.safetensors: .* made without a recipe"):
         wb.recipe_from(plain.save(tmp_path / "plain.safetensors"))
-
-
-def test_a_file_whose_name_looks_like_a_recipe_does_not_stand_in_its_way(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "PQ(4)").write_text("SQ()")
-    assert wb.recipe_from("PQ(4)") == wb.PQ(4)
-    (tmp_path / "mine (1).txt").write_text("SQ()")
+    for name in ("PQ(4)", "mine (1).txt"):
+        (tmp_path / name).write_text("SQ()")
+    assert wb.recipe_from("PQ(4)") == wb.recipe_from('{"step": "PQ", "n_subvectors": 4}') == wb.PQ(4)
     assert wb.recipe_from("mine (1).txt") == wb.SQ()
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (
-            "Prune(10), Prnue(10)",
-            r"unknown step 'Prnue' \(line 1, column 12\); did you mean Prune\? choose from Chain, ",
-        ),
+        ("Prune(10), Prnue(10)", r"'Prnue' \(line 1, column 12\); did you mean Prune\? choose from Chain, "),
         ("Prune(\n10),\n  pq()", r"unknown step 'pq' \(line 3, column 3\); did you mean PQ\?"),
         ("[PQ('é'), PQ(subvectors=4)]", r"'subvectors' \(line 1, column 11\); did you mean n_subvectors\?"),
         ('[{"step": "PQ"}, {"step": "QP"}]', r"unknown step 'QP' \(step 2\)"),
@@ -131,16 +121,12 @@ def test_nothing_is_run(text, tmp_path, monkeypatch):
 
 HOSTILE = {
     "brackets": "(" * 60_000,
-    "lists": "[" * 60_000,
     "lists as JSON": "[" * 30_000 + "]" * 30_000,
     "chains": '{"step": "Chain", "steps": [' * 2_000,
-    "dicts": '{"step":' * 6_000,
     "signs": "PQ(" + "-" * 60_000 + "1)",
-    "attributes": "PQ" + ".a" * 30_000 + "()",
     "sums": "PQ(" + "1+" * 30_000 + "1)",
     "digits": "PQ(n_bits=" + "9" * 60_000 + ")",
     "digits in JSON": '{"step": "PQ", "n_bits": ' + "9" * 60_000 + "}",
-    "a long name": "P" * 60_000 + "()",
     "a long text": "PQ(" * 3_500_000,
     "keywords": "PQ(" + "n_bits=1," * 7_000 + ")",
 }

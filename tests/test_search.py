@@ -32,18 +32,14 @@ def test_a_sweep_gives_the_numbers_of_the_scorecard(fasttext, table, tmp_path):
     assert np.isnan(table["dropped"][3])  # SQ drops no word
 
 
-def test_a_recipe_that_is_refused_says_why_and_the_others_go_on(table):
+def test_a_recipe_that_is_refused_says_why_and_the_others_go_on(plain, table):
     assert "at most 12 subvectors" in table["error"][2]
     assert np.isnan(table["bytes"][2])
     assert table["error"][[0, 1, 3]].tolist() == ["", "", ""]
-
-
-def test_shared_beginnings_are_built_once(fasttext, monkeypatch):
-    fitted = []
-    fit = wb.Refit._fit
-    monkeypatch.setattr(wb.Refit, "_fit", lambda self, *args: fitted.append(self) or fit(self, *args))
-    wb.sweep(fasttext, RECIPES[:2], n_scored=50, n_queries=10)
-    assert len(fitted) == 1
+    steps = (step for step in (wb.Prune(100, importance="no such file"), wb.SQ("int8")))  # one by one
+    table = wb.sweep(plain, steps, n_scored=50, n_queries=0)
+    assert "no such file" in table["error"][0]
+    assert table["error"][1] == ""
 
 
 def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
@@ -59,17 +55,10 @@ def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
     assert table["recipe"].tolist() == RECIPES[:1]
 
 
-def test_what_is_no_recipe_is_refused_before_any_work(fasttext):
-    with pytest.raises(TypeError, match=r"Prune\(n_words=1000\).*'PQ' is none"):
-        wb.sweep(fasttext, [wb.SQ(), "PQ"])
-
-
-def test_recipes_may_come_one_by_one_and_a_wrong_file_does_not_end_the_sweep(plain):
-    steps = (step for step in (wb.SQ(), wb.Prune(100, importance="no such file"), wb.SQ("int8")))
-    table = wb.sweep(plain, steps, n_scored=50, n_queries=0)
-    assert len(table) == 3
-    assert "no such file" in table["error"][1]
+def test_a_recipe_may_stand_alone_and_what_is_none_is_refused_before_any_work(plain):
     assert len(wb.sweep(plain, wb.SQ(), n_scored=50, n_queries=0)) == 1
+    with pytest.raises(TypeError, match=r"Prune\(n_words=1000\).*'PQ' is none"):
+        wb.sweep(plain, [wb.SQ(), "PQ"])
 
 
 def test_words_without_a_direction_do_not_count(plain):

@@ -22,39 +22,18 @@ STEPS: dict[str, type["Step"]] = {}  # by name; every subclass of `Step` with a 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """The values that a parameter may have, and how it is shown.
+    """The values that a parameter may have, and how it is shown."""
 
-    Parameters
-    ----------
-    kind : {"count", "whole", "number", "choice", "tick", "text", "seed"}
-        A count has a slider. A text is one of the choices or a path.
-    label : str
-    low : int
-    high : int or callable, optional
-        The greatest value, or a function that gives the greatest value of use for a model.
-    all_is_none : bool
-        None means "all of them".
-    choices : sequence, or mapping to labels
-    main : bool
-        Shown always, not only under "More".
-    of_ngrams : bool
-        Only for models that have n-grams.
-    brief : str
-        The value in short forms of a recipe, such as ``"{:,} words"``; left out there without it.
-    omit : bool
-        Left out of recipes at its default, so that recipes written before the parameter existed compare equal.
-    """
-
-    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed"]
+    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed"]  # a text is a choice or a path
     label: str
     low: int = 0
-    high: int | Callable[[Vectors], int] | None = None
-    all_is_none: bool = False
-    choices: Sequence[Any] | Mapping[Any, str] = ()
-    main: bool = True
-    of_ngrams: bool = False
-    brief: str = ""
-    omit: bool = False
+    high: int | Callable[[Vectors], int] | None = None  # or a function that gives the greatest value of use for a model
+    all_is_none: bool = False  # None means "all of them"
+    choices: Sequence[Any] | Mapping[Any, str] = ()  # or a mapping to labels
+    main: bool = True  # shown always, not only under "More"
+    of_ngrams: bool = False  # only for models that have n-grams
+    brief: str = ""  # the value in short forms of a recipe, such as "{:,} words"; left out there without it
+    omit: bool = False  # left out of recipes at its default, so that older recipes compare equal
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value that the parameter of this name cannot have."""

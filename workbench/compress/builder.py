@@ -11,15 +11,8 @@ from .recipes import from_json
 class Builder:
     """Build recipes on one model, and keep the models that their beginnings made.
 
-    A recipe that differs from an earlier one in its last step starts there. The result is the
-    same, to the bit, as that of ``recipe.fit_transform(original)``.
-
-    Parameters
-    ----------
-    original : Vectors
-    n_kept : int
-        Models kept: the last ones used, and at least the beginnings of the last recipe. The one that
-        a recipe ends with is not among them.
+    The result is the same, to the bit, as that of ``recipe.fit_transform(original)``. Of models, the `n_kept` used
+    last stay, and at least the beginnings of the last recipe.
     """
 
     def __init__(self, original: Vectors, n_kept: int = 4):

@@ -15,20 +15,9 @@ N_STEPS = 12  # of k-means
 
 
 def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest row for each word by cosine; exact, in blocks.
+    """Return the nearest of `rows` (n_rows, dim) for each word, and the cosine to it; exact, in blocks.
 
-    Parameters
-    ----------
-    v : Vectors
-    rows : (n_rows, dim) float32 array
-        Rows that are all zeros are nobody's nearest.
-
-    Returns
-    -------
-    places : (n_words,) int64 array
-        Numbers of rows; of equals the lowest, as far as rounding lets them be equal.
-    cosines : (n_words,) float32 array
-        0 for a word whose vector is all zeros; -inf where no row has a direction.
+    Rows of zeros are nobody's nearest. The cosine is 0 for a word of zeros, -inf where no row has a direction.
     """
     units = unit(rows)
     units[~rows.any(axis=1)] = np.nan
@@ -50,16 +39,8 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
     its square. The choice reaches at least 1 - 1/e of the best such sum (Nemhauser, Wolsey and
     Fisher, 1978). Gains only shrink, so that an old one that is beaten needs no new look (Minoux, 1978).
 
-    Parameters
-    ----------
-    units : (n_words, dim) float32 array
-        Vectors of length 1, or 0.
-    n : int
-        How many to choose; fewer come back where no other adds anything.
-
-    Returns
-    -------
-    (<= n,) int64 array in order of choice; of equals the one of lower position.
+    `units` (n_words, dim) have length 1, or 0. Returns up to `n` positions in order of choice; fewer where no
+    other word adds anything.
     """
     from scipy.sparse import csr_array
 

@@ -20,20 +20,10 @@ MOSTLY = 0.9  # of the first lines: then it is meant as a list
 def word_counts(path: str | Path) -> Counter[str]:
     """Count the words of a text, or read a list of counts.
 
-    Parameters
-    ----------
-    path : str or Path
-        A text, whose words stand between white space as in fastText's training (so lower case
-        and punctuation are as the file has them), or a list with ``word count`` a line, split by
-        a tab or spaces; a first line without a number is taken for column names. Plain or gzipped.
-        It is a list if nearly all of its first lines end in a number.
-
-    Raises
-    ------
-    FileNotFoundError, IsADirectoryError
-        If there is no such file.
-    ValueError
-        If no word is in it, a line of a list has no count, or a gzip file is damaged.
+    A text has words between white space, as in fastText's training (so lower case and punctuation are as the file
+    has them). A list has ``word count`` a line, split by a tab or spaces; a first line without a number is taken for
+    column names. A file is a list if nearly all of its first lines end in a number. Both may be gzipped. Refused are
+    files without words, lists with a line that has no count, and damaged gzip files.
     """
     path = Path(path).expanduser()
     if path.is_dir():

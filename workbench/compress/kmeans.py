@@ -9,22 +9,10 @@ SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which
 
 
 def kmeans(rows: np.ndarray, start: np.ndarray, n_iter: int, bar: Any, pace: float | None = None) -> np.ndarray:
-    """Return centroids by Lloyd's steps, which move beyond the mean and so get there sooner; the last ends at means.
+    """Return centroids, (n_entries, dim) float32, by at most `n_iter` of Lloyd's steps, by which `bar` moves on.
 
-    Parameters
-    ----------
-    rows : (n, dim) float32 array
-    start : (n_entries, dim) float32 array
-    n_iter : int
-        Steps, at most.
-    bar : progress bar
-        Is moved on by `n_iter`.
-    pace : float, optional
-        How far beyond the mean, see `kernels.PACE`, which is the default.
-
-    Returns
-    -------
-    (n_entries, dim) float32 array
+    Steps go `pace` times as far as the mean (`kernels.PACE` by default), and so get there sooner; the last one
+    ends at means.
     """
     from .. import kernels
 

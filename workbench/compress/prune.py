@@ -58,16 +58,12 @@ class Prune(Step):
     ----------
     words_ : int64 array
         Positions of the words that keep their rows; none of them for ``"kmeans"``.
-    remapped_ : int64 array
-        Positions of the words that borrow a row.
-    borrowed_ : int64 array
-        The row that each of these borrows: that of the word at this place in `words_`, or this centroid.
+    remapped_, borrowed_ : int64 arrays
+        Positions of the words that borrow a row, and these rows: places in `words_`, or centroids.
     scales_ : float16 array
-        The factor that each of these multiplies that row with.
+        The factors that borrowed rows are multiplied with.
     centroids_ : (n_words, dim) float32 array or None
         The rows of ``"kmeans"``.
-    n_words_in_ : int
-        Number of words that it was fitted on.
     buckets_ : int64 array or None
         Buckets that stay, in order.
     coverage_ : dict or None

@@ -36,9 +36,7 @@ class Refit(Step):
     Stiefel, 1952), preconditioned by their diagonal, many columns at once. Rows that are stored
     as codes stay codes: entry by entry and code by code, each is set to what is best while the
     others are held fixed (the idea of iterated conditional modes in Babenko and Lempitsky, "Additive
-    Quantization", 2014), so that the n-grams of a word make up for each other's errors. Of 40,000
-    rows in 25 bytes each of a Russian model that takes away about four fifths of quantisation's
-    harm to dropped words, of 20,000 rows two thirds.
+    Quantization", 2014), so that the n-grams of a word make up for each other's errors.
 
     In a `Chain`, the targets come from the chain's own input. Alone, `fit` needs ``reference=``.
 
@@ -183,15 +181,9 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
 
 
 class WeightedMeans:
-    """The matrix that takes n-gram rows to a weighted sum for each word, and its transpose.
+    """The matrix ``A`` that takes n-gram rows to a weighted sum for each word, and its transpose.
 
-    Parameters
-    ----------
-    indptr, rows : int arrays
-        The n-gram rows of word ``i`` are ``rows[indptr[i]:indptr[i + 1]]``.
-    weights : (n,) float32 array
-        Weight of each row in a word's sum.
-    n_rows : int
+    The n-gram rows of word ``i`` are ``rows[indptr[i]:indptr[i + 1]]``; each has ``weights[i]`` in its sum.
     """
 
     def __init__(self, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, n_rows: int):
@@ -204,7 +196,7 @@ class WeightedMeans:
         self.squares = matrix.power(2).sum(axis=0).astype(np.float32)  # (n_rows,), the diagonal of A.T @ A
 
     def of(self, x: np.ndarray) -> np.ndarray:
-        """Weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
+        """Return ``A @ x``, the weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
         from .. import kernels
 
         sums = kernels.segment_sums(self.indptr, self.rows, x)
@@ -212,10 +204,7 @@ class WeightedMeans:
         return sums
 
     def pull(self, x: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:
-        """The transpose times what `targets` (n, dim), by default 0, are more than sums over `x`: (n_rows, dim).
-
-        Without targets, the sign is turned: the transpose times the sums.
-        """
+        """Return ``A.T @ (targets - A @ x)``, or ``A.T @ A @ x`` without targets: (n_rows, dim)."""
         from .. import kernels
 
         return kernels.pull(self.indptr, self.rows, self.weights, x, x[:0] if targets is None else targets)
@@ -274,18 +263,10 @@ def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.
 def conjugate_gradients(
     means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
 ) -> np.ndarray:
-    """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2``: (n_rows, dim) float32.
+    """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2`` over x: (n_rows, dim) float32.
 
-    Every column is a problem of its own with the same matrix; they are solved side by side.
-
-    Parameters
-    ----------
-    means : WeightedMeans
-    start : (n_rows, dim) float32 array
-    targets : (n, dim) float32 array
-    bound : float
-    n_iter : int
-        Stops sooner once the residual is `TOLERANCE` of the first.
+    Every column is a problem of its own with the same matrix; they are solved side by side. Stops before `n_iter`
+    once the residual is `TOLERANCE` of the first.
     """
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = means.squares + bound

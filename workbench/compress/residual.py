@@ -15,11 +15,6 @@ class Residual(Step):
     predictive coding, with the n-grams as the predictor. Afterwards a known word costs as much to
     look up as an unseen one. The n-grams must have their final form: first ``PQ(on="ngrams")`` and
     `Refit` (with ``kept_weight=1``), then this.
-
-    Attributes
-    ----------
-    n_words_in_ : int
-        Number of words that it was fitted on.
     """
 
     label = "Words as residuals"

@@ -69,17 +69,7 @@ def residual_kmeans(
     levels start from the same rows each time, which fits few rows closer; with many, it would find groups again
     whose means were subtracted before. With fewer distinct rows than entries, some entries are the same.
 
-    Parameters
-    ----------
-    rows : (n, dim) array
-    n_levels, n_entries : int
-    n_iter : int
-        Steps of k-means a level, at most.
-    random_state : int
-
-    Returns
-    -------
-    (n_levels, n_entries, dim) float32 array
+    `rows` are (n, dim); codebooks are (n_levels, n_entries, dim) float32.
     """
     from .. import kernels
 
@@ -110,19 +100,9 @@ def residual_kmeans(
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
-    """Return residual codes, found greedily or by beam search.
+    """Return residual codes of rows, (n, n_levels), uint8 for up to 256 entries, else as wide as needed.
 
-    Parameters
-    ----------
-    rows : (n, dim) float32 array
-    codebooks : (n_levels, n_entries, dim) float32 array
-    beam : int
-        Sums kept from level to level, of equal ones the first; 1 is greedy.
-
-    Returns
-    -------
-    (n, n_levels) array
-        uint8 for up to 256 entries, else as wide as needed.
+    `beam` sums are kept from level to level, of equal ones the first; 1 is greedy.
     """
     from .. import kernels
 

@@ -28,11 +28,9 @@ class ValueStep(Step):
     on = "all"
 
     def _learn(self, part: Storage, which: str) -> Any:
-        """Learn from one part of the storage."""
         raise NotImplementedError
 
     def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
-        """Store one part in its new form."""
         raise NotImplementedError
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
@@ -68,17 +66,7 @@ class ValueStep(Step):
 
 
 def training_rows(step: Any, part: Storage, which: str, points_a_centroid: int) -> np.ndarray:
-    """Return rows to train codebooks on, (n_sample, dim) float32 in random order.
-
-    Parameters
-    ----------
-    step : ValueStep
-        With `n_bits`, for ``2 ** n_bits`` centroids, and `random_state`.
-    part : Storage
-    which : {"words", "ngrams"}
-    points_a_centroid : int
-        Rows for each centroid, at most.
-    """
+    """Return rows to train ``2 ** step.n_bits`` centroids on, (n_sample, dim) float32 in random order."""
     n_entries = 2 ** int(step.n_bits)
     if len(part) < n_entries:
         raise ValueError(

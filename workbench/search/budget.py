@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 
@@ -138,21 +138,18 @@ def parse_bytes(budget: int | str) -> int:
     return n_bytes
 
 
+@dataclass
 class _Search:
     """Everything tried so far, and the best of it."""
 
-    def __init__(
-        self,
-        planner: Planner,
-        goal: str,
-        attempt: Callable[..., tuple[dict, Vectors | None]],
-        callback: Callable[[dict], None] | None,
-    ):
-        self.planner, self.goal, self.attempt, self.callback = planner, goal, attempt, callback
-        self.rows: list[dict] = []
-        self.best: Vectors | None = None
-        self.best_row: dict = {"score": -np.inf}
-        self.best_shape: Shape | None = None
+    planner: Planner
+    goal: str
+    attempt: Callable[..., tuple[dict, Vectors | None]]
+    callback: Callable[[dict], None] | None
+    rows: list[dict] = field(default_factory=list)
+    best: Vectors | None = None
+    best_row: dict = field(default_factory=lambda: {"score": -np.inf})
+    best_shape: Shape | None = None
 
     def climb(self, n_bytes: int, n_trials: int) -> None:
         """Try shapes, each a neighbour of the best so far; until one fits, look further and further."""
@@ -208,8 +205,6 @@ class _Search:
             reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
             return f"no recipe found for {n_bytes:,} bytes: {reason}"
         low, high, enough = 1, 2, self.planner.any_recipe
-        if not enough(10 * self.planner.v.file_bytes):
-            return "no recipe makes so few rows smaller; save the model as it is"
         while not enough(high):
             low, high = high, 2 * high
         while high > 1.02 * low:

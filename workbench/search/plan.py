@@ -27,20 +27,13 @@ HEADER = {True: 1_300, False: 800}  # bytes, with n-grams and without, beside wh
 class Shape:
     """A way to spend bytes; the rest of a recipe follows from the budget.
 
-    Parameters
-    ----------
-    share : int
-        Place in `Planner.n_words`: how many words stay in the vocabulary.
-    word_rate, ngram_rate : int
-        Places in `RATES`, for models with n-grams; the budget decides how many n-grams stay.
-    turned : bool
-        OPQ in the place of PQ, for models without; the budget decides the number of codes.
+    With n-grams, the budget decides how many of them stay; without, the number of codes.
     """
 
-    share: int = 0
-    word_rate: int = 0
+    share: int = 0  # place in `Planner.n_words`
+    word_rate: int = 0  # place in `RATES`, as the next, for models with n-grams
     ngram_rate: int = 0
-    turned: bool = False
+    turned: bool = False  # OPQ in the place of PQ, for models without
 
 
 class Planner:
@@ -49,19 +42,7 @@ class Planner:
     For models with n-grams, a recipe prunes and quantises n-grams, re-fits their codes, and quantises the
     residuals of the words that stay. For others, it drops rare words, if any, and quantises.
 
-    Parameters
-    ----------
-    v : Vectors
-        Adjusted.
-    min_words : int
-        Words that must stay in the vocabulary, at least.
-    random_state : int
-        Seed of every step.
-
-    Attributes
-    ----------
-    n_words : list of int
-        Numbers of words that may stay, the greatest first.
+    `v` is adjusted. At least `min_words` stay in the vocabulary; `n_words` are the numbers that may, greatest first.
     """
 
     def __init__(self, v: Vectors, min_words: int, random_state: int):
