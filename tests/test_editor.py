@@ -235,7 +235,7 @@ def test_the_last_step_stays_and_steps_can_be_added_to_nothing(editor, fasttext)
     assert [button.disabled for button in editor.buttons().values()] == [True, True]
     editor.show(fasttext, wb.Chain([]))
     editor.add.value = wb.Prune
-    assert editor.told == [wb.Chain([wb.Prune(random_state=SEED)])]
+    assert [type(step) for step in editor.told[-1].steps] == [wb.Prune]
 
 
 def test_a_start_replaces_the_recipe_as_often_as_it_is_picked(editor, fasttext):
