@@ -130,6 +130,7 @@ class Refit(Step):
         now = means.of(prior)
         square = np.vdot(now, now)
         prior *= np.float32(np.vdot(now, targets) / square if square > 0 else 1)  # the scale that fits best
+        del now  # it is as large as the targets
         bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
         self.ngrams_ = self._refitted(rows, means, targets, prior, bound)
 
