@@ -5,10 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import workbench as wb
 from workbench import semantic
@@ -30,9 +27,6 @@ def ids() -> SemanticIDs:
     return made()
 
 
-# -- items and codes ----------------------------------------------------------------------
-
-
 def test_an_item_has_its_codes_and_an_unknown_one_is_named_with_what_to_do(ids):
     assert ids["i7"] == tuple(ids.codes[7].tolist())
     assert "i7" in ids
@@ -46,15 +40,14 @@ def test_an_item_has_its_codes_and_an_unknown_one_is_named_with_what_to_do(ids):
         ids.decode("i7")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint64, np.float32])
-def test_codes_may_be_of_any_type_and_nobody_can_change_them(dtype):
-    codes = np.array([[0, 250], [3, 4]], dtype)
-    ids = SemanticIDs(["a", "b"], codes)
-    codes[:] = 0
-    assert ids.codes.dtype == np.int32
-    assert (ids["a"], ids.codebook_size, ids.dim, ids.codebooks) == ((0, 250), 251, None, None)
-    with pytest.raises(ValueError, match="read-only"):
-        ids.codes[0, 0] = 1
+def test_codes_may_be_of_any_type_and_nobody_can_change_them():
+    for dtype in (np.uint8, np.uint64, np.float32):
+        codes = np.array([[0, 250], [3, 4]], dtype)
+        ids = SemanticIDs(["a", "b"], codes)
+        codes[:] = 0
+        assert (ids["a"], ids.codebook_size, ids.dim, ids.codebooks) == ((0, 250), 251, None, None)
+        with pytest.raises(ValueError, match="read-only"):
+            ids.codes[0, 0] = 1
 
 
 BOOKS = np.zeros((2, 4, 3), np.float32)
@@ -83,9 +76,6 @@ def test_invalid_ids_are_refused_and_named(options, message):
         SemanticIDs(**{"items": ["a", "b"], "codes": [[0, 1], [1, 1]], **options})
 
 
-# -- vectors ------------------------------------------------------------------------------
-
-
 def test_a_decoded_vector_is_the_sum_of_its_entries_also_in_the_word_engine(ids):
     by_hand = np.array([sum(ids.codebooks[level, code] for level, code in enumerate(row)) for row in ids.codes])
     np.testing.assert_array_equal(ids.decode(), by_hand)
@@ -101,7 +91,7 @@ def test_a_decoded_vector_is_the_sum_of_its_entries_also_in_the_word_engine(ids)
         SemanticIDs(["a"], [[1]]).to_vectors()
 
 
-def test_more_levels_and_a_wider_beam_come_nearer(plain):
+def test_more_levels_and_a_wider_beam_come_nearer_and_codes_name_the_nearest_entry(plain):
     errors = []
     for options in ({"n_levels": 1}, {"n_levels": 2}, {"n_levels": 2, "beam": 4}):
         ids = SemanticIDs.from_vectors(plain, codebook_size=16, **options)
@@ -110,9 +100,7 @@ def test_more_levels_and_a_wider_beam_come_nearer(plain):
     assert (list(ids.items), ids.n_levels, ids.codebook_size, ids.dim) == (plain.words, 2, 16, plain.dim)
     again = SemanticIDs.from_vectors(plain.matrix(), items=plain.words, codebook_size=16, **options)
     np.testing.assert_array_equal(again.codes, ids.codes)
-
-
-def test_codes_name_the_nearest_entry_also_of_more_than_256(plain):
+    # of more than 256 entries, the nearest
     ids = SemanticIDs.from_vectors(plain, 1, 400)
     assert ids.codes.max() > 255
     first = np.square(plain.matrix()[:, None] - ids.codebooks[0]).sum(axis=2).argmin(axis=1)
@@ -145,9 +133,6 @@ def test_bad_vectors_are_refused_by_row_and_item(rows, options, message):
         SemanticIDs.from_vectors(rows, **options)
 
 
-# -- search -------------------------------------------------------------------------------
-
-
 def test_a_prefix_finds_the_items_that_begin_so_in_order(ids):
     for prefix in ((), (3,), (3, 0), (3, 0, 5), (99,), (-1,), (5, 2**40)):
         assert ids.with_prefix(prefix) == [item for item in ids.items if ids[item][: len(prefix)] == prefix]
@@ -176,14 +161,12 @@ def test_groups_hold_every_item_once_and_the_most_populous_is_first(ids, level, 
 
 
 def test_exemplars_are_the_nearest_to_the_mean_or_without_codebooks_the_first(ids):
-    books = np.array([[[0.0]], [[0.0]]]).repeat(5, axis=1).astype(np.float32)
-    books[1, :, 0] = [-9, 1, 0, 8, -1]  # the mean is -0.2
+    books = np.array([[[0.0]] * 5, [[-9], [1], [0], [8], [-1]]])  # the mean is -0.2
     items, codes = list("abcde"), [[0, code] for code in range(5)]
     assert SemanticIDs(items, codes, books).prefixes(1)["exemplars"][0] == ("c", "e", "b")
     assert SemanticIDs(items, codes).prefixes(1)["exemplars"][0] == ("a", "b", "c")
-    for level, prefix, least in ((0, (), 1), (1, (0, 1), 2)):
-        with pytest.raises(ValueError, match=f"level goes from {least} to 3"):
-            ids.prefixes(level, prefix)
+    with pytest.raises(ValueError, match="level goes from 2 to 3"):
+        ids.prefixes(1, (0, 1))
 
 
 @pytest.mark.parametrize("by", ["prefix", "distance"])
@@ -234,9 +217,6 @@ def test_without_codebooks_ids_are_searched_by_prefix_alone():
     assert SemanticIDs(["a"], [[0]]).nearest("a").empty
 
 
-# -- equal ids ----------------------------------------------------------------------------
-
-
 def test_collisions_are_the_items_of_one_id_and_one_more_level_tells_them_apart(ids):
     groups = ids.collisions()
     assert groups["count"].is_monotonic_decreasing
@@ -259,10 +239,7 @@ def test_collisions_are_the_items_of_one_id_and_one_more_level_tells_them_apart(
     assert ids.nearest((0, 8), 1)["item"].tolist() == ["8"]
 
 
-# -- files --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ending", [".csv", ".json", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("ending", [".csv", ".json", ".index.json", ".safetensors", ".parquet"])
 def test_saved_ids_are_loaded_as_they_were(tmp_path, ending):
     rng = np.random.default_rng(1)
     items = [item for item in ODD if item.isprintable()] if ending == ".parquet" else ODD
@@ -273,22 +250,15 @@ def test_saved_ids_are_loaded_as_they_were(tmp_path, ending):
         pytest.importorskip("pyarrow")
     path = ids.save(tmp_path / "new" / f"ids{ending}")
     again = SemanticIDs.load(path)
-    assert (again.items, again.names, again.n_extra) == (ids.items, ids.names, 1)
+    assert again.items == ids.items
     np.testing.assert_array_equal(again.codes, ids.codes)
+    if ending != ".index.json":
+        assert (again.names, again.n_extra) == (ids.names, 1)
     if ending in (".json", ".safetensors"):
         assert again.codebooks.tobytes() == ids.codebooks.tobytes()
         assert (again.codebook_size, again.meta) == (5, {"by": "hand"})
     else:
         assert SemanticIDs.load(path, codebook_size=256).codebook_size == 256
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1, unique=True))
-def test_any_text_may_be_an_item(tmp_path_factory, items):
-    folder = tmp_path_factory.mktemp("any")
-    ids = SemanticIDs(items, np.zeros((len(items), 2)))
-    for name in ("a.csv", "a.json", "a.index.json"):
-        assert SemanticIDs.load(ids.save(folder / name)).items == tuple(items)
 
 
 def test_the_word_engine_opens_the_file_and_ids_open_the_word_engines_codes(tmp_path, ids, plain):
@@ -313,26 +283,20 @@ def test_an_artefact_with_something_else_in_its_header_is_refused(tmp_path, ids,
         SemanticIDs.load(path)
 
 
-def test_ids_published_by_others_are_read_and_written(tmp_path):
-    path = tmp_path / "Office.index.json"
-    path.write_text('{"0": ["<a_60>", "<b_159>", "<c_203>"], "1": ["<a_204>", "<b_229>", "<c_36>"]}')
-    ids = SemanticIDs.load(path, codebook_size=256)
-    assert (ids["0"], ids["1"], ids.codebook_size) == ((60, 159, 203), (204, 229, 36), 256)
-    saved = ids.save(tmp_path / "again.index.json")
-    assert json.loads(saved.read_text()) == json.loads(path.read_text())
-    spreadsheet = tmp_path / "ids.csv"
-    spreadsheet.write_bytes("\ufeffid,tokens\r\n7,<a_1> <b_2>\r\n".encode())
-    assert SemanticIDs.load(spreadsheet)["7"] == (1, 2)
-
-
-def test_ids_published_with_a_real_data_set(real):
-    ids = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
+def test_ids_published_by_others_are_read_and_written(tmp_path, real):
+    path = real("data/items/amazon_office/Office_Products.index.json")
+    ids = SemanticIDs.load(path)
     assert (len(ids), ids.n_levels, ids.codebook_size) == (3459, 3, 256)
     assert ids.tokens()[0] == "<a_60><b_159><c_203>"
     assert len(ids) - ids.n_unique == 15
+    saved = ids.save(tmp_path / "again.index.json")
+    assert json.loads(saved.read_text()) == json.loads(path.read_text())
 
 
-def test_tokens_come_back_whatever_the_number_of_levels():
+def test_tokens_come_back_whatever_the_number_of_levels(tmp_path):
+    spreadsheet = tmp_path / "ids.csv"
+    spreadsheet.write_bytes("\ufeffid,tokens\r\n7,<a_1> <b_2>\r\n".encode())
+    assert SemanticIDs.load(spreadsheet)["7"] == (1, 2)
     codes = np.random.default_rng(0).integers(0, 1000, (2, 53))
     ids = SemanticIDs(["x", "y"], codes)
     for level, letters in {0: "a", 25: "z", 26: "aa", 52: "ba"}.items():
@@ -357,22 +321,18 @@ def test_tokens_that_do_not_parse_are_named_by_row_and_item(text, message):
 
 
 DAMAGED = [
-    ("ids.csv", "", "No columns"),
     ("ids.csv", "id,code_1\n", "no rows, only a header"),
     ("ids.csv", "item,code_1\na,1\n", "there is no column 'id' among item, code_1"),
     ("ids.csv", "id,name\na,b\n", "there is no column 'tokens'"),
     ("ids.csv", "id,code_1,code_3\na,1,2\n", "there is no column 'code_2'"),
     ("ids.csv", "id,code_1\na,1\nb,1.5\n", r"item 'b' \(row 1\) has 1.5 at level 1"),
-    ("ids.csv", "id,code_1\na,1\nb,x\n", r"item 'b' \(row 1\) has nan at level 1"),
     ("ids.csv", "id,code_1,code_2\na,1,2\nb,1\n", r"item 'b' \(row 1\) has nan at level 2"),
     ("ids.csv", "id,code_1\na,1,2\nb,1,2\n", "rows are longer than the header"),
     ("ids.csv", "id,code_1\na,1\nb,1,2\n", "Expected 2 fields in line 3, saw 3"),
     ("ids.csv", "id,tokens\na,<a_1>\nb,<a_1\n", r"row 1 \(item 'b'\): expected tokens"),
     ("ids.csv", "id,code_1,tokens\na,1,<a_1>\nb,1,<a_2>\n", r"row 1 \(item 'b'\): .* tokens '<a_2>' disagree"),
     ("ids.json", "", "Expecting value"),
-    ("ids.json", "[1, 2]", "expected a JSON object, got a list"),
     ("ids.json", '{"0": ["<a_1>"], "1": ["5"]}', r"row 1 \(item '1'\): expected tokens"),
-    ("ids.json", "{}", "at least one item"),
     ("ids.json", "[" * 100_000, "recursion"),
     ("ids.json", '{"form": "workbench semantic ids", "form_version": 9}', "form version 9, this workbench reads 1"),
     ("ids.json", '{"form": "workbench semantic ids", "form_version": 1}', "KeyError: 'codebook_size'"),
@@ -386,35 +346,6 @@ def test_a_damaged_file_is_refused_by_name_and_row(tmp_path, name, text, message
         SemanticIDs.load(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"codes": [[1, 2], [1]]}, {"codes": 5}, {"items": 5}, {"codebooks": [[1.0]]}, {"codebook_size": 1}, {"meta": 5}],
-    ids=str,
-)
-def test_our_own_json_with_something_else_in_it_is_refused(tmp_path, change):
-    path = made(2).save(tmp_path / "ids.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ValueError, match=r"ids\.json"):
-        SemanticIDs.load(path)
-
-
-def test_missing_cells_in_parquet_are_named_as_in_csv(tmp_path):
-    pytest.importorskip("pyarrow")
-    frame = pd.DataFrame({"id": [1, 2], "name": [None, "x"], "code_1": pd.array([3, None], "Int64")})
-    frame.to_parquet(tmp_path / "ids.parquet")
-    with pytest.raises(ValueError, match=r"item '2' \(row 1\) has nan at level 1"):
-        SemanticIDs.load(tmp_path / "ids.parquet")
-
-
-def test_parquet_without_pyarrow_says_what_to_install(tmp_path, ids, monkeypatch):
-    for engine in ("pyarrow", "fastparquet"):
-        monkeypatch.setitem(sys.modules, engine, None)
-    (tmp_path / "b.parquet").write_bytes(b"PAR1")
-    for task in (lambda: ids.save(tmp_path / "a.parquet"), lambda: SemanticIDs.load(tmp_path / "b.parquet")):
-        with pytest.raises(ImportError, match="pyarrow"):
-            task()
-
-
 def test_files_that_cannot_be_are_refused_with_what_can(tmp_path, ids):
     for task in (ids.save, SemanticIDs.load):
         with pytest.raises(ValueError, match=r"ends in one of \.csv, .*, got 'ids.pkl'"):
@@ -423,9 +354,6 @@ def test_files_that_cannot_be_are_refused_with_what_can(tmp_path, ids):
         SemanticIDs.load(tmp_path / "ids.csv")
     with pytest.raises(ValueError, match="no codebooks"):
         SemanticIDs(["a"], [[1]]).save(tmp_path / "a.safetensors")
-
-
-# -- how they show, and what they load ----------------------------------------------------
 
 
 def test_a_summary_says_the_sizes_and_escapes_names():

@@ -35,7 +35,6 @@ def id_card(
 
     Parameters
     ----------
-    ids : SemanticIDs
     vectors : (n_items, dim) array, in order of the items, or Vectors of the items, optional
         The originals. Without them, metrics that need them are left out.
     others : sequence of SemanticIDs
@@ -64,8 +63,6 @@ def id_card(
     ValueError
         If vectors or others do not fit the items, or are not finite.
     """
-    if min(k, n_queries) < 1:
-        raise ValueError(f"expected at least 1 neighbour and 1 query, got k={k} and n_queries={n_queries}")
     groups = _groups(ids)
     parts = {"codes": lambda: _use(ids) + _collisions(ids)}
     if vectors is not None:
@@ -90,8 +87,8 @@ def _numbered(codes: np.ndarray) -> np.ndarray:
 
 def _groups(ids: "SemanticIDs") -> dict[str, np.ndarray]:
     """Return a number for each item, equal where it shares a prefix with others, by length of the prefix."""
-    splits = enumerate(PREFIXES[: ids.coding.shape[1]], 1)
-    return {split: _numbered(ids.coding[:, :depth]) for depth, split in splits}
+    n_levels = ids.coding.shape[1]
+    return {split: _numbered(ids.coding[:, :depth]) for depth, split in enumerate(PREFIXES[:n_levels], 1)}
 
 
 def _n_pairs(labels: np.ndarray) -> int:
@@ -140,7 +137,7 @@ def _neighbours(
 ) -> list[dict]:
     """Measure how many neighbours stay, and how often neighbours share a prefix."""
     n = len(originals)
-    if n < 2:
+    if n < 2 or n_queries < 1:
         return []
     queries = np.sort(np.random.default_rng(seed).permutation(n)[:n_queries])
     how, n_queries = "exact" if len(queries) == n else f"sampled, seed {seed}", len(queries)
@@ -160,30 +157,26 @@ def _neighbours(
         near.append(row("prefix_neighbours", split, share.mean(), how, n_queries, (low, high)))
         chances.append(row("prefix_random", split, chance, "exact", n))
         if chance:
-            limits = low / chance, high / chance
-            lifts.append(row("prefix_lift", split, share.mean() / chance, how, n_queries, limits))
+            lift = share.mean() / chance
+            lifts.append(row("prefix_lift", split, lift, how, n_queries, (low / chance, high / chance)))
     return overlap + near + chances + lifts
 
 
 def _nearness(groups: dict[str, np.ndarray], originals: np.ndarray) -> list[dict]:
     """Measure the mean cosine of items that share a prefix, less that of all pairs."""
-    units, n = unit(originals), len(originals)
-    pairs = {split: labels for split, labels in groups.items() if _n_pairs(labels)}
-    of_all = _mean_cosine(units, np.zeros(n, np.int64)) if pairs else 0
-    means = {split: _mean_cosine(units, labels) for split, labels in pairs.items()}
-    return [row("prefix_nearness", split, mean - of_all, "exact", n) for split, mean in means.items()]
-
-
-def _mean_cosine(units: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean over all pairs of different rows in one group."""
     from ..kernels import group_sums
 
-    shared = np.flatnonzero(np.bincount(labels)[labels] > 1)
-    numbers = np.unique(labels[shared], return_inverse=True)[1]
-    rows = units[shared]
-    # The squared sum of a group holds each pair twice, and each row with itself.
-    twice = np.square(group_sums(rows, numbers, int(numbers.max()) + 1)).sum() - np.square(rows, dtype=np.float64).sum()
-    return float(twice) / (2 * _n_pairs(labels))
+    units, n = unit(originals), len(originals)
+    means = {}
+    for split, labels in {"": np.zeros(n, np.int64), **groups}.items():
+        shared = np.flatnonzero(np.bincount(labels)[labels] > 1)
+        if len(shared):
+            numbers, rows = np.unique(labels[shared], return_inverse=True)[1], units[shared]
+            sums = group_sums(rows, numbers, int(numbers.max()) + 1)
+            # The squared sum of a group holds each pair twice, and each row with itself.
+            twice = np.square(sums).sum() - np.square(rows, dtype=np.float64).sum()
+            means[split] = float(twice) / (2 * _n_pairs(labels))
+    return [row("prefix_nearness", split, means[split] - means[""], "exact", n) for split in groups if split in means]
 
 
 def _churn(ids: "SemanticIDs", groups: dict[str, np.ndarray], others: Sequence["SemanticIDs"]) -> list[dict]:
@@ -191,17 +184,16 @@ def _churn(ids: "SemanticIDs", groups: dict[str, np.ndarray], others: Sequence["
     for number, other in enumerate(others, 1):
         row_of = {item: at for at, item in enumerate(other.items)}
         if row_of.keys() != set(ids.items):
-            raise ValueError(
-                f"expected other ids of the same {len(ids)} items; the {len(other)} of number {number} differ"
-            )
+            expected = f"other ids of the same {len(ids)} items"
+            raise ValueError(f"expected {expected}; the {len(other)} of number {number} differ")
         order = [row_of[item] for item in ids.items]
         for split, there in _groups(other).items():
             if split in groups:
                 both = _n_pairs(_numbered(np.stack([groups[split], there[order]], axis=1)))
                 either = _n_pairs(groups[split]) + _n_pairs(there) - both
                 changed[split] += [1 - both / either] if either else []
-    return [
-        row("churn", split, float(np.mean(values)), f"exact, over {len(values)} others", len(ids))
-        for split, values in changed.items()
-        if values
-    ]
+    rows = []
+    for split, values in changed.items():
+        if values:
+            rows.append(row("churn", split, float(np.mean(values)), f"exact, over {len(values)} others", len(ids)))
+    return rows

@@ -7,11 +7,6 @@
     ids.nearest(items.ids[0])
     ids.save("ids.csv")
 
-Ids learnt inside a network, and what they keep of the network's worth:
-
-    experiment = semantic.Experiment(items, {"STE": semantic.Arm("ste", n_levels=3)})
-    experiment.run().table()
-
 Training (`RQBottleneck`, `Experiment`) needs torch, which comes with the extra ``semantic`` and is loaded at first use.
 """
 

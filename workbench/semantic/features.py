@@ -22,8 +22,12 @@ def fitting(features: str | Path | Vectors, n_features: int, random_state: int) 
     if features == "tfidf":
         return partial(_tfidf, n_features=n_features, random_state=random_state)
     if isinstance(features, str | Path) and Path(features).is_dir():
-        embed = _sentence_transformer(Path(features))
-        return lambda texts: embed
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise ImportError(f"{features} needs sentence-transformers: pip install sentence-transformers") from error
+        model: Any = SentenceTransformer(str(features), local_files_only=True)
+        return lambda _: lambda texts: unit(np.asarray(model.encode(list(texts)), np.float32))
     raise ValueError(
         f"unknown features {features!r}; expected 'tfidf', Vectors, the folder of a sentence-transformers model "
         "on this machine, or a matrix (an array, .npy or .safetensors)"
@@ -64,12 +68,3 @@ def _word_means(texts: Sequence[str], v: Vectors) -> Embed:
         return unit(n[: len(more)].astype(np.float32) @ (np.nan_to_num(rows) * weights[:, None]))
 
     return embed
-
-
-def _sentence_transformer(folder: Path) -> Embed:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise ImportError(f"{folder} needs sentence-transformers: pip install sentence-transformers") from error
-    model: Any = SentenceTransformer(str(folder), local_files_only=True)
-    return lambda texts: unit(np.asarray(model.encode(list(texts)), np.float32))

@@ -44,8 +44,7 @@ class SemanticIDs:
     Raises
     ------
     ValueError, TypeError
-        If lengths or shapes disagree, an item is repeated, or a code is no whole number from 0 to
-        ``codebook_size - 1`` (the item is named).
+        If lengths or shapes disagree, an item is repeated, or a code is not from 0 to ``codebook_size - 1``.
     """
 
     def __init__(

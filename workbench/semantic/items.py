@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors import safe_open
 
 from .. import artefact
 from ..checks import reading
@@ -118,8 +119,6 @@ def load_items(
     rows_or_fit = features if isinstance(features, np.ndarray) else fitting(features, n_features, random_state)
     if isinstance(source, Vectors):
         items = _from_matrix(source.words, source.matrix(), source.origin or "Vectors")
-    elif not isinstance(source, str | Path):
-        raise TypeError(f"expected 'builtin:texts', a path or Vectors, got {type(source).__name__}")
     elif str(source).startswith("builtin:"):
         items = _built_in(str(source), rows_or_fit, random_state)
     elif Path(source).is_dir():
@@ -189,8 +188,6 @@ def _from_matrix(ids: Sequence[str], rows: np.ndarray, source: str) -> Items:
 
 def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
     """Return the items of a file with one matrix, "0", "1"... where it names none, and the matrix."""
-    from safetensors import safe_open
-
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; expected {built_in.NAME!r}, or a folder or a matrix")
     if path.suffix.lower() not in MATRICES:
@@ -208,9 +205,7 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
                 if len(matrices) != 1:
                     raise ValueError(f"expected one matrix, got {len(matrices)} among the arrays {', '.join(names)}")
                 rows = file.get_tensor(matrices[0])
-        if rows.ndim != 2:
-            raise ValueError(f"expected a matrix, a row for each item, got an array of shape {rows.shape}")
-    return [str(row) for row in range(len(rows))], rows
+        return [str(row) for row in range(len(rows))], rows
 
 
 def _short(text: str) -> str:

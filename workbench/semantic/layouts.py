@@ -18,7 +18,6 @@ RECBOLE = {"id": "item_id", "user": "user_id:token", "item": "item_id:token", "t
 RATINGS = ["userId", "movieId", "rating", "timestamp"]
 GENRES = ["unknown", "Action", "Adventure", "Animation", "Children", "Comedy", "Crime", "Documentary", "Drama"]
 GENRES += ["Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"]
-Tables = tuple[Path, pd.DataFrame, Path | None, pd.DataFrame | None]
 
 
 def _movielens(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -69,15 +68,14 @@ PUBLISHED = (
 )
 
 
-def read_folder(folder: Path, columns: Mapping[str, str] | None = None, sep: str | None = None) -> Tables:
+def read_folder(
+    folder: Path, columns: Mapping[str, str] | None = None, sep: str | None = None
+) -> tuple[Path, pd.DataFrame, Path | None, pd.DataFrame | None]:
     """Read the items and the interactions of a folder, which is known by the names of its files.
 
-    Returns the file of items and its table, with columns ``id``, ``text`` and others; the file of interactions and
-    its table, with columns ``user``, ``item`` and, where it is known, ``time``, or None twice.
+    Returns the file of items and its table, and the file of interactions and its table, or None twice. Columns have
+    the names of `ITEM` and `INTERACTION`; interactions may lack ``time``.
     """
-    unknown = sorted(set(columns or {}) - {*ITEM, *INTERACTION})
-    if unknown:
-        raise ValueError(f"columns= names {', '.join(unknown)}; expected some of {', '.join(ITEM + INTERACTION)}")
     files = [tuple(f"{name}{ending}" for ending in TABLES) for name in ("items", "interactions")]
     own = Layout(files[0], files[1], columns or {}, (sep or ",", sep or ","))
     layouts = (own,) if columns or sep else (own, *PUBLISHED)

@@ -13,11 +13,9 @@ SENTENCE_END, NO_SENTENCE_START = re.compile(r"[.!?][\"')]*$"), re.compile(r"[\"
 
 
 class Piece(NamedTuple):
-    """A paragraph: the title of its article ("" for news), about its first third, and the rest."""
-
-    article: str
-    beginning: str
-    continuation: str
+    article: str  # its title; "" for news
+    beginning: str  # about the first third of a paragraph
+    continuation: str  # the rest
 
 
 @cache
