@@ -130,10 +130,6 @@ def _read_matrix(cursor: Cursor, n_rows: int, dim: int, kind: int) -> Rows:
     return lambda rows: Dense(matrix[rows])
 
 
-def _read_norms(cursor: Cursor, n: int, kind: int) -> np.ndarray:
-    return _read_floats(cursor, kind, n, 1)
-
-
 def _read_floats(cursor: Cursor, kind: int, *shape: int) -> np.ndarray:
     """An array of float32 behind its padding."""
     if kind != F32:
@@ -181,17 +177,13 @@ def _read_codes(
     return part
 
 
-def _read_metadata(cursor: Cursor, length: int) -> str:
-    return cursor.numbers(f"<{length}s")[0].decode("utf-8", "replace")
-
-
 CHUNKS: dict[int, tuple[str, str, Callable[..., Any]]] = {  # what a chunk is good for, the numbers it begins with
     SIMPLE: ("words", "<Q", partial(_read_words, lambda: None)),
     NDARRAY: ("rows", "<Q2I", _read_matrix),
     BUCKETS: ("words", "<Q3I", partial(_read_words, _finalfusion_buckets)),
     QUANTIZED: ("rows", "<5IQ2I", _read_codes),
-    METADATA: ("metadata", "", _read_metadata),
-    NORMS: ("norms", "<QI", _read_norms),
+    METADATA: ("metadata", "", lambda cursor, n: cursor.numbers(f"<{n}s")[0].decode("utf-8", "replace")),
+    NORMS: ("norms", "<QI", lambda cursor, n, kind: _read_floats(cursor, kind, n, 1)),
     FASTTEXT: ("words", "<Q3I", partial(_read_words, Subwords)),
     EXPLICIT: ("words", "<2Q2I", _read_explicit),
 }

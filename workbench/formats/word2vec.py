@@ -1,5 +1,6 @@
 """word2vec, text and binary: a line with the number of words and dimensions, then the words."""
 
+import gzip
 import re
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -11,7 +12,6 @@ from ..vectors import Vectors
 from .base import Format, is_unicode, word_blocks
 from .text import (
     CHUNK,
-    GZIP,
     MAX_DIM,
     MAX_WORD,
     Blocks,
@@ -30,16 +30,20 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # bytes that floats are full of 
 ENDS_IN_A_NUMBER = re.compile(rb" [-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
-def looks_like(path: Path, head: bytes) -> bool:
-    return HEADER.match(head[:MAX_HEADER]) is not None
-
-
 def load(path: Path, limit: int | None = None) -> Vectors:
     """Read a word2vec file, or its first `limit` rows; whether it is text or binary shows in its first row."""
+    file_size = path.stat().st_size
     with opened(path) as file:
         n_words, dim = map(int, HEADER.match(file.readline(MAX_HEADER)).groups())  # type: ignore[union-attr]
         n_read = min(n_words, limit or n_words)
-        _check_claims(path, n_read, dim)
+        # A number takes two bytes at least, and deflate packs 1032 to 1 at best.
+        if n_read < 1 or dim < 1 or n_read * dim * 2 > file_size * (1032 if isinstance(file, gzip.GzipFile) else 1):
+            raise ValueError(
+                f"{path} claims {n_read:,} words of {dim:,} dimensions in its first line, "
+                f"which cannot be in a file of {file_size:,} bytes"
+            )
+        if dim > MAX_DIM:
+            raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MAX_DIM:,} are read at most")
         start = file.tell()
         first_line = file.readline(max_line(dim))
         head = first_line[:CHUNK] + file.read(4096)
@@ -53,18 +57,6 @@ def load(path: Path, limit: int | None = None) -> Vectors:
                 raise ValueError(f"{path}, line 2: expected a word and {dim} numbers, got {first_line[:60]!r}")
             blocks = _binary_blocks(file, path, n_words, n_read, dim)
         return vectors_from_blocks(blocks, path, dim, n_words, limit)
-
-
-def _check_claims(path: Path, n_words: int, dim: int) -> None:
-    with open(path, "rb") as raw:
-        most = path.stat().st_size * (1032 if raw.read(2) == GZIP else 1)  # deflate packs 1032 to 1 at best
-    if n_words < 1 or dim < 1 or n_words * dim * 2 > most:  # a number takes two bytes at least
-        raise ValueError(
-            f"{path} claims {n_words:,} words of {dim:,} dimensions in its first line, "
-            f"which cannot be in a file of {path.stat().st_size:,} bytes"
-        )
-    if dim > MAX_DIM:
-        raise ValueError(f"{path} claims {dim:,} dimensions in its first line; {MAX_DIM:,} are read at most")
 
 
 def _check_dimensions(file: IO[bytes], path: Path, dim: int, n: int) -> None:
@@ -151,7 +143,7 @@ def save_binary(v: Vectors, file: BinaryIO) -> None:
 TEXT = Format(
     name="word2vec",
     title="word2vec text",
-    looks_like=looks_like,  # the binary kind, too
+    looks_like=lambda path, head: HEADER.match(head[:MAX_HEADER]) is not None,  # the binary kind, too
     load=load,
     save=save_text,
     suffixes=(".vec", ".txt"),
