@@ -240,29 +240,15 @@ def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, fil
         assert str(file) in refusal(model)
 
 
-def npy(shape, data=b"", dtype="<f4", version=b"\x01\x00", claimed=None):
-    """A ``.npy`` file whose header says this."""
-    header = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-    length = struct.pack("<H" if version == b"\x01\x00" else "<I", len(header) if claimed is None else claimed)
-    return b"\x93NUMPY" + version + length + header + data
-
-
 @pytest.mark.parametrize(
-    "data",
-    [
-        npy((10**9, 10**9)),
-        npy((10, 0)),
-        npy((40,), bytes(160)),
-        npy((10, 4), bytes(800), "|O"),
-        npy((10, 4), bytes(400), "<i4"),
-        npy((10, 4), bytes(160), version=b"\x02\x00", claimed=2**32 - 1),
-        b"\x80\x04N.",
-    ],
-    ids=lambda data: repr(data[:70]),
+    "matrix",
+    [np.zeros(40, "<f4"), np.zeros((10, 0), "<f4"), np.zeros((10, 4), int), np.full((10, 4), None)],
+    ids=lambda matrix: f"{matrix.dtype} {matrix.shape}",
 )
-def test_a_matrix_that_is_none_is_refused(tmp_path, data):
+def test_a_matrix_that_is_none_is_refused(tmp_path, matrix):
     model = copied(SPACY / "whole", tmp_path)
-    (model / "vectors").write_bytes(data)
+    with open(model / "vectors", "wb") as file:
+        np.save(file, matrix)
     assert str(model / "vectors") in refusal(model)
 
 

@@ -9,8 +9,8 @@ import struct
 import numpy as np
 import psutil
 import pytest
-from gensim.models import FastText, KeyedVectors, _fasttext_bin
-from gensim.models.fasttext import load_facebook_vectors, save_facebook_model
+from gensim.models import KeyedVectors, _fasttext_bin
+from gensim.models.fasttext import load_facebook_vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,13 +137,6 @@ def test_fasttext_words_known_and_unseen_equal_gensims(magic, min_n, max_n, tmp_
     assert_equals_gensim(path)
 
 
-def test_a_model_that_gensim_trained_and_saved_equals_itself(tmp_path):
-    sentences = [["кошка", "cat", "naïve", "猫"], ["dog", "cat", "a", "猫"]] * 5
-    model = FastText(sentences, vector_size=8, min_count=1, bucket=40, epochs=1, min_n=2, max_n=5, workers=1, seed=1)
-    save_facebook_model(model, str(tmp_path / "model"))
-    assert_equals_gensim(tmp_path / "model")
-
-
 @pytest.mark.parametrize(
     "path",
     [
@@ -191,12 +184,6 @@ def test_the_rules_of_fasttext_hold_where_gensim_departs_from_them(magic, min_n,
     assert encoded(v.words) == words
     assert_follows_fasttext(v, rows, min_n, 4, 50)
     np.testing.assert_array_equal(v["</s>"], rows[v.key_to_index["</s>"]])
-
-
-def test_min_n_of_0_means_1_as_in_the_original(load):
-    rows = random_matrix(len(WORDS) + 50)
-    data = [fasttext_bytes(encoded(WORDS), rows, 50, min_n, 3) for min_n in (0, 1)]
-    np.testing.assert_array_equal(load(data[0])["unseen"], load(data[1])["unseen"])
 
 
 def test_real_words_that_are_not_utf8_keep_their_bytes_and_their_vectors(real):
@@ -279,15 +266,6 @@ def test_compiled_ngrams_equal_those_of_plain_python(words, min_n, more, n_bucke
     indptr, compiled = subwords.buckets(words + ["filler"] * MAX_UNCOMPILED)  # so many that the compiled kernel runs
     np.testing.assert_array_equal(indptr[: len(words) + 1], plain_indptr)
     np.testing.assert_array_equal(compiled[: len(plain)], plain)
-
-
-@settings(deadline=None)
-@given(st.lists(ANY_WORD, min_size=1, max_size=8))
-def test_a_word_alone_and_in_a_batch_has_the_same_vector_to_the_bit(fasttext, words):
-    words = [*words, *fasttext.words[:3]]
-    alone = np.concatenate([fasttext.get_vectors([word], missing="nan") for word in words])
-    batch = fasttext.get_vectors(words + ["filler"] * MAX_UNCOMPILED, missing="nan")
-    np.testing.assert_array_equal(alone, batch[: len(words)])
 
 
 # -- word2vec and GloVe --------------------------------------------------------------------
