@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +25,6 @@ GOLDEN = Path(__file__).parent / "golden"
 SPACY, STATIC = GOLDEN / "spacy", GOLDEN / "static_embedding"
 SPACY_SAYS = json.loads((SPACY / "expected.json").read_text(encoding="utf-8"))
 ODD = ["New York", "fine", "", "a\nb", "mark", "NOUN", "żółw", " ", "[UNKNOWN]", "😀"]
-
-
-def quietly_loaded(path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return wb.load(path)
 
 
 def exported(v, path, format):
@@ -220,16 +213,8 @@ NEEDED = [
 ]
 
 
-def refusal(model):
-    """The message, one line, with which a model is refused."""
-    with pytest.raises(ValueError, match=re.escape(str(model))) as caught:
-        quietly_loaded(model)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("file", NEEDED, ids=lambda file: file.name)
-def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, file):
+def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, file, refusal):
     model = copied(file.parent, tmp_path)
     file = model / file.name
     for make in (lambda: None, file.mkdir, lambda: file.symlink_to(file), lambda: os.mkfifo(file), file.touch):
@@ -237,7 +222,7 @@ def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, fil
         file.rmdir() if file.is_dir() else None
         file.unlink(missing_ok=True)
         make()
-        assert str(file) in refusal(model)
+        assert refusal(model).startswith(f"/{file.name}")
 
 
 @pytest.mark.parametrize(
@@ -245,11 +230,11 @@ def test_a_missing_file_an_empty_one_and_what_is_no_file_are_named(tmp_path, fil
     [np.zeros(40, "<f4"), np.zeros((10, 0), "<f4"), np.zeros((10, 4), int), np.full((10, 4), None)],
     ids=lambda matrix: f"{matrix.dtype} {matrix.shape}",
 )
-def test_a_matrix_that_is_none_is_refused(tmp_path, matrix):
+def test_a_matrix_that_is_none_is_refused(tmp_path, matrix, refusal):
     model = copied(SPACY / "whole", tmp_path)
     with open(model / "vectors", "wb") as file:
         np.save(file, matrix)
-    assert str(model / "vectors") in refusal(model)
+    assert "/vectors" in refusal(model)
 
 
 @pytest.mark.parametrize(
@@ -262,15 +247,15 @@ def test_a_matrix_that_is_none_is_refused(tmp_path, matrix):
         (b"\x81\x5c\x64", "names row 100, and the matrix beside it has 100 rows"),
     ],
 )
-def test_rows_that_cannot_be_are_refused(tmp_path, data, why):
+def test_rows_that_cannot_be_are_refused(tmp_path, data, why, refusal):
     model = copied(SPACY / "whole", tmp_path)
     (model / "key2row").write_bytes(data)
     message = refusal(model)
-    assert str(model / "key2row") in message
+    assert "/key2row" in message
     assert why in message
 
 
-def test_a_pipeline_without_vectors_says_so(tmp_path):
+def test_a_pipeline_without_vectors_says_so(tmp_path, refusal):
     model = copied(SPACY / "whole", tmp_path)
     (model / "key2row").write_bytes(b"\x80")
     assert "holds no vector of any word: small pipelines" in refusal(model)
@@ -307,14 +292,14 @@ MATRIX = np.zeros((8, 2), np.float32)
         ({"embeddings": MATRIX, "mapping": np.arange(8), "weights": MATRIX[:7, 0].copy()}, "8 numbers"),
     ],
 )
-def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why):
+def test_arrays_that_cannot_be_are_refused(tmp_path, arrays, why, refusal):
     model = copied(STATIC / "wordpiece", tmp_path)
     save_file(arrays, model / "model.safetensors")
     assert re.search(why, refusal(model))
 
 
 @pytest.mark.parametrize("number", [-1, 8, 1.0, None])
-def test_a_token_with_a_number_that_no_row_has_is_refused(tmp_path, number):
+def test_a_token_with_a_number_that_no_row_has_is_refused(tmp_path, number, refusal):
     model = copied(STATIC / "wordpiece", tmp_path)
     tokenizer = json.loads((model / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["model"]["vocab"]["apple"] = number

@@ -31,6 +31,7 @@ def from_gensim(thing: Any) -> Vectors:
     Keys that are no strings become what `str` makes of them. Vectors of `FastText` are raw, as in fastText's files, so
     that ``</s>`` has no n-grams, which it has in gensim. With n-grams of one character gensim departs from fastText for
     every word; then known words keep gensim's vectors, and those of unseen words differ from gensim's a little.
+    Of `Doc2Vec` they are the words' vectors; those of documents are in ``model.dv``.
     """
     keyed = getattr(thing, "wv", thing)
     keys = list(keyed.index_to_key)
