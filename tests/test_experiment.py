@@ -296,14 +296,6 @@ def test_ids_are_those_of_the_chosen_model(results, items):
         results.chosen(n_levels=7)
 
 
-def test_shares_are_of_the_same_seeds_ends(results):
-    by_seed = results.by_seed().query("metric == 'log_loss'").set_index(["arm", "seed"])
-    for seed in (0, 1):
-        model, lower, upper = (by_seed.loc[(arm, seed), "value"] for arm in ("STE", LOWER_NAME, UPPER_NAME))
-        assert by_seed.loc[("STE", seed), "retained"] == retained(model, lower, upper)
-    assert by_seed.loc[(UPPER_NAME, 0), "value"] != by_seed.loc[(UPPER_NAME, 1), "value"]
-
-
 def test_use_is_that_of_the_level_and_seed_with_the_least(items):
     results, books = Results(items), np.zeros((2, 4, 3))
     for seed, codes in enumerate([[[0, 0], [1, 0], [2, 1]], [[0, 3], [1, 2], [2, 1]]]):
