@@ -40,7 +40,7 @@ def id_card(
     others : sequence of SemanticIDs
         Of the same items in any order, made with other seeds.
     k, n_queries : int
-        Number of neighbours, and of sampled items whose neighbours are sought.
+        Number of neighbours, and of sampled items whose neighbours are sought; without any, these are left out.
     random_state : int
         Seed of the sample and of the intervals.
 
@@ -64,7 +64,7 @@ def id_card(
         If vectors or others do not fit the items, or are not finite.
     """
     groups = _groups(ids)
-    parts = {"codes": lambda: _use(ids) + _collisions(ids)}
+    parts = {"codes": lambda: _of_codes(ids)}
     if vectors is not None:
         given = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
         originals = checked_rows(given, ids.items)
@@ -97,24 +97,21 @@ def _n_pairs(labels: np.ndarray) -> int:
     return int((counts * (counts - 1)).sum()) // 2
 
 
-def _use(ids: "SemanticIDs") -> list[dict]:
-    use, perplexity = [], []
+def _of_codes(ids: "SemanticIDs") -> list[dict]:
+    n = len(ids)
+    use, perplexity, collisions = [], [], []
     for level, column in enumerate(ids.coding.T, 1):
-        shares = np.unique(column, return_counts=True)[1] / len(column)
+        shares = np.unique(column, return_counts=True)[1] / n
         entropy = -(shares * np.log(shares)).sum()
-        use.append(row("use", f"level {level}", len(shares) / ids.codebook_size, "exact", len(ids)))
-        perplexity.append(row("perplexity", f"level {level}", np.exp(entropy), "exact", len(ids)))
-    return use + perplexity
-
-
-def _collisions(ids: "SemanticIDs") -> list[dict]:
-    rows, n = [], len(ids)
-    for split, codes in {"all": ids.codes, "without extra levels": ids.coding}.items():
+        use.append(row("use", f"level {level}", len(shares) / ids.codebook_size, "exact", n))
+        perplexity.append(row("perplexity", f"level {level}", np.exp(entropy), "exact", n))
+    both = {"all": ids.codes, "without extra levels": ids.coding} if ids.n_extra else {"all": ids.codes}
+    for split, codes in both.items():
         counts = np.bincount(_numbered(codes))
-        rows.append(row("unique", split, (counts == 1).sum() / n, "exact", n))
-        rows.append(row("collisions", split, 1 - len(counts) / n, "exact", n))
-        rows.append(row("largest_collision", split, counts.max(), "exact", n))
-    return rows if ids.n_extra else rows[:3]
+        collisions.append(row("unique", split, (counts == 1).sum() / n, "exact", n))
+        collisions.append(row("collisions", split, 1 - len(counts) / n, "exact", n))
+        collisions.append(row("largest_collision", split, counts.max(), "exact", n))
+    return use + perplexity + collisions
 
 
 def _closeness(ids: "SemanticIDs", originals: np.ndarray) -> list[dict]:

@@ -120,10 +120,8 @@ class SemanticIDs:
         ----------
         vectors : Vectors or (n_items, dim) array
             Fewer than `codebook_size` of them, or equal ones, give codebooks with repeated entries.
-        n_levels, codebook_size : int
         items : sequence of str, optional
             By default the words of `vectors`, or for an array "0", "1", "2"...
-        names : sequence of str, optional
         beam : int
             Sums kept from level to level, see `compress.RQ`. With 1 each level takes the nearest entry.
         random_state : int
@@ -318,7 +316,6 @@ class SemanticIDs:
         ----------
         query : str, or codes
             An item, which is left out of the answer; or a whole id; or, by prefix, its beginning.
-        topn : int
         by : {"prefix", "distance"}
             ``"prefix"`` sorts by how many levels are shared from the first on, then by distance;
             ``"distance"`` by that alone. Ties in order of `items`.
