@@ -18,9 +18,7 @@ import pytest
 import workbench as wb
 from workbench import formats, lab
 from workbench.__main__ import main
-from workbench.cli.parser import EXAMPLES, START, parser
-from workbench.cli.terminal import clean, explained
-from workbench.search.budget import parse_bytes
+from workbench.cli.parser import EXAMPLES, parser
 
 RECIPE = "Prune(n_words=300, n_ngrams=600), PQ(4)"
 
@@ -54,20 +52,6 @@ def refused(arguments, capsys, status=2):
     return last
 
 
-def shell(*arguments, **options):
-    """The command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "workbench", *arguments], capture_output=True, text=True, check=False, **options
-    )
-
-
-def test_without_a_command_the_usage_is_shown(capsys):
-    assert main([]) == 2
-    shown = capsys.readouterr()
-    assert "report" in shown.err
-    assert shown.out == ""
-
-
 def test_lab_opens_the_notebooks_of_a_checkout_from_anywhere_and_passes_options_on(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr("subprocess.call", lambda command, env: calls.append((command, env)) or 0)
@@ -96,9 +80,6 @@ def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_pat
     lab.notebooks()
     assert (folder / lab.FIRST).read_text() == "a person's own"
     assert (shared / lab.FIRST).read_text() == "first"
-    monkeypatch.setattr(lab.metadata, "files", lambda name: [])
-    assert main(["lab"]) == 2
-    assert "lacks the notebooks" in capsys.readouterr().err
 
 
 def test_settings_for_jupyterlab_name_settings_that_it_has():
@@ -133,33 +114,29 @@ def test_info_says_what_python_says(model, capsys):
 def test_info_names_the_format_of_a_file_or_folder_and_its_size(plain, tmp_path, capsys, name):
     path = wb.export(plain, tmp_path / "model", name, warn=False)
     said = said_by(capsys, "info", str(path), "--allow-pickle")
-    assert said["format"] == name.removesuffix("-binary")
+    assert (said["format"], said["words"]) == (name.removesuffix("-binary"), 700)
     assert said["bytes"] == sum(p.stat().st_size for p in [path, *path.rglob("*")] if p.is_file())
-    assert said["words"] == 700
 
 
-def test_compress_by_a_recipe_does_what_python_does(model, capsys):
+def test_compress_by_a_recipe_does_what_python_does_and_what_it_prints_can_be_pasted(model, capsys):
     said = said_by(capsys, "compress", model, "small.safetensors", "--recipe", RECIPE)
     recipe, big = wb.recipe_from(RECIPE), wb.load(model)
-    assert Path("small.safetensors").read_bytes() == recipe.fit_transform(big).save("python").read_bytes()
-    assert wb.recipe_from(said["recipe"]) == wb.from_json(said["recipe_json"]) == recipe
-    assert said["out"]["bytes"] == Path("python").stat().st_size
+    python = recipe.fit_transform(big).save("python").read_bytes()
+    assert Path("small.safetensors").read_bytes() == python
+    assert wb.from_json(said["recipe_json"]) == recipe
+    assert said["out"]["bytes"] == len(python)
     card = wb.scorecard(big, wb.load("python"), parts=["size"]).set_index("metric")["value"]
     assert said["ratio"] == card["ratio"]
     splits = {(row["metric"], row["split"]) for row in said["scorecard"]}
     assert {("fidelity", s) for s in ("kept", "dropped", "unseen")} | {("overlap@10", "all")} <= splits
     assert all(row["low"] is None for row in said["scorecard"] if row["metric"] == "coverage")  # NaN has no JSON
-
-
-def test_what_compress_prints_can_be_pasted(model, capsys):
-    assert main(["compress", model, "one.safetensors", "--recipe", RECIPE]) == 0
-    shown = capsys.readouterr()
-    recipe = re.search(r"^recipe: +(.*)$", shown.out, re.MULTILINE)[1]
-    assert re.search(r"^closeness: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown.out, re.MULTILINE)
-    for again in (recipe, "one.safetensors"):
-        assert main(["compress", model, "two.safetensors", "--recipe", again, "--no-scores"]) == 0
-        assert "closeness" not in capsys.readouterr().out
-        assert Path("one.safetensors").read_bytes() == Path("two.safetensors").read_bytes()
+    assert main(["compress", model, "again.safetensors", "--recipe", "small.safetensors"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^closeness: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown, re.MULTILINE)
+    assert re.search(r"^recipe: +(.*)$", shown, re.MULTILINE)[1] == said["recipe"]
+    assert main(["compress", model, "pasted.safetensors", "--recipe", said["recipe"], "--no-scores"]) == 0
+    assert "closeness" not in capsys.readouterr().out
+    assert Path("again.safetensors").read_bytes() == Path("pasted.safetensors").read_bytes() == python
 
 
 def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys):
@@ -180,8 +157,7 @@ def test_compress_into_another_format_scores_what_is_in_the_file(model, capsys):
     assert any("n-grams" in lost for lost in said["out"]["lost"])
     assert said["out"]["bytes"] == Path("small.vec").stat().st_size
     closeness = {row["split"]: row["value"] for row in said["scorecard"] if row["metric"] == "fidelity"}
-    assert closeness["unseen"] == 0  # their n-grams are not there any more
-    assert closeness["kept"] > 0
+    assert closeness["kept"] > closeness["unseen"] == 0  # their n-grams are not there any more
 
 
 def test_convert_makes_folders_packs_and_strictly_writes_only_what_loses_nothing(model, capsys):
@@ -196,39 +172,25 @@ def test_convert_makes_folders_packs_and_strictly_writes_only_what_loses_nothing
 
 def test_compare_is_the_scorecard(model, capsys):
     small = wb.recipe_from(RECIPE).fit_transform(wb.load(model)).save("small.safetensors")
-    assert main(["compare", model, str(small), "--json", "--seed", "5"]) == 0
-    shown = capsys.readouterr()
-    said = [row for row in json.loads(shown.out)["scorecard"] if not row["how"].startswith("timed")]
+    said = said_by(capsys, "compare", model, str(small), "--seed", "5")["scorecard"]
     card = wb.scorecard(wb.load(model), wb.load(small), random_state=5)
-    card = card[~card["how"].str.startswith("timed")]
-    assert [row["value"] for row in said] == card["value"].tolist()
+    timed = card["how"].str.startswith("timed")
     assert [row["how"] for row in said] == card["how"].tolist()
-    assert "NaN" not in shown.out
+    assert [row["value"] for row in said if not row["how"].startswith("timed")] == card["value"][~timed].tolist()
     assert main(["compare", model, str(small)]) == 0
-    table = capsys.readouterr().out.splitlines()
-    assert table[0].split() == ["metric", "split", "value", "low", "high", "how", "n"]
-    assert re.search(
-        rf"size +compressed +{small.stat().st_size:,} +exact, bytes of the file +300$", "\n".join(table), re.M
-    )
+    table = capsys.readouterr().out
+    assert table.split()[:7] == ["metric", "split", "value", "low", "high", "how", "n"]
+    assert re.search(rf"size +compressed +{small.stat().st_size:,} +exact, bytes of the file +300$", table, re.M)
 
 
 # -- what is refused ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", ["0", "-3", "", "20MBB", "nan", "0.5 B", "9" * 400, "1e6", "٣apples"])
-def test_a_budget_that_is_no_size(budget):
-    with pytest.raises(ValueError, match="expected a size such as '20MB', '500 kB', '1 GiB' or a number of bytes"):
-        parse_bytes(budget)
-
-
 WRONG = [
     ("compress MODEL out", "one of the arguments --budget --recipe is required; see workbench compress --help"),
     ("compress MODEL out --budget 1MB --recipe 'PQ()'", "not allowed with argument --budget"),
-    ("compress MODEL out --budget 1MB --goal best", "argument --goal: invalid choice: 'best'"),
     ("compress MODEL out --budget 1MB --seed -1", "argument --seed: expected a whole number from 0 to 4294967295"),
-    ("compress MODEL out --budget 1MB --min-words 701", "min_words=701, but the model has 700 words"),
     ("compress MODEL out --budget '20 apples'", "expected a size such as '20MB'"),
-    ("compress MODEL out --budget 100", "100 bytes are too few for any recipe on this model"),
     ("compress MODEL out --recipe 'PQ(4)' --min-words 3", "--min-words: for --budget only"),
     ("compress MODEL out --recipe 'Prun(4)'", "did you mean Prune?"),
     ("compress MODEL out.txt --recipe 'PQ(4)'", "the name of out.txt does not tell the format; say --format, one of "),
@@ -237,10 +199,8 @@ WRONG = [
     ("compress MODEL folder --recipe 'PQ(4)'", "folder is a folder, and the workbench's .safetensors is a file"),
     ("compress MODEL MODEL/out --recipe 'PQ(4)'", "is a file, so model.safetensors/out cannot be in it"),
     ("compress gone.bin out --recipe 'PQ(4)'", "gone.bin does not exist; expected a model file or 'builtin:en'"),
-    ("convert MODEL folder --format glove", "folder is a folder, and GloVe text is a file"),
     ("convert MODEL pipe --format glove", "pipe is no ordinary file"),
     ("info pickle", "say --allow-pickle"),
-    ("info builtin:fr", "unknown built-in model"),
     ("info", "the following arguments are required: FILE; see workbench info --help"),
     ("info MODEL --jason", "unrecognized arguments: --jason"),
     ("compare MODEL narrow.vec", "the original has 12 dimensions, the other 2; they cannot be compared"),
@@ -267,7 +227,6 @@ def test_what_nobody_foresaw_is_one_line_too_and_raised_on_demand(model, capsys,
     monkeypatch.setenv("WORKBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         main(["info", model])
-    assert explained(KeyError("not in the vocabulary: ['☃']")) == "not in the vocabulary: ['☃']"
 
 
 def test_nothing_in_a_file_moves_the_cursor(tmp_path, capsys):
@@ -275,39 +234,34 @@ def test_nothing_in_a_file_moves_the_cursor(tmp_path, capsys):
     v.meta["provenance"] = {"source": "x\x1b]0;title\x07\ny"}
     assert main(["info", str(v.save(tmp_path / "m"))]) == 0
     assert not re.search(r"[^\n -~\ufffd]", capsys.readouterr().out)
-    assert clean("a\x1b\u202eb\n c") == "a\\x1b\\u202eb c"
 
 
 # -- help -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["", *EXAMPLES])
-def test_help_has_an_example_and_stays_within_the_terminal(command, capsys):
+def test_help_has_examples_that_are_understood(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*command.split(), "--help"])
     shown = capsys.readouterr().out
     assert stop.value.code == 0
-    assert f"\n  workbench {command}" in shown
     assert "None" not in shown
+    examples = re.findall(rf"^  workbench ({command}.*)$", shown, re.MULTILINE)
+    assert examples
+    for line in examples:
+        args, rest = parser().parse_known_args(shlex.split(line.split(">")[0]))
+        assert not rest or args.name == "lab"
+        if "(" in (getattr(args, "recipe", None) or ""):
+            wb.recipe_from(args.recipe)
 
 
-@pytest.mark.parametrize(
-    "line", re.findall(r"^  workbench (.*)$", "\n".join([START, *EXAMPLES.values()]), re.MULTILINE)
-)
-def test_examples_in_the_help_are_understood(line):
-    args, rest = parser().parse_known_args(shlex.split(line.split(">")[0]))
-    assert args.command is not None
-    assert not rest or args.name == "lab"
-    if getattr(args, "recipe", None) and "(" in args.recipe:
-        assert isinstance(wb.recipe_from(args.recipe), wb.Chain)
-
-
-def test_help_and_version_load_nothing_heavy():
+def test_help_loads_nothing_heavy_and_works_without_docstrings(model, capsys):
     code = "import sys; from workbench.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print({'pandas', 'numba', 'tqdm', 'sklearn', 'scipy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
-    assert shell("--version").stdout == f"workbench {wb.__version__}\n"
+    assert main([]) == 2
+    assert "report" in capsys.readouterr().err
 
 
 # -- in a process of its own --------------------------------------------------------------------
@@ -316,7 +270,8 @@ def test_help_and_version_load_nothing_heavy():
 def test_what_a_format_cannot_hold_is_said_before_a_file_for_which_there_is_no_room(model):
     Path("model.vec").write_text("1 2\nold 1 2\n")
     limit = resource.RLIMIT_FSIZE, (9_999, 9_999)
-    done = shell("convert", model, "model.vec", preexec_fn=lambda: resource.setrlimit(*limit))
+    line = [sys.executable, "-m", "workbench", "convert", model, "model.vec"]
+    done = subprocess.run(line, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: resource.setrlimit(*limit))
     assert done.returncode == 2
     lost = [f"warning: word2vec text cannot hold {text}" for text in formats.losses(wb.load(model), "model.vec")]
     assert len(lost) == 2
@@ -388,19 +343,3 @@ def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys
     assert isinstance(wb.recipe_from(lines[0].removeprefix("workbench: the best recipe so far is ")), wb.Chain)
     assert [path.name for path in Path().iterdir()] == [model]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_the_command_line_works_without_docstrings_and_says_nothing_else(model):
-    for arguments in (["info", model], ["--help"]):
-        line = [sys.executable, "-OO", "-m", "workbench", *arguments]
-        done = subprocess.run(line, capture_output=True, check=True)
-        assert done.stdout
-        assert done.stderr == b""
-
-
-def test_a_training_whose_checkpoint_cannot_be_written_does_not_begin(tmp_path):
-    from workbench.semantic.training import Trainer
-
-    (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="is a file"):
-        Trainer.run(SimpleNamespace(training=SimpleNamespace(n_steps=1)), checkpoint=tmp_path / "file" / "c")

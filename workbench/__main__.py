@@ -3,9 +3,10 @@
 import io
 import os
 import sys
+import warnings
 
 from .cli.parser import parser
-from .cli.terminal import CLOSED, ending_tidily, explained, flushed, trouble, warned
+from .cli.terminal import CLOSED, ending_tidily, explained, flushed, trouble
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if rest and args.name != "lab":  # which passes them on
         known.error(f"unrecognized arguments: {' '.join(rest)}")
-    with warned(), ending_tidily() as args.was_interrupted:
+    with warnings.catch_warnings(), ending_tidily() as args.was_interrupted:
+        warnings.showwarning = lambda message, *_, **__: trouble(f"warning: {message}")
         try:
             status = args.command(args)
         except KeyboardInterrupt:

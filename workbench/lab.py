@@ -9,9 +9,8 @@ from pathlib import Path
 FIRST = "00_quickstart.ipynb"
 COPY = Path("embedding-workbench", "notebooks")  # in the working folder
 
-# Defaults for JupyterLab, which a person's own settings override. Messages of all widgets go
-# through one channel, so that callbacks come in order; widget state stays out of notebooks, where
-# panels leave a static page instead; nothing is fetched.
+# Defaults, which a person's own settings override. Messages of all widgets go through one channel, so that callbacks
+# come in order; widget state stays out of notebooks, where panels leave a static page; nothing is fetched.
 SETTINGS = Path(__file__).with_name("jupyter")
 
 

@@ -2,13 +2,13 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import data, files, formats
 from ..compress import Chain, from_json, recipe_from
 from ..formats.base import Format
-from ..storage import Storage
 from ..vectors import Vectors
 from .terminal import clean, megabytes, number, print_pairs, trouble
 
@@ -24,33 +24,29 @@ def info(args: argparse.Namespace) -> int:
         recipe = repr(from_json(steps)) if steps else None
     except ValueError:  # a step that this version does not know
         recipe = json.dumps(steps)
-    if not args.json:
-        about = [("file", args.file), ("format", kind), ("on disk", megabytes(n_bytes))]
-        about += [("as .safetensors" if label == "as a file" else label, value) for label, value in v.describe()]
-        print_pairs(about + ([("recipe", recipe)] if recipe else []))
+    if args.json:
+        word_rows, ngram_rows = (
+            None if part is None else {"kind": part.kind, "rows": len(part), "dimensions": v.dim, "bytes": part.nbytes}
+            for part in (v.storage.words, v.storage.ngrams)
+        )
+        _print_json(
+            file=args.file,
+            format=kind,
+            bytes=n_bytes,
+            safetensors_bytes=v.file_bytes,
+            words=len(v),
+            dimensions=v.dim,
+            counts=v.vocab.counts is not None,
+            word_rows=word_rows,
+            ngram_rows=ngram_rows,
+            ngrams=None if v.vocab.subwords is None else v.vocab.subwords.params(),
+            provenance=v.meta.get("provenance", {}),
+            recipe=recipe,
+        )
         return 0
-
-    def stored(part: Storage | None) -> dict[str, Any] | None:
-        if part is None:
-            return None
-        return {"kind": part.kind, "rows": part.shape[0], "dimensions": part.shape[1], "bytes": part.nbytes}
-
-    _print_json(
-        {
-            "file": args.file,
-            "format": kind,
-            "bytes": n_bytes,
-            "safetensors_bytes": v.file_bytes,
-            "words": len(v),
-            "dimensions": v.dim,
-            "counts": v.vocab.counts is not None,
-            "word_rows": stored(v.storage.words),
-            "ngram_rows": stored(v.storage.ngrams),
-            "ngrams": None if v.vocab.subwords is None else v.vocab.subwords.params(),
-            "provenance": v.meta.get("provenance", {}),
-            "recipe": recipe,
-        }
-    )
+    about = [("file", args.file), ("format", kind), ("on disk", megabytes(n_bytes))]
+    about += [("as .safetensors" if label == "as a file" else label, value) for label, value in v.describe()]
+    print_pairs(about + ([("recipe", recipe)] if recipe else []))
     return 0
 
 
@@ -60,18 +56,17 @@ def compress(args: argparse.Namespace) -> int:
     from ..evaluate.scorecard import quick_card
     from ..search.budget import fit_budget, parse_bytes
 
-    ours = args.format is None and not any(
-        args.out.name.removesuffix(".gz").endswith(known.suffixes) for known in formats.writable().values()
-    )
-    chosen = _target(args, formats.OWN.name if ours else args.format)
+    endings = tuple(suffix for known in formats.writable().values() for suffix in known.suffixes)
+    is_named = args.out.name.removesuffix(".gz").endswith(endings)
+    chosen = _target(args, args.format or (None if is_named else formats.OWN.name))
     options = {name: getattr(args, name) for name in ("goal", "min_words", "n_trials")}
     options = {name: value for name, value in options.items() if value is not None}
     # Recipe and budget are checked before the model is read.
     if args.recipe is not None and options:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in options)
         raise ValueError(f"{named}: for --budget only; a recipe says everything itself")
+    budget = math.inf if args.budget is None else parse_bytes(args.budget)
     recipe = None if args.recipe is None else recipe_from(args.recipe)
-    budget = None if args.budget is None else parse_bytes(args.budget)
     big = formats.load(args.input, args.allow_pickle, limit=args.limit)
     if recipe is None:
         found = fit_budget(big, args.budget, random_state=args.seed, **options)
@@ -85,25 +80,26 @@ def compress(args: argparse.Namespace) -> int:
     lost = chosen.losses(small)
     _write(small, args.out, chosen)
     before, n_bytes = float32_bytes(big), _on_disk(str(args.out))
-    if budget is not None and n_bytes > budget:
+    if n_bytes > budget:
         trouble(
             f"warning: the file has {megabytes(n_bytes)}, more than the budget of {args.budget}, which is met in our "
             f"own format and not in {chosen.name}"
         )
-    rows = None
+    rows = []
     if not args.no_scores:
         rows = _rows(quick_card(big, formats.load(args.out, allow_pickle=True), random_state=args.seed))
     if args.json:
+        both = {
+            "in": {"file": args.input, "bytes": _on_disk(args.input), "float32_bytes": before},
+            "out": {"file": str(args.out), "format": chosen.name, "bytes": n_bytes, "lost": lost},
+        }
         _print_json(
-            {
-                "in": {"file": args.input, "bytes": _on_disk(args.input), "float32_bytes": before},
-                "out": {"file": str(args.out), "format": chosen.name, "bytes": n_bytes, "lost": lost},
-                "ratio": before / n_bytes,
-                "recipe": repr(recipe),
-                "recipe_json": recipe.to_json(),
-                "random_state": args.seed,
-                "scorecard": rows and [row for row in rows if row["metric"] not in ("size", "ratio")],
-            }
+            **both,
+            ratio=before / n_bytes,
+            recipe=repr(recipe),
+            recipe_json=recipe.to_json(),
+            random_state=args.seed,
+            scorecard=[row for row in rows if row["metric"] not in ("size", "ratio")] or None,
         )
         return 0
     about = [
@@ -112,12 +108,11 @@ def compress(args: argparse.Namespace) -> int:
         ("ratio", f"{before / n_bytes:.1f}"),
         ("recipe", repr(recipe)),
     ]
-    near = [f"{row['split']} {row['value']:.4f}" for row in rows or () if row["metric"] == "fidelity"]
+    near = [f"{row['split']} {row['value']:.4f}" for row in rows if row["metric"] == "fidelity"]
     if near:
         about.append(("closeness", f"{', '.join(near)} (mean cosine, sampled, seed {args.seed})"))
-    for row in rows or ():
-        if (row["metric"], row["split"]) == ("overlap@10", "all"):
-            about.append(("overlap@10", f"{row['value']:.3f} ({row['how']})"))
+    overlaps = [row for row in rows if (row["metric"], row["split"]) == ("overlap@10", "all")]
+    about += [("overlap@10", f"{row['value']:.3f} ({row['how']})") for row in overlaps]
     print_pairs(about)
     return 0
 
@@ -142,12 +137,13 @@ def compare(args: argparse.Namespace) -> int:
     original, small = (formats.load(path, args.allow_pickle) for path in (args.original, args.small))
     rows = _rows(scorecard(original, small, random_state=args.seed))
     if args.json:
-        _print_json({"original": args.original, "small": args.small, "random_state": args.seed, "scorecard": rows})
+        _print_json(original=args.original, small=args.small, random_state=args.seed, scorecard=rows)
         return 0
     numbers = {"value", "low", "high", "n"}
     shown = [{name: number(x) if name in numbers else clean(x) for name, x in row.items()} for row in rows]
-    widths = {name: max(len(row[name]) for row in [*shown, {name: name}]) for name in shown[0]}
-    for row in [{name: name for name in widths}, *shown]:
+    shown.insert(0, {name: name for name in rows[0]})
+    widths = {name: max(len(row[name]) for row in shown) for name in rows[0]}
+    for row in shown:
         cells = [f"{row[name]:{'>' if name in numbers else '<'}{width}}" for name, width in widths.items()]
         print("  ".join(cells).rstrip())
     return 0
@@ -156,9 +152,8 @@ def compare(args: argparse.Namespace) -> int:
 def _target(args: argparse.Namespace, format: str | None) -> Format:
     """The format to write; a place that cannot be written to is refused before any work."""
     formats.format_of(args.input)
-    source = Path(args.input).expanduser()
-    is_same = source.exists() and args.out.exists() and args.out.samefile(source)
-    if is_same or (source.exists() and args.out.resolve() in source.resolve().parents):
+    source = Path(args.input).expanduser().resolve()
+    if source.exists() and args.out.resolve() in (source, *source.parents):
         raise ValueError(f"{args.out} is the model that is read, or holds it; give another name to write to")
     chosen = formats.target(args.out, format)
     files.check_writable(args.out, chosen.is_folder)
@@ -183,5 +178,5 @@ def _rows(card: "DataFrame") -> list[dict[str, Any]]:
     return card.astype(object).where(card.notna(), None).to_dict("records")
 
 
-def _print_json(values: dict[str, Any]) -> None:
+def _print_json(**values: Any) -> None:
     print(json.dumps(values, indent=2))

@@ -2,18 +2,17 @@
 
 import argparse
 import ast
+import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ..reports.metrics import Metric, Run
+from typing import Any
 
 
 def report(args: argparse.Namespace) -> int:
     """Run notebooks as regression tests."""
     from ..reports.metrics import read_baseline
-    from ..reports.run import check_parameters, default_parameters, run_all
+    from ..reports.run import run_all
 
     notebooks = args.notebooks or sorted(Path("notebooks").glob("*.ipynb"))
     if not notebooks:
@@ -21,58 +20,68 @@ def report(args: argparse.Namespace) -> int:
     for path in notebooks:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
+    files = {path.stem: args.baselines / f"{path.stem}.json" for path in notebooks}
     if not args.notebooks:
-        for orphan in {p.stem for p in args.baselines.glob("*.json")} - {p.stem for p in notebooks}:
-            raise ValueError(f"{args.baselines / orphan}.json is the baseline of a notebook that is gone; delete it")
-    before: dict[str, dict[str, Metric]] = {}
-    if args.update_baselines:
-        before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
-    parameters = {}
-    for path in notebooks:
-        check_parameters(path, dict(args.parameter))
-        defaults = default_parameters(path)
-        parameters[path] = {name: _value(name, text, defaults[name]) for name, text in args.parameter}
-
-    def told(run: "Run") -> None:
+        for orphan in set(args.baselines.glob("*.json")) - set(files.values()):
+            raise ValueError(f"{orphan} is the baseline of a notebook that is gone; delete it")
+    before = {name: read_baseline(file) for name, file in files.items()} if args.update_baselines else {}
+    parameters = {path: _parameters(path, args.parameter) for path in notebooks if args.parameter}
+    print(f"running {len(notebooks)} notebooks; {args.out / 'index.html'} grows as they end", flush=True)
+    status, baselines = 0, None if args.no_baselines else args.baselines
+    for run in run_all(notebooks, args.out, baselines, parameters, args.update_baselines, args.jobs):
+        status |= run.failed
         print(f"{run.status:7} {run.seconds:5.0f} s  {run.name}" + (f": {run.error}" if run.error else ""), flush=True)
         for v in run.verdicts:
             if v.failed:
                 print(f"        {v.status}: {v.name} = {v.value}, baseline {v.baseline}, tolerance {v.abs}")
         if args.update_baselines and run.error is None:
-            old, new = ({m.name: _shown(m) for m in metrics} for metrics in (before[run.name].values(), run.metrics))
-            for name in {**old, **new}:
+            old, new = (
+                {m.name: f"{m.value:.6g} (within {m.abs:g}, {m.better})" for m in metrics}
+                for metrics in (before[run.name].values(), run.metrics)
+            )
+            for name in old | new:
                 if old.get(name) != new.get(name):
                     print(f"        {name}: {old.get(name, 'none')} -> {new.get(name, 'none')}")
-
-    print(f"running {len(notebooks)} notebooks; {args.out / 'index.html'} grows as they end", flush=True)
-    baselines = None if args.no_baselines else args.baselines
-    runs = run_all(notebooks, args.out, baselines, parameters, args.update_baselines, args.jobs, told)
     print(f"read {args.out / 'index.html'}")
-    return int(any(run.failed for run in runs))
+    return int(status)
 
 
-def _shown(metric: "Metric") -> str:
-    return f"{metric.value:.6g} (within {metric.abs:g}, {metric.better})"
-
-
-def _value(name: str, text: str, default: Any) -> Any:
-    """Read a parameter as its type in the notebook: text, or a Python literal (3, 0.5, True, ['king', 'queen']).
+def _parameters(path: Path, given: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Read parameters as their types in the cell tagged ``parameters``: text, or Python literals.
 
     The path of a file that exists becomes absolute, since notebooks run in the output folder.
     """
+    import nbformat
+
+    cells = nbformat.read(path, as_version=4).cells
+    source = next((cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ())), "")
+    defaults: dict[str, Any] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign):
+            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+            values = _literal(node.value, None)
+            is_one = values is None or isinstance(node.targets[0], ast.Name)
+            defaults |= zip(names, [values] * len(names) if is_one else values, strict=True)
+    parameters = {}
+    for name, text in given:
+        if name not in defaults:
+            raise ValueError(f"{path} has no parameter named {name}; it has {', '.join(defaults) or 'none'}")
+        default = defaults[name]
+        kind = type(default)
+        value = text if kind is str else _literal(text, text)
+        if kind is int and isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if default is not None and type(value) is not kind and (kind, type(value)) != (float, int):
+            raise ValueError(f"parameter {name} is of type {kind.__name__}, such as {default!r}; got {text!r}")
+        parameters[name] = os.path.abspath(value) if isinstance(value, str) and os.path.exists(value) else value
+    return parameters
+
+
+def _literal(text: str | ast.expr, otherwise: Any) -> Any:
     try:
-        value = text if isinstance(default, str) else ast.literal_eval(text)
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        value = text
-    if isinstance(default, int) and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    kinds = (int, float) if isinstance(default, float) else type(default)
-    if default is not None and (not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)):
-        raise ValueError(f"parameter {name} is of type {type(default).__name__}, such as {default!r}; got {text!r}")
-    try:
-        return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
-    except OSError:  # too long for a path, as a recipe's JSON is
-        return value
+        return otherwise
 
 
 def lab(args: argparse.Namespace) -> int:

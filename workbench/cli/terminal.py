@@ -3,12 +3,9 @@
 import os
 import signal
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 CLOSED = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1  # whoever read the output has gone
 ENDED = 128 + signal.SIGTERM
@@ -21,27 +18,11 @@ def clean(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-class Lines:
-    """stderr that knows whether its last line is open, as a progress bar leaves it."""
-
-    def __init__(self, stream: Any):
-        self.stream = stream
-        self.is_open = False
-
-    def write(self, text: str) -> int:
-        if text:
-            self.is_open = text[-1] not in "\r\n"
-        return self.stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
 def trouble(text: object) -> None:
-    """Print one line on stderr."""
-    if isinstance(sys.stderr, Lines) and sys.stderr.is_open:
-        print(file=sys.stderr)
-    print(f"workbench: {clean(text)}", file=sys.stderr)
+    """Print one line on stderr, above progress bars."""
+    from tqdm import tqdm
+
+    tqdm.write(f"workbench: {clean(text)}", file=sys.stderr)
 
 
 def explained(error: Exception) -> str:
@@ -61,33 +42,22 @@ def explained(error: Exception) -> str:
 
 
 @contextmanager
-def warned() -> Iterator[None]:
-    """Show each warning as one line."""
-    with warnings.catch_warnings(), redirect_stderr(Lines(sys.stderr)):
-        warnings.showwarning = lambda message, *_, **__: trouble(f"warning: {message}")
-        yield
-
-
-@contextmanager
 def ending_tidily() -> Iterator[Callable[[], bool]]:
     """Remove what is being written when the program is ended, and tell whether Ctrl-C was pressed.
 
     A search that is interrupted returns its best so far, so that a caller sees it here only.
     """
-    pressed: list[int] = []
+    pressed = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
-        signal.default_int_handler(number, frame)
+        raise KeyboardInterrupt
 
-    def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(ENDED)
-
-    old = {}
-    is_main = threading.current_thread() is threading.main_thread()
-    for number, handler in ((signal.SIGINT, interrupt), (signal.SIGTERM, end)):
-        if is_main and signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
-            old[number] = signal.signal(number, handler)
+    handlers = {signal.SIGINT: interrupt, signal.SIGTERM: lambda *_: sys.exit(ENDED)}
+    old = {number: signal.getsignal(number) for number in handlers}
+    for number, handler in handlers.items():
+        if old[number] != signal.SIG_IGN:  # as in a shell's background
+            signal.signal(number, handler)
     try:
         yield lambda: bool(pressed)
     finally:

@@ -5,43 +5,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..files import replacing
-from .metrics import Run
+from .metrics import Run, Verdict
 
 PAGE = Path(__file__).with_name("index.html.jinja")
-NUMBERS = ("value", "limit", "baseline", "tolerance")  # columns
 MARKS = {"ok": "✓", "better": "▲"}  # all others: ✗
 DIRECTIONS = {"higher": "higher", "lower": "lower", "equal": "neither"}
 SIDES = {"higher": "at least", "lower": "at most"}
 LIMIT_STATUSES = {"ok": "✓ met", "better": "✓ met", "worse": "✗ not met", "not recorded": "✗ not measured"}
-RULE = (
-    "A metric may be worse than its baseline by its tolerance at most; better is fine, unless the column says neither."
-)
-LIMITS_RULE = "A number on the good side of its limit, or just at it, meets it."
 
 
-def write_index(runs: list[Run], out: Path, to_come: Sequence[str] = ()) -> Path:
-    """Write ``index.html`` into `out`; it links the notebooks' pages and needs no network.
-
-    `to_come` has the titles of notebooks that have not ended yet.
-    """
+def write_index(runs: list[Run], out: Path, to_come: Sequence[str]) -> None:
+    """Write ``index.html`` into `out`; it names notebooks that are still to come, and needs no network."""
     from jinja2 import Environment
 
-    by_limits = bool(runs) and all(map(_has_limits, runs))
+    by_limits = all(map(_has_limits, runs))
     environment = Environment(autoescape=True, trim_blocks=True)
     html = environment.from_string(PAGE.read_text(encoding="utf-8")).render(
         runs=runs,
         headline=_headline(runs, len(to_come), by_limits),
-        rule=LIMITS_RULE if by_limits else RULE,
+        by_limits=by_limits,
         made=time.strftime("%Y-%m-%d %H:%M"),
         to_come=to_come,
         table=_table,
-        numbers=NUMBERS,
         has_limits=_has_limits,
     )
-    path = out / "index.html"
-    with replacing(path) as file:  # somebody may be reading it
+    with replacing(out / "index.html") as file:  # somebody may be reading it
         file.write(html.encode())
-    return path
 
 
 def _has_limits(run: Run) -> bool:
@@ -62,15 +51,13 @@ def _headline(runs: list[Run], n_to_come: int, by_limits: bool) -> str:
 
 def _table(run: Run) -> list[dict[str, str]]:
     """The rows of a run's table."""
-    if not run.verdicts:
-        return [{"metric": m.name, "value": _number(m.value)} for m in run.metrics]
     rows = []
-    for v in run.verdicts:
+    for v in run.verdicts or run.metrics:
         row = {"metric": v.name, "value": _number(v.value)}
-        if _has_limits(run):
+        if isinstance(v, Verdict) and _has_limits(run):
             row["limit"] = f"{SIDES[v.better]} {_number(v.baseline)}"
             row["status"] = LIMIT_STATUSES.get(v.status, f"✗ {v.status}")
-        else:
+        elif isinstance(v, Verdict):
             row |= {"baseline": _number(v.baseline), "tolerance": _number(v.abs), "better": DIRECTIONS[v.better]}
             row["status"] = f"{MARKS.get(v.status, '✗')} {v.status}"
         rows.append(row)

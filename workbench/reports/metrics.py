@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -32,16 +33,12 @@ class Metric:
     better: Better
 
     def __post_init__(self) -> None:
-        if not _is_finite(self.value):
+        if not isinstance(self.value, Real) or not math.isfinite(self.value):
             raise ValueError(f"{self.name} must be a finite number, got {self.value!r}")
-        if not _is_finite(self.abs) or self.abs < 0:
+        if not isinstance(self.abs, Real) or not 0 <= self.abs < math.inf:
             raise ValueError(f"abs must be a tolerance of 0 or more, got {self.abs!r}")
         if self.better not in WORDS:
             raise ValueError(f"better must be one of {', '.join(WORDS)}, got {self.better!r}")
-
-
-def _is_finite(number: object) -> bool:
-    return isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Run:
 
 def record(
     name: str,
-    value: "Real | pd.DataFrame",
+    value: "float | pd.DataFrame",
     *,
     abs: float,
     better: Better,
@@ -103,41 +100,35 @@ def record(
     better : {"higher", "lower", "equal"}
         The direction in which it may go freely. "equal" bounds both.
     missing : {"error", "skip"}
-        Raise KeyError, or record nothing, where the scorecard has no such row, as with another model's word
-        pairs. A metric that has a baseline fails the report all the same.
+        Raise KeyError, or record nothing, where the scorecard has no such row.
     """
-    if isinstance(value, Real):
-        number = float(value)
-    elif not hasattr(value, "columns"):
-        raise TypeError(f"{name}: expected a number or a scorecard, got {type(value).__name__} {str(value)[:60]!r}")
-    else:
+    import pandas as pd
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if isinstance(value, pd.DataFrame):
         names = value["metric"] + "." + value["split"]
         rows = value[names == name]
         if rows.empty and missing == "skip":
             return
         if len(rows) != 1:
             raise KeyError(f"the scorecard has {len(rows)} rows named {name!r}; it has {', '.join(names)}")
-        number = float(rows["value"].iloc[0])
-    metric = Metric(name, number, abs, better)
-    from IPython import get_ipython
-    from IPython.display import display
-
+        value = rows["value"].iloc[0]
+    metric = Metric(name, value, abs, better)
     if get_ipython() is not None:
         terms = f"within {abs:g}; {WORDS[better]}" if abs else WORDS[better]
-        text = f"recorded {name} = {number:.6g} ({terms})"
-        display({MIME: asdict(metric), "text/plain": text}, raw=True)
+        text = f"recorded {name} = {value:.6g} ({terms})"
+        display({MIME: asdict(metric) | {"value": float(value)}, "text/plain": text}, raw=True)
 
 
 def recorded(notebook: "NotebookNode") -> list[Metric]:
     """Return the metrics in the outputs of an executed notebook; ValueError where one was recorded twice."""
-    found: dict[str, Metric] = {}
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        if MIME in output.get("data", {}):
-            metric = Metric(**output["data"][MIME])
-            if metric.name in found:
-                raise ValueError(f"the notebook records {metric.name!r} twice")
-            found[metric.name] = metric
-    return list(found.values())
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    metrics = [Metric(**data[MIME]) for data in outputs if MIME in data]
+    for name, n in Counter(metric.name for metric in metrics).items():
+        if n > 1:
+            raise ValueError(f"the notebook records {name!r} twice")
+    return metrics
 
 
 def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]:
@@ -161,18 +152,16 @@ def compare(metrics: list[Metric], baseline: dict[str, Metric]) -> list[Verdict]
         else:
             status = "better" if (gain > 0) == (new.better == "higher") else "worse"
         verdicts.append(Verdict(new.name, new.value, old.value if old else None, new.abs, new.better, status))
-    names = {metric.name for metric in metrics}
-    missing = [Verdict(name, None, m.value, m.abs, m.better, "not recorded") for name, m in baseline.items()]
-    return verdicts + [verdict for verdict in missing if verdict.name not in names]
+    missing = [baseline[name] for name in baseline if name not in {metric.name for metric in metrics}]
+    return verdicts + [Verdict(m.name, None, m.value, m.abs, m.better, "not recorded") for m in missing]
 
 
 def read_baseline(path: Path) -> dict[str, Metric]:
     """Return the metrics of an earlier run by name; none where there is no file yet. ValueError if it is damaged."""
-    metrics = {}
-    if path.exists():
-        with reading(path, "a baseline, which has value, abs and better of each metric"):
-            metrics = {name: Metric(name, **terms) for name, terms in json.loads(path.read_bytes()).items()}
-    return metrics
+    if not path.exists():
+        return {}
+    with reading(path, "a baseline, which has value, abs and better of each metric"):
+        return {name: Metric(name, **terms) for name, terms in json.loads(path.read_bytes()).items()}
 
 
 def write_baseline(path: Path, metrics: list[Metric]) -> None:

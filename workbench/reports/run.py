@@ -1,9 +1,9 @@
 """Run notebooks with papermill, compare their metrics with baselines, write a report to read offline."""
 
-import ast
 import os
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,42 +22,18 @@ THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_
 Parameters = Mapping[str, Any]
 
 
-def default_parameters(path: Path) -> dict[str, Any]:
-    """Return the names and values in the cell tagged ``parameters``; None where a value is no literal."""
-    source = next((c.source for c in _read(path).cells if "parameters" in c.metadata.get("tags", ())), "")
-    found: dict[str, Any] = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign):
-            names = [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
-            try:
-                value = ast.literal_eval(node.value)
-            except ValueError:
-                value = None
-            is_many = isinstance(node.targets[0], ast.Tuple) and value is not None
-            found |= zip(names, value if is_many else [value] * len(names), strict=True)
-    return found
-
-
-def check_parameters(path: Path, parameters: Parameters) -> None:
-    """Raise ValueError where the notebook has no parameter of a name."""
-    unknown = set(parameters) - set(default_parameters(path)) if parameters else ()
-    if unknown:
-        raise ValueError(f"{path} has no parameter named {', '.join(sorted(unknown))}")
-
-
 def run_notebook(path: Path, out: Path, parameters: Parameters | None = None, n_threads: int | None = None) -> Run:
     """Execute one notebook; write it and its page into `out`, which is also its working folder.
 
-    `parameters` replace values of the cell tagged ``parameters``; names it lacks are refused. Numerical libraries
-    take `n_threads`, unless the environment says how many. The metrics are not compared yet.
+    `parameters` replace values of the cell tagged ``parameters``. Numerical libraries take `n_threads`, unless the
+    environment says how many. The metrics are not compared yet.
     """
     import papermill
     from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
 
-    check_parameters(path, parameters or {})
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(path.stem, title_of(path))
+    run = Run(path.stem, _title(path))
     executed = out / path.name
     executed.unlink(missing_ok=True)  # what an older run left must not be taken for this one's
     variables = {"TQDM_DISABLE": "1"}  # finished progress bars are clutter on a page
@@ -95,9 +71,8 @@ def run_all(
     parameters: Mapping[Path, Parameters] | None = None,
     update: bool = False,
     jobs: int = 1,
-    told: Callable[[Run], None] | None = None,
-) -> list[Run]:
-    """Execute notebooks; write ``index.html`` after each, with what is still to come.
+) -> Iterator[Run]:
+    """Execute notebooks; yield each run as it ends, when ``index.html`` shows it and names what is still to come.
 
     Parameters
     ----------
@@ -112,12 +87,9 @@ def run_all(
         Make what was recorded the new baseline, unless the notebook failed.
     jobs : int
         Notebooks at once, after the first one; the processor's cores are shared out among them.
-    told : callable, optional
-        Called with each run as it ends.
     """
-    parameters = parameters or {}
     runs: dict[Path, Run] = {}
-    for path, run in _executed(notebooks, out, parameters, jobs):
+    for path, run in _executed(notebooks, out, parameters or {}, jobs):
         if baselines is not None:
             file = baselines / f"{path.stem}.json"
             if not run.metrics and not read_baseline(file):
@@ -126,10 +98,8 @@ def run_all(
                 write_baseline(file, run.metrics)
             run.verdicts = compare(run.metrics, read_baseline(file))
         runs[path] = run
-        write_index([runs[p] for p in notebooks if p in runs], out, [title_of(p) for p in notebooks if p not in runs])
-        if told is not None:
-            told(run)
-    return [runs[path] for path in notebooks]
+        write_index([runs[p] for p in notebooks if p in runs], out, [_title(p) for p in notebooks if p not in runs])
+        yield run
 
 
 def _executed(
@@ -139,7 +109,8 @@ def _executed(
     n_alone = len(notebooks) if jobs == 1 else 1
     for path in notebooks[:n_alone]:
         yield path, run_notebook(path, out, parameters.get(path))
-    rest = sorted(notebooks[n_alone:], key=_seconds, reverse=True)  # the longest first: no core is idle at the end
+    # The longest first, as their metadata say: no core is idle at the end.
+    rest = sorted(notebooks[n_alone:], key=lambda p: -_read(p).metadata.get("workbench", {}).get("seconds", 0))
     if rest:
         n_threads = max(1, (os.cpu_count() or 1) // jobs)
         # Processes, not threads: papermill changes the working folder of its process.
@@ -158,13 +129,8 @@ def _read(path: Path) -> "NotebookNode":
     return nbformat.read(path, as_version=4)
 
 
-def _seconds(path: Path) -> float:
-    """Return about how long a notebook takes, as its metadata says; 0 where they do not."""
-    return _read(path).metadata.get("workbench", {}).get("seconds", 0)
-
-
-def title_of(path: Path) -> str:
+def _title(path: Path) -> str:
     """Return the first heading of a notebook, or the name of its file."""
-    prose = [cell.source for cell in _read(path).cells if cell.cell_type == "markdown"]
-    lines = "\n".join(prose).splitlines()
-    return next((line.removeprefix("# ").strip() for line in lines if line.startswith("# ")), path.stem)
+    prose = "\n".join(cell.source for cell in _read(path).cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# (.*)", prose, re.MULTILINE)
+    return heading[1].strip() if heading else path.stem

@@ -21,7 +21,7 @@ from ..compress import Chain
 from ..compress.base import STEPS, Step
 from ..data import NAMES
 from ..vectors import Vectors
-from .metrics import Better, Metric, Run, Verdict, write_baseline
+from .metrics import Better, Metric, Verdict, write_baseline
 from .run import run_all
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ LIMITS: dict[str, Better] = {  # what may be limited, and which way is good; spe
     "similarity.wordsim353": "higher",
 }
 TEMPLATE = Path(__file__).with_name("template.ipynb")
-MAX_UNSEEN = 5_000  # words of no vocabulary that are scored
 POLL = 0.25  # seconds between two looks at the work
 GRACE = 8.0  # seconds in which papermill may shut its kernel down, which takes two
 
@@ -82,17 +81,14 @@ def write_report(
     *,
     unseen: Sequence[str] | None = None,
     words: Sequence[str] = (),
-    n_words: int = 50_000,
-    n_queries: int = 1_000,
     random_state: int = 0,
-    name: str = "setting",
 ) -> Path:
     """Write a notebook that builds and measures a setting, and the limits that it must hold; return its path.
 
     Parameters
     ----------
     folder : path
-        The notebook becomes ``<source>-<name>.ipynb`` in it (a number is added where there is one already, for
+        The notebook becomes ``<source>-setting.ipynb`` in it (a number is added where there is one already, for
         it may have been worked on); limits go to ``limits/`` and given unseen words to ``unseen/``.
     source : Vectors, path or str
         The original model, or where it is; it must be in a file, to be loaded again.
@@ -104,10 +100,8 @@ def write_report(
         Unseen words to score, see `scorecard`.
     words : sequence of str
         Words whose neighbours are shown; the first four that the model can embed.
-    n_words, n_queries, random_state : int
-        Samples for closeness (of unseen words, at most 5,000) and overlap@10, as in `scorecard`.
-    name : str
-        What to call the setting.
+    random_state : int
+        Seed of the samples.
     """
     import nbformat
 
@@ -118,18 +112,20 @@ def write_report(
             "and explore what load() gives for that file"
         )
     if origin not in NAMES:
-        origin = _absolute(origin, "a report loads its model again, so give the path of the model")
-    metrics = _limit_metrics(limits, source)
-    if not isinstance(recipe, Step):
-        raise TypeError(f"recipe must be a step, such as Chain([Prune(n_words=1000)]), got {type(recipe).__name__}")
+        origin = _absolute(origin)
+    unknown = [str(key) for key in limits if key not in LIMITS]
+    if unknown or not limits:
+        names = ", ".join(LIMITS)
+        raise ValueError(f"a report needs at least one limit, and only of {names}; got {', '.join(unknown) or 'none'}")
+    metrics = [Metric(key, value, 0, LIMITS[key]) for key, value in limits.items()]  # a limit has a tolerance of 0
     steps = [_with_absolute_paths(step.to_json()) for step in (recipe.steps if isinstance(recipe, Chain) else [recipe])]
     stem = origin if origin in NAMES else Path(origin).stem
-    slug = "-".join(re.sub(r"[^\w.]+", "-", text).strip("-.") or "model" for text in (stem, name))
+    slug = re.sub(r"[^\w.]+", "-", stem).strip("-.") or "model"
     folder = Path(folder).expanduser().absolute()
-    path, n = folder / f"{slug}.ipynb", 1
+    path, n = folder / f"{slug}-setting.ipynb", 1
     while path.exists():
         n += 1
-        path = folder / f"{slug}-{n}.ipynb"
+        path = folder / f"{slug}-setting-{n}.ipynb"
     write_baseline(folder / "limits" / f"{path.stem}.json", metrics)
     file = folder / "unseen" / f"{path.stem}.txt"
     if unseen is not None:
@@ -140,42 +136,29 @@ def write_report(
         "LIMITS": list(limits),
         "WORDS": list(words),
         "UNSEEN": None if unseen is None else str(file),
-        "N_WORDS": n_words,
-        "N_UNSEEN": min(n_words, MAX_UNSEEN),
-        "N_QUERIES": n_queries,
         "SEED": random_state,
     }
-    code = {parameter: pformat(value, width=100, compact=True) for parameter, value in values.items()}
-    code["RECIPE"] = _code_of_recipe(steps)
+    code = {name: pformat(value, width=100, compact=True) for name, value in values.items()}
+    lines = ", \n".join(json.dumps(step, ensure_ascii=False) for step in steps)  # JSON in Python, one step a line
+    code["RECIPE"] = "(\n" + "\n".join(f"    {line!r}" for line in f"[\n{lines}\n]".split("\n")) + "\n)"
     book = nbformat.read(TEMPLATE, as_version=4)
     for cell in book.cells:
         if cell.cell_type == "markdown":
             cell.source = cell.source.replace("NAME", path.stem)
         elif "parameters" in cell.metadata.get("tags", ()):
-            lines = [re.fullmatch(r"(\w+) = .*  # (.*)", line) for line in cell.source.splitlines()]
-            cell.source = "\n".join(f"{line[1]} = {code[line[1]]}  # {line[2]}" for line in lines if line)
+            for name, text in code.items():
+                line = f"{name} = {text}".replace("\\", r"\\")
+                cell.source = re.sub(rf"(?m)^{name} = .*?(?=  #)", line, cell.source)
     nbformat.write(book, path)
     return path
 
 
-def _absolute(path: str, why: str) -> str:
+def _absolute(path: str) -> str:
     """Return the absolute path of a file: the notebook runs in another folder."""
     file = Path(path).expanduser().absolute()
     if not file.is_file():
-        raise FileNotFoundError(f"{file} is no file; {why}")
+        raise FileNotFoundError(f"{file} is no file; a report loads the model and the recipe's texts again")
     return str(file)
-
-
-def _limit_metrics(limits: Mapping[str, float], source: Vectors | str | Path) -> list[Metric]:
-    """Limits as metrics, which have a tolerance of 0."""
-    if not limits:
-        raise ValueError(f"a report needs at least one limit; there are {', '.join(LIMITS)}")
-    if unknown := [key for key in limits if key not in LIMITS]:
-        raise ValueError(f"no limit is known as {', '.join(map(str, unknown))}; there are {', '.join(LIMITS)}")
-    beyond = [key for key in limits if key.endswith(".unseen")]
-    if beyond and isinstance(source, Vectors) and source.vocab.subwords is None:
-        raise ValueError(f"{', '.join(beyond)}: a model without n-grams has no vectors for unseen words; leave it out")
-    return [Metric(key, value, 0, LIMITS[key]) for key, value in limits.items()]
 
 
 def _with_absolute_paths(step: dict[str, Any]) -> dict[str, Any]:
@@ -184,14 +167,7 @@ def _with_absolute_paths(step: dict[str, Any]) -> dict[str, Any]:
         return step | {"steps": [_with_absolute_paths(inner) for inner in step["steps"]]}
     fields = STEPS[step["step"]].fields
     texts = [name for name, field in fields.items() if field.kind == "text" and step[name] not in field.choices]
-    return step | {name: _absolute(step[name], "the recipe learns from it") for name in texts}
-
-
-def _code_of_recipe(steps: list[dict[str, Any]]) -> str:
-    """A string in Python that holds the JSON of a recipe, one step a line."""
-    texts = [json.dumps(step, ensure_ascii=False) for step in steps]
-    lines = ["[", *(f"{text}, " for text in texts[:-1]), *texts[-1:], "]"]
-    return "(\n" + "\n".join(f"    {line!r}" for line in lines) + "\n)"
+    return step | {name: _absolute(step[name]) for name in texts}
 
 
 def run_report(path: str | Path) -> Report:
@@ -202,36 +178,23 @@ def run_report(path: str | Path) -> Report:
     hears of it; an exception that the listener raises, such as `progress.Stopped`, ends the run and its kernel. May
     be called from any thread, whether or not an event loop runs.
     """
-    path = Path(path).expanduser().absolute()
-    limits = path.parent / "limits" / f"{path.stem}.json"
-    for file in (path, limits):
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} does not exist; write_report makes a notebook and its limits")
-    final = path.parent / "reports" / path.stem
-    final.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{path.stem}-",
-        dir=final.parent,
-        ignore_cleanup_errors=True,  # a kernel that is about to end may still write
-    ) as folder:
-        run = _run_beside(path, limits.parent, Path(folder))
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(Path(folder, "report"), final)
-    return Report(not run.failed, run.verdicts, final / "index.html", final / path.name, run.error)
-
-
-def _run_beside(path: Path, limits: Path, folder: Path) -> Run:
-    """Run the notebook into ``report`` in `folder`, and tell how far it is."""
     import nbformat
 
-    log, result, executed = folder / "log.txt", folder / "run.pickle", folder / "report" / path.name
+    path = Path(path).expanduser().absolute()
     n_cells = len(nbformat.read(path, as_version=4).cells)
-    with open(log, "wb") as file, progress.bar(total=n_cells, desc="report: starting", unit="cell") as bar:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT}
-        child = Child(__name__, *map(str, (path, limits, folder)), **streams)
+    final = path.parent / "reports" / path.stem
+    final.parent.mkdir(exist_ok=True)
+    with (
+        # A kernel that is about to end may still write.
+        tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=final.parent, ignore_cleanup_errors=True) as folder,
+        open(Path(folder, "log.txt"), "w+", encoding="utf-8", errors="replace") as log,
+        progress.bar(total=n_cells, desc="report: starting", unit="cell") as bar,
+    ):
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+        child = Child(__name__, str(path), folder, **streams)
         try:
             while child.process.poll() is None:
-                n_done, heading = _how_far(executed)
+                n_done, heading = _how_far(Path(folder, "report", path.name))
                 if heading:
                     bar.set_description(f"report: {heading}")
                 bar.update(max(n_done - bar.n, 0))  # tells a listener even where nothing is new, so that it can stop us
@@ -239,15 +202,20 @@ def _run_beside(path: Path, limits: Path, folder: Path) -> Run:
                     child.process.wait(POLL)
         finally:
             child.end(GRACE)
-    if not result.exists():
-        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"the report of {path.name} ended with status {child.process.returncode}: {' '.join(last)}")
-    return pickle.loads(result.read_bytes())
+        result = Path(folder, "run.pickle")
+        if not result.exists():
+            log.seek(0)
+            status, last = child.process.returncode, log.read().strip().splitlines()[-1:]
+            raise RuntimeError(f"the report of {path.name} ended with status {status}: {' '.join(last)}")
+        run = pickle.loads(result.read_bytes())
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(Path(folder, "report"), final)
+    return Report(not run.failed, run.verdicts, final / "index.html", final / path.name, run.error)
 
 
-def serve(path: str, limits: str, folder: str) -> None:
+def serve(path: str, folder: str) -> None:
     """Run the notebook, in the other process, and write what came of it."""
-    [run] = run_all([Path(path)], Path(folder, "report"), Path(limits))
+    [run] = run_all([Path(path)], Path(folder, "report"), Path(path).with_name("limits"))
     Path(folder, "run.pickle").write_bytes(pickle.dumps(run))
 
 
