@@ -20,7 +20,7 @@ import nbformat
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from workbench import lab
+from workbench.cli.notebooks import lab_command
 
 PICTURES = Path(__file__).parents[1] / "reports" / "browser"  # screenshots of tests that failed
 PATIENCE = 60_000  # milliseconds for a kernel to start or numbers to come
@@ -196,7 +196,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command, environment = lab.command(
+    command, environment = lab_command(
         folder,
         ["--no-browser", "--allow-root", "--expose-app-in-browser", "--IdentityProvider.token=", "--ip=127.0.0.1",
          f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.disable_check_xsrf=True"],

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +15,9 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench import formats, lab
+from workbench import formats
 from workbench.__main__ import main
+from workbench.cli import notebooks
 from workbench.cli.parser import EXAMPLES, parser
 
 RECIPE = "Prune(n_words=300, n_ngrams=600), PQ(4)"
@@ -58,32 +58,32 @@ def test_lab_opens_the_notebooks_of_a_checkout_from_anywhere_and_passes_options_
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/elsewhere")
     monkeypatch.chdir(tmp_path)
     assert main(["lab", "--no-browser"]) == 0
-    (command, environment), root = calls[0], Path(lab.__file__).parents[1]
-    assert command[-2:] == [f"--ServerApp.root_dir={root / 'notebooks'}", "--no-browser"]
-    assert environment["JUPYTER_CONFIG_PATH"] == f"{lab.SETTINGS}{os.pathsep}/elsewhere"
+    [(command, environment)] = calls
+    assert command[-2:] == [f"--ServerApp.root_dir={notebooks.PACKAGE.parent / 'notebooks'}", "--no-browser"]
+    assert environment["JUPYTER_CONFIG_PATH"] == f"{notebooks.SETTINGS}{os.pathsep}/elsewhere"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_path, capsys):
-    shared = tmp_path / "share" / "notebooks"
+def test_lab_works_on_a_copy_where_the_package_is_installed(monkeypatch, tmp_path):
+    shared, copy = tmp_path / "share", tmp_path / "embedding-workbench" / "notebooks"
     (shared / "baselines").mkdir(parents=True)
-    (shared / lab.FIRST).write_text("first")
+    (shared / notebooks.FIRST).write_text("first")
     (shared / "baselines" / "b.json").write_text("{}")
-    installed = SimpleNamespace(name=lab.FIRST, locate=lambda: shared / lab.FIRST)
-    monkeypatch.setattr(lab, "__file__", str(tmp_path / "site" / "workbench" / "lab.py"))
-    monkeypatch.setattr(lab.metadata, "files", lambda name: [installed])
+    installed = SimpleNamespace(name=notebooks.FIRST, locate=lambda: shared / notebooks.FIRST)
+    monkeypatch.setattr(notebooks, "PACKAGE", tmp_path / "site" / "workbench")
+    monkeypatch.setattr(notebooks.metadata, "files", lambda name: [installed])
+    monkeypatch.setattr("subprocess.call", lambda command, env: 0)
     monkeypatch.chdir(tmp_path)
-    folder = lab.notebooks()
-    assert folder == tmp_path / "embedding-workbench" / "notebooks"
-    assert (folder / "baselines" / "b.json").exists()
-    (folder / lab.FIRST).write_text("a person's own")
-    lab.notebooks()
-    assert (folder / lab.FIRST).read_text() == "a person's own"
-    assert (shared / lab.FIRST).read_text() == "first"
+    for text in ("first", "a person's own"):
+        assert main(["lab"]) == 0
+        assert (copy / "baselines" / "b.json").exists()
+        assert (copy / notebooks.FIRST).read_text() == text
+        (copy / notebooks.FIRST).write_text("a person's own")
+    assert (shared / notebooks.FIRST).read_text() == "first"
 
 
 def test_settings_for_jupyterlab_name_settings_that_it_has():
-    overrides = json.loads((lab.SETTINGS / "labconfig" / "default_setting_overrides.json").read_text())
+    overrides = json.loads((notebooks.SETTINGS / "labconfig" / "default_setting_overrides.json").read_text())
     share = Path(sys.prefix) / "share" / "jupyter"
     for plugin, settings in overrides.items():
         package, name = plugin.split(":")
@@ -326,16 +326,14 @@ def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys
     """`fit_budget` returns its best so far; nobody who pressed Ctrl-C expects a file of that."""
     from workbench.search import budget
 
-    attempt = budget.attempt
+    attempt, tried = budget.attempt, []
 
     def interrupted(*args, **options):
-        if interrupted.calls:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
-        interrupted.calls += 1
+        if tried:
+            signal.raise_signal(signal.SIGINT)
+        tried.append(args)
         return attempt(*args, **options)
 
-    interrupted.calls = 0
     monkeypatch.setattr(budget, "attempt", interrupted)
     assert main(["compress", model, "small", "--budget", "30kB"]) == 130
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("workbench: ")]

@@ -12,8 +12,6 @@ from workbench.reports.setting import TEMPLATE
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-
-
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -58,18 +56,8 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
     ("name", "worse", "fails", "holds"),
     [
         ("00_quickstart", {"N_SUBVECTORS": 12}, "fidelity.kept fidelity.dropped fidelity.unseen overlap@10.all", ""),
-        (
-            "03_neighbourhoods",
-            {"N_SUBVECTORS": 12},
-            "usual.kept_among_10 usual.nearest_kept map.lost_by_usual damage.all",
-            "harmless.kept_among_10",
-        ),
-        (
-            "04_semantic_ids",
-            {"CODEBOOK_SIZE": 32, "SEEDS": [0]},
-            "content.overlap content.collisions retained.1 retained.3",
-            "upper.log_loss",
-        ),
+        ("03_neighbourhoods", {"N_SUBVECTORS": 12}, "usual.kept_among_10 damage.all", "harmless.kept_among_10"),
+        ("04_semantic_ids", {"CODEBOOK_SIZE": 32, "SEEDS": [0]}, "content.overlap retained.3", "upper.log_loss"),
     ],
 )
 def test_a_worse_codec_fails_the_lesson(name, worse, fails, holds, tmp_path):

@@ -3,10 +3,19 @@
 import argparse
 import ast
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+FIRST = "00_quickstart.ipynb"
+PACKAGE = Path(__file__).parents[1]
+# Defaults, which a person's own settings override. Messages of all widgets go through one channel, so that callbacks
+# come in order; widget state stays out of notebooks, where panels leave a static page; nothing is fetched.
+SETTINGS = PACKAGE / "jupyter"
 
 
 def report(args: argparse.Namespace) -> int:
@@ -86,9 +95,31 @@ def _literal(text: str | ast.expr, otherwise: Any) -> Any:
 
 def lab(args: argparse.Namespace) -> int:
     """Open the notebooks in JupyterLab (outside a checkout: a copy of them); further options are passed on to it."""
-    from ..lab import command, notebooks
-
-    folder = notebooks()
+    folder = _notebooks()
     print(f"opening {folder}")
-    line, environment = command(folder, args.rest)
-    return subprocess.call(line, env=environment)
+    command, environment = lab_command(folder, args.rest)
+    return subprocess.call(command, env=environment)
+
+
+def lab_command(folder: Path, options: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command that starts JupyterLab on a folder, and its environment."""
+    paths = [str(SETTINGS), *os.environ.get("JUPYTER_CONFIG_PATH", "").split(os.pathsep)]
+    environment = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(path for path in paths if path)}
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", *options], environment
+
+
+def _notebooks() -> Path:
+    """The folder of the notebooks: in a checkout themselves, else a copy, whose files are never overwritten."""
+    checkout = PACKAGE.parent / "notebooks"
+    if (checkout / FIRST).exists():
+        return checkout
+    installed = [Path(file.locate()) for file in metadata.files("embedding-workbench") or () if file.name == FIRST]
+    if not installed:
+        raise FileNotFoundError("this installation lacks the notebooks; install it again, or work in a checkout")
+
+    def copy_new(source: str, target: str) -> None:
+        if not os.path.exists(target):
+            shutil.copyfile(source, target)
+
+    copy = Path("embedding-workbench", "notebooks").resolve()
+    return Path(shutil.copytree(installed[0].parent, copy, dirs_exist_ok=True, copy_function=copy_new))

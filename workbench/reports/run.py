@@ -72,21 +72,10 @@ def run_all(
     update: bool = False,
     jobs: int = 1,
 ) -> Iterator[Run]:
-    """Execute notebooks; yield each run as it ends, when ``index.html`` shows it and names what is still to come.
+    """Execute notebooks; yield each run as it ends, when ``index.html`` in `out` shows it and names what is to come.
 
-    Parameters
-    ----------
-    notebooks : list of Path
-        The first runs alone: it trains the built-in model and compiles kernels, which the others then find.
-    out : Path
-        Folder for executed notebooks, pages and the index.
-    baselines : Path or None
-        Folder with a JSON file for each notebook; None compares nothing.
-    parameters : mapping of notebook to its parameters, optional
-    update : bool
-        Make what was recorded the new baseline, unless the notebook failed.
-    jobs : int
-        Notebooks at once, after the first one; the processor's cores are shared out among them.
+    Metrics are compared with the notebook's JSON file in `baselines`, or first become it with `update`, unless the
+    notebook failed. After the first notebook, `jobs` run at once and share the processor's cores.
     """
     runs: dict[Path, Run] = {}
     for path, run in _executed(notebooks, out, parameters or {}, jobs):
@@ -106,7 +95,7 @@ def _executed(
     notebooks: list[Path], out: Path, parameters: Mapping[Path, Parameters], jobs: int
 ) -> Iterator[tuple[Path, Run]]:
     """Yield each notebook with its run as it ends."""
-    n_alone = len(notebooks) if jobs == 1 else 1
+    n_alone = len(notebooks) if jobs == 1 else 1  # it trains the built-in model and compiles kernels for the others
     for path in notebooks[:n_alone]:
         yield path, run_notebook(path, out, parameters.get(path))
     # The longest first, as their metadata say: no core is idle at the end.

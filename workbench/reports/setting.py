@@ -85,23 +85,10 @@ def write_report(
 ) -> Path:
     """Write a notebook that builds and measures a setting, and the limits that it must hold; return its path.
 
-    Parameters
-    ----------
-    folder : path
-        The notebook becomes ``<source>-setting.ipynb`` in it (a number is added where there is one already, for
-        it may have been worked on); limits go to ``limits/`` and given unseen words to ``unseen/``.
-    source : Vectors, path or str
-        The original model, or where it is; it must be in a file, to be loaded again.
-    recipe : Step
-    limits : mapping of str to float
-        By ``metric.split`` as in a scorecard; `LIMITS` has the names. A number on the limit passes. A limit on a
-        group of words that turns out to be empty is reported as not met.
-    unseen : list of str, optional
-        Unseen words to score, see `scorecard`.
-    words : sequence of str
-        Words whose neighbours are shown; the first four that the model can embed.
-    random_state : int
-        Seed of the samples.
+    It becomes ``<source>-setting.ipynb`` in the folder, with a number where there is one already, which may have been
+    worked on; limits go to ``limits/`` and given unseen words to ``unseen/``. The model must be in a file, to be
+    loaded again. `LIMITS` has the names of limits; one on a group of words that turns out to be empty is not met.
+    The neighbours of the first four `words` that the model can embed are shown.
     """
     import nbformat
 
