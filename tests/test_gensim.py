@@ -39,7 +39,7 @@ def assert_same(ours, theirs, atol=1e-6):
 # -- objects in ----------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["KeyedVectors", "Word2Vec", "FastText", "Doc2Vec"])
+@pytest.fixture(params=["KeyedVectors", "Word2Vec", "FastText", "Doc2Vec"], scope="module")
 def model(request):
     if request.param == "KeyedVectors":
         return keyed_vectors(["a", "b", "кошка"])

@@ -6,52 +6,41 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from test_formats import word2vec_binary
 
 import workbench as wb
 from workbench.formats import readable_suffixes
 
 WORDS = ["the", "été", "new york", "nan"]  # the last is no missing value
+LINES = "\n".join(WORDS) + "\n"
 MATRIX = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 FRAME = pd.DataFrame(MATRIX.astype(float), columns=["x", "y", "z"])
 
 
-def npy(folder):
-    np.save(folder / "m.npy", MATRIX)
-    (folder / "m.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
-    return folder / "m.npy"
-
-
-def npy_json(folder):
-    np.save(folder / "m.npy", MATRIX)
-    (folder / "m.json").write_text(json.dumps(WORDS), encoding="utf-8")
-    return folder / "m.npy"
-
-
-def npz(folder):
-    np.savez(folder / "m.npz", vectors=MATRIX, vocab=np.array(WORDS))
-    return folder / "m.npz"
-
-
-def projector(folder):
-    FRAME.to_csv(folder / "vectors.tsv", sep="\t", index=False, header=False)
+def projector(path):
+    FRAME.to_csv(path, sep="\t", index=False, header=False)
     rows = "".join(f"{word}\t{i}\n" for i, word in enumerate(WORDS))
-    (folder / "metadata.tsv").write_text("word\tcount\n" + rows, encoding="utf-8-sig")
-    return folder / "vectors.tsv"
+    path.with_name("metadata.tsv").write_text("word\tcount\n" + rows, encoding="utf-8-sig")
 
 
-def tsv(folder):
-    FRAME.set_axis(WORDS).to_csv(folder / "m.tsv", sep="\t", header=False)
-    return folder / "m.tsv"
-
-
-def csv(folder):
-    FRAME.assign(word=WORDS).to_csv(folder / "m.csv", index=False, encoding="utf-8-sig")
-    return folder / "m.csv"
-
-
-@pytest.mark.parametrize("make", [npy, npy_json, npz, projector, tsv, csv])
-def test_words_and_numbers_come_from_arrays_and_tables(make, tmp_path):
-    path = make(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("m.npy", lambda path: [np.save(path, MATRIX), path.with_suffix(".txt").write_text(LINES, "utf-8")]),
+        ("m.npy", lambda path: [np.save(path, MATRIX), path.with_suffix(".json").write_text(json.dumps(WORDS))]),
+        ("m.npz", lambda path: np.savez(path, vectors=MATRIX, vocab=np.array(WORDS))),
+        ("vectors.tsv", projector),
+        ("m.tsv", lambda path: FRAME.set_axis(WORDS).to_csv(path, sep="\t", header=False)),
+        ("m.csv", lambda path: FRAME.assign(word=WORDS).to_csv(path, index=False, encoding="utf-8-sig")),
+        ("m.parquet", lambda path: FRAME.assign(word=WORDS).to_parquet(path)),
+        ("m.parquet", lambda path: pd.DataFrame({"word": WORDS, "vector": list(MATRIX)}).to_parquet(path)),
+    ],
+)
+def test_words_and_numbers_come_from_arrays_and_tables(name, write, tmp_path):
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    write(path)
     v = wb.load(path)
     assert v.words == WORDS
     np.testing.assert_array_equal(v.matrix(), MATRIX)
@@ -59,19 +48,11 @@ def test_words_and_numbers_come_from_arrays_and_tables(make, tmp_path):
     assert wb.load(path, limit=2).words == WORDS[:2]
 
 
-@pytest.mark.parametrize("lists", [True, False])
-def test_parquet(lists, tmp_path):
-    pytest.importorskip("pyarrow")
-    frame = pd.DataFrame({"word": WORDS, "vector": list(MATRIX)}) if lists else FRAME.assign(word=WORDS)
-    frame.to_parquet(tmp_path / "m.parquet")
-    np.testing.assert_array_equal(wb.load(tmp_path / "m.parquet")["été"], MATRIX[1])
-
-
 @pytest.mark.parametrize(
     ("make", "why"),
     [
         (lambda f: np.save(f / "m", MATRIX), "has no words in it; put them beside it, one a line"),
-        (lambda f: [npy(f), (f / "m.txt").write_text("a\nb\n")], "one row for each of 2 words"),
+        (lambda f: [np.save(f / "m", MATRIX), (f / "m.txt").write_text("a\nb\n")], "one row for each of 2 words"),
         (lambda f: np.savez(f / "m", a=MATRIX, b=MATRIX), "one matrix of numbers and one list of words"),
         (lambda f: np.savez(f / "m", a=np.array(WORDS, object), b=MATRIX), "no archive of plain arrays"),
         (
@@ -128,30 +109,20 @@ def test_counts_may_come_from_a_list_beside(tmp_path):
         wb.load(tmp_path / "m.vec", counts=tmp_path / "counts.txt")
 
 
-BINARY = [
-    (f"w{i}".encode(), row.astype("<f4").tobytes())
-    for i, row in enumerate(np.random.default_rng(1).normal(size=(50, 9)))
-]
-
-
-def binary(path, rows, after, says=None):
-    path.write_bytes(b"%d 9\n" % (says or len(rows)) + b"".join(word + b" " + row + after for word, row in rows))
-    return path
-
-
 @pytest.mark.parametrize("after", [b"\n", b""])
-@pytest.mark.parametrize("at", [0, 1, 25, 48, 49])
-def test_a_binary_word_with_a_space_shows_before_rows_are_wrong(at, after, tmp_path):
-    rows = [(b"new york" if i == at else word, row) for i, (word, row) in enumerate(BINARY)]
-    with pytest.raises(ValueError, match=r"word [\d,]+"):
-        wb.load(binary(tmp_path / "m.bin", rows, after))
-
-
-@pytest.mark.parametrize("after", [b"\n", b""])
-@pytest.mark.parametrize("says", [49, 51])
-def test_a_wrong_number_of_binary_words_is_noticed(says, after, tmp_path):
-    with pytest.raises(ValueError, match=r"left over after word 49|cut short"):
-        wb.load(binary(tmp_path / "m.bin", BINARY, after, says))
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        *((b"w%d " % i, b"new york ") for i in (0, 1, 25, 48, 49)),
+        *((b"50 9\n", b"%d 9\n" % n) for n in (49, 51)),
+    ],
+)
+def test_a_binary_file_whose_words_and_floats_are_out_of_step_is_refused(old, new, after, tmp_path):
+    matrix = np.random.default_rng(1).normal(size=(50, 9))
+    data = word2vec_binary([b"w%d" % i for i in range(50)], matrix, after)
+    (tmp_path / "m.bin").write_bytes(data.replace(old, new, 1))
+    with pytest.raises(ValueError, match=r"before word [\d,]+|after word [\d,]+|cut short"):
+        wb.load(tmp_path / "m.bin")
 
 
 @pytest.mark.parametrize(
