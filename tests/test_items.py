@@ -70,6 +70,11 @@ def test_the_built_in_texts_are_continuations_and_their_beginnings_ask_for_them(
     assert 0.2 < (places < 10).mean() < 0.9
 
 
+def test_words_of_beginnings_alone_are_no_part_of_the_features(paragraphs, folder):
+    items = load_items(folder(id=paragraphs.ids, text=paragraphs.texts))
+    np.testing.assert_array_equal(items.features, paragraphs.features)
+
+
 def test_a_paragraph_is_cut_once_and_reads_as_text(paragraphs):
     for piece in texts.pieces():
         beginning, continuation = piece.beginning.split(), piece.continuation.split()

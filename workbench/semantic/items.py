@@ -48,10 +48,10 @@ class Items:
         rows = [("source", self.source), ("items", f"{len(self):,}"), ("features", f"{self.features.shape[1]}")]
         if len(self.columns.columns):
             rows.append(("columns", ", ".join(map(str, self.columns.columns))))
-        if self.examples is None:
-            return [*rows, ("examples", "none")]
-        n = np.bincount(self.examples.split, minlength=3)
-        parts = f"{n[TRAIN]:,} to train, {n[VALID]:,} to validate, {n[TEST]:,} to test"
+        parts = "none"
+        if self.examples is not None:
+            n = np.bincount(self.examples.split, minlength=3)
+            parts = f"{n[TRAIN]:,} to train, {n[VALID]:,} to validate, {n[TEST]:,} to test"
         return [*rows, ("examples", parts)]
 
     def __repr__(self) -> str:
