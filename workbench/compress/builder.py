@@ -11,8 +11,8 @@ from .recipes import from_json
 class Builder:
     """Build recipes on one model, and keep the models that their beginnings made.
 
-    The result is the same, to the bit, as that of ``recipe.fit_transform(original)``. Of models, the `n_kept` used
-    last stay, and at least the beginnings of the last recipe.
+    The result is the same, to the bit, as that of ``recipe.fit_transform(original)``. The builder keeps the `n_kept`
+    models used last, and at least the beginnings of the last recipe.
     """
 
     def __init__(self, original: Vectors, n_kept: int = 4):

@@ -22,8 +22,8 @@ def word_counts(path: str | Path) -> Counter[str]:
 
     A text has words between white space, as in fastText's training (so lower case and punctuation are as the file
     has them). A list has ``word count`` a line, split by a tab or spaces; a first line without a number is taken for
-    column names. A file is a list if nearly all of its first lines end in a number. Both may be gzipped. Refused are
-    files without words, lists with a line that has no count, and damaged gzip files.
+    column names. A file is a list if nearly all of its first lines end in a number. Both may be gzipped. Files without
+    words, lists with a line that has no count, and damaged gzip files are refused.
     """
     path = Path(path).expanduser()
     if path.is_dir():

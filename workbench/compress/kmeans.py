@@ -9,10 +9,9 @@ SCORES = 2**19  # rows times centroids compared at once by a thread: 2 MB, which
 
 
 def kmeans(rows: np.ndarray, start: np.ndarray, n_iter: int, bar: Any, pace: float | None = None) -> np.ndarray:
-    """Return centroids, (n_entries, dim) float32, by at most `n_iter` of Lloyd's steps, by which `bar` moves on.
+    """Return centroids, (n_entries, dim) float32, by at most `n_iter` of Lloyd's steps; `bar` moves on by `n_iter`.
 
-    Steps go `pace` times as far as the mean (`kernels.PACE` by default), and so get there sooner; the last one
-    ends at means.
+    Steps go `pace` times as far as the mean (`kernels.PACE` by default) to converge sooner. The last one ends at means.
     """
     from .. import kernels
 

@@ -100,9 +100,9 @@ def residual_kmeans(
 
 
 def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.ndarray:
-    """Return residual codes of rows, (n, n_levels), uint8 for up to 256 entries, else as wide as needed.
+    """Return residual codes of rows: (n, n_levels), uint8 for up to 256 entries, else as wide as needed.
 
-    `beam` sums are kept from level to level, of equal ones the first; 1 is greedy.
+    The search keeps `beam` sums from level to level, of equal ones the first; 1 is greedy.
     """
     from .. import kernels
 
