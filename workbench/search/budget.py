@@ -204,10 +204,8 @@ class _Search:
         if self.rows:
             reason = self.rows[0]["error"] or "no word has a vector to compare with, or every file came out larger"
             return f"no recipe found for {n_bytes:,} bytes: {reason}"
-        low, high, enough = 1, 2, self.planner.any_recipe
-        while not enough(high):
-            low, high = high, 2 * high
+        low, high = n_bytes, self.planner.v.file_bytes  # the model as it is would do
         while high > 1.02 * low:
             middle = (low + high) // 2
-            low, high = (low, middle) if enough(middle) else (middle, high)
+            low, high = (low, middle) if self.planner.any_recipe(middle) else (middle, high)
         return f"{n_bytes:,} bytes are too few for any recipe on this model; {high:,} would do"

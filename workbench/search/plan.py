@@ -31,8 +31,8 @@ class Shape:
     """
 
     share: int = 0  # place in `Planner.n_words`
-    word_rate: int = 0  # place in `RATES`, as the next, for models with n-grams
-    ngram_rate: int = 0
+    word_rate: int = 0  # place in `RATES`, for models with n-grams
+    ngram_rate: int = 0  # the same
     turned: bool = False  # OPQ in the place of PQ, for models without
 
 
@@ -40,9 +40,8 @@ class Planner:
     """Turns shapes into recipes for one model.
 
     For models with n-grams, a recipe prunes and quantises n-grams, re-fits their codes, and quantises the
-    residuals of the words that stay. For others, it drops rare words, if any, and quantises.
-
-    `v` is adjusted. At least `min_words` stay in the vocabulary; `n_words` are the numbers that may, greatest first.
+    residuals of the words that stay. For others, it drops rare words, if any, and quantises. `v` is adjusted.
+    `n_words` lists the numbers of words to try, at least `min_words`, the greatest first.
     """
 
     def __init__(self, v: Vectors, min_words: int, random_state: int):
