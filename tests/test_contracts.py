@@ -248,12 +248,10 @@ def test_a_step_that_cannot_pay_refuses_in_one_line_that_names_it(name, step):
     ("steps", "advice"),
     [
         ([wb.Prune(300, 300), wb.PQ(4), wb.SQ()], "in the place of PQ"),
-        ([wb.Prune(300, 300), wb.PQ(3), wb.PQ(12)], "larger"),
         ([wb.Residual(), wb.PQ(4)], "before Residual"),
         ([wb.Prune(300, 300), wb.PQ(4), wb.Residual()], "put Residual before"),
         ([wb.PQ(4, on="words"), wb.PQ(4, on="ngrams")], "belong before those with on='words'"),
         ([wb.SQ(on="words"), wb.Prune(300, 300)], "belong before those with on='words'"),
-        ([wb.SQ(on="words"), wb.Rehash(300)], "belong before those with on='words'"),
         ([wb.Prune(300, 300), wb.SQ(), wb.Rehash(700)], "Rehash before PQ, SQ and SVD"),
         ([wb.Prune(300, 300), wb.SQ(), wb.Prune(200, choose="kmeans")], "k-means before PQ, SQ and SVD"),
     ],
