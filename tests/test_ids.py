@@ -333,6 +333,7 @@ DAMAGED = [
     ("ids.csv", "id,code_1,tokens\na,1,<a_1>\nb,1,<a_2>\n", r"row 1 \(item 'b'\): .* tokens '<a_2>' disagree"),
     ("ids.json", "", "Expecting value"),
     ("ids.json", '{"0": ["<a_1>"], "1": ["5"]}', r"row 1 \(item '1'\): expected tokens"),
+    ("ids.json", '{"0": ["<a_1>"], "0": ["<a_2>"]}', "'0' is there 2 times; keep one of them"),
     ("ids.json", "[" * 100_000, "recursion"),
     ("ids.json", '{"form": "workbench semantic ids", "form_version": 9}', "form version 9, this workbench reads 1"),
     ("ids.json", '{"form": "workbench semantic ids", "form_version": 1}', "KeyError: 'codebook_size'"),

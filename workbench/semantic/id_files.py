@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def load(path: str | Path, codebook_size: int | None = None) -> SemanticIDs:
 
 
 def _from_json(path: Path, codebook_size: int | None) -> SemanticIDs:
-    about = json.loads(path.read_bytes())
+    about = json.loads(path.read_bytes(), object_pairs_hook=_distinct)
     if not isinstance(about, dict):
         raise ValueError(f"expected a JSON object, got a {type(about).__name__}")
     if about.get("form") != FORM:
@@ -68,6 +69,14 @@ def _from_json(path: Path, codebook_size: int | None) -> SemanticIDs:
     if about.get("form_version") != FORM_VERSION:
         raise ValueError(f"form version {about.get('form_version')}, this workbench reads {FORM_VERSION}; update it")
     return SemanticIDs(**{name: about[name] for name in FIELDS})
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; refuse repeated keys, of which Python would keep the last."""
+    [(key, count)] = Counter(key for key, _ in pairs).most_common(1) or [("", 1)]
+    if count > 1:
+        raise ValueError(f"{key!r} is there {count} times; keep one of them")
+    return dict(pairs)
 
 
 def _from_table(frame: pd.DataFrame, codebook_size: int | None) -> SemanticIDs:

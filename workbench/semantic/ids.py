@@ -340,6 +340,8 @@ class SemanticIDs:
                 expected = f"an item, or at least {least} codes from 0 to {self.codebook_size - 1}"
                 raise ValueError(f"expected {expected} to search by {by}, got {query}")
         shared = (self.codes[:, : len(codes)] == codes).cumprod(axis=1).sum(axis=1)  # (n_items,)
+        if topn < 1:
+            raise ValueError(f"expected topn >= 1, got {topn}")
         if by == "prefix" and topn < len(rows):  # the others need no decoding
             rows = rows[shared[rows] >= -np.partition(-shared[rows], topn - 1)[topn - 1]]
         distances = np.full(len(rows), np.nan, np.float32)
