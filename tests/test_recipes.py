@@ -84,23 +84,18 @@ def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(pl
         ("Residual(x=1)", "Residual has no parameter 'x'.*; it has none"),
         ("PQ(1, 2, 3, 4, 5, 6, 7)", r"at most 6 values \(n_subvectors, .*, got 7 \(line 1, column 1\)"),
         ("PQ(4, n_subvectors=4)", "PQ: n_subvectors must be given once"),
-        ("PQ(n_bits=4, n_bits=5)", "PQ: n_bits must be given once"),
         ("PQ(n_bits=2 + 2)", r"expected a step, a number, .*, got 2 \+ 2"),
         ("PQ(n_bits=[4])", r"n_bits cannot be \[4\]"),
         ("PQ(n_bits=1e999)", "n_bits cannot be inf"),
         ('{"step": "PQ", "n_bits": NaN}', "n_bits cannot be nan"),
         ("PQ(n_bits=0x" + "f" * 5000 + ")", "a number of 20000 bits"),
-        ("PQ(*[4])", "expected a step"),
         ("PQ(**{'n_bits': 4})", "given once, with its name"),
         ("Chain(PQ())", "expected a list of steps, got {'step': 'PQ'}"),
         ("Chain()", "expected a list of steps, got None"),
-        ("PQ()) + (PQ()", "expected a step"),
         ("PQ(", r"no Python: .* \(line 1, column"),
-        ("[1]", "expected a step"),
         ("PQ", r"a step has brackets: PQ\(\)"),
         (" \n", "got nothing"),
         ("PQ('\ud800')", "not UTF-8"),
-        ("PQ(\0)", "null bytes"),
     ],
 )
 def test_errors_name_the_place_and_what_is_known(text, says):
@@ -123,12 +118,10 @@ HOSTILE = {
     "brackets": "(" * 60_000,
     "lists as JSON": "[" * 30_000 + "]" * 30_000,
     "chains": '{"step": "Chain", "steps": [' * 2_000,
-    "signs": "PQ(" + "-" * 60_000 + "1)",
     "sums": "PQ(" + "1+" * 30_000 + "1)",
     "digits": "PQ(n_bits=" + "9" * 60_000 + ")",
     "digits in JSON": '{"step": "PQ", "n_bits": ' + "9" * 60_000 + "}",
     "a long text": "PQ(" * 3_500_000,
-    "keywords": "PQ(" + "n_bits=1," * 7_000 + ")",
 }
 
 
