@@ -161,12 +161,6 @@ def test_sums_over_tables_are_products_with_the_decoded_rows(n_bits, widths, res
         np.testing.assert_allclose(storage.norms(), np.linalg.norm(decoded, axis=1), rtol=1e-4, atol=1e-5)
 
 
-def test_residual_codes_add_up():
-    storage = STORAGES["residual codes"]
-    levels, codes = storage.codebooks.reshape(256, 2, 12), storage.codes
-    np.testing.assert_allclose(storage.rows(slice(None)), levels[codes[:, 0], 0] + levels[codes[:, 1], 1], rtol=1e-6)
-
-
 @pytest.mark.parametrize("n_bits", range(1, 9))
 def test_codes_survive_packing_and_take_no_more_bits_than_they_need(n_bits):
     codes = RNG.integers(2**n_bits, size=(11, 7), dtype=np.uint8)

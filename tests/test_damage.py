@@ -8,7 +8,7 @@ from conftest import made_fasttext, made_plain, made_words
 import workbench as wb
 from workbench.evaluate.contributions import shares
 from workbench.evaluate.damage import code_damage, damage_groups, word_codes, word_shapes
-from workbench.storage import Coded, Dense, Stacked
+from workbench.storage import Coded, Dense
 from workbench.subwords import Subwords
 from workbench.views.carriers import carriers_html
 from workbench.views.damage import damage_figure, damage_html, summary
@@ -307,8 +307,6 @@ def test_repeated_ngrams_and_collisions_count_each_time():
     assert (carriers["ngram"] == "ana").sum() == 3
     assert carriers.groupby("ngram")["share_before"].nunique().max() == 1
     assert carriers["share_before"].nunique() <= 7 < len(carriers)
-    assert carriers["share_before"].sum() == pytest.approx(1)
-    assert carriers["cosine"].to_numpy() == pytest.approx(1)
 
 
 def test_a_share_is_what_a_row_brings_along_the_mean():
@@ -349,9 +347,7 @@ def test_what_has_no_common_ngrams_is_refused():
     with pytest.raises(ValueError, match="small model has no n-grams"):
         wb.ngram_carriers(FAST, wb.Vectors.from_arrays(["a"], np.ones((1, 12))), "a")
     other = Vocab(FAST.words, subwords=Subwords(2, 3, 3_000))
-    with pytest.raises(
-        ValueError, match=r"same lengths in both models, got 3 to 5 in the original model and 2 to 3 in the small model"
-    ):
+    with pytest.raises(ValueError, match=r"same lengths in both models, got 3 to 5 .* 2 to 3"):
         wb.ngram_carriers(FAST, FAST.with_storage(FAST.storage, other), "ba")
     with pytest.raises(TypeError, match=r"expected a word, got \['ba'\]"):
         wb.ngram_carriers(FAST, FAST, ["ba"])
@@ -359,28 +355,22 @@ def test_what_has_no_common_ngrams_is_refused():
 
 # -- views --------------------------------------------------------------------------------
 
-NASTY = "<img/src=x&'\">"
 
-
-@pytest.fixture(scope="module")
-def nasty():
-    """A model with a word that looks like markup, one in another direction of writing, and broken UTF-8."""
-    words = [NASTY, "שלום", "b\udcffd", *made_words(200)]
-    rng = np.random.default_rng(0)
-    storage = Stacked(*(Dense(rng.normal(size=(n, 6)).astype(np.float32)) for n in (203, 3_000)))
-    v = wb.Vectors(Vocab(words, counts=10**6 // np.arange(1, 204), subwords=Subwords(3, 5, 3_000, raw=True)), storage)
-    return v, wb.Chain([wb.Prune(40, 150), wb.PQ(2, n_bits=2)]).fit_transform(v)
-
-
-def test_words_are_shown_as_text(nasty):
-    damage = wb.word_damage(*nasty)
-    html = damage_html(damage, damage_groups(damage), code_damage(*nasty, damage))
-    html += "".join(carriers_html(wb.ngram_carriers(*nasty, word)) for word in (NASTY, "b\udcffd"))
-    assert "<img" not in html
-    assert "<bdi>&lt;img/src=x&amp;&#x27;&quot;&gt;</bdi>" in html
-    assert "<bdi>b\ufffdd</bdi>" in html
-    assert "<bdi>&lt;&lt;i</bdi>" in html  # an n-gram with its mark
-    html.encode()
+def test_words_are_shown_as_text():
+    """A word that looks like markup, one in another direction of writing, and broken UTF-8."""
+    odd = ["<img/src=x&'\">", "שלום", "b\udcffd"]
+    vocab = Vocab([*odd, *FAST.words[3:]], counts=10**6 // np.arange(1, 701), subwords=FAST.vocab.subwords)
+    v = FAST.with_storage(FAST.storage, vocab)
+    small = wb.Chain([wb.Prune(40, 150), wb.PQ(2, n_bits=2)]).fit_transform(v)
+    damage = wb.word_damage(v, small)
+    pages = [damage_html(damage, damage_groups(damage), code_damage(v, small, damage))]
+    pages += [carriers_html(wb.ngram_carriers(v, small, word)) for word in odd]
+    assert "<bdi>&lt;img/src=x&amp;&#x27;&quot;&gt;</bdi>" in pages[0]
+    assert "<bdi>&lt;&lt;i</bdi>" in pages[1]  # an n-gram with its mark
+    assert "<bdi>b\ufffdd</bdi>" in pages[-1]
+    for page in pages:
+        assert "<img" not in page
+        page.encode()
 
 
 def test_the_page_names_the_words_that_matter(large, sampled):
