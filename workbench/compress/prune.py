@@ -81,6 +81,7 @@ class Prune(Step):
         "and SVD, not after them"
     )
     CHOOSE: ClassVar = ("frequent", "coverage", "kmeans")
+    REMAP: ClassVar = {None: "rebuild from n-grams or remove", "nearest": "borrow the nearest row"}
     IMPORTANCE: ClassVar = ("words", "counts", "norms")
 
     n_words: int | None = parameter(None, "count", "Words kept", 1, len, all_is_none=True, brief="{:,} words")
@@ -95,12 +96,7 @@ class Prune(Step):
         brief="{:,} n-grams",
     )
     choose: str = parameter("frequent", "choice", "Which words stay", choices=CHOOSE)
-    remap: str | None = parameter(
-        None,
-        "choice",
-        "Dropped words",
-        choices={None: "rebuild from n-grams or remove", "nearest": "borrow the nearest row"},
-    )
+    remap: str | None = parameter(None, "choice", "Dropped words", choices=REMAP)
     threshold: float = parameter(0.0, "number", "Borrow from cosine", -1, 1, main=False)
     importance: str | Path = parameter("words", "text", "N-grams by", choices=IMPORTANCE, main=False, of_ngrams=True)
     random_state: int = parameter(0, "seed", "Seed")
