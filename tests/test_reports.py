@@ -175,12 +175,3 @@ def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(tmp_path):
         assert not re.search(r"""(src|href)=["']https?:""", page)
         assert not re.search(r"""(@import|import\s*\(?|from|url\()\s*["']?https?:""", page)
         assert not re.search(r"""<(script|link)[^>]+(src|href)=["']//""", page)
-
-
-def test_a_baseline_without_its_notebook_is_noticed(lesson, tmp_path, monkeypatch, capsys):
-    (tmp_path / "notebooks" / "baselines").mkdir(parents=True)
-    lesson.rename(tmp_path / "notebooks" / "lesson.ipynb")
-    write_baseline(tmp_path / "notebooks" / "baselines" / "gone.json", [])
-    monkeypatch.chdir(tmp_path)
-    assert main(["report"]) == 2
-    assert "gone.json is the baseline of a notebook that is gone" in capsys.readouterr().err

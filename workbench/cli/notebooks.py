@@ -29,11 +29,7 @@ def report(args: argparse.Namespace) -> int:
     for path in notebooks:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
-    files = {path.stem: args.baselines / f"{path.stem}.json" for path in notebooks}
-    if not args.notebooks:
-        for orphan in set(args.baselines.glob("*.json")) - set(files.values()):
-            raise ValueError(f"{orphan} is the baseline of a notebook that is gone; delete it")
-    before = {name: read_baseline(file) for name, file in files.items()} if args.update_baselines else {}
+    before = {path.stem: read_baseline(args.baselines / f"{path.stem}.json") for path in notebooks}
     parameters = {path: _parameters(path, args.parameter) for path in notebooks if args.parameter}
     print(f"running {len(notebooks)} notebooks; {args.out / 'index.html'} grows as they end", flush=True)
     status, baselines = 0, None if args.no_baselines else args.baselines

@@ -29,10 +29,6 @@ def explained(error: Exception) -> str:
     """Return what an error says, with the options of the command line in place of Python's arguments."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
-    if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])
-    if isinstance(error, MemoryError):
-        return f"not enough memory: {error}".removesuffix(": ")
     if not isinstance(error, OSError | ValueError | ImportError):
         return f"{type(error).__name__}: {error} (WORKBENCH_TRACEBACK=1 shows where)"
     text = str(error)
