@@ -132,10 +132,10 @@ def test_compress_by_a_recipe_does_what_python_does_and_what_it_prints_can_be_pa
     assert all(row["low"] is None for row in said["scorecard"] if row["metric"] == "coverage")  # NaN has no JSON
     assert main(["compress", model, "again.safetensors", "--recipe", "small.safetensors"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^closeness: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown, re.MULTILINE)
+    assert re.search(r"^fidelity: +kept 0\.\d+, dropped 0\.\d+, unseen 0\.\d+", shown, re.MULTILINE)
     assert re.search(r"^recipe: +(.*)$", shown, re.MULTILINE)[1] == said["recipe"]
     assert main(["compress", model, "pasted.safetensors", "--recipe", said["recipe"], "--no-scores"]) == 0
-    assert "closeness" not in capsys.readouterr().out
+    assert "fidelity" not in capsys.readouterr().out
     assert Path("again.safetensors").read_bytes() == Path("pasted.safetensors").read_bytes() == python
 
 
@@ -156,8 +156,8 @@ def test_compress_into_another_format_scores_what_is_in_the_file(model, capsys):
     assert "more than the budget of 30kB" in shown.err
     assert any("n-grams" in lost for lost in said["out"]["lost"])
     assert said["out"]["bytes"] == Path("small.vec").stat().st_size
-    closeness = {row["split"]: row["value"] for row in said["scorecard"] if row["metric"] == "fidelity"}
-    assert closeness["kept"] > closeness["unseen"] == 0  # their n-grams are not there any more
+    fidelity = {row["split"]: row["value"] for row in said["scorecard"] if row["metric"] == "fidelity"}
+    assert fidelity["kept"] > fidelity["unseen"] == 0  # their n-grams are not there any more
 
 
 def test_convert_makes_folders_packs_and_strictly_writes_only_what_loses_nothing(model, capsys):

@@ -110,7 +110,7 @@ def compress(args: argparse.Namespace) -> int:
     ]
     near = [f"{row['split']} {row['value']:.4f}" for row in rows if row["metric"] == "fidelity"]
     if near:
-        about.append(("closeness", f"{', '.join(near)} (mean cosine, sampled, seed {args.seed})"))
+        about.append(("fidelity", f"{', '.join(near)} (mean cosine, sampled, seed {args.seed})"))
     overlaps = [row for row in rows if (row["metric"], row["split"]) == ("overlap@10", "all")]
     about += [("overlap@10", f"{row['value']:.3f} ({row['how']})") for row in overlaps]
     print_pairs(about)
@@ -131,7 +131,7 @@ def convert(args: argparse.Namespace) -> int:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Judge a model against its original: size, closeness, neighbours kept, agreement with people, speed."""
+    """Judge a model against its original: size, fidelity, neighbours kept, agreement with people, speed."""
     from ..evaluate.scorecard import scorecard
 
     original, small = (formats.load(path, args.allow_pickle) for path in (args.original, args.small))

@@ -55,7 +55,7 @@ class Report:
 def suggest_limits(card: "pd.DataFrame") -> dict[str, float]:
     """Return limits to begin with, from a scorecard: what a setting has now, less a little, in round numbers.
 
-    They are on the size, the closeness of each group of words, and overlap@10. Where a number comes from a sample,
+    They are on the size, the fidelity of each group of words, and overlap@10. Where a number comes from a sample,
     the margin is 1.5 times the distance to the lower end of its 95% interval, since the report takes another sample.
     """
     limits = {}
