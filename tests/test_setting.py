@@ -14,7 +14,6 @@ import workbench as wb
 from workbench import progress
 from workbench.__main__ import main
 from workbench.evaluate.scorecard import quick_card
-from workbench.evaluate.similarity import ENGLISH
 from workbench.reports.metrics import Metric, read_baseline
 from workbench.reports.setting import LIMITS, TEMPLATE, Report, run_report, suggest_limits, write_report
 
@@ -210,7 +209,3 @@ def test_suggested_limits_are_met_by_what_suggested_them_or_another_sample(fastt
             assert (limit > row.value) == (LIMITS[key] == "lower")
     card = pd.DataFrame({"metric": ["overlap@10"], "split": ["all"], "value": [0.65], "low": [0.62]})
     assert suggest_limits(card) == {"overlap@10.all": 0.6}
-
-
-def test_limits_on_agreement_with_people_have_the_names_of_the_sets():
-    assert {key.split(".")[1] for key in LIMITS if key.startswith("similarity.")} == set(ENGLISH)

@@ -20,6 +20,7 @@ from ..child import Child
 from ..compress import Chain
 from ..compress.base import STEPS, Step
 from ..data import NAMES
+from ..evaluate.similarity import ENGLISH
 from ..vectors import Vectors
 from .metrics import Better, Metric, Verdict, write_baseline
 from .run import run_all
@@ -33,8 +34,7 @@ LIMITS: dict[str, Better] = {  # what may be limited, and which way is good; spe
     "ratio.all": "higher",
     **{f"{m}.{s}": "higher" for m in ("fidelity", "fidelity_weighted", "fidelity_p5", "coverage") for s in SPLITS},
     **{f"overlap@10.{split}": "higher" for split in ("all", "kept", "remapped", "dropped")},
-    "similarity.simlex999": "higher",
-    "similarity.wordsim353": "higher",
+    **{f"similarity.{name}": "higher" for name in ENGLISH},
 }
 TEMPLATE = Path(__file__).with_name("template.ipynb")
 POLL = 0.25  # seconds between two looks at the work
@@ -55,8 +55,8 @@ class Report:
 def suggest_limits(card: "pd.DataFrame") -> dict[str, float]:
     """Return limits to begin with, from a scorecard: what a setting has now, less a little, in round numbers.
 
-    They are on the size, the fidelity of each group of words, and overlap@10. Where a number comes from a sample,
-    the margin is 1.5 times the distance to the lower end of its 95% interval, since the report takes another sample.
+    Where a number comes from a sample, the margin is 1.5 times the distance to the lower end of its 95% interval, since
+    the report takes another sample.
     """
     limits = {}
     for entry in card.itertuples():
