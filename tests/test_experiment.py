@@ -265,6 +265,14 @@ def test_a_killed_training_goes_on_to_the_same_ids_and_is_not_repeated(items, tm
         assert outcomes.table().equals(whole.table())
 
 
+def test_a_training_whose_checkpoint_cannot_be_written_does_not_begin(items, tmp_path):
+    (tmp_path / "file").touch()
+    seen: list = []
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        Experiment(items, ARMS, QUICK, seeds=(0,), folder=tmp_path / "file").run(told=lambda *row: seen.append(row))
+    assert seen == []
+
+
 def test_a_checkpoint_of_something_else_is_refused(items, tmp_path):
     path = tmp_path / "a.safetensors"
     trainer_of(items, STE).save(path)
