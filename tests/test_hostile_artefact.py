@@ -58,11 +58,13 @@ def test_a_file_cut_short_or_with_bytes_to_spare_is_refused(refusal, saved):
     assert DAMAGED in refusal(data + b"\0")
 
 
-@pytest.mark.parametrize("version", [0, 4, 999, "1", None])
+@pytest.mark.parametrize(
+    "version", [0, 4, 999, "1", None, float("nan"), "\n", "x" * 100_000], ids=lambda v: f"{v!r:.9}"
+)
 def test_another_version_says_so(version, saved, refusal):
     arrays, about = saved(SMALL)
     message = refusal(file_of(arrays, about | {"format_version": version}))
-    assert f"has format version {version}, this workbench reads 1 to 3" in message
+    assert f"has format version {str(version)[:60]}, this workbench reads 1 to 3" in message
 
 
 @pytest.mark.parametrize(
@@ -72,13 +74,15 @@ def test_another_version_says_so(version, saved, refusal):
         (lambda about, _: about.pop("subwords"), "subwords"),
         (lambda about, _: about["storage"].update(kind="hologram"), "'hologram'"),
         (lambda about, _: about["subwords"].update(kind="hologram"), "'hologram'"),
-        (lambda about, _: about["subwords"].update(min_n=9), "min_n=9"),
-        (lambda about, _: about["subwords"].update(surprise=1), "surprise"),
         (lambda about, _: about["storage"]["words"].update(surprise=1), "surprise"),
         (lambda about, _: about.update(subwords=None), "n-gram"),
         (lambda _, arrays: arrays.update({"vocab.words": arrays.pop("vocab.text")}), "text"),
         (lambda _, arrays: arrays.update({"vocab.text": arrays["vocab.text"].astype(bool)}), "BOOL"),
         (lambda about, _: about["subwords"].update(n_buckets=10**9), "buckets need a bit each"),
+        (
+            lambda _, arrays: arrays.update({f"storage.{i}": np.empty(0, np.uint8) for i in range(2_000)}),
+            "1,000 at most",
+        ),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(change, said, saved, refusal):
@@ -110,55 +114,26 @@ def test_a_flipped_bit_in_what_is_deflated_is_noticed(model, name, n_harmless, s
 
 # -- numbers that lie ----------------------------------------------------------------------
 
-NUMBERS = [None, "8", [8], {}, True, 5.0, 8.0, float("nan"), -1, 0, 10**12, 2**63, 10**30, 1e308]
+NUMBERS = [None, "8", [8], True, 5.0, float("nan"), -1, 0, 10**12, 10**30, 1e308]
+FOLDED = [None, "8", 5.0, [50], [2**31], [0], [100.0], ["100"], [300, 200, 400], [2**70], [*range(9_999, 70, -1)]]
+FLAGS = ["false", 0, None, []]
+VALUES = {
+    **dict.fromkeys(["dim", "n_bits", "min_n", "max_n", "n_buckets"], NUMBERS),
+    "raw": FLAGS,
+    "residual": FLAGS,
+    "folded": FOLDED,
+}
 
 
-@pytest.mark.parametrize("value", NUMBERS, ids=repr)
-@pytest.mark.parametrize("name", ["dim", "n_bits"])
-def test_a_number_of_a_storage_that_lies_is_refused(name, value, saved, refusal):
-    arrays, about = saved(CODES)
-    about["storage"]["words"]["inner"][name] = value
-    refusal(file_of(arrays, about))
-
-
-@pytest.mark.parametrize("value", NUMBERS, ids=repr)
-@pytest.mark.parametrize("name", ["min_n", "max_n", "n_buckets"])
-def test_a_number_of_the_ngrams_that_lies_is_refused(name, value, saved, refusal):
-    arrays, about = saved(CODES)
-    about["subwords"][name] = value
-    refusal(file_of(arrays, about))
-
-
-FOLDED = [
-    None,
-    "8",
-    True,
-    5.0,
-    [50],
-    [2**31],
-    [0],
-    [100.0],
-    ["100"],
-    100,
-    [300, 200, 400],
-    [2**70],
-    [*range(9_999, 70, -1)],
-]
-
-
-@pytest.mark.parametrize("folded", FOLDED, ids=lambda folded: repr(folded)[:20])
-def test_folded_buckets_that_lie_are_refused(folded, saved, refusal):
-    arrays, about = saved(SHARING)
-    about["subwords"]["folded"] = folded
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in VALUES.items() for value in values],
+    ids=lambda value: repr(value)[:20],
+)
+def test_a_parameter_that_lies_is_refused(name, value, saved, refusal):
+    arrays, about = saved(SHARING if name == "folded" else CODES)
+    (about["storage"]["words"]["inner"] if name in ("dim", "n_bits") else about["subwords"])[name] = value
     assert DAMAGED in refusal(file_of(arrays, about))
-
-
-@pytest.mark.parametrize("name", ["raw", "residual"])
-@pytest.mark.parametrize("value", ["false", 0, None, []], ids=repr)
-def test_a_flag_is_true_or_false(name, value, saved, refusal):
-    arrays, about = saved(CODES)
-    about["subwords"][name] = value
-    assert f"{name} of n-grams must be of type bool" in refusal(file_of(arrays, about))
 
 
 # -- arrays that lie -----------------------------------------------------------------------
@@ -170,29 +145,20 @@ def spans(*pairs):
 
 LIES = {
     "a matrix of one axis": (DENSE, "storage.matrix", np.ravel),
-    "a matrix of three axes": (DENSE, "storage.matrix", lambda a: a.reshape(40, 4, 2)),
     "a matrix of no axes": (DENSE, "storage.matrix", lambda a: np.array(a[0, 0])),
     "a matrix of whole numbers": (DENSE, "storage.matrix", lambda a: a.astype(np.int8)),
-    "a matrix of float64": (DENSE, "storage.matrix", lambda a: a.astype(np.float64)),
     "a matrix without columns": (DENSE, "storage.matrix", lambda _: np.empty((10**15, 0), np.float32)),
     "too few rows": (DENSE, "storage.matrix", lambda a: a[:-1]),
     "an array to spare": (DENSE, "storage.bias", lambda _: np.ones(8)),
-    "an array to spare, with dots": (TURNED, "storage.outer.matrix", lambda _: np.ones((8, 8))),
     "an array in the place of a part": (TURNED, "storage.inner", lambda _: np.ones((8, 8))),
     "an array too few": (SCALED, "storage.scales", None),
-    "scales of float64": (SCALED, "storage.scales", lambda a: a.astype(np.float64)),
     "scales too few": (SCALED, "storage.scales", lambda a: a[:-1]),
-    "rows of three axes": (SCALED, "storage.matrix", lambda a: np.repeat(a[:, :, None], 8, 2)),
     "codes of signed bytes": (TURNED, "storage.inner.packed", lambda a: a.astype(np.int8)),
-    "codes of eight bytes": (TURNED, "storage.inner.packed", lambda a: a.astype(np.int64)),
     "codes of three axes": (TURNED, "storage.inner.packed", lambda a: a[:, :, None]),
     "codes too few": (TURNED, "storage.inner.packed", lambda a: a[:, :1]),
     "entries too few": (TURNED, "storage.inner.codebooks", lambda a: a[:-1]),
-    "entries of whole numbers": (TURNED, "storage.inner.codebooks", lambda a: a.astype(np.int8)),
     "axes that do not fit": (TURNED, "storage.axes", lambda a: a[:-1]),
-    "axes of whole numbers": (TURNED, "storage.axes", lambda a: a.astype(np.int8)),
     "spans of floats": (TURNED, "storage.inner.spans", lambda a: a.astype(np.float32)),
-    "spans in threes": (TURNED, "storage.inner.spans", lambda a: np.repeat(a, 2, 1)[:, :3]),
     "no spans": (TURNED, "storage.inner.spans", lambda a: a[:0]),
     "spans before the row": spans((-2, 0), (2, 4), (4, 6), (6, 8)),
     "spans beyond the row": spans((0, 2), (2, 4), (4, 6), (7, 9)),
@@ -201,7 +167,6 @@ LIES = {
     "spans without a column": spans((0, 2), (0, 2), (4, 6), (6, 8)),
     "lengths too few": (CODES, "storage.words.lengths.packed", lambda a: a[:-1]),
     "buckets in float": (CODES, "subwords.alive", lambda a: a.astype(np.float32)),
-    "buckets in two axes": (CODES, "subwords.alive", lambda a: a[:, None]),
     "buckets too few": (CODES, "subwords.alive", lambda a: a[:-1]),
     "more alive than rows": (CODES, "subwords.alive", lambda a: a | 255),
 }
@@ -215,12 +180,11 @@ def test_an_array_that_lies_is_refused(model, name, change, saved, refusal):
     assert DAMAGED in refusal(file_of(arrays, about))
 
 
-@pytest.mark.parametrize("table", [[-2] * 200, [10**9] * 200, [0] * 199, [0.0] * 200], ids=lambda t: f"{t[0]} {len(t)}")
+@pytest.mark.parametrize("table", [[-2] * 200, [10**9] * 200, [0] * 199], ids=lambda t: f"{t[0]} {len(t)}")
 def test_rows_of_buckets_that_lie_are_refused(table, saved, refusal):
     arrays, about = saved(CODES)
     del arrays["subwords.alive"]
-    arrays["subwords.bucket_to_row"] = np.array(table, np.float32 if isinstance(table[0], float) else np.int32)
-    refusal(file_of(arrays, about))
+    refusal(file_of(arrays | {"subwords.bucket_to_row": np.array(table, np.int32)}, about))
 
 
 def deflated(numbers, dtype):
@@ -240,14 +204,11 @@ LONG = deflated(np.zeros(10**8), "u1")  # 100 MB, were they unpacked
         ("row_of", LONG, "unpack to 80 at most"),
         ("row_of", np.zeros(80, np.uint8), "error: Error -3"),
         ("row_of", np.zeros(3, np.int32), "one entry a word"),
-        ("row_of", np.zeros(20, np.float32), "error: Error -3"),
         ("scales", np.ones(20, np.float16), "error: Error -3"),
         ("scales", deflated([np.inf] * 20, "<f2"), "0 or more and finite"),
         ("scales", deflated([-1] * 20, "<f2"), "0 or more and finite"),
-        ("scales", deflated([1] * 3, "<f2"), "one a word, got 6 bytes"),
         ("scales", LONG, "unpack to 40 at most"),
         ("counts", deflated([-5] + [1] * 19, "<i8"), "whole numbers from 0 on"),
-        ("counts", deflated([2**62] * 20, "<i8"), "whole numbers from 0 on"),
     ],
 )
 def test_numbers_of_words_that_lie_are_refused(name, array, said, saved, refusal):
@@ -265,11 +226,13 @@ def bomb(text, n):
     return np.frombuffer(b"".join(deflate.compress(text) for _ in range(n)) + deflate.flush(), np.uint8)
 
 
-@pytest.mark.parametrize("text", [bytes(1 << 20), b"a" * (1 << 20), b"ab\0" * (1 << 18)], ids=["NUL", "a", "ab"])
-def test_words_that_unpack_to_a_thousand_times_their_size_are_refused_without_unpacking_them(text, saved, refusal):
+def test_words_that_unpack_to_a_thousand_times_their_size_are_refused_without_unpacking_them(saved, refusal):
     arrays, about = saved(DENSE)
-    data = file_of(arrays | {"vocab.text": bomb(text, 100)}, about)  # 100 kB, which unpack to 100 MB
-    assert "got more, or a part of them" in refusal(data, memory=300 * len(data))
+    for text in (bytes(1 << 20), b"ab\0" * (1 << 18)):
+        data = file_of(arrays | {"vocab.text": bomb(text, 100)}, about)  # 100 kB, which unpack to 100 MB
+        assert "got more, or a part of them" in refusal(data, memory=300 * len(data))
+    cut = file_of(arrays | {"vocab.text": arrays["vocab.text"][:-5]}, about)
+    assert "got more, or a part of them" in refusal(cut)
 
 
 def test_words_that_really_deflate_that_well_are_saved_so_that_they_can_be_read(tmp_path):
@@ -277,11 +240,6 @@ def test_words_that_really_deflate_that_well_are_saved_so_that_they_can_be_read(
     path = wb.Vectors.from_arrays(words, np.ones((400, 2))).save(tmp_path / "long")
     assert path.stat().st_size > 3_000_000  # deflated they would be 30 kB
     assert wb.load(path).words == words
-
-
-def test_words_cut_short_are_refused(saved, refusal):
-    arrays, about = saved(DENSE)
-    assert "got more, or a part of them" in refusal(file_of(arrays | {"vocab.text": arrays["vocab.text"][:-5]}, about))
 
 
 def test_words_that_are_there_twice_are_refused_when_they_are_looked_at(saved, tmp_path):
@@ -305,11 +263,6 @@ def test_words_that_are_there_twice_are_refused_when_they_are_looked_at(saved, t
         "[" * 100_000,
         '{"format_version": 2, "meta": ' + '{"a":' * 100_000,
         '{"format_version": ' + "9" * 5_000 + "}",
-        '{"format_version": "' + "x" * 100_000 + '"}',
-        '{"format_version": "\\n"}',
-        '{"format_version": 1e999}',
-        '{"format_version": NaN}',
-        '{"format_version": [2]}',
     ],
     ids=lambda text: text[:30],
 )
@@ -336,23 +289,15 @@ def test_n_grams_within_n_grams_are_refused(saved, refusal):
     assert "stand beside the word rows" in refusal(file_of(arrays, about))
 
 
-def test_very_many_arrays_are_refused(saved, refusal):
-    arrays, about = saved(DENSE)
-    arrays |= {f"storage.{i}": np.empty(0, np.uint8) for i in range(2_000)}
-    assert "arrays, expected 1,000 at most" in refusal(file_of(arrays, about))
+METAS = [[], "x", {"provenance": 3}, {"provenance": {"source": 3}}, {"recipe": "Prune"}, {"recipe": None}]
+PARTS = [None, 0, "x", [1], {}, {"kind": []}, {"kind": "x" * 10_000}]
 
 
 @pytest.mark.parametrize(
-    "meta", [[], "x", {"provenance": 3}, {"provenance": {"source": 3}}, {"recipe": "Prune"}, {"recipe": None}], ids=str
-)
-def test_notes_of_another_type_are_refused(meta, saved, refusal):
-    arrays, about = saved(DENSE)
-    refusal(file_of(arrays, about | {"meta": meta}))
-
-
-@pytest.mark.parametrize("part", ["storage", "subwords", "format_version"])
-@pytest.mark.parametrize(
-    "value", [None, 0, "x", [], [1], {}, {"kind": []}, {"kind": {}}, {"kind": "x" * 10_000}], ids=str
+    ("part", "value"),
+    [("meta", meta) for meta in METAS]
+    + [(part, value) for part in ("storage", "subwords", "format_version") for value in PARTS],
+    ids=str,
 )
 def test_a_part_of_the_wrong_type_is_refused(part, value, saved, refusal):
     arrays, about = saved(CODES)

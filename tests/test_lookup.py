@@ -26,21 +26,8 @@ PACKAGE = Path(wb.__file__).parent
 READER = PACKAGE / "examples" / "lookup.py"
 PAGE = PACKAGE / "format.md"
 
-UNSEEN = [
-    "zzzzz",
-    "bakeliteness",
-    "ласт",
-    "ba",
-    "б",
-    "",
-    "<",
-    "<<b>>",
-    "</s>",
-    "\udce9b",
-    "x\udc80y",
-    "ba\0ke",
-    "日本語",
-]
+UNSEEN = ["zzzzz", "bakeliteness", "ласт", "ba", "б", "", "<", "<<b>>", "</s>", "日本語"]
+UNSEEN += ["\udce9b", "x\udc80y", "ba\0ke"]
 LISTED = ["ба", "<b", "ba", "<", "日本", "f\udce9"]
 
 
@@ -91,11 +78,13 @@ def steps_on(names):
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory, builtin):
     """A file of every kind that there can be: {what it is: its path}."""
     folder = tmp_path_factory.mktemp("files")
     found = {}
-    for name, model in [*MODELS.items(), *steps_on(["plain", "raw n-grams"]), *ODD.items()]:
+    real = wb.Chain([wb.Prune(2_000, 4_000), wb.PQ(20, n_iter=3)]).fit_transform(builtin)
+    models = [*MODELS.items(), *steps_on(["plain", "raw n-grams"]), *ODD.items(), ("a real model", real)]
+    for name, model in models:
         found[name] = model.save(folder / f"{len(found)}.safetensors")
     found["version 1"] = folder / "old.safetensors"
     found["version 1"].write_bytes(of_version_1())
@@ -112,17 +101,8 @@ def of_version_1() -> bytes:
     return file_of(arrays, about)
 
 
-# What a machine has that has numpy and safetensors, and of all else only Python's own modules.
 CHILD = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] not in {*sys.stdlib_module_names, "numpy", "safetensors"}:
-            raise ModuleNotFoundError(f"{name} is not on this machine")
-
-sys.meta_path.insert(0, Refuse())
-import importlib.util, json
+import importlib.util, json, sys
 
 spec = importlib.util.spec_from_file_location("lookup", sys.argv[1])
 lookup = importlib.util.module_from_spec(spec)
@@ -135,12 +115,8 @@ for path, words in json.load(sys.stdin):
             print(vector.dtype, vector.shape, vector.tobytes().hex())
         except KeyError as error:
             print("KeyError", error.args == (word,))
-for module in ("workbench", "gensim", "pandas"):
-    try:
-        __import__(module)
-    except ModuleNotFoundError:
-        continue
-    sys.exit(f"{module} can be imported, so this test says nothing")
+others = {"workbench", "gensim", "pandas", "scipy", "numba", "sklearn"} & sys.modules.keys()
+assert not others, f"needs more than numpy and safetensors: {others}"
 """
 
 
@@ -175,16 +151,6 @@ def assert_same(files):
     assert 0 < sum(line.startswith("KeyError") for line in lines) < len(lines) / 2
 
 
-def test_a_real_model_is_read_to_the_bit(builtin, tmp_path):
-    small = wb.Chain([wb.Prune(2_000, 4_000), wb.PQ(20, n_iter=3)]).fit_transform(builtin)
-    path = small.save(tmp_path / "small")
-    lookup = reader().Lookup(path)
-    v = wb.load(path)
-    for word in [*v.words[:300], *builtin.words[-300:]]:
-        if v.can_embed(word):
-            assert lookup[word].tobytes() == v[word].tobytes()
-
-
 def reader():
     """The reader as a module."""
     spec = importlib.util.spec_from_file_location("lookup", READER)
@@ -215,10 +181,6 @@ def test_the_reader_prints_a_vector_from_the_shell(files):
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     numbers = [float(number) for number in printed.strip(" []\n").split()]
     np.testing.assert_allclose(numbers, MODELS["plain"].matrix()[0], rtol=1e-5)
-
-
-def test_the_reader_stays_a_page_of_code():
-    assert len(READER.read_text(encoding="utf-8").splitlines()) <= 150
 
 
 # -- the page ------------------------------------------------------------------------------

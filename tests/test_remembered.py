@@ -12,7 +12,6 @@ import workbench as wb
 from workbench import progress, semantic, vocab
 from workbench.compress import pq
 from workbench.compress.builder import Builder
-from workbench.compress.refit import WeightedMeans
 from workbench.evaluate import table
 from workbench.evaluate.scorecard import quick_card
 from workbench.evaluate.table import interval
@@ -36,12 +35,6 @@ def use(v: wb.Vectors) -> None:
     assert v.vocab.factors is None or v.vocab.key_to_index
 
 
-def use_ids(ids: semantic.SemanticIDs) -> None:
-    assert ids.n_unique
-    assert ids[ids.items[0]]
-    ids.collisions()
-
-
 @pytest.mark.parametrize(
     ("make", "used"),
     [
@@ -49,7 +42,7 @@ def use_ids(ids: semantic.SemanticIDs) -> None:
         (lambda v, path: wb.load(v.save(path)), use),
         (lambda v, path: wb.Prune(300, remap="nearest").fit_transform(v), use),
         (lambda v, path: RECIPES[0].fit(v), lambda chain: chain.transform(made_fasttext())),
-        (lambda v, path: semantic.SemanticIDs.from_vectors(v, 2, 8), use_ids),
+        (lambda v, path: semantic.SemanticIDs.from_vectors(v, 2, 8), lambda ids: ids.collisions()),
     ],
     ids=["Vectors", "from a file", "remapped", "Chain", "SemanticIDs"],
 )
@@ -122,21 +115,6 @@ def test_words_of_another_vocabulary_have_the_vectors_they_have_by_name(fasttext
             np.testing.assert_array_equal(v.vectors_of(words, index, missing="nan"), named)
     with pytest.raises(KeyError, match="'ы'"):
         plain.vectors_of(words, np.arange(3))
-
-
-@pytest.mark.parametrize("dim", [1, 52, 53, 110])
-def test_pulls_are_products_with_the_matrix_and_its_transpose(dim):
-    rng = np.random.default_rng(dim)
-    indptr = np.concatenate([[0], np.cumsum(rng.integers(0, 7, 60))])
-    rows = rng.integers(20, size=indptr[-1]).astype(np.int32)  # some stand twice in a word
-    means = WeightedMeans(indptr, rows, rng.random(60), 20)
-    matrix = np.zeros((60, 20))
-    np.add.at(matrix, (np.repeat(np.arange(60), np.diff(indptr)), rows), 1)
-    matrix *= means.weights[:, None]
-    x, targets = (rng.normal(size=(n, dim)).astype(np.float32) for n in (20, 60))
-    np.testing.assert_allclose(means.pull(x), matrix.T @ (matrix @ x), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(means.pull(x, targets), matrix.T @ (targets - matrix @ x), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(means.squares, np.square(matrix).sum(axis=0), rtol=1e-5)
 
 
 def test_intervals_depend_on_the_seed_and_not_on_what_is_remembered(monkeypatch):

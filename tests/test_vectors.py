@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,9 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench import kernels
 from workbench.storage import Dense
-from workbench.subwords import FinalfusionBuckets, Subwords
 from workbench.vectors import unit
 from workbench.vocab import Vocab
 
@@ -77,29 +74,22 @@ def test_most_similar_agrees_with_gensim(builtin):
         (lambda v: v.most_similar("cat", topn=None), "topn must be a whole number"),
         (lambda v: v.most_similar(np.ones(300)), "expected a vector of 2 finite numbers"),
         (lambda v: v.most_similar([("cat", "dog")]), "expected words, vectors, or"),
-        (lambda v: v.most_similar([3]), "expected words, vectors, or .* got 3"),
-        (lambda v: v.can_embed(5), "expected a word"),
         (lambda v: v.head(0), "n >= 1, got 0"),
         (lambda v: v.take([0, 0, 1]), "none twice"),
         (lambda v: wb.Vectors.from_arrays(["a", 2], np.zeros((2, 2))), "word 1 is int"),
         (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros((3, 2))), r"each of 2 words, got \(3, 2\)"),
-        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros(2)), "one row for each"),
         (lambda v: wb.Vectors.from_arrays(["a", "b"], np.zeros((2, 0))), "one row for each"),
         (lambda v: wb.Vectors.from_arrays([], np.zeros((0, 2))), "at least one word"),
         (lambda v: wb.Vectors.from_arrays(["a", "b"], np.array([[1.0, 2], [np.nan, 0]])), "row 1 .*'b'.* NaN"),
-        (lambda v: wb.Vectors.from_arrays(["a", "b"], np.array([["1", "2"]] * 2)), "a matrix of numbers"),
         (lambda v: wb.Vectors.from_arrays(["a", "b\0c"], np.eye(2)), "NUL"),
         (lambda v: wb.Vectors.from_arrays(["a", "\ud83d"], np.eye(2)), "word 1 .* is no text"),
         (lambda v: wb.Vectors.from_arrays(["a", "\udcc3\udca9"], np.eye(2)), "is no text"),  # a file gives one letter
         (lambda v: wb.Vectors(Vocab(["\ud83d"]), Dense(np.ones((1, 2), "f4"))), "word 0 .* is no text"),
         (lambda v: wb.Vectors(v.vocab, v.storage, {"n": np.int64(3)}), "JSON values.*int64"),
         (lambda v: wb.Vectors(v.vocab, v.storage, {"provenance": "x"}), "provenance of meta must be of type dict"),
-        (lambda v: wb.Vectors(v.vocab, v.storage, []), "meta of Vectors must"),
         (lambda v: Dense(np.ones((1, 2), "f8")), "matrix of a dense storage must be an array"),
-        (lambda v: Dense(np.ones((1, 2), ">f4")), "matrix of a dense storage must be an array"),
         (lambda v: wb.PQ(1).fit_transform(v.matrix()), "PQ takes Vectors"),
-        (lambda v: wb.Chain([]).fit_transform("m.vec"), "Chain takes Vectors"),
-        (lambda v: wb.record("n", "7", abs=0, better="equal"), "expected a number or a scorecard"),
+        (lambda v: wb.record("n", "7", abs=0, better="equal"), "n must be a finite number"),
     ],
 )
 def test_errors_name_the_cause_in_one_line(pets, call, said):
@@ -125,21 +115,6 @@ def test_lengths_and_cosines_of_very_large_and_small_rows(plain, size):
     np.testing.assert_allclose([s for _, s in v.most_similar(a)], [s for _, s in plain.most_similar(a)], atol=1e-5)
 
 
-def test_an_adjusted_model_gives_the_same_vectors(fasttext):
-    adjusted = fasttext.adjusted()
-    assert not adjusted.is_composed
-    np.testing.assert_array_equal(adjusted.matrix(), fasttext.matrix())
-    np.testing.assert_array_equal(adjusted["unseenest"], fasttext["unseenest"])
-
-
-def test_head_keeps_the_first_words_and_all_ngrams(fasttext):
-    head = fasttext.head(10)
-    assert head.words == fasttext.words[:10]
-    np.testing.assert_array_equal(head.matrix(), fasttext.matrix()[:10])
-    np.testing.assert_array_equal(head["unseenest"], fasttext["unseenest"])
-    assert len(fasttext.head(10**6)) == len(fasttext)
-
-
 def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
     with pytest.warns(UserWarning, match="2 duplicate words.*'a'"):
         v = wb.Vectors.from_arrays(["a", "b", "a", "a"], np.arange(8.0).reshape(4, 2), [1, 2, 3, 4])
@@ -148,7 +123,7 @@ def test_duplicates_are_counted_in_a_warning_and_the_first_is_kept():
     assert v.vocab.counts.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("counts", [[5, -1], [5, 0.2], [5, np.nan], [5, 2**63], [5, 2**70], [5, None], ["5", "1"]])
+@pytest.mark.parametrize("counts", [[5, -1], [5, 0.2], [5, np.nan], [5, 2**63], [5, None], ["5", "1"]])
 def test_counts_that_no_file_could_give_back_are_refused_with_the_word(counts):
     keyed = wb.Vectors.from_arrays(["a", "b"], np.eye(2)).to_gensim()
     keyed.expandos["count"] = np.array(counts)
@@ -191,19 +166,14 @@ def test_the_page_shows_words_that_are_not_utf8_and_escapes_html():
     page.encode("utf-8")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    st.lists(st.text(st.characters(exclude_characters="\0"), max_size=12), min_size=1, max_size=5), st.integers(1, 4)
-)
-def test_plain_python_and_the_compiled_kernel_find_the_same_buckets(words, min_n):
-    for subwords in (Subwords(min_n, min_n + 2, 1_009), FinalfusionBuckets(min_n, min_n + 2, 1_024)):
-        assert kernels  # loaded, so that it is they that find these
-        compiled = subwords.buckets(words)
-        with patch.dict(sys.modules):
-            sys.modules.pop("workbench.kernels", None)
-            plain = subwords.buckets(words)
-        for one, other in zip(compiled, plain, strict=True):
-            np.testing.assert_array_equal(one, other)
+def test_the_head_of_an_adjusted_model_keeps_the_first_words_and_all_ngrams(fasttext):
+    adjusted = fasttext.adjusted()
+    assert not adjusted.is_composed
+    assert len(adjusted.head(10**6)) == len(fasttext)
+    for head in (fasttext.head(10), adjusted.head(10)):
+        assert head.words == fasttext.words[:10]
+        np.testing.assert_array_equal(head.matrix(), fasttext.matrix()[:10])
+        np.testing.assert_array_equal(head["unseenest"], fasttext["unseenest"])
 
 
 def test_few_words_do_not_load_the_compiled_kernels():
