@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from conftest import described, made_fasttext, made_plain
-from safetensors.numpy import load_file
 
 import workbench as wb
 from workbench.evaluate.cost import float32_bytes
@@ -48,9 +47,9 @@ def assert_same(v, w):
 
 
 def test_the_same_vectors_make_the_same_bytes_whose_number_is_known(model, tmp_path):
-    first, second = model.save(tmp_path / "first"), model.save(tmp_path / "second")
+    first = model.save(tmp_path / "first")
     again = wb.load(first)
-    assert first.read_bytes() == second.read_bytes() == again.save(tmp_path / "again").read_bytes()
+    assert first.read_bytes() == again.save(tmp_path / "again").read_bytes()
     assert first.stat().st_size == model.file_bytes == again.file_bytes
 
 
@@ -61,19 +60,10 @@ def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, t
     assert a.read_bytes() == b.read_bytes()
 
 
-def test_safetensors_own_reader_finds_the_same_arrays(model, tmp_path):
-    parts = {"storage": model.storage, "vocab": model.vocab, "subwords": model.vocab.subwords}
-    ours = {f"{part}.{name}": a for part, of in parts.items() if of is not None for name, a in of.arrays().items()}
-    theirs = load_file(model.save(tmp_path / "model"))
-    assert theirs.keys() == ours.keys()
-    for name, array in ours.items():
-        assert theirs[name].dtype == array.dtype
-        np.testing.assert_array_equal(theirs[name], array)
-
-
 def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
     about = described(MODELS["float16"].save(tmp_path / "model"))
     assert about["format_version"] == 2
+    assert "kind" not in about["subwords"]  # as version 2 has it
     assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
     assert about["meta"]["provenance"] == {"source": "made up"}
 
