@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME  # noqa: E402
 from workbench.semantic.settings import Arm, Training  # noqa: E402
 from workbench.views import TrainingView, curves_figure, retained_figure  # noqa: E402
-from workbench.views.curves import chosen_words, mean_over_seeds, retained_html  # noqa: E402
+from workbench.views.curves import chosen_words, mean_over_seeds  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 SMALL = Training(n_steps=24, n_warmup=12, batch_size=32, n_negatives=32, dim=8, hidden=16, eval_every=4)
@@ -23,8 +23,6 @@ ARMS = {
     "STE": Arm("ste", n_levels=2, codebook_size=8),
     "Gumbel": Arm("gumbel", n_levels=2, codebook_size=8, start=1.0, end=0.1),
 }
-
-
 HEADINGS = ("Setting", "Curves", "What is kept")
 
 
@@ -67,12 +65,10 @@ def view(use, items) -> Person:
 def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(view, unbroken):
     states: list = []
     view.view.session.listen(lambda: states.append(view.view.session.state))
-    assert not view.has("Show the use of the codes of")
     state = view.finish("Train")
     grown = [looks(s.curves) for s in states]
     assert all(before <= after for before, after in pairwise(grown))
     assert len({len(seen) for seen in grown}) > 10  # one after the other, not all at the end
-    assert [s.n_steps for s in states] == sorted(s.n_steps for s in states)
     assert state.n_steps == 12 + 3 * 12  # all models share the warm-up
     pd.testing.assert_frame_equal(state.table, unbroken.table)
     assert (state.chosen, state.lower) == (unbroken.chosen, unbroken.lower)
@@ -87,14 +83,12 @@ def test_the_figure_has_the_curves_of_all_arms_and_the_page_stays_in_the_noteboo
     state = view.finish("Train")
     until(lambda: all(f"<h4>{heading}</h4>" in shown.page for heading in HEADINGS))
     drawn = {trace.name: trace for trace in reversed(view.figure("wb-curves").data)}  # the loss comes first
-    for name in ARMS:
-        mean = mean_over_seeds(state.curves, name)
-        np.testing.assert_allclose([drawn[name].x, drawn[name].y], mean[["step", "log_loss"]].to_numpy().T, rtol=1e-6)
     assert list(drawn[LOWER_NAME].y) == [state.lower] * 2
     for name in reversed(ARMS):
+        mean = mean_over_seeds(state.curves, name)
+        np.testing.assert_allclose([drawn[name].x, drawn[name].y], mean[["step", "log_loss"]].to_numpy().T, rtol=1e-6)
         view.set("Show the use of the codes of", name)
-        assert f"codes of {name}" in view.text
-        np.testing.assert_allclose(drawn["level 2"].y, mean_over_seeds(state.curves, name)["use_2"].dropna())
+        np.testing.assert_allclose(drawn["level 2"].y, mean["use_2"].dropna())
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["", "after the kernel has ended"])
@@ -109,32 +103,24 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not_been(use, items, unb
     state = view.finish("Train")
     assert "Stopped" in view.text
     assert not (state.curves["arm"] == "Gumbel").any()
-    assert list(tmp_path.glob("*.safetensors"))  # a checkpoint
     if anew:
         view = use(TrainingView(items, ARMS, SMALL, folder=tmp_path, interactive=True))
-    seen: list[set] = []
-    view.view.session.listen(lambda: seen.append(looks(view.view.session.state.curves)))
     again = view.finish("Train")
     assert view.alerts == []
     pd.testing.assert_frame_equal(again.table, unbroken.table)
     assert looks(again.curves) >= looks(unbroken.curves)
     for name in ARMS:
         assert (again.results.ids(name).codes == unbroken.results.ids(name).codes).all()
-    assert anew or all(looks(state.curves) <= now for now in seen)  # what was there stays on show
 
 
-def test_an_arm_that_is_added_is_trained_and_no_other_again(view, counted):
+def test_an_arm_that_is_added_is_trained_and_no_other_again(view):
     view.set("Gumbel", False)
-    view.press("Train")
-    first = looks(view.wait().curves)
-    heard: list = []
-    view.view.session.listen(lambda: heard.append(view.view.session.state))
+    first = looks(view.finish("Train").curves)
+    heard: list[set] = []
+    view.view.session.listen(lambda: heard.append(looks(view.view.session.state.curves)))
     view.set("Gumbel", True)
     state = view.finish("Train")
-    at_work = [s for s in heard if s.run is not None and looks(s.curves)]
-    assert at_work
-    assert all(first <= looks(s.curves) for s in at_work)
-    assert {arm for s in at_work for arm, *_ in looks(s.curves) - first} <= {"Gumbel"}
+    assert {arm for seen in heard for arm, *_ in seen - first} == {"Gumbel"}
     assert first <= looks(state.curves)
     assert set(state.table["arm"]) >= {LOWER_NAME, UPPER_NAME, *ARMS}
 
@@ -156,12 +142,6 @@ def test_a_setting_that_cannot_be_trained_gets_a_message_before_any_work(view, c
     assert said in view.alerts[0]
     assert view.wait().run is None
     assert not view.can("Stop")
-
-
-@pytest.mark.parametrize(("arms", "seeds", "said"), [({}, (0,), "choose an estimator"), (ARMS, (-1,), "seeds of 0")])
-def test_a_view_for_paper_refuses_what_cannot_be_trained(items, arms, seeds, said):
-    with pytest.raises(ValueError, match=said):
-        TrainingView(items, arms, SMALL, seeds=seeds, interactive=False)
 
 
 def test_items_that_nothing_can_be_learnt_from_are_said_at_once(use):
@@ -188,26 +168,11 @@ def test_what_goes_wrong_on_the_way_is_said_and_the_next_training_works(view, mo
 # -- curves and what is kept --------------------------------------------------------------
 
 
-def test_the_warm_up_is_the_upper_models_and_each_arm_begins_at_its_end(done):
-    curves = {name: mean_over_seeds(done.curves, name).set_index("step")["log_loss"] for name in (UPPER_NAME, *ARMS)}
-    assert list(curves[UPPER_NAME].index) == [4, 8, 12, 16, 20, 24]
-    for name in ARMS:
-        assert list(curves[name].index) == [12, 16, 20, 24]
-        assert curves[name][12] == curves[UPPER_NAME][12]
-
-
 def test_curves_are_drawn_on_one_axis_with_units_and_figures_say_what_is_not_there(done):
-    figure = curves_figure(done.curves, "Gumbel", 12, done.lower, ["Gumbel"])
-    loss, use, tau, resets = figure.axes
-    assert all(axis.get_shared_x_axes().joined(axis, loss) for axis in figure.axes)
+    loss, use, tau, resets = curves_figure(done.curves, "Gumbel", 12, done.lower, ["Gumbel"]).axes
     for axis, unit in ((loss, "nats)"), (use, "share)"), (tau, "no unit)")):
         assert axis.get_ylabel().endswith(unit)
     assert "step" in resets.get_xlabel()
-    assert len(loss.lines) == 3 * (2 + 1) + 1 + 1  # seeds and mean of each model, the lower one, the warm-up's end
-    for axis, arm, column in ((loss, "STE", "log_loss"), (use, "Gumbel", "use_2")):
-        expected = mean_over_seeds(done.curves, arm)[column].dropna()
-        ends = [line.get_ydata()[-len(expected) :] for line in axis.lines]
-        assert any(len(end) == len(expected) and np.allclose(end, expected) for end in ends)
     assert tau.lines[0].get_ydata()[[0, -1]] == pytest.approx([1.0, 0.1])
     assert len({(line.get_color(), line.get_linestyle()) for line in loss.get_legend().get_lines()}) == 4
     upper = curves_figure(done.curves[done.curves["arm"] == UPPER_NAME])
@@ -223,25 +188,23 @@ def test_what_is_kept_is_drawn_best_first_with_its_intervals(done):
     assert names == loss.drop([LOWER_NAME, UPPER_NAME]).sort_values("retained").index.tolist()
     dots = [line.get_xydata()[0, 0] for line in axis.lines if line.get_marker() in ("o", "D")]
     assert dots == pytest.approx(list(100 * loss.loc[names, "retained"].clip(lower=-0.2)))  # others at the edge
-    far = [f"{share:.0f}%" for share in 100 * loss.loc[names, "retained"] if share < -20]
-    assert far == [text.get_text().split()[-1] for text in axis.texts if "%" in text.get_text()]
     whiskers = [whisker.get_segments()[0][:, 0] for whisker in axis.collections]
     np.testing.assert_allclose(whiskers, 100 * loss.loc[names, ["low", "high"]])
 
 
 def test_the_sentence_names_the_chosen_arm_and_warns_where_shares_say_nothing(done):
-    table = done.table
-    is_loss = table["metric"] == "log_loss"
-    lower, upper = (table.loc[is_loss & (table["arm"] == name), "value"].item() for name in (LOWER_NAME, UPPER_NAME))
-    swapped = table.assign(value=table["value"].replace({lower: upper, upper: lower}))
-    better, worse = (table, swapped) if upper < lower else (swapped, table)
-    row = table[is_loss & (table["arm"] == done.chosen)].iloc[0]
+    loss = done.table[done.table["metric"] == "log_loss"].set_index("arm")
+    lower, upper, row = (loss.loc[name] for name in (LOWER_NAME, UPPER_NAME, done.chosen))
+    values = [lower["value"], upper["value"]]
+    better, worse = (
+        done.table.replace({"value": dict(zip(values, v, strict=True))})
+        for v in (sorted(values, reverse=True), sorted(values))
+    )
     words = chosen_words(better, done.chosen)
     assert f"chose {done.chosen}, with a log-loss of {row['valid']:.3f} nats" in words
     assert f"{row['retained']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f}) by log-loss" in words
     assert "By log-loss" not in words
     assert re.search("By log-loss.*no better than popularity", chosen_words(worse, done.chosen))
-    assert f"<b>{done.chosen}</b>, chosen" in retained_html(table, done.chosen)
 
 
 # -- the view -----------------------------------------------------------------------------
@@ -267,14 +230,6 @@ def test_controls_say_what_is_trained(view):
     assert state.plan.training == replace(SMALL, n_steps=16, reset_every=2)
     assert state.curves["tau"].iloc[-1] == pytest.approx(2.0)
     assert view.unnamed() == []
-
-
-def test_what_arms_differ_in_has_no_control(use, items):
-    arms = {"short": Arm(n_levels=2, codebook_size=8), "long": Arm(n_levels=3, codebook_size=8)}
-    view = use(TrainingView(items, arms, SMALL, interactive=True))
-    assert [view.has(label) for label in ("Codes to a level", "SimVQ", "Levels", "from")] == [True, True, False, False]
-    view.press("Train")
-    assert view.finish("Stop").plan.arms == arms
 
 
 def test_ids_are_shown_below_until_another_training_begins(view, monkeypatch):
