@@ -12,10 +12,8 @@ import workbench as wb
 from workbench import progress
 from workbench.compress.choose import covering
 from workbench.compress.corpus import word_counts
-from workbench.evaluate import overlap
 from workbench.evaluate.fidelity import cosines, splits
 from workbench.storage import Dense
-from workbench.subwords import Subwords
 from workbench.vectors import unit
 from workbench.vocab import Vocab
 
@@ -114,20 +112,6 @@ def test_many_rows_are_numbered_in_more_bytes(tmp_path):
         vocab = Vocab([str(i) for i in range(n_rows + 1)], np.append(np.arange(n_rows), 0))
         v = wb.Vectors(vocab, Dense(np.arange(n_rows, dtype=np.float32)[:, None]))
         np.testing.assert_array_equal(wb.load(v.save(tmp_path / "m")).vocab.row_of, vocab.row_of)
-
-
-@pytest.mark.parametrize(
-    ("scales", "row_of", "subwords", "said"),
-    [
-        ([1, 1, 1], [0, 0], None, "one entry a word"),
-        ([1, np.nan], None, None, "need row_of"),
-        ([1, np.inf], [0, 0], None, "0 or more and finite"),
-        ([1, np.nan], [0, 0], Subwords(3, 3, 5, raw=True), "whole vectors"),
-    ],
-)
-def test_scales_that_no_vocabulary_can_have_are_refused(scales, row_of, subwords, said):
-    with pytest.raises(ValueError, match=said):
-        Vocab(["a", "b"], None if row_of is None else np.array(row_of), None, subwords, np.float16(scales))
 
 
 # -- which rows stay --------------------------------------------------------------------
@@ -367,8 +351,5 @@ def test_remapped_words_are_a_split_of_their_own(fasttext, plain):
     of = ["kept", "remapped", "dropped"]
     together = sum(card["overlap@10", s] * len(found[s]) for s in of) / 700
     assert together == pytest.approx(card["overlap@10", "all"])
-    sample = fasttext.vocab.drawn_to_score(np.arange(700), 100, 0)
-    n = overlap(fasttext, small, n_queries=100).set_index("split")["n"]
-    assert [n.get(s, 0) for s in of] == [np.isin(sample, found[s]).sum() for s in of]
     all_borrow = wb.scorecard(plain, wb.Prune(100, choose="kmeans").fit_transform(plain), pairs={}, n_queries=50)
     assert set(all_borrow.loc[all_borrow["metric"] == "fidelity", "split"]) == {"remapped"}

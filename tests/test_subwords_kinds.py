@@ -76,15 +76,6 @@ def test_n_grams_that_share_a_row_go_on_sharing_it():
     np.testing.assert_allclose(model[word], rows.mean(axis=0), rtol=1e-5)
 
 
-def test_rehash_refuses_listed_n_grams_before_any_work_and_folds_finalfusions_buckets():
-    with pytest.raises(ValueError, match=r"Rehash folds the buckets of hashed n-grams.*leave it out"):
-        wb.Rehash(10).fit(made_of_kind("explicit"))
-    small = wb.Rehash(300).fit_transform(made_of_kind("finalfusion"))
-    assert small.vocab.subwords.folded == (2_048,)
-    whole = made_of_kind("finalfusion").vocab.subwords.buckets(["bakeliteness"])[1]
-    np.testing.assert_array_equal(small.vocab.subwords.buckets(["bakeliteness"])[1], whole % 300)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_scorecard_refit_and_carriers_see_these_n_grams(kind):
     model = made_of_kind(kind)
