@@ -178,13 +178,13 @@ def test_a_lie_that_a_gzip_file_could_hold_costs_no_more_than_the_file(make, ref
     assert "2,000,000" in refusal(gzip.compress(data.replace(b"4000 5\n", b"2000000 5\n", 1), 1))  # 40 MB of floats
 
 
-@pytest.mark.parametrize("n_words", [1, 100])
-def test_very_long_ngrams_in_a_header_take_no_memory(n_words, tmp_path):
-    made_fasttext().get_vectors(["unseen"] * n_words)  # compiles, which takes memory once
+def test_very_long_ngrams_in_a_header_take_no_memory(tmp_path):
+    made_fasttext().get_vectors(["unseen"] * 100)  # compiles, which takes memory once
     (tmp_path / "model").write_bytes(fasttext_bytes(WORDS, NGRAM_ROWS, 20, 2, 2**31 - 1))
     v = wb.load(tmp_path / "model")
     tracemalloc.start()
-    v.get_vectors(["unseen", ""] * n_words, missing="nan")
+    v.get_vectors(["unseen", ""], missing="nan")
+    v.get_vectors(["unseen", ""] * 100, missing="nan")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4e6
