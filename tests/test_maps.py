@@ -9,7 +9,7 @@ from matplotlib.text import Text
 from sklearn.manifold import trustworthiness as of_sklearn
 
 import workbench as wb
-from workbench.views.colours import code_order, colours
+from workbench.views.colours import colours
 from workbench.views.layout import nearest_places, trustworthiness
 from workbench.views.maps import OriginalMap, map_figure, noise_text, pca_maps, umap_maps
 
@@ -166,17 +166,6 @@ def test_labels_beyond_the_seven_most_frequent_are_grey_and_seven_differ_by_shap
     assert look.shapes[0] == named[0].shape
     assert look.palette[look.groups[0]] == named[0].colour
     assert look.shapes[399] == "circle"
-
-
-def test_near_codebook_entries_have_near_colours_and_words_without_codes_none(frame):
-    book = np.array([[3.0, 0], [1, 0.1], [2, 0], [0, 0.1]])
-    assert code_order(book).tolist() in ([3, 1, 2, 0], [0, 2, 1, 3])
-    frame["code"] = np.resize([0, 1, 2, 3, -1], 400)
-    look = colours(frame, "code", "level 1", book)
-    by_entry = look.values[:4]
-    assert np.all(np.diff(by_entry[[3, 1, 2, 0]]) == np.diff(by_entry[[3, 1, 2, 0]])[0])
-    assert np.isnan(look.values[4])
-    assert "no codes of its own" in [e.name for e in look.legend]
 
 
 @pytest.mark.parametrize("by", ["damage", "frequency", "label"])

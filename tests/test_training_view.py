@@ -62,7 +62,9 @@ def view(use, items) -> Person:
 # -- the work -----------------------------------------------------------------------------
 
 
-def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(view, unbroken):
+def test_curves_grow_look_by_look_and_end_as_the_table_the_sentence_and_the_page(view, unbroken, shown):
+    view.view._ipython_display_()
+    assert "Nothing has been trained yet" in shown.page
     states: list = []
     view.view.session.listen(lambda: states.append(view.view.session.state))
     state = view.finish("Train")
@@ -75,12 +77,6 @@ def test_curves_grow_look_by_look_and_end_as_the_table_and_the_sentence(view, un
     assert chosen_words(unbroken.table, unbroken.chosen) in view.text
     assert "Training is done." in view.text
     assert (view.alerts, view.can("Stop")) == ([], False)
-
-
-def test_the_figure_has_the_curves_of_all_arms_and_the_page_stays_in_the_notebook(view, shown):
-    view.view._ipython_display_()
-    assert "Nothing has been trained yet" in shown.page
-    state = view.finish("Train")
     until(lambda: all(f"<h4>{heading}</h4>" in shown.page for heading in HEADINGS))
     drawn = {trace.name: trace for trace in reversed(view.figure("wb-curves").data)}  # the loss comes first
     assert list(drawn[LOWER_NAME].y) == [state.lower] * 2
