@@ -64,7 +64,7 @@ def test_a_file_cut_short_or_with_bytes_to_spare_is_refused(refusal, saved):
 def test_another_version_says_so(version, saved, refusal):
     arrays, about = saved(SMALL)
     message = refusal(file_of(arrays, about | {"format_version": version}))
-    assert f"has format version {str(version)[:60]}, this workbench reads 1 to 3" in message
+    assert f"has format version {version!r:.60}, this workbench reads 1 to 3" in message
 
 
 @pytest.mark.parametrize(

@@ -82,18 +82,18 @@ def test_imports_have_no_circles():
 
 
 BUDGETS = {  # lines of Python, docstrings and blank lines included; raise one only with a reason in the commit
-    "core": (1_900, {f"workbench/{name}.py" for name in CORE}),
+    "core": (2_040, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_150, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (100, {"workbench/data.py"}),
-    "formats": (2_220, {"workbench/formats"}),
-    "compress": (2_000, {"workbench/compress"}),
+    "formats": (2_210, {"workbench/formats"}),
+    "compress": (1_990, {"workbench/compress"}),
     "evaluate": (1_260, {"workbench/evaluate"}),
     "search": (480, {"workbench/search"}),
-    "reports": (600, {"workbench/reports"}),
-    "semantic": (2_660, {"workbench/semantic"}),
+    "reports": (590, {"workbench/reports"}),
+    "semantic": (2_650, {"workbench/semantic"}),
     "views": (7_430, {"workbench/views"}),
-    "cli": (690, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (14_100, {"tests"}),
+    "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
+    "tests": (13_720, {"tests"}),
 }
 
 

@@ -56,7 +56,7 @@ def read(path: str | Path, build: Callable[[Arrays, dict[str, Any]], T]) -> T:
         version = about.get("format_version")
         if version not in range(1, FORMAT_VERSION + 1):
             raise ValueError(
-                f"{path} has format version {str(version)[:60]}, this workbench reads 1 to {FORMAT_VERSION}; "
+                f"{path} has format version {version!r:.60}, this workbench reads 1 to {FORMAT_VERSION}; "
                 "open it with the version that wrote it, or update"
             )
         return build(mapped(path), about)
