@@ -108,16 +108,18 @@ def beam_codes(rows: np.ndarray, codebooks: np.ndarray, beam: int = 1) -> np.nda
 
     n_levels, n_entries, _ = codebooks.shape
     codes = np.empty((len(rows), n_levels), np.min_scalar_type(n_entries - 1))
-    if beam == 1:
-        left = np.array(rows, np.float32)
-        for level, entries in enumerate(codebooks):
-            chosen = nearest_entries(left, entries)[0]
-            left -= entries[chosen]
-            codes[:, level] = chosen
-        return codes
+    levels = [
+        (entries, np.ascontiguousarray(entries.T), np.einsum("kd,kd->k", entries, entries) / 2) for entries in codebooks
+    ]
 
     def work(block: slice) -> None:
-        codes[block] = _beam(rows[block], codebooks, beam)
+        if beam > 1:
+            codes[block] = _beam(rows[block], codebooks, beam)
+            return
+        left = np.array(rows[block], np.float32)  # a block goes through all levels while it is in the cache
+        for level, (entries, across, half) in enumerate(levels):
+            codes[block, level] = chosen = (left @ across - half).argmax(axis=1)
+            left -= entries.take(chosen, axis=0)
 
     kernels.in_threads(work, len(rows), max(1, SCORES // (n_entries * beam)))
     return codes
