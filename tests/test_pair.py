@@ -8,7 +8,9 @@ from person import OUTSIDE, Person, text_of
 import workbench as wb
 from workbench.evaluate.contributions import ngram_carriers
 from workbench.evaluate.damage import code_damage, damage_groups, word_damage
+from workbench.subwords import Subwords
 from workbench.views import DamageView, MapView, NeighbourView
+from workbench.vocab import Vocab
 
 UNSEEN = "нигделани"
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
@@ -50,6 +52,15 @@ def test_neighbours_live(use, fasttext, small):
     assert f"<{UNSEEN[:3]}" not in view.text
     view.change({"Word": ""})
     assert parts(view.html) == set()
+
+
+def test_models_whose_ngrams_cannot_be_compared_have_neighbours_all_the_same(use, fasttext):
+    small = fasttext.with_storage(fasttext.storage, Vocab(fasttext.words, subwords=Subwords(2, 3, 3_000)))
+    view = use(NeighbourView(fasttext, small, words=[UNSEEN, fasttext.words[0]], interactive=True))
+    state = view.wait()
+    assert view.alerts == []
+    assert set(state.changes["word"]) == {UNSEEN, fasttext.words[0]}
+    assert dict(state.carriers) == {}
 
 
 def test_neighbours_of_a_model_without_ngrams_offer_none(use, plain):

@@ -93,7 +93,7 @@ BUDGETS = {  # lines of Python, docstrings and blank lines included; raise one o
     "semantic": (2_650, {"workbench/semantic"}),
     "views": (7_430, {"workbench/views"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_720, {"tests"}),
+    "tests": (13_740, {"tests"}),
 }
 
 
