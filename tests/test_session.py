@@ -106,7 +106,11 @@ def few_trials(monkeypatch):
 
 
 @pytest.mark.parametrize("goal", ["fidelity", pytest.param("overlap@10", marks=pytest.mark.slow)])
-def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on_the_trail(panel, few_trials, goal):
+def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried_on_the_trail(
+    use, fasttext, few_trials, goal
+):
+    panel = use(opened(fasttext, words=fasttext.words[:1]))
+    panel.wait()
     panel.press("Find the best recipe")
     assert "how large the file may be" in panel.alerts[0]
     panel.set("Size limit", "40 kB")
