@@ -1,4 +1,4 @@
-"""What files hold is checked against a table of kinds, and whatever a damaged one raises names the file."""
+"""Checks of what files hold: a table of kinds, and one error that names a damaged file."""
 
 import struct
 import sys

@@ -1,4 +1,4 @@
-"""How a string becomes rows of the n-gram matrix: by character n-grams that are hashed, or listed by their text."""
+"""N-grams: from a string to rows of the n-gram matrix, by hashed buckets or by a list of texts."""
 
 import sys
 from array import array

@@ -1,4 +1,4 @@
-"""What a person or a program sees: one line for each error or warning, clean text, plain numbers."""
+"""Output of the command line: one line for each error or warning, clean text, plain numbers."""
 
 import os
 import signal

@@ -30,7 +30,7 @@ def interval(values: np.ndarray, seed: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=4)
 def _times_drawn(n: int, seed: int) -> np.ndarray:
-    """How often each resample draws each of `n` values, the same for all quick cards: (N_BOOTSTRAP, n) float32."""
+    """Counts of each of `n` values in each resample, the same for all quick cards: (N_BOOTSTRAP, n) float32."""
     picks = np.random.default_rng(seed).integers(n, size=(N_BOOTSTRAP, n))
     picks += n * np.arange(N_BOOTSTRAP)[:, None]
     return np.bincount(picks.ravel(), minlength=N_BOOTSTRAP * n).reshape(N_BOOTSTRAP, n).astype(np.float32)

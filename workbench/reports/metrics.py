@@ -58,7 +58,7 @@ class Verdict:
 
 @dataclass
 class Run:
-    """What came of running one notebook; `error` says what went wrong in it, if anything."""
+    """The outcome of running one notebook; `error` is the message of a cell that failed."""
 
     name: str
     title: str

@@ -43,7 +43,7 @@ GRACE = 8.0  # seconds in which papermill may shut its kernel down, which takes 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of a report gave: it passed where every limit is met and nothing went wrong."""
+    """The outcome of a report; it passed if every limit is met and no cell failed."""
 
     passed: bool
     verdicts: list[Verdict]  # one for each limit

@@ -19,7 +19,7 @@ SMOOTHING = 1e-5  # of moving counts, as in the source
 
 
 class Losses(NamedTuple):
-    """What to add to the task's loss: squared distances, summed over a row and averaged over rows."""
+    """Terms to add to the task's loss: squared distances, summed over a row and averaged over rows."""
 
     codebook: Tensor  # (n_levels,): pulls entries to their rows; reaches the codebooks only
     commitment: Tensor  # (n_levels,): pulls rows to their entries; reaches the rows only, from every level
