@@ -126,7 +126,7 @@ def test_words_inside_a_line_drawn_on_one_map_are_selected_on_both(quickstart, m
     maps.wait_until("!figure._fullData[1].selectedpoints")
     maps.mode("Lasso Select")
     maps.drag(*(maps.inside(*corner) for corner in ((0.3, 0.3), (0.7, 0.35), (0.6, 0.7), (0.35, 0.6))))
-    maps.wait_until("figure._fullData[1].selectedpoints?.length")
+    maps.wait_until("[0, 1].every(i => figure._fullData[i].selectedpoints?.length)")
     text = quickstart.find(".wb-maps-text")
     expect(text).to_contain_text(" selected: ")
     left, right = (set(maps.read(f"[...figure._fullData[{i}].selectedpoints]")) for i in (0, 1))
