@@ -1,0 +1,226 @@
+// The core of the front end: a view is drawn from its state as a whole, and the page is patched to match.
+// Drawing functions return elements made with `h`; they read state and hold none, so any state drawn at any time,
+// after any reload, gives the same picture. What must live on (a canvas) is a component.
+
+const SVG = "http://www.w3.org/2000/svg";
+const IN_SVG = new Set("svg g path circle line rect text polyline polygon title defs".split(" "));
+
+// An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children). Children may be nested arrays,
+// texts, numbers; null and false are left out. `key` tells siblings of the same tag apart.
+function h(name, props, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const el = IN_SVG.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  el._on = {};
+  el._set = {};
+  if (classes.length) el.setAttribute("class", classes.join(" "));
+  for (const [key, value] of Object.entries(props ?? {})) {
+    if (key === "key") el._key = value;
+    else if (key.startsWith("on")) el[key] = el._on[key] = value;
+    else if (key === "class") el.setAttribute("class", [...classes, value].filter(Boolean).join(" "));
+    else if (key === "value" || key === "checked") el._set[key] = value;
+    else if (value !== null && value !== undefined && value !== false) el.setAttribute(key, value === true ? "" : value);
+  }
+  for (const child of children.flat(9)) {
+    if (child !== null && child !== undefined && child !== false && child !== "") el.append(child);
+  }
+  Object.assign(el, el._set); // after the options of a select
+  return el;
+}
+
+// An element that keeps its own content between drawings: `new Kind(el, props, view)` once it is in the page, then
+// `update(props)` at every drawing.
+function component(Kind, props, name = "div", attributes = {}) {
+  const el = h(name, { "data-component": Kind.name, ...attributes });
+  el._make = { Kind, props };
+  return el;
+}
+
+function mount(root, view) {
+  for (const el of root.querySelectorAll("[data-component]")) {
+    if (el._make && !el._made) el._made = new el._make.Kind(el, el._make.props, view);
+  }
+}
+
+// Make `old`, which is in the page, look like `fresh`; what a person types or holds stays under the hand.
+function patch(old, fresh) {
+  const same = old.nodeName === fresh.nodeName && old._key === fresh._key && old._make?.Kind === fresh._make?.Kind;
+  if (!same) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  patchAttributes(old, fresh);
+  if (fresh._make) {
+    old._make = fresh._make;
+    old._made?.update(fresh._make.props);
+    return;
+  }
+  const before = [...old.childNodes];
+  const after = [...fresh.childNodes];
+  const keyed = new Map(before.filter((node) => node._key !== undefined).map((node) => [node._key, node]));
+  after.forEach((child, place) => {
+    const match = child._key === undefined ? before[place] : keyed.get(child._key);
+    const there = match && match.parentNode === old && (child._key ?? null) === (match._key ?? null) ? match : null;
+    if (!there) return old.insertBefore(child, old.childNodes[place] ?? null);
+    if (old.childNodes[place] !== there) old.insertBefore(there, old.childNodes[place]);
+    patch(there, child);
+  });
+  while (old.childNodes.length > after.length) old.lastChild.remove();
+  const held = old.getRootNode().activeElement === old;
+  for (const [name, value] of Object.entries(fresh._set ?? {})) {
+    if (!(held && name === "value" && old._set?.value === value) && old[name] !== value) old[name] = value;
+  }
+  old._set = fresh._set;
+}
+
+function patchAttributes(old, fresh) {
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  for (const name of Object.keys({ ...old._on, ...fresh._on })) old[name] = fresh._on?.[name] ?? null;
+  old._on = fresh._on;
+}
+
+// What drawing functions know: state from Python, `ui` (what a person looks at: kept in the kernel, so it survives a
+// reload), `local` (what goes with the page, such as a slider that is being dragged), and actions for Python.
+class View {
+  constructor(model, el) {
+    this.model = model;
+    this.el = el;
+    this.local = {};
+    this.root = null;
+    this.waiting = false;
+    this.binary = new WeakMap();
+  }
+
+  get(name) {
+    return this.model.get(name) ?? {};
+  }
+
+  get ui() {
+    return this.model.get("ui") ?? {};
+  }
+
+  setUi(changes) {
+    this.model.set("ui", { ...this.ui, ...changes });
+    this.model.save_changes();
+    this.redraw();
+  }
+
+  setLocal(changes) {
+    Object.assign(this.local, changes);
+    this.redraw();
+  }
+
+  act(action, args = {}, buffers = []) {
+    this.model.send({ action, ...args }, undefined, buffers);
+  }
+
+  redraw() {
+    if (this.waiting) return;
+    this.waiting = true;
+    queueMicrotask(() => {
+      this.waiting = false;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const fresh = h("div.wb", { class: this.get("stale_class"), tabindex: -1 }, DRAWINGS[this.model.get("kind")](this));
+    if (this.root) patch(this.root, fresh);
+    else {
+      this.root = fresh;
+      this.el.append(fresh);
+    }
+    mount(this.root, this);
+  }
+
+  // A typed array of a binary part of the state; the same one as long as the part is the same.
+  array(Kind, data) {
+    if (!data) return new Kind(0);
+    if (!this.binary.has(data)) {
+      const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+      this.binary.set(data, new Kind(bytes.slice().buffer));
+    }
+    return this.binary.get(data);
+  }
+
+  // Whether a part shows what follows from the present setting; else it is drawn dimmed.
+  isStale(name) {
+    return (this.get("status").stale ?? []).includes(name);
+  }
+
+  error(...cells) {
+    const errors = this.get("status").errors ?? {};
+    return cells.map((cell) => errors[cell]).find(Boolean);
+  }
+}
+
+const DRAWINGS = {}; // by kind of view; each file adds its own
+
+function render({ model, el }) {
+  const view = new View(model, el);
+  const redraw = () => view.redraw();
+  const hear = (message, buffers) => LISTENERS[message.do]?.(view, message, buffers);
+  const theme = new MutationObserver(redraw);
+  theme.observe(document.body, { attributes: true });
+  window.addEventListener("keydown", keepKeys, true); // before JupyterLab, which listens at the document
+  model.on("change", redraw);
+  model.on("msg:custom", hear);
+  view.draw();
+  return () => {
+    theme.disconnect();
+    window.removeEventListener("keydown", keepKeys, true);
+    model.off("change", redraw);
+    model.off("msg:custom", hear);
+  };
+
+  // Plain keys pressed in the view are its own; JupyterLab would go to the cell above at an arrow key. Keys with
+  // Ctrl, Alt or Cmd stay JupyterLab's, except those that the view handles itself.
+  function keepKeys(event) {
+    if (!el.contains(event.target)) return;
+    const own = !event.ctrlKey && !event.altKey && !event.metaKey;
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", own || SHORTCUTS.has(event.key.toLowerCase()));
+  }
+}
+
+const SHORTCUTS = new Set(["z", "y"]); // with Ctrl or Cmd: undo and redo of the panel
+const LISTENERS = {}; // by `do` of a message from Python
+
+// -- numbers and small parts that all views share -------------------------------------------
+
+const MINUS = "\u2212";
+const whole = (n) => Math.round(n).toLocaleString("en-US");
+const fixed = (x, digits = 3) => (x === null || x === undefined || Number.isNaN(x) ? "–" : x.toFixed(digits).replace("-", MINUS));
+const percent = (x, digits = 0) => `${(100 * x).toFixed(digits)}%`;
+
+function bytes(n) {
+  const [unit, size] = n >= 1e9 ? ["GB", 1e9] : n >= 1e5 ? ["MB", 1e6] : n >= 1e3 ? ["kB", 1e3] : ["bytes", 1];
+  const value = n / size;
+  return `${unit === "bytes" ? n : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)} ${unit}`;
+}
+
+function seconds(s) {
+  return s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`;
+}
+
+// "?": one sentence that says what something is, for mouse, keyboard and screen reader alike.
+function help(text) {
+  return text ? h("button.help", { type: "button", "aria-label": text, "data-tip": text }, "?") : null;
+}
+
+function button(text, onclick, props = {}) {
+  const { name = "button", ...rest } = props;
+  return h(name, { type: "button", onclick, ...rest }, text);
+}
+
+function warning(text) {
+  return text ? h("div.error", { role: "alert" }, "\u26A0 ", text) : null;
+}
+
+// The theme's colours, for canvases: `colour(el, "--ink")`.
+function colour(el, name) {
+  return getComputedStyle(el).getPropertyValue(name).trim();
+}

@@ -1,0 +1,197 @@
+"""The base of all live views: an anywidget whose traits hold what is drawn, and the page that stays in a notebook."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import anywidget
+import traitlets
+from IPython.display import HTML, display
+
+from .flow import Cell, Flow, cells, in_words
+
+STATIC = Path(__file__).with_name("static")
+SCRIPTS = ("core.js", "map.js", "panel.js", "ids.js", "training.js", "main.js")  # one module, in this order
+# Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
+TWIN_STYLE = """<style>
+.jp-OutputArea-child:has(.wb-twin) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*)) {display: none}
+.jp-OutputArea:has(> .jp-OutputArea-child .jupyter-widgets .wb) .wb-twin {display: none}
+</style>"""
+
+
+def shown() -> Any:
+    """Return a trait that a block draws into: JSON, in which bytes travel as binary."""
+    return traitlets.Dict().tag(sync=True)
+
+
+def asked() -> dict[str, Any]:
+    """Return the message that had this cell run; empty outside a kernel."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return {} if kernel is None else kernel.get_parent("shell")
+
+
+def run_by_a_person() -> bool:
+    """Tell if somebody ran this cell who can also move a slider, not papermill or the like.
+
+    Front ends say with each cell whether they can be asked for input; programs cannot.
+    """
+    return bool(asked().get("content", {}).get("allow_stdin"))
+
+
+class Places:
+    """Which views stand in which cells, so that a view ends when its cell is run again.
+
+    Nobody could reach it any more, but widgets live until they are closed, and with them a model.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[str, list[View]]] = {}  # by cell: its latest run, and the views that it shows
+
+    def put(self, view: "View") -> None:
+        """Note that the cell which is running shows a view; end those that only an earlier run of it showed."""
+        message = asked()
+        cell, run = message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id", "")
+        if cell is None:
+            return
+        latest, views = self._runs.get(cell, (run, []))
+        if latest == run:
+            self._runs[cell] = run, [*views, view]
+            return
+        self._runs[cell] = run, [view]
+        there = [shown for _, shown in self._runs.values()]
+        for old in views:
+            if not any(old in shown for shown in there):
+                old.close()
+
+
+places = Places()
+
+
+class View(anywidget.AnyWidget):
+    """A live view of a `Flow`, or the same as a page.
+
+    A subclass names its `kind` of drawing, has a trait made with `shown` for each block, a class `blocks` whose
+    functions give what these traits hold (their parameters are cells and inputs, as in `flow.cells`), methods
+    ``do_<action>`` that the front end calls, and `page`.
+
+    Parameters
+    ----------
+    flow : Flow
+        Works in the background where the view is live.
+    """
+
+    _esm = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    _css = "\n".join(path.read_text(encoding="utf-8") for path in sorted(STATIC.glob("*.css")))
+    kind = traitlets.Unicode().tag(sync=True)
+    ui = shown()  # what a person looks at: a tab, colours; the front end sets it too
+    status = shown()
+
+    blocks: ClassVar[type]
+
+    def __init__(self, flow: Flow, **traits: Any) -> None:
+        self.flow, self.interactive = flow, flow.background
+        self._drawing = threading.RLock()
+        self._drawn: dict[str, tuple] = {}  # by block: the values that it shows
+        self._blocks: list[Cell] = cells(self.blocks)
+        self._problem = ""  # of the last action
+        self._twin: Any = None  # the page's place in the notebook
+        super().__init__(**traits)
+        self.on_msg(self._heard)
+        if flow.background:
+            flow.listen(self.render)
+        self.render()
+
+    def open(self) -> None:
+        """Tell the front end of this widget; a page needs none."""
+        if self.interactive:
+            super().open()
+
+    def page(self) -> str:
+        """Return what is shown as HTML that needs no network, kernel or script."""
+        raise NotImplementedError
+
+    def wait(self, timeout: float | None = None) -> "View":
+        """Return this view once everything is computed and drawn."""
+        self.flow.wait(timeout)
+        self.render()
+        return self
+
+    def close(self) -> None:
+        """End the view and its work."""
+        self.flow.end()
+        super().close()
+
+    # -- drawing ----------------------------------------------------------------------------
+
+    def render(self) -> None:
+        """Draw the blocks whose values are new; called from any thread."""
+        with self._drawing:
+            for block in self._blocks:
+                values = tuple(self.flow[need] for need in block.needs)
+                old = self._drawn.get(block.name)
+                if old is None or any(a is not b for a, b in zip(values, old, strict=True)):
+                    self._drawn[block.name] = values
+                    try:
+                        drawn = {} if values and values[0] is None else block.function(*values)
+                    except Exception as error:  # else it would end the thread of the flow, out of sight
+                        self._problem, drawn = in_words(error), {}
+                    self.set_trait(block.name, drawn)
+            self.status = self._status()
+        if not self.flow.is_busy:
+            self._update_twin()
+
+    def _status(self) -> dict[str, Any]:
+        """What is being done and what went wrong, for the status bar and beside what it concerns."""
+        flow = self.flow
+        doing = next((flow.doing[lane] for lane in flow.lanes if lane in flow.doing), None)
+        stale = [b.name for b in self._blocks if any(n in flow.cells and not flow.is_fresh(n) for n in b.needs)]
+        work = {} if doing is None else {"what": doing.what, "share": doing.share, "left": doing.left}
+        return {
+            "busy": flow.is_busy, "lanes": sorted(flow.doing), "errors": dict(flow.errors), "stale": stale,
+            "problem": self._problem, **work,
+        }  # fmt: skip
+
+    # -- what a person does -----------------------------------------------------------------
+
+    def _heard(self, _: Any, message: dict, buffers: list) -> None:
+        arguments = {name: value for name, value in message.items() if name != "action"}
+        self.act(message["action"], **arguments, **({"buffers": buffers} if buffers else {}))
+
+    def act(self, action: str, **arguments: Any) -> None:
+        """Do what a person asked for in the front end; whatever goes wrong is said in the status bar."""
+        self._problem = ""
+        try:
+            method: Callable = getattr(self, f"do_{action}")
+            method(**arguments)
+        except Exception as error:
+            self._problem = in_words(error)
+        self.render()
+
+    # -- what stays in a notebook -----------------------------------------------------------
+
+    def _ipython_display_(self) -> None:
+        if not self.interactive:
+            self.flow.wait()
+            display(HTML(self.page()))
+            return
+        places.put(self)
+        self._twin = display(HTML(self._twin_html()), display_id=uuid4().hex)
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, metadata=metadata, raw=True)
+
+    def _twin_html(self) -> str:
+        return f"<div class='wb-twin'>{TWIN_STYLE}{self.page()}</div>"
+
+    def _update_twin(self) -> None:
+        """Bring the page up to date that stays in the notebook when nothing runs any more."""
+        if self._twin is not None:
+            try:
+                html = self._twin_html()
+            except Exception as error:  # in a thread, where nobody would see it
+                html = in_words(error)
+            self._twin.update(HTML(html))
