@@ -105,7 +105,7 @@ class Flow:
         self._condition = threading.Condition()  # guards all of the above
         self._alive: set[str] = set()  # lanes whose thread runs
         self._listeners: list[Callable[[], None]] = []
-        self._rest_until = {lane: 0.0 for lane in self.lanes}
+        self._rest_until = dict.fromkeys(self.lanes, 0.0)
         self._ended = False
         self.set()
 
@@ -119,7 +119,7 @@ class Flow:
 
     def is_fresh(self, name: str) -> bool:
         """Tell if a value, interim ones included, follows from the present inputs; inputs always do."""
-        return self._is_settled(name) and name not in self.errors or self._is_interim(name)
+        return (self._is_settled(name) and name not in self.errors) or self._is_interim(name)
 
     def _is_settled(self, name: str) -> bool:
         """Tell if nothing is left to compute for a cell: it has a value or an error of the present inputs."""
@@ -159,7 +159,7 @@ class Flow:
     def wait(self, timeout: float | None = None) -> "Flow":
         """Return once nothing is left to compute; raise TimeoutError after so many seconds."""
         if not self.background:
-            while any([self._step(lane) for lane in self.lanes]):
+            while any(self._step(lane) for lane in self.lanes):
                 pass
             return self
         with self._condition:
