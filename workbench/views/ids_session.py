@@ -170,14 +170,12 @@ class IdsSession(Work[IdsState]):
     def map_items(self, n: int) -> IdsState:
         """Show so many items on the map."""
         state = self._want(["map"] if self.state.map is not None else [], n_items=n, map=None, drawing=False)
-        mapper.shared.stop(self)
         return state
 
     def cancel(self) -> IdsState:
         """Give up the map that is being drawn."""
         errors = {"map": STOPPED} if self.state.drawing else {}
         state = self._want([], errors=errors, drawing=False)
-        mapper.shared.stop(self)
         return state
 
     def end(self) -> None:
@@ -227,7 +225,7 @@ class IdsSession(Work[IdsState]):
         }
 
     def _layout(self, *arguments: Any) -> Any:
-        return mapper.shared.layout(self, *arguments) if self.background else umap_layout(*arguments)
+        return mapper.shared.layout(*arguments) if self.background else umap_layout(*arguments)
 
 
 def _meant(ids: SemanticIDs, text: str) -> tuple[str, ...]:

@@ -1,143 +1,82 @@
 """A warm process that draws UMAP maps, so that numbers never wait for a map and any map can be stopped.
 
-UMAP and our kernels use numba, whose thread pools must not be entered twice at once, and UMAP
-has no way to be stopped. In a process of its own it is in nobody's way, and between two of its
-rounds it hears an interrupt.
+UMAP and our kernels use numba, whose thread pools must not be entered twice at once. In a process of its own UMAP is
+in nobody's way, and an interrupt ends a map between two of its rounds.
 """
 
+import atexit
 import os
 import pickle
 import signal
 import sys
 import threading
+from contextlib import suppress
 from hashlib import blake2b
+from queue import Empty, SimpleQueue
 from subprocess import DEVNULL, PIPE
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
+from .. import progress
 from ..child import Child
 from ..progress import Stopped
 
-PATIENCE = 2.0  # seconds from a stop until a process that does not react is ended
+TICK = 0.1  # seconds between two reports of progress, which is where a map can be stopped
+PATIENCE = 2.0  # seconds from an interrupt until a process that does not react is ended
 N_REMEMBERED = 32  # answers; of 20,000 words each takes 160 kB
 
 
 class Mapper:
-    """Draws layouts in another process, one at a time, and can be told to stop.
+    """Draws layouts in another process, one at a time; `shared` serves all views of a kernel.
 
-    The process starts with `warm` or the first layout and ends with this one. `shared` serves
-    all panels of a kernel. The last answers are remembered by what was asked, so that a recipe
-    that comes back has its map at once.
+    The last answers are remembered by what was asked, so that a recipe that comes back has its map at once.
     """
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()  # held while a layout is drawn
-        self._change = threading.Lock()  # held for a moment, to read and change what is below
+        self._turn, self._starting = threading.Lock(), threading.Lock()
         self._worker: _Worker | None = None
-        self._requests: list[_Request] = []  # drawn or waiting
-        self._remembered: dict[bytes, tuple[np.ndarray, float]] = {}  # by digest, the last used at the end
+        self._remembered: dict[bytes, tuple[np.ndarray, float]] = {}  # by digest of the request
+        self._pace: dict[tuple, float] = {}  # seconds a word that the last map took, drawn first and drawn again
+        atexit.register(self.end)
 
     def warm(self) -> "_Worker":
         """Start the process if there is none; it compiles what UMAP needs while nobody waits."""
-        with self._change:
-            if self._worker is None or self._worker.process.poll() is not None:
+        with self._starting:
+            if self._worker is None or not self._worker.reader.is_alive():
+                self.end()
                 self._worker = _Worker()
             return self._worker
 
-    def layout(self, owner: object, *arguments: Any) -> tuple[np.ndarray, float]:
-        """`layout.umap_layout` of these arguments, until `owner` wants it stopped. Not to be written to.
+    def end(self) -> None:
+        """End the process; the next layout starts another one."""
+        if self._worker is not None:
+            self._worker.end()
 
-        Raises
-        ------
-        Stopped
-            After `stop`.
-        RuntimeError
-            If the process ended by itself.
+    def layout(self, *arguments: Any) -> tuple[np.ndarray, float]:
+        """Return `layout.umap_layout` of these arguments; not to be written to.
+
+        An exception that a listener of `progress` raises ends the work. RuntimeError: the process ended by itself.
         """
-        asked, request = _digest(arguments), _Request(owner)
-        with self._change:
-            if asked in self._remembered:
-                return self._remember(asked, self._remembered.pop(asked))
-            self._requests.append(request)
-        answer: Any = None
-        try:
-            with self._turn:
-                answer = self._answer(request, arguments)
-        finally:
-            with self._change:
-                self._requests.remove(request)
-            request.over.set()
-        if request.stopped:
-            raise Stopped
-        if isinstance(answer, BaseException):
-            raise answer
-        with self._change:
-            return self._remember(asked, answer)
-
-    def _remember(self, asked: bytes, answer: tuple[np.ndarray, float]) -> tuple[np.ndarray, float]:
-        answer[0].flags.writeable = False
-        self._remembered[asked] = answer
-        while len(self._remembered) > N_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        return answer
-
-    def forget(self) -> None:
-        """Drop the answers that are remembered."""
-        with self._change:
-            self._remembered.clear()
-
-    def _answer(self, request: "_Request", arguments: tuple) -> Any:
-        worker = self.warm()
-        try:
-            worker.wait_until_ready()
-            with self._change:
-                request.worker = None if request.stopped else worker
-            return worker.ask(arguments) if request.worker else None
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            worker.end()
-            return RuntimeError(f"the process that draws maps ended ({error}); was memory short?")
-
-    def stop(self, owner: object) -> None:
-        """Give up the layouts that are drawn or waited for on behalf of `owner`. Returns at once."""
-        with self._change:
-            asked = [request for request in self._requests if request.owner is owner and not request.stopped]
-            for request in asked:
-                request.stopped = True
-        for request in asked:
-            if request.worker is not None:
-                threading.Thread(target=self._interrupt, args=[request, request.worker], daemon=True).start()
-
-    def _interrupt(self, request: "_Request", worker: "_Worker") -> None:
-        """Interrupt until there is an answer: an interrupt that comes too early is not heard."""
-        for _ in range(10):
-            with self._change:
-                if request not in self._requests:  # the answer came, and others may follow
-                    return
-                worker.interrupt()
-            if request.over.wait(PATIENCE / 10):
-                return
-        worker.end()
-
-
-def _digest(arguments: tuple) -> bytes:
-    """Names arguments, arrays and numbers, by their content."""
-    digest = blake2b(digest_size=16)
-    for argument in arguments:
-        array = np.ascontiguousarray(argument)
-        digest.update(repr((array.dtype.str, array.shape)).encode())
-        digest.update(array.data)
-    return digest.digest()
-
-
-class _Request:
-    """A layout that somebody waits for."""
-
-    def __init__(self, owner: object):
-        self.owner = owner
-        self.worker: _Worker | None = None  # once it is being drawn
-        self.stopped = False
-        self.over = threading.Event()
+        request = pickle.dumps(arguments, pickle.HIGHEST_PROTOCOL)
+        asked, kind, n = blake2b(request, digest_size=16).digest(), arguments[4:], len(arguments[0])
+        if (known := self._remembered.get(asked)) is not None:
+            return known
+        total = n * self._pace[kind] if kind in self._pace else None
+        with progress.bar(desc="Drawing a map", total=total, unit="s", unit_scale=True, delay=1, leave=False) as bar:
+            while not self._turn.acquire(timeout=TICK):
+                bar.update(0)
+            try:
+                if asked not in self._remembered:  # it may have been drawn meanwhile
+                    begun, answer = monotonic(), self.warm().ask(request, bar)
+                    answer[0].flags.writeable = False
+                    self._remembered[asked], self._pace[kind] = answer, (monotonic() - begun) / n
+                    for old in list(self._remembered)[:-N_REMEMBERED]:
+                        del self._remembered[old]
+                return self._remembered[asked]
+            finally:
+                self._turn.release()
 
 
 class _Worker(Child):
@@ -145,26 +84,65 @@ class _Worker(Child):
 
     def __init__(self) -> None:
         super().__init__(__name__, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)  # errors come back as answers
-        self._requests: Any = self.process.stdin
-        self._answers: Any = self.process.stdout
-        self._ready = False
+        self.pipes: tuple[Any, Any] = self.process.stdin, self.process.stdout
+        self.answers: SimpleQueue = SimpleQueue()  # filled by a thread, so that they can be waited for with a limit
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        self.is_ready = self.is_working = False
 
-    def wait_until_ready(self) -> None:
-        if not self._ready:
-            pickle.load(self._answers)
-            self._ready = True
+    def read(self) -> None:
+        with suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                self.answers.put(pickle.load(self.pipes[1]))
 
-    def ask(self, arguments: tuple) -> Any:
-        pickle.dump(arguments, self._requests, pickle.HIGHEST_PROTOCOL)
-        self._requests.flush()
-        return pickle.load(self._answers)
+    def wait(self, bar: Any) -> Any:
+        while True:
+            try:
+                answer = self.answers.get(timeout=TICK)
+            except Empty:
+                if not self.reader.is_alive():
+                    self.end()
+                    raise RuntimeError("the process that draws maps ended by itself; was memory short?") from None
+                bar.update(TICK)
+                continue
+            self.is_ready, self.is_working = True, False
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    def ask(self, request: bytes, bar: Any) -> tuple[np.ndarray, float]:
+        if not self.is_ready:
+            self.wait(bar)
+        self.is_working = True
+        try:
+            with suppress(OSError):  # then the process ended, as the answer will say
+                self.pipes[0].write(request)
+                self.pipes[0].flush()
+            return self.wait(bar)
+        finally:
+            for _ in range(10 if self.is_working else 0):  # an interrupt that comes too early is not heard
+                self.interrupt()
+                with suppress(Empty):
+                    self.answers.get(timeout=PATIENCE / 10)
+                    self.is_working = False
+                    break
+            if self.is_working:
+                self.end()
+
+    def end(self, grace: float = 0.0) -> None:
+        super().end(grace)
+        self.is_working = False
+        self.reader.join()
+        for pipe in self.pipes:
+            with suppress(OSError):  # it holds a part of a request
+                pipe.close()
 
 
 shared = Mapper()
 
 
 def serve() -> None:
-    """The other process: warm up, then answer requests until there are no more."""
+    """Run the other process: warm up, then answer requests until there are no more."""
     from .layout import umap_layout
 
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
@@ -172,28 +150,24 @@ def serve() -> None:
     working = interrupted = False
 
     def interrupt(*_: object) -> None:
-        nonlocal interrupted
+        nonlocal working, interrupted
         if working:
-            interrupted = True
+            working, interrupted = False, True
             raise Stopped
 
     signal.signal(signal.SIGINT, interrupt)
     if hasattr(os, "nice"):
         os.nice(10)  # numbers come first
     sample = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
-    umap_layout(sample, sample[:, :2], 5, 0)
-    answer: Any = "ready"
-    while True:
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
-        try:
-            arguments = pickle.load(requests)
-        except EOFError:
-            return
-        try:
-            working, interrupted = True, False
-            answer = umap_layout(*arguments)
-        except Exception as error:  # compiled code makes another one of an exception that comes in its midst
-            answer = Stopped() if interrupted else error
-        finally:
-            working = False
+    answer: Any = umap_layout(sample, sample[:, :2], 5, 0)  # says that the process is ready
+    with suppress(EOFError):
+        while True:
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+            arguments, interrupted = pickle.load(requests), False
+            try:
+                working = True
+                answer = umap_layout(*arguments)
+                working = False
+            except Exception as error:  # compiled code makes another one of an exception that comes in its midst
+                working, answer = False, Stopped() if interrupted else error

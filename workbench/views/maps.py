@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 FLAT = 1e-10  # of the points, a variance along an axis that is rounding
+SIDES = ("before", "control", "after")
 
 
 class OriginalMap:
@@ -31,8 +32,8 @@ class OriginalMap:
     ----------
     original : Vectors
     n_words : int
-        Words to map. Of a larger vocabulary half are the most frequent and half a sample of the
-        others: a map of frequent words alone would hide what is done to rare ones.
+        Words to map. Of a larger vocabulary half are the most frequent and half a sample of the others: a map of
+        frequent words alone would hide what is done to rare ones.
     n_neighbors : int
         For UMAP.
     random_state : int
@@ -44,10 +45,8 @@ class OriginalMap:
     rank : (n,) int array
         Of each word by frequency in the whole vocabulary, from 1.
     sample : str
-        What is shown, in words.
+        The text that says which words are mapped.
     vectors : (n, dim) float32 array
-    first, control : (n, 2) float32 array and trustworthiness, or None
-        Its map and the same drawn again, once `draw` has been called.
     """
 
     def __init__(self, original: Vectors, n_words: int = 2_000, n_neighbors: int = 15, random_state: int = 0):
@@ -59,41 +58,34 @@ class OriginalMap:
         _check_directions(self.vectors)
         self._axes = pca_axes(self.vectors)
         self._pca = unit(self.vectors) @ self._axes  # (n, 2)
-        self.first: tuple[np.ndarray, float] | None = None
-        self.control: tuple[np.ndarray, float] | None = None
+        self._drawn: list[tuple[np.ndarray, float]] = []  # the map and the control, each with its trustworthiness
 
-    def draw(self, layout: Layout = umap_layout) -> tuple[tuple[np.ndarray, float], tuple[np.ndarray, float]]:
-        """Draw the map and the control, unless they are there; returns both, each with its trustworthiness.
+    def draw(self, layout: Layout = umap_layout) -> list[tuple[np.ndarray, float]]:
+        """Return the map and the control, each with its trustworthiness; drawn once.
 
-        The control starts from the map, with another seed, exactly as the map of a compressed
-        model does. How they differ is chance.
+        The control starts from the map, with another seed, as the map of a compressed model does: they differ by chance.
         """
         self._check(len(self.words))
-        if self.first is None:
-            self.first = layout(self.vectors, self._pca, self.n_neighbors, self.random_state, False)
-        if self.control is None:
-            self.control = self._again(self.vectors, self.first[0], layout)
-        return self.first, self.control
+        if not self._drawn:
+            self._drawn = [layout(self.vectors, self._pca, self.n_neighbors, self.random_state, False)]
+        if len(self._drawn) == 1:
+            self._drawn.append(self._again(self.vectors, self._drawn[0][0], layout))
+        return self._drawn
 
     def umap(self, small: Vectors, layout: Layout = umap_layout) -> pd.DataFrame:
-        """The maps of this and of a compressed model, see `umap_maps`."""
+        """Return the maps of this and of a compressed model, see `umap_maps`."""
         after = small.get_vectors(self.words, missing="nan")
         there = ~np.isnan(after[:, 0])
         self._check(there.sum())
         (first, trust), (control, trust_control) = self.draw(layout)
         second = np.full_like(first, np.nan)
         second[there], trust_after = self._again(after[there], first[there], layout)
-        frame = self._frame(small, after, first, control, second)
-        frame.attrs.update(method="UMAP", trust_before=trust, trust_control=trust_control, trust_after=trust_after)
-        frame.attrs["noise"] = layout_noise(frame)
-        return frame
+        return self._frame(small, after, "UMAP", (first, control, second), (trust, trust_control, trust_after))
 
     def pca(self, small: Vectors) -> pd.DataFrame:
-        """The same on principal components, see `pca_maps`."""
+        """Return the same on principal components, see `pca_maps`."""
         after = small.get_vectors(self.words, missing="nan")
-        frame = self._frame(small, after, self._pca, self._pca, unit(after) @ self._axes)
-        frame.attrs.update(method="PCA", trust_before=None, trust_control=None, trust_after=None, noise=None)
-        return frame
+        return self._frame(small, after, "PCA", (self._pca, self._pca, unit(after) @ self._axes), (None, None, None))
 
     def _again(self, vectors: np.ndarray, start: np.ndarray, layout: Layout) -> tuple[np.ndarray, float]:
         return layout(vectors, start, self.n_neighbors, self.random_state + 1, True)
@@ -102,18 +94,17 @@ class OriginalMap:
         if n <= 2 * self.n_neighbors:
             raise ValueError(f"a map needs more than {2 * self.n_neighbors} words that both models have, got {n}")
 
-    def _frame(self, small: Vectors, after: np.ndarray, *maps: np.ndarray) -> pd.DataFrame:
-        sides = zip(("before", "control", "after"), maps, strict=True)
-        frame = pd.DataFrame(
-            {
-                "word": [printable(word) for word in self.words],
-                **{f"{axis}_{side}": places[:, i] for side, places in sides for i, axis in enumerate("xy")},
-                "cosine": cosines(self.vectors, after),
-                "in_vocabulary": [word in small for word in self.words],
-                "rank": self.rank,
-            }
-        )
-        frame.attrs["sample"] = self.sample
+    def _frame(self, small: Vectors, after: np.ndarray, method: str, maps: tuple, trust: tuple) -> pd.DataFrame:
+        places = {
+            f"{axis}_{side}": xy[:, i] for side, xy in zip(SIDES, maps, strict=True) for i, axis in enumerate("xy")
+        }
+        frame = pd.DataFrame({"word": [printable(word) for word in self.words], **places})
+        frame["cosine"] = cosines(self.vectors, after)
+        frame["in_vocabulary"] = [word in small for word in self.words]
+        frame["rank"] = self.rank
+        frame.attrs = {f"trust_{side}": value for side, value in zip(SIDES, trust, strict=True)}
+        frame.attrs |= {"method": method, "sample": self.sample}
+        frame.attrs["noise"] = layout_noise(frame)
         return frame
 
 
@@ -129,7 +120,7 @@ def _check_directions(vectors: np.ndarray) -> None:
 
 
 def _sample(original: Vectors, n_words: int, seed: int) -> tuple[np.ndarray, str]:
-    """Places in the order of frequency of the words to show, ascending, and what they are in words."""
+    """Return places in the order of frequency of the words to show, ascending, and a text that describes them."""
     n = len(original)
     if n_words >= n:
         return np.arange(n), f"all {n:,} words"
@@ -142,77 +133,53 @@ def _sample(original: Vectors, n_words: int, seed: int) -> tuple[np.ndarray, str
 
 
 def umap_maps(
-    original: Vectors,
-    small: Vectors,
-    n_words: int = 2_000,
-    n_neighbors: int = 15,
-    random_state: int = 0,
+    original: Vectors, small: Vectors, n_words: int = 2_000, n_neighbors: int = 15, random_state: int = 0,
     layout: Layout = umap_layout,
-) -> pd.DataFrame:
-    """Maps of words in both models by UMAP (McInnes, Healy and Melville, 2018), and of the original again.
+) -> pd.DataFrame:  # fmt: skip
+    """Return maps of words in both models by UMAP (McInnes, Healy and Melville, 2018), and of the original again.
 
-    All are drawn from exact k-nearest graphs. The first starts from principal components, the
-    others from the first, so that a word that moved has moved because its neighbours changed,
-    or by chance: not because UMAP turned or mirrored the picture. How much is chance the control
-    tells: the original drawn again.
-
-    Parameters
-    ----------
-    original, small : Vectors
-    n_words : int
-        Words to map, see `OriginalMap`, which saves work where several models are compared with one.
-    n_neighbors : int
-    random_state : int
-    layout : callable
-        Takes the arguments of `layout.umap_layout`, by position, and returns what it does; a live
-        panel has it done in another process. Called for the original, the control, and `small`.
+    All are drawn from exact k-nearest graphs. The first starts from principal components, the others from the first,
+    so that a word moves because its neighbours changed, or by chance: not because UMAP turned or mirrored the picture.
+    The control, the original drawn again, tells how much is chance. For parameters see `OriginalMap`, which saves
+    work where several models are compared with one; `layout` does what `layout.umap_layout` does, perhaps elsewhere.
 
     Returns
     -------
     DataFrame
-        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_control``,
-        ``y_control``, ``x_after``, ``y_after``, ``cosine`` (to the original vector),
-        ``in_vocabulary`` (of the small model), ``rank`` (by frequency, from 1). Words that the
-        small model has no vector for have no ``x_after``, ``y_after`` and ``cosine``. Its
-        ``attrs`` hold ``method``; ``sample``, what is shown, in words; ``noise``, see
-        `layout_noise`; ``trust_before``, ``trust_control`` and ``trust_after``, see
-        `layout.trustworthiness`.
+        The most frequent word first: ``word``, ``x_before``, ``y_before``, ``x_control``, ``y_control``, ``x_after``,
+        ``y_after``, ``cosine`` (to the original vector), ``in_vocabulary`` (of the small model), ``rank`` (by
+        frequency, from 1). Words without a vector in the small model have no ``x_after``, ``y_after`` and ``cosine``.
+        Its ``attrs`` hold ``method``; ``sample``, a text that says which words are mapped; ``noise``, see
+        `layout_noise`; ``trust_before``, ``trust_control`` and ``trust_after``, see `layout.trustworthiness`.
     """
     return OriginalMap(original, n_words, n_neighbors, random_state).umap(small, layout)
 
 
 def pca_maps(original: Vectors, small: Vectors, n_words: int = 2_000, random_state: int = 0) -> pd.DataFrame:
-    """The same by principal components of the original's directions, all on the same axes.
+    """Return the same by principal components of the original's directions, all on the same axes.
 
-    Ready in a moment, but it shows less: two of many dimensions. Nothing in it is chance: the
-    control is the first map. Returns what `umap_maps` does, without trustworthiness and noise.
+    Ready in a moment, but two of many dimensions. Nothing in it is chance: the control is the first map, and there is
+    no trustworthiness and no noise.
     """
     return OriginalMap(original, n_words, random_state=random_state).pca(small)
 
 
 def layout_noise(frame: pd.DataFrame, k: int = 10) -> dict[str, float] | None:
-    """How much of the difference between two maps is chance, from the original drawn again.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `umap_maps`; for one from `pca_maps`, which knows no chance, the answer is None.
-    k : int
+    """Measure how much of the difference between two maps is chance, from the original drawn again.
 
     Returns
     -------
-    dict
-        ``kept_control`` and ``kept_compressed``, the share of each word's `k` nearest on the first
-        map that are its `k` nearest on the other; ``moved_control`` and ``moved_compressed``, the
-        median distance between a word's two places, in units of the first map's spread (root mean
-        square distance from its centre); ``far_compressed``, the share of words that moved further
-        than 95% of words do in the control. All over the ``n`` words that both models have a vector
-        for, with ``k``.
+    dict, or None for a frame of `pca_maps`, which know no chance
+        ``kept_control`` and ``kept_compressed``, the share of each word's `k` nearest on the first map that are its
+        `k` nearest on the other; ``moved_control`` and ``moved_compressed``, the median distance between a word's two
+        places, in units of the first map's spread (root mean square distance from its centre); ``far_compressed``,
+        the share of words that moved further than 95% of words do in the control. All over the ``n`` words that both
+        models have a vector for, with ``k``.
     """
     if frame.attrs["method"] == "PCA":
         return None
     there = frame[frame["x_after"].notna()]
-    first, control, after = (there[[f"x_{s}", f"y_{s}"]].to_numpy(float) for s in ("before", "control", "after"))
+    first, control, after = (there[[f"x_{side}", f"y_{side}"]].to_numpy(float) for side in SIDES)
     k = min(k, len(there) - 1)
     near = nearest_places(first, k)
     spread = np.sqrt(((first - first.mean(axis=0)) ** 2).sum(axis=1).mean())
@@ -228,7 +195,7 @@ def layout_noise(frame: pd.DataFrame, k: int = 10) -> dict[str, float] | None:
 
 
 def noise_text(frame: pd.DataFrame) -> str:
-    """`layout_noise` in a sentence or two."""
+    """Return `layout_noise` in a sentence or two."""
     noise = frame.attrs.get("noise")
     if noise is None:
         return "Principal components: the same two axes on both maps, so nothing moves by chance."
@@ -238,6 +205,61 @@ def noise_text(frame: pd.DataFrame) -> str:
         f"{noise['moved_compressed']:.2f} and {noise['moved_control']:.2f} of the map's spread. "
         f"{noise['far_compressed']:.0%} of words moved further than all but 5% do by chance."
     )
+
+
+def topics(frame: pd.DataFrame, vectors: np.ndarray, n: int = 12, random_state: int = 0) -> list[dict[str, Any]]:
+    """Name regions of the first map, found by k-means, by two frequent words each that are typical of them.
+
+    `vectors` (n_words, dim) are the original's, such as `OriginalMap.vectors`. Returns dicts, the largest region
+    first: ``text``, such as "music · songs", and the region's middle ``before``, in the ``control`` and ``after``, as
+    [x, y], or None where no word of it has a vector.
+    """
+    from sklearn.cluster import KMeans
+
+    n = max(1, min(n, len(frame) // 20))
+    regions = KMeans(n, n_init=4, random_state=random_state).fit_predict(frame[["x_before", "y_before"]])
+    centred = (directions := unit(vectors)) - directions.mean(axis=0)
+    found: list[dict[str, Any]] = []
+    used: set[str] = set()  # how words begin: "song" and "songs" say the same
+    for region in np.bincount(regions).argsort(kind="stable")[::-1]:
+        members = np.flatnonzero(regions == region)
+        frequent = members[: max(20, len(members) // 3)]
+        typical = unit(centred[frequent]) @ centred[members].mean(axis=0)  # (n_frequent,)
+        names: list[str] = []
+        for word in frame["word"].to_numpy()[frequent[np.argsort(-typical, kind="stable")]]:
+            if len(names) < 2 and len(word) > 2 and word.isalpha() and word.casefold()[:4] not in used:
+                names.append(word)
+                used.add(word.casefold()[:4])
+        middle = frame.iloc[members].median(numeric_only=True)
+        places = {side: [float(middle[f"{axis}_{side}"]) for axis in "xy"] for side in SIDES}
+        if names:
+            found.append(
+                {"text": " · ".join(names), **{s: None if np.isnan(xy[0]) else xy for s, xy in places.items()}}
+            )
+    return found
+
+
+def points(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a front end draws of maps; arrays as bytes, little-endian.
+
+    ``before``, ``control``, ``after``: (n, 2) float32, and ``cosine``: (n,) float32, NaN without a vector; ``rank``:
+    (n,) int32; ``fate``: (n,) uint8, 0 of words with a row of their own, 1 rebuilt from n-grams, 2 without a vector.
+    """
+    noise = frame.attrs["noise"] or {}
+    fate = np.where(frame["cosine"].isna(), 2, ~frame["in_vocabulary"])
+    return {
+        "n": len(frame),
+        "words": frame["word"].tolist(),
+        **{side: frame[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
+        "cosine": frame["cosine"].to_numpy("<f4").tobytes(),
+        "rank": frame["rank"].to_numpy("<i4").tobytes(),
+        "fate": fate.astype("u1").tobytes(),
+        **{name: frame.attrs[name] for name in ("method", "sample")},
+        "noise": noise_text(frame),
+        "trust": {side: frame.attrs[f"trust_{side}"] for side in SIDES},
+        "kept_map": noise.get("kept_compressed"),
+        "kept_chance": noise.get("kept_control"),
+    }
 
 
 def map_figure(

@@ -139,8 +139,6 @@ class Session(Work[State]):
         errors = {"maps": "The map was stopped; principal components are shown."} if s.drawing else {}
         recipe = s.result.recipe if s.result else None
         state = self._want(["numbers"], errors=errors, opening=None, recipe=recipe, search=None)
-        if s.model is not None:
-            mapper.shared.stop(s.model)
         return state
 
     def look_at(self, words: Sequence[str]) -> State:
@@ -150,8 +148,6 @@ class Session(Work[State]):
     def map_words(self, n: int) -> State:
         """Show so many words on the maps."""
         state = self._put(["maps"], n_mapped=n, maps=None, drawing=False)
-        for owner in (self, state.model):
-            mapper.shared.stop(owner)
         return state
 
     def save(self, path: str | Path, format: str = OWN.name) -> State:
@@ -193,7 +189,6 @@ class Session(Work[State]):
     def _want(self, settled: Sequence[str], **wishes: Any) -> State:
         """Change the model or the recipe that is wanted."""
         state = super()._want(settled, drawing=False, **wishes)
-        mapper.shared.stop(self)
         return state
 
     # -- the work -------------------------------------------------------------------------
@@ -360,7 +355,7 @@ class Session(Work[State]):
 
     def _layout(self, owner: object, *arguments: Any) -> Any:
         """A layout that stops for its owner: the model, or the session whose wishes change."""
-        return mapper.shared.layout(owner, *arguments) if self.background else umap_layout(*arguments)
+        return mapper.shared.layout(*arguments) if self.background else umap_layout(*arguments)
 
 
 def _n_bytes(results: Iterable[Result]) -> int:
