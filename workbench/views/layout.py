@@ -16,12 +16,11 @@ N_JUDGED = 2_000  # points whose neighbourhoods tell a map's trustworthiness
 
 
 def pca_axes(vectors: np.ndarray) -> np.ndarray:
-    """The two directions in which directions of `vectors` (n, dim) differ most: (dim, 2) float32.
+    """Return the two directions in which directions of `vectors` (n, dim) differ most: (dim, 2) float32.
 
     Each points where its greatest part is positive, so that a picture is not mirrored by chance.
     """
-    directions = unit(vectors)
-    centred = directions - directions.mean(axis=0)
+    centred = (directions := unit(vectors)) - directions.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)  # (dim, dim), the widest spread last
     best = axes[:, -1:-3:-1]
     signs = np.sign(best[np.abs(best).argmax(axis=0), [0, 1]])
@@ -31,28 +30,14 @@ def pca_axes(vectors: np.ndarray) -> np.ndarray:
 def umap_layout(
     vectors: np.ndarray, start: np.ndarray, n_neighbors: int, seed: int, again: bool = False
 ) -> tuple[np.ndarray, float]:
-    """UMAP (McInnes, Healy and Melville, 2018) of an exact k-nearest graph, by cosine.
+    """Return places (n, 2) float32 of `vectors` (n, dim) by UMAP and their `trustworthiness`.
 
-    UMAP begins by squeezing `start` into a square, and what it returns is as large as it happens
-    to be: a map drawn again is shifted and stretched along each axis to the mean and the spread of its start.
+    UMAP (McInnes, Healy and Melville, 2018) of an exact k-nearest graph, by cosine, on one thread. Each point begins
+    at `start` (n, 2), which UMAP squeezes into a square, and what it returns is as large as it happens to be.
 
-    Parameters
-    ----------
-    vectors : (n, dim) float32 array
-    start : (n, 2) array
-        Where each point starts.
-    n_neighbors : int
-    seed : int
-        Given, so that UMAP works on one thread.
-    again : bool
-        Whether `start` is a map of the same words. It is then changed in small steps, so that a
-        word moves because its neighbours changed, and much less by chance than with UMAP's own.
-
-    Returns
-    -------
-    places : (n, 2) float32 array
-    trust : float
-        See `trustworthiness`.
+    Where `start` is a map of the same words, `again` changes it in small steps, so that a word moves because its
+    neighbours changed, and much less by chance than with UMAP's own steps; the places are shifted and stretched along
+    each axis to the mean and the spread of `start`.
     """
     from ..kernels import LOCK  # before UMAP, see there
 
@@ -66,27 +51,18 @@ def umap_layout(
     with LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(n_jobs|precomputed_knn|transform).*")
         places = UMAP(
-            n_neighbors=n_neighbors,
-            n_epochs=n_epochs,
-            learning_rate=STEP if again else 1.0,
-            metric="cosine",
-            precomputed_knn=(indices, distances),
-            init=start,
-            random_state=seed,
-            n_jobs=1,
-        ).fit_transform(vectors)
+            n_neighbors=n_neighbors, n_epochs=n_epochs, learning_rate=STEP if again else 1.0, metric="cosine",
+            precomputed_knn=(indices, distances), init=start, random_state=seed, n_jobs=1,
+        ).fit_transform(vectors)  # fmt: skip
     trust = trustworthiness(vectors, places, n_neighbors)
-    return _fitted(places, start) if again else places, trust
-
-
-def _fitted(places: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Places (n, 2), shifted and stretched along each axis to the mean and the spread of others."""
-    centred = places - places.mean(axis=0)
-    return (centred / centred.std(axis=0) * start.std(axis=0) + start.mean(axis=0)).astype(np.float32)
+    if again:
+        centred = places - places.mean(axis=0)
+        places = (centred / centred.std(axis=0) * start.std(axis=0) + start.mean(axis=0)).astype(np.float32)
+    return places, trust
 
 
 def nearest_places(places: np.ndarray, k: int) -> np.ndarray:
-    """The `k` nearest points on a map (n, 2) for each of them, itself left out: (n, k)."""
+    """Return the `k` nearest points on a map (n, 2) for each of them, itself left out: (n, k)."""
     from scipy.spatial import KDTree
 
     _, found = KDTree(places).query(places, k + 1)
@@ -96,19 +72,11 @@ def nearest_places(places: np.ndarray, k: int) -> np.ndarray:
 
 
 def trustworthiness(vectors: np.ndarray, places: np.ndarray, n_neighbors: int = 15, n_judged: int = N_JUDGED) -> float:
-    """Trustworthiness of a map (Venna and Kaski, 2001), by cosine: 1 where all neighbours on it are true ones.
+    """Return the trustworthiness of a map (Venna and Kaski, 2001), by cosine: 1 where all neighbours on it are true.
 
-    Neighbours on the map count by how far down they stand among the nearest vectors; half is chance.
-    Up to `n_judged` points it is exact, as scikit-learn's, which takes memory by the square of the
+    Neighbours on the map `places` (n, 2) count by how far down they stand among the nearest of `vectors` (n, dim);
+    half is chance. Up to `n_judged` points it is exact, as scikit-learn's, which takes memory by the square of the
     points. Of more, the neighbourhoods of so many, sampled with seed 0, are judged, each exactly.
-
-    Parameters
-    ----------
-    vectors : (n, dim) array
-    places : (n, 2) array
-    n_neighbors : int
-        Fewer than half the points.
-    n_judged : int
     """
     n, directions = len(vectors), unit(vectors)
     if not 0 < n_neighbors < n / 2:

@@ -63,7 +63,7 @@ class OriginalMap:
     def draw(self, layout: Layout = umap_layout) -> list[tuple[np.ndarray, float]]:
         """Return the map and the control, each with its trustworthiness; drawn once.
 
-        The control starts from the map, with another seed, as the map of a compressed model does: they differ by chance.
+        The control starts from the map, with another seed, as the map of a compressed model does: it differs by chance.
         """
         self._check(len(self.words))
         if not self._drawn:
