@@ -1,17 +1,29 @@
-"""Maps: what is on them, what of them is chance, and what colours mean."""
+"""Maps: what is on them, what of them is chance, and the process that draws them."""
 
+import random
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+from conftest import PATIENCE, until
 from matplotlib.text import Text
 from sklearn.manifold import trustworthiness as of_sklearn
 
 import workbench as wb
+from workbench import progress
+from workbench.progress import Stopped
+from workbench.views import mapper
 from workbench.views.colours import colours
 from workbench.views.layout import nearest_places, trustworthiness
-from workbench.views.maps import OriginalMap, map_figure, noise_text, pca_maps, umap_maps
+from workbench.views.maps import OriginalMap, map_figure, noise_text, pca_maps, points, topics, umap_maps
 
 
 def pca_layout(vectors, start, n_neighbors, seed, again):
@@ -175,6 +187,113 @@ def test_the_figure_says_what_is_shown_what_is_chance_and_what_colours_mean(fram
     assert frame.attrs["sample"] in shown
     assert noise_text(frame) in shown
     assert colours(frame, by).title in shown
+
+
+# -- names of regions, and what a front end gets ----------------------------------------------
+
+
+def test_regions_are_named_by_words_of_their_own_that_lie_in_them(builtin):
+    original = OriginalMap(builtin, 1_000)
+    frame = original.pca(builtin)
+    named = topics(frame, original.vectors, 8)
+    assert named == topics(frame, original.vectors, 8)
+    words = [word for topic in named for word in topic["text"].split(" · ")]
+    assert 4 <= len(named) <= 8
+    assert len(words) == len(set(words)) > len(named)
+    places = frame.set_index("word")[["x_before", "y_before"]]
+    spread = places.to_numpy().std()
+    for topic in named:
+        for word in topic["text"].split(" · "):
+            assert np.linalg.norm(places.loc[word] - topic["before"]) < 2 * spread
+        assert topic["after"] == topic["before"]
+
+
+def test_regions_without_vectors_have_no_place_on_the_second_map(fasttext):
+    original = OriginalMap(fasttext, 400)
+    frame = original.pca(wb.Prune(300, 0).fit_transform(fasttext))
+    frame.loc[frame["x_before"] > 0, ["x_after", "y_after"]] = np.nan
+    assert None in [topic["after"] for topic in topics(frame, original.vectors)]
+
+
+def test_points_are_the_frame_as_bytes(frame):
+    sent = points(frame)
+    assert np.array_equal(np.frombuffer(sent["after"], "<f4").reshape(-1, 2)[:, 1], frame["y_after"].astype("f4"), True)
+    assert np.array_equal(np.frombuffer(sent["rank"], "<i4"), frame["rank"])
+    fate = np.frombuffer(sent["fate"], "u1")
+    assert set(fate) == {0, 1, 2}
+    assert np.array_equal(fate == 2, frame["cosine"].isna())
+    assert np.array_equal(fate == 0, frame["in_vocabulary"])
+
+
+# -- the process that draws them --------------------------------------------------------------
+
+
+def cloud(n: int, seed: int = 0) -> tuple:
+    """Arguments of a layout."""
+    points = np.random.default_rng(seed).normal(size=(n, 12)).astype(np.float32)
+    return points, points[:, :2], 15, seed
+
+
+@contextmanager
+def stopped_after(seconds: float):
+    """Have the work inside stopped at its first tick after so many seconds."""
+    end = time.monotonic() + seconds
+
+    def hear(what: str, share: float) -> None:
+        if time.monotonic() >= end:
+            raise Stopped
+
+    with progress.told_to(hear), pytest.raises(Stopped):
+        yield
+
+
+@pytest.fixture
+def maps():
+    """A process that is ready."""
+    mapper.shared.layout(*cloud(100))
+    return mapper.shared
+
+
+def test_a_stopped_layout_leaves_its_process_ready_for_the_next(maps):
+    before, pid, rng = maps.layout(*cloud(300)), maps.warm().process.pid, random.Random(0)
+    for seconds in [0.0, *(rng.random() for _ in range(3))]:
+        begun = time.monotonic()
+        with stopped_after(seconds):
+            maps.layout(*cloud(8_000))
+        assert time.monotonic() - begun < seconds + 2
+    assert maps.layout(*cloud(301))[0].shape == (301, 2)
+    assert maps.layout(*cloud(300)) is before  # remembered
+    assert maps.warm().process.pid == pid
+
+
+def test_a_layout_that_waits_for_its_turn_is_stopped_too(maps):
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(maps.layout, *cloud(3_000, 1))
+        time.sleep(0.2)
+        with stopped_after(0.1):
+            maps.layout(*cloud(3_000, 2))
+        places, _ = first.result(PATIENCE)
+    assert places.shape == (3_000, 2)
+
+
+def test_a_process_that_dies_is_an_error_and_the_next_map_is_drawn(maps):
+    threading.Timer(0.3, maps.warm().process.kill).start()
+    with pytest.raises(RuntimeError, match="process that draws maps ended"):
+        maps.layout(*cloud(8_000, 3))
+    with stopped_after(0.2):  # while the next one warms up
+        maps.layout(*cloud(302))
+    assert maps.layout(*cloud(302))[0].shape == (302, 2)
+    maps.warm().process.kill()
+    maps.warm().process.wait()
+    assert maps.layout(*cloud(303))[0].shape == (303, 2)
+
+
+@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+def test_the_process_ends_with_the_one_that_started_it_without_a_warning(end):
+    code = "from workbench.views.mapper import shared; print(shared.warm().process.pid, flush=True); " + end
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True)
+    until(lambda: not psutil.pid_exists(int(done.stdout)))
+    assert "ResourceWarning" not in done.stderr
 
 
 # -- what cannot be mapped -------------------------------------------------------------------
