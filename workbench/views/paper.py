@@ -1,0 +1,322 @@
+"""Views on paper: what their blocks hold, as HTML that needs no script, network or kernel."""
+
+import base64
+import re
+from collections.abc import Callable, Iterable
+from html import escape
+from string import Formatter
+from typing import Any
+
+import pandas as pd
+
+from .plots import STATUS, Picture, damage_figure, history_figure, map_figure
+
+HELP = {  # one sentence for each metric: on every card, in every table and on paper
+    "size": "Bytes of the compressed file, words and all.",
+    "ratio": "Size of the smallest float32 file of the original, divided by the size of the compressed file.",
+    "limit": "The size that the compressed file should not exceed.",
+    "kept": "Mean cosine to the original vector, of words that keep a row of their own.",
+    "remapped": "Mean cosine to the original vector, of words that now use the row of a similar word.",
+    "dropped": "Mean cosine to the original vector, of words rebuilt from n-grams; 0 without a vector.",
+    "unseen": "Mean cosine to the original vector, of words in neither vocabulary, which no step was fitted on.",
+    "all": "Mean cosine to the original vector, of all words of the original.",
+    "known": "Mean cosine to the original vector, of all words of the original vocabulary.",
+    "neighbours": "How many of a word's 10 nearest neighbours are still among its 10 nearest, on average.",
+    "overlap@10": "Share of the 10 nearest neighbours of a word that stay among its 10 nearest.",
+    "agreement": "Rank correlation between the cosine of word pairs and the similarity that people gave them.",
+    "coverage": "Share of words that still have a vector; the others count as cosine 0.",
+    "p5": "5th percentile: one word in twenty has a lower cosine.",
+    "interval": "95% interval of the estimate from a sample.",
+    "delta": "Change against the pinned result A.",
+    "history": "Each recipe that was tried, by size and quality; the line joins the best of each size.",
+    "cosine": "Cosine between a word's original and compressed vector: 1 is unchanged.",
+    "rank": "Place of the word by frequency; 1 is the most frequent.",
+    "loss_share": "Share of the whole loss: 1 - cosine, weighted by how often texts use the word.",
+    "no_vector": "Share of words that have no vector any more.",
+    "code": "Words that share this code; a bad codebook entry changes all of them.",
+    "contributions": "Share of each n-gram in the mean of the word's n-grams; negative ones point against the others.",
+    "control": "The original drawn again with another seed: what differs between the two is chance.",
+    "noise": "Share of each point's 10 nearest on the original map that are still its 10 nearest.",
+    "trust": "Trustworthiness of the map: 1 if words that are near on the map are near in the model, 0.5 by chance.",
+}
+MEANINGS = {  # of groups of `damage_groups`, inside a sentence
+    "number": "words with a digit", "mixed scripts": "words that mix two scripts", "long": "long words",
+    "other script": "words in an unusual script", "punctuation": "punctuation marks", "plain": "plain words",
+    "joined": "words joined by a hyphen, an apostrophe or the like", "short": "words of 3 characters or fewer",
+    "kept": "kept words", "remapped": "words that use the row of a similar word", "dropped": "dropped words",
+}  # fmt: skip
+SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of n-grams, as of neighbours
+# Columns of tables: templates for `table_html`.
+OVERVIEW = {
+    "metric": "{what}",
+    "value": "<b>{value}</b>",
+    "": "{share:bar}",
+    "spread": "{spread}",
+    "origin": "<small>{how}</small>",
+}
+NGRAMS = {"n-gram": "{ngram}", "share before": "{before:.3f}", "": "{before_bar:bar}", "share after": "{after:.3f}",
+          " ": "{after_bar:bar}", "cosine": "{cosine:.3f}", "status": "{status}"}  # fmt: skip
+NEIGHBOURS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "kept": "{kept:d} of {k}", "cosine": "{cosine:.3f}",
+              "lost": "{lost}", "gained": "{gained}"}  # fmt: skip
+GROUPS = {"group": "<b>{group}</b> <small>{by}</small>", "scored": "{n:,}", "of vocabulary": "{share:.2%}",
+          "mean cosine": "<b>{mean:.3f}</b>", "95% interval": "{low:.3f} to {high:.3f}", "5th percentile": "{p5:.3f}",
+          "no vector": "{no_vector:.2%}", "loss share": "{loss_share:.1%}", "changed most": "{worst}"}  # fmt: skip
+WORDS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "count": "{count:,}", "cosine": "{cosine:.3f}",
+         "loss share": "{loss_share:.2%}", "shape": "{shape}", "fate": "{fate}"}  # fmt: skip
+CODES = {"code": "<b>{code}</b>", "scored": "{n:,}", "mean cosine": "{mean:.3f}", "standard errors from all": "{z:.1f}",
+         "chance?": "{chance}", "changed most": "{worst}"}  # fmt: skip
+FORMATS = {"format": "<b>{title}</b>", "cannot hold": "{losses}"}
+LOST = STATUS["lost"][1]
+N_SHOWN = 15  # rows of a table of words
+# Selectors are doubled to outweigh JupyterLab's rules for tables. Without style, as on GitHub, tables say the same.
+STYLE = """<style>
+.wb-paper.wb-paper {--kept: #1f6fc2; --lost: #b8323f; --gained: #00785a; --rule: rgba(128, 128, 128, .3);
+  font: 13px/1.45 Inter, system-ui, "DejaVu Sans", sans-serif; max-width: 1200px}
+[data-jp-theme-light="false"] .wb-paper.wb-paper {--kept: #6ea0ff; --lost: #ff8593; --gained: #41c99e}
+.wb-paper.wb-paper table {border-collapse: collapse; margin: .3em 0 .8em; font: inherit; table-layout: auto}
+.wb-paper.wb-paper tr {background: none; break-inside: avoid}
+.wb-paper.wb-paper :is(th, td) {padding: .2em 1.2em .2em 0; vertical-align: baseline; border: 0; text-align: left;
+  border-bottom: 1px solid var(--rule); white-space: normal; line-height: 1.4; max-width: none}
+.wb-paper.wb-paper [align=right] {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
+.wb-paper.wb-paper thead th {opacity: .75; font-weight: normal; vertical-align: bottom}
+.wb-paper.wb-paper small {opacity: .75; font-size: 90%; font-weight: normal}
+.wb-paper .kept {color: var(--kept)}
+.wb-paper .lost {color: var(--lost)}
+.wb-paper .gained {color: var(--gained)}
+.wb-paper .room {display: inline-block; width: 6em; height: .6em; background: var(--rule); border-radius: 3px}
+.wb-paper .room span {display: block; height: 100%; border-radius: 3px; background: currentColor}
+.wb-paper .side {display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start}
+.wb-paper .scroll {overflow-x: auto; max-width: 100%}
+.wb-paper .cards b {font-size: 150%}
+.wb-paper.wb-paper pre {padding: .7em; border: 1px solid var(--rule); border-radius: 8px; overflow-x: auto}
+.wb-paper img {max-width: 100%; background: #fff; border-radius: 8px; break-inside: avoid}
+.wb-paper.wb-paper h4 {margin: 1.1em 0 .3em; font-size: 15px}
+</style>"""
+
+
+class Html(str):
+    """Markup that a table shows as it is; any other text is escaped."""
+
+
+class _Cells(Formatter):
+    """Fills a template with values as HTML; None makes the whole cell a dash."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        if value is None:
+            raise ValueError
+        if isinstance(value, list | tuple):
+            return ", ".join(self.format_field(entry, spec) for entry in value)
+        if spec == "bar":
+            return bar_html(value)
+        return (
+            value
+            if isinstance(value, Html)
+            else f"<bdi>{escape(value)}</bdi>"
+            if isinstance(value, str)
+            else format(value, spec)
+        )
+
+    def cell(self, template: str, row: dict) -> str:
+        try:
+            return self.vformat(template, (), row)
+        except ValueError:
+            return "\N{EN DASH}"
+
+
+def page_html(title: str, sections: Iterable[tuple[str, str]]) -> str:
+    """Return a page of sections, each a heading and its HTML; those without content are left out."""
+    body = "".join(f"<section><h4>{escape(heading)}</h4>{html}</section>" for heading, html in sections if html)
+    return (
+        f"{STYLE}<div class='wb-paper'><h3>{escape(title)}</h3>{body or '<p>Nothing has been computed yet.</p>'}</div>"
+    )
+
+
+def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -> str:
+    """Return a table that scrolls where the page is narrower.
+
+    Parameters
+    ----------
+    columns : dict
+        By heading a template in HTML, such as ``"<b>{word}</b>"``, ``"{cosine:.3f}"`` or ``"{share:bar}"``, filled with
+        the escaped values of a row. Lists are joined by commas; numbers are aligned to the right.
+    rows : dicts
+        Where a value is None, the cell is a dash.
+    title : str
+    """
+    sides = [" align='right'" if re.search(r":[,.+d]", template) else "" for template in columns.values()]
+    head = "".join(f"<th{side}>{escape(text.strip())}</th>" for text, side in zip(columns, sides, strict=True))
+    body = ""
+    for row in rows:
+        cells = (_Cells().cell(template, row) for template in columns.values())
+        body += f"<tr>{''.join(f'<td{side}>{cell}</td>' for cell, side in zip(cells, sides, strict=True))}</tr>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    caption = f"<b>{escape(title)}</b>" if title else ""
+    return f"<div class='scroll' tabindex='0' role='group' aria-label='Table'>{caption}{table}</div>"
+
+
+def picture_html(picture: Picture, about: str) -> str:
+    """Return a figure as a picture inside the page."""
+    return f"<img alt='{escape(about)}' src='data:image/png;base64,{base64.b64encode(picture.png()).decode()}'>"
+
+
+def bar_html(share: float, status: str = "") -> Html:
+    """Return a bar as long as a share of its room, a negative one in another colour."""
+    width, status = 100 * min(abs(share), 1), status or ("kept" if share >= 0 else "lost")
+    return Html(f"<span class='room {status}'><span style='width: {width:.1f}%'></span></span>")
+
+
+def marked_html(status: str, text: str) -> Html:
+    """Return a text behind the sign of what became of it: kept, lost or gained."""
+    return Html(f"<span class='{status}'>{STATUS[status][1]}</span> <bdi>{escape(text)}</bdi>")
+
+
+def damage_summary(groups: pd.DataFrame) -> str:
+    """Return in a sentence or two which words are the most affected, and where most of the loss is."""
+    compared, everything = groups[groups["by"] != "all"], groups[groups["by"] == "all"]
+    if everything.empty:
+        return "Too few words were scored to compare groups of them."
+    if everything["worry"].iloc[0] == 0:
+        return "Nothing was damaged: every word keeps its direction."
+    worst, bands = compared.loc[compared["mean"].idxmin()], compared[compared["by"] == "frequency"]
+    text = (
+        f"The most affected words are {_named(worst)}: mean cosine {worst['mean']:.3f}, over all words "
+        f"{everything['mean'].iloc[0]:.3f}; they are {worst['share_of_vocabulary']:.2%} of the vocabulary."
+    )
+    if bands.empty:
+        return text
+    heaviest = bands.loc[bands["worry"].idxmax()]
+    return f"{text} {heaviest['worry']:.0%} of the loss in texts is in {_named(heaviest)}."
+
+
+def _named(group: pd.Series) -> str:
+    return f"words of ranks {group['group']}" if group["by"] == "frequency" else MEANINGS[group["group"]]
+
+
+def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> str:
+    """Return the panel, or a part of it, as a page.
+
+    Parameters
+    ----------
+    blocks : dict of str and dict
+        The traits of the view by name; those that are missing or empty are left out.
+    frame : DataFrame, optional
+        The maps, from `umap_maps` or `pca_maps`.
+    """
+
+    def drawn(name: str, draw: Callable[[dict], str]) -> str:
+        return draw(blocks[name]) if blocks.get(name) else ""
+
+    top, looked = blocks.get("top", {}), blocks.get("looked", {}).get("words", [])
+    errors = blocks.get("status", {}).get("errors", {}).values()
+    figure = None if frame is None else map_figure(frame, marked=[entry["word"] for entry in looked])
+    sections = {
+        "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
+        "Numbers": drawn("cards", _cards) + drawn("overview", _overview) + drawn("history", _history),
+        "Recipe": drawn("rail", _steps) + drawn("export", lambda export: f"<pre>{escape(export['code'])}</pre>"),
+        "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
+        "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
+        "Damage": drawn("damage", _damage),
+        "Formats": drawn("export", lambda export: table_html(FORMATS, export["formats"])),
+    }
+    return page_html(" · ".join(filter(None, (top.get("name"), top.get("about")))) or "Comparison", sections.items())
+
+
+def _megabytes(n: float, sign: str = "") -> str:
+    return f"{n / 1e6:{sign},.2f} MB" if abs(n) >= 1e5 else f"{n / 1e3:{sign},.2f} kB"
+
+
+def _cards(block: dict) -> str:
+    size = block["size"]
+    notes = [f"{size['ratio']:,.1f} times smaller"]
+    if limit := size["limit"]:
+        status, text = ("lost", f"{LOST} over") if size["bytes"] > limit else ("kept", "\N{CHECK MARK} within")
+        notes += [bar_html(size["bytes"] / limit, status), f"{text} the limit of {_megabytes(limit)}"]
+    cards = [("File size", _megabytes(size["bytes"]), size["delta"] and _megabytes(size["delta"], "+"), notes)]
+    for card in block["cards"]:
+        value, delta = (
+            x and f"{x:{sign}.{card['digits']}f}" for x, sign in ((card["value"], ""), (card["delta"], "+"))
+        )
+        cards.append((card["title"], value or "none", delta, [escape(card["note"])]))
+    row = {
+        title: Html(f"<b>{value}</b><br><small>{'<br>'.join(notes + [f'{delta} against A'] * bool(delta))}</small>")
+        for title, value, delta, notes in cards
+    }
+    return f"<div class='cards'>{table_html({title: f'{{{title}}}' for title in row}, [row])}</div>"
+
+
+def _overview(block: dict) -> str:
+    has_before = any(row["before"] for row in block["rows"])
+    return table_html(OVERVIEW | ({"before": "{before}"} if has_before else {}), block["rows"])
+
+
+def _history(block: dict) -> str:
+    return picture_html(history_figure(block), "Size and quality of each recipe") if len(block["points"]) > 1 else ""
+
+
+def _steps(rail: dict) -> str:
+    text = "<li>{label} <small>{effect}</small> <span class='lost'>{error}</span></li>"
+    steps = [
+        _Cells().cell(text, {**step, "effect": step["effect"] or "", "error": step["error"] or ""})
+        for step in rail["steps"]
+    ]
+    return f"<ol>{''.join(steps)}</ol>"
+
+
+def _looked(block: dict) -> str:
+    legend = ", ".join(marked_html(status, status) for status in STATUS)
+    tables = "".join(map(_near, block["words"]))
+    ngrams = "".join(_ngrams(entry["word"], entry["ngrams"]) for entry in block["words"] if entry["ngrams"])
+    return f"<small>{legend}; in brackets the rank before</small><div class='side'>{tables}</div>{ngrams}" * bool(
+        tables
+    )
+
+
+def _near(entry: dict) -> str:
+    """The neighbours of one word by rank, before and after."""
+    rows: dict[int, dict] = {}
+    for near in entry["neighbours"]:
+        before, after, text = near["rank_before"], near["rank_after"], marked_html(near["status"], near["word"])
+        if before is not None:
+            rows.setdefault(before, {"before": "", "after": ""})["before"] = text
+        if after is not None:
+            moved = f" <small>({before})</small>" if before not in (None, after) else ""
+            rows.setdefault(after, {"before": "", "after": ""})["after"] = Html(text + moved)
+    columns = {"rank": "{rank:d}", "original": "{before}", "compressed": "{after}"}
+    title = f"{entry['word']}: {entry['n_kept']} of {entry['n_before']} neighbours kept"
+    return table_html(columns, [{"rank": rank, **rows[rank]} for rank in sorted(rows)], title)
+
+
+def _ngrams(word: str, ngrams: dict) -> str:
+    """The contributions of a word's n-grams, before and after."""
+    shares = [row[side] or 0 for row in ngrams["rows"] for side in ("before", "after")]
+    widest = max(map(abs, shares), default=0) or 1
+    rows = [
+        {**row, "status": marked_html(SIGNS[row["status"]], row["status"]),
+         **{f"{side}_bar": row[side] and row[side] / widest for side in ("before", "after")}}
+        for row in ngrams["rows"]
+    ]  # fmt: skip
+    title = f"{word}: {ngrams['left']} n-grams left, cosine {ngrams['cosine']:.3f}"
+    about = f"Vector made of {ngrams['before']}, now of {ngrams['after']}. {HELP['contributions']}"
+    return f"{table_html(NGRAMS, rows, title)}<small>{escape(about)}</small>"
+
+
+def _neighbours(block: dict) -> str:
+    fewest = sorted(block["rows"], key=lambda row: row["kept"])[:N_SHOWN]
+    return table_html(NEIGHBOURS, fewest, f"Words that keep the fewest neighbours ({block['how']})")
+
+
+def _damage(block: dict) -> str:
+    figure = (
+        picture_html(damage_figure(pd.DataFrame(block["groups"])), "Cosine by group of words")
+        if block["groups"]
+        else ""
+    )
+    heaviest = sorted(block["words"], key=lambda word: -word["loss_share"])[:N_SHOWN]
+    farthest = sorted(block["words"], key=lambda word: word["cosine"] or 0)[:N_SHOWN]
+    words = table_html(WORDS, heaviest, "Largest share of the loss") + table_html(WORDS, farthest, "Largest shift")
+    codes = [{**code, "chance": "may be chance" if code["chance"] else "more than chance"} for code in block["codes"]]
+    return (
+        f"<p>{escape(block['summary'])}<br><small>{escape('; '.join(block['how']))}</small></p>{figure}"
+        f"{table_html(GROUPS, block['groups'])}<div class='side'>{words}</div>"
+        + (table_html(CODES, codes, "Codes whose words changed most") if codes else "")
+    )

@@ -1,0 +1,658 @@
+"""All figures of words and of ids for paper, lessons and reports. They draw tables and decide nothing.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Wherever colour has a meaning, a shape,
+a sign or a text says it too.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from io import BytesIO
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from ..vocab import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, GREEN, RED, GREY, PALE = "#0072B2", "#009E73", "#D55E00", "#666666", "#B8B8B8"
+STATUS = {  # of a neighbour: colour, and the sign beside the word
+    "kept": (BLUE, "\N{BLACK CIRCLE}"),
+    "lost": (RED, "\N{MULTIPLICATION SIGN}"),
+    "gained": (GREEN, "\N{BLACK UP-POINTING TRIANGLE}"),
+}
+SHAPES = {  # matplotlib's marker, and a character for text
+    "circle": ("o", "\N{BLACK CIRCLE}"),
+    "triangle": ("^", "\N{BLACK UP-POINTING TRIANGLE}"),
+    "cross": ("x", "\N{MULTIPLICATION SIGN}"),
+    "square": ("s", "\N{BLACK SQUARE}"),
+    "diamond": ("D", "\N{BLACK DIAMOND}"),
+    "down": ("v", "\N{BLACK DOWN-POINTING TRIANGLE}"),
+    "star": ("*", "\N{BLACK STAR}"),
+    "plus": ("P", "\N{HEAVY GREEK CROSS}"),
+    "left": ("<", "\N{BLACK LEFT-POINTING TRIANGLE}"),
+}
+LABELS = {  # Okabe and Ito's colours but black, each with a shape of its own
+    "#E69F00": "square", "#56B4E9": "diamond", "#009E73": "triangle", "#F0E442": "down",
+    "#0072B2": "star", "#D55E00": "plus", "#CC79A7": "left",
+}  # fmt: skip
+MAX_NAMED = len(LABELS)  # groups of points with a colour and a shape of their own
+KINDS = {"own row": "circle", "rebuilt from n-grams": "triangle", "no vector": "cross"}
+WAYS = {"damage": "cosine", "frequency": "rank", "code": "code", "label": "label"}  # to colour a map, and the column
+SPLITS = ("kept", "remapped", "dropped", "unseen", "all")
+GROUPINGS = {"frequency": "By rank of frequency", "shape": "By shape of the word", "fate": "By what became of it"}
+Prefix = tuple[int, ...]
+
+
+class Picture(Figure):
+    """A figure that a notebook shows as it is.
+
+    Made without pyplot, whose global state mixes up figures when two threads draw at once, as callbacks of widgets do.
+    """
+
+    def png(self) -> bytes:
+        """Return the figure as a PNG file."""
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", dpi=80)
+        return buffer.getvalue()
+
+    _repr_png_ = png
+
+
+def new_figure(width: float, height: float, n_columns: int = 1) -> tuple[Picture, list["Axes"]]:
+    """Return a figure of this many inches, with axes side by side."""
+    figure = Picture(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(1, n_columns, squeeze=False)[0])
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def as_text(text: str) -> str:
+    """Return a text that matplotlib shows as it is: it would read what stands between two dollar signs as a formula."""
+    return printable(text).replace("$", r"\$")
+
+
+def shortened(text: str, n: int) -> str:
+    """Return a printable text of at most so many characters."""
+    text = printable(text)
+    return text if len(text) <= n else text[: n - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+# -- the scorecard --------------------------------------------------------------------------
+
+
+def scorecard_figure(card: pd.DataFrame) -> Picture:
+    """Draw the scorecard: size, fidelity, neighbours, agreement with people.
+
+    Parameters
+    ----------
+    card : DataFrame
+        From `scorecard`.
+    """
+    figure, axes = new_figure(12, 3.4, 4)
+    for axis, draw in zip(axes, (_draw_size, _draw_fidelity, _draw_overlap, _draw_similarity), strict=True):
+        draw(axis, card)
+    return figure
+
+
+def _rows(card: pd.DataFrame, metric: str, splits: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of one metric by split, in this order of the splits."""
+    rows = card[card["metric"] == metric].set_index("split")
+    return rows.loc[[split for split in splits if split in rows.index]] if splits else rows
+
+
+def _draw_size(axis: "Axes", card: pd.DataFrame) -> None:
+    sizes = _rows(card, "size", ("source file", "original", "compressed"))["value"] / 1e6
+    bars = axis.bar(sizes.index, sizes, color=[BLUE if name == "compressed" else GREY for name in sizes.index])
+    axis.bar_label(bars, [f"{size:.3g}" for size in sizes])
+    axis.set(ylabel="size of the file (MB)", title=f"{_rows(card, 'ratio')['value'].iloc[0]:.3g} times smaller")
+    axis.tick_params(axis="x", rotation=20)
+
+
+def _draw_fidelity(axis: "Axes", card: pd.DataFrame) -> None:
+    means, low = (_rows(card, metric, SPLITS)["value"] for metric in ("fidelity", "fidelity_p5"))
+    axis.vlines(means.index, low, means, color=GREY, linewidth=1)
+    axis.plot(means.index, means, "o", color=BLUE, label="mean")
+    axis.plot(low.index, low, "_", color=RED, markersize=14, label="5th percentile")
+    for name, mean in means.items():
+        axis.annotate(f"{mean:.3f}", (name, mean), (7, 0), textcoords="offset points", va="center")
+    axis.set(ylabel="cosine to the original vector", title="Fidelity", ylim=(None, 1.005))
+    axis.margins(x=0.25)
+    axis.legend(frameon=False, loc="best")
+
+
+def _draw_overlap(axis: "Axes", card: pd.DataFrame) -> None:
+    rows = _rows(card, "overlap@10", SPLITS)
+    _draw_bars(axis, list(rows.index), rows, BLUE)
+    axis.set(ylabel="overlap@10 (share of neighbours kept)", title="Neighbours", ylim=(0, 1))
+
+
+def _draw_similarity(axis: "Axes", card: pd.DataFrame) -> None:
+    after, before = _rows(card, "similarity"), _rows(card, "similarity_original")
+    axis.set(ylabel="Spearman correlation with people", title="Agreement with people")
+    if after.empty:
+        axis.text(0.5, 0.5, "no word-pair set\ncovers this model", ha="center", va="center", transform=axis.transAxes)
+        axis.set(xticks=[], yticks=[])
+        return
+    places = np.arange(len(after))
+    _draw_bars(axis, places - 0.2, before, GREY, "original", width=0.38)
+    _draw_bars(axis, places + 0.2, after, BLUE, "compressed", width=0.38)
+    axis.set_xticks(places, list(after.index))
+    axis.margins(y=0.25)
+    axis.legend(frameon=False, loc="upper left")
+
+
+def _draw_bars(axis: "Axes", x: Any, rows: pd.DataFrame, color: str, label: str = "", width: float = 0.6) -> None:
+    """Draw bars with their 95% intervals."""
+    spread = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+    axis.bar(x, rows["value"], color=color, width=width, label=label, yerr=spread, capsize=4, ecolor="black")
+
+
+# -- neighbours, groups of words, history -----------------------------------------------------
+
+
+def neighbours_figure(changes: pd.DataFrame) -> Picture:
+    """Draw neighbours before and after, word by word: kept ones are joined, lost and gained ones marked.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        From `neighbour_changes`; three or four words fit side by side.
+    """
+    groups = list(changes.groupby("word", sort=False))
+    figure, axes = new_figure(3.6 * len(groups), 3.8, len(groups))
+    for axis, (word, rows) in zip(axes, groups, strict=True):
+        _draw_neighbours(axis, str(word), rows)
+    legend = "    ".join(f"{sign} {status}" for status, (_, sign) in STATUS.items())
+    figure.supxlabel(f"{legend}    (nearest at the top)", fontsize=10)
+    return figure
+
+
+def _draw_neighbours(axis: "Axes", word: str, rows: pd.DataFrame) -> None:
+    for side, column in enumerate(("rank_before", "rank_after")):
+        for entry in rows[rows[column].notna()].itertuples():
+            color, sign = STATUS[entry.status]
+            name = as_text(shortened(entry.neighbour, 14))
+            text = f"{sign} {name}" if side else f"{name} {sign}"
+            align = "left" if side else "right"
+            axis.text(side, getattr(entry, column), text, ha=align, va="center", color=color, fontsize=10)
+    kept = rows[rows["status"] == "kept"]
+    for entry in kept.itertuples():
+        axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
+    n_before = int(rows["rank_before"].notna().sum())
+    axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
+    axis.set_title(f"{as_text(shortened(word, 14))}: {len(kept)} of {n_before} kept", fontsize=12)
+    axis.set_yticks(range(1, n_before + 1))
+    axis.set_ylabel("rank")
+    axis.spines[:].set_visible(False)
+    axis.tick_params(length=0)
+
+
+def damage_figure(groups: pd.DataFrame) -> Picture:
+    """Draw mean and 5th percentile of the cosine for each group of words, on one scale.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        From `damage_groups`.
+    """
+    panels = {title: rows for by, title in GROUPINGS.items() if len(rows := groups[groups["by"] == by])}
+    n_rows = max((len(rows) for rows in panels.values()), default=1)
+    figure, axes = new_figure(11.2, 1.6 + 0.42 * n_rows, max(len(panels), 1))
+    for axis, (title, rows) in zip(axes, panels.items(), strict=False):
+        _draw_groups(axis, rows)
+        axis.set_title(title, fontsize=11)
+    low = min(axis.get_xlim()[0] for axis in axes)
+    for axis in axes:
+        axis.set_xlim(low, 1 + 0.02 * (1 - min(low, 0.9)))
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    return figure
+
+
+def _draw_groups(axis: "Axes", rows: pd.DataFrame) -> None:
+    """Draw groups from top to bottom, the lowest mean with a shape of its own."""
+    places, mean, low = np.arange(len(rows)), rows["mean"].to_numpy(), rows["p5"].to_numpy()
+    is_lowest = (places == mean.argmin()) & (len(rows) > 1)
+    axis.hlines(places, low, mean, color=GREY, linewidth=1)
+    axis.plot(low, places, "|", color=GREY, markersize=11, label="5th percentile")
+    axis.plot(mean[~is_lowest], places[~is_lowest], "o", color=BLUE, label="mean")
+    if is_lowest.any():
+        axis.plot(mean[is_lowest], places[is_lowest], "D", color=RED, markersize=8, label="lowest mean")
+    axis.set_yticks(places, [f"{entry.group}\n{entry.n:,} words scored" for entry in rows.itertuples()], fontsize=9)
+    axis.set(xlabel="cosine to the original vector", ylim=(len(rows) - 0.4, -0.6))
+
+
+def history_figure(history: dict) -> Picture:
+    """Draw each recipe that was tried by size and quality, and the frontier: the best of each size.
+
+    Parameters
+    ----------
+    history : dict
+        The block of the panel: ``points`` with ``bytes``, ``quality``, ``best``, ``now``, ``pinned``; ``quality``,
+        ``qualities`` and ``limit``.
+    """
+    figure, (axis,) = new_figure(6.5, 3.4)
+    points = pd.DataFrame(history["points"]).sort_values("bytes")
+    unit, n_bytes = ("MB", 1e6) if points["bytes"].max() > 5e6 else ("kB", 1e3)
+    size, quality = points["bytes"] / n_bytes, points["quality"]
+    best = points["best"].to_numpy(bool)
+    axis.plot(size[best], quality[best], color=BLUE, linewidth=1, drawstyle="steps-post")
+    looks: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+        "best of its size": (best, {"marker": "o", "color": BLUE}),
+        "another is better": (~best, {"marker": "x", "color": GREY}),
+        "this recipe": (points["now"].to_numpy(bool), {"marker": "*", "color": RED, "markersize": 15}),
+        "A": (
+            points["pinned"].to_numpy(bool),
+            {"marker": "s", "color": "black", "fillstyle": "none", "markersize": 11},
+        ),
+    }
+    for label, (here, look) in looks.items():
+        if here.any():
+            axis.plot(size[here], quality[here], linestyle="", label=label, **look)
+    if history["limit"] is not None:
+        axis.axvline(history["limit"] / n_bytes, color=RED, linestyle="--", linewidth=1, label="limit")
+    names = {entry["id"]: entry["label"] for entry in history["qualities"]}
+    axis.set(xlabel=f"size of the file ({unit}, log scale)", ylabel=names[history["quality"]])
+    log_ticks(axis)
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def log_ticks(axis: "Axes") -> None:
+    """Make the horizontal axis logarithmic, with round numbers at its ticks."""
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    steps = (1, 2, 5) if high / low > 4 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
+    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=steps, numticks=12))
+    axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axis.xaxis.set_major_formatter("{x:,.4g}")
+
+
+# -- maps of words ----------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """A line of a legend."""
+
+    name: str
+    colour: str
+    shape: str
+
+
+class Colours(NamedTuple):
+    """Colours and shapes of points, and what they mean.
+
+    Attributes
+    ----------
+    title : str
+    colours : (n, 4) array
+        Red, green, blue and opacity.
+    shapes : (n,) array of str
+        Of `SHAPES`.
+    legend : list of Entry
+    scale : ScalarMappable or None
+        Where colours are values on a scale.
+    """
+
+    title: str
+    colours: np.ndarray
+    shapes: np.ndarray
+    legend: list[Entry]
+    scale: ScalarMappable | None = None
+
+
+def colours(
+    frame: pd.DataFrame, by: str = "damage", level: str = "code", codebook: np.ndarray | None = None
+) -> Colours:
+    """Return the colour and the shape of each word on a map.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `umap_maps` or `pca_maps`.
+    by : str
+        ``damage``: cosine to the original vector. ``frequency``: bands of rank. ``code``: of column ``code``,
+        negative or missing for words without codes of their own. ``label``: of column ``label``, any text, missing
+        for words without; the most frequent labels have colours and shapes of their own.
+    level : str
+        Names the level or subvector that ``code`` belongs to.
+    codebook : (n_entries, width) array, optional
+        Of that level: near entries then have near colours.
+    """
+    if by not in WAYS:
+        raise ValueError(f"expected one of {', '.join(WAYS)} to colour by, got {by!r}")
+    if WAYS[by] not in frame:
+        columns = ", ".join(frame.columns)
+        raise ValueError(f"to colour by {by} the frame needs a column {WAYS[by]!r}; it has {columns}")
+    if by == "label":
+        return _by_label(frame["label"].astype(object))
+    kind = kinds(frame)
+    present = [name for name in KINDS if (kind == name).any()]
+    missing = RED if by == "damage" else GREY
+    legend = [Entry(name, missing if name == "no vector" else GREY, KINDS[name]) for name in present]
+    legend, shapes = legend if len(legend) > 1 else [], kind.map(KINDS).to_numpy()
+    if by == "frequency":
+        bands = np.maximum(np.ceil(np.log10(frame["rank"].to_numpy(float))), 2).astype(int) - 2  # a power of ten each
+        palette = matplotlib.colormaps["cividis"](np.linspace(0, 1, max(bands.max() + 1, 2)))
+        ranges = [f"{10 ** (band + 1) + 1 if band else 1:,} to {10 ** (band + 2):,}" for band in range(bands.max() + 1)]
+        legend = [*map(Entry, ranges, map(to_hex, palette), ["circle"] * len(ranges)), *legend]
+        return Colours("rank by frequency in the original", palette[bands], shapes, legend)
+    values, title = frame[WAYS[by]].to_numpy(float, na_value=np.nan), "cosine to the original vector"
+    if by == "damage":
+        low, high = np.nanpercentile(values, [5, 95])
+    else:
+        own = values >= 0
+        values, title = np.where(own, values, np.nan), level
+        if codebook is not None:
+            values[own], title = code_order(codebook)[values[own].astype(int)], f"{level}, similar codes alike"
+        if not own.all():
+            legend = [Entry("no codes of its own", GREY, "circle"), *legend]
+        low, high = 0, np.max(values, where=own, initial=1) if codebook is None else len(codebook) - 1
+    scale = ScalarMappable(Normalize(low, high), matplotlib.colormaps["cividis"].with_extremes(bad=missing))
+    return Colours(title, scale.to_rgba(np.ma.masked_invalid(values)), shapes, legend, scale)
+
+
+def kinds(frame: pd.DataFrame) -> pd.Series:
+    """Return what became of each mapped word, one of `KINDS`."""
+    own, rebuilt, gone = KINDS
+    return frame["in_vocabulary"].map({True: own, False: rebuilt}).mask(frame["cosine"].isna(), gone)
+
+
+def code_order(codebook: np.ndarray) -> np.ndarray:
+    """Return the place of each entry (n_entries, width) along the first principal component: (n_entries,) int."""
+    centred = codebook - codebook.mean(axis=0)
+    axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
+    axis *= np.sign(axis[np.abs(axis).argmax()])
+    return np.argsort(np.argsort(centred @ axis, kind="stable"))
+
+
+def _by_label(labels: pd.Series) -> Colours:
+    counts = labels.value_counts()
+    # The most frequent first, ties in order of the alphabet, whatever order the words are in.
+    frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))
+    entries = {label: Entry(str(label), *look) for label, look in zip(frequent, LABELS.items(), strict=False)}
+    other = Entry(f"{len(frequent) - len(entries)} other labels", GREY, "circle")
+    none = Entry("none", PALE, "circle")
+    each = [none if pd.isna(label) else entries.get(label, other) for label in labels]
+    legend = [entry for entry in (*entries.values(), other, none) if entry in each]
+    palette = matplotlib.colors.to_rgba_array([entry.colour for entry in each])
+    return Colours("label", palette, np.array([entry.shape for entry in each]), legend)
+
+
+def map_figure(
+    frame: pd.DataFrame,
+    labels: Sequence[str] | None = None,
+    marked: Sequence[str] = (),
+    colour: str | Colours = "damage",
+) -> Picture:
+    """Draw the maps of the original and of the compressed model, and say how much of the difference is chance.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `umap_maps` or `pca_maps`.
+    labels : list of str, optional
+        Words to name in both maps; by default 25 spread over the map.
+    marked : sequence of str
+        Words to point out besides.
+    colour : str or Colours
+        See `colours`; by default the cosine of each word to its original vector.
+    """
+    figure, axes = new_figure(12, 6.2, 2)
+    look = colours(frame, colour) if isinstance(colour, str) else colour
+    named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
+    starred = frame[frame["word"].isin([printable(word) for word in marked])]
+    for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
+        x, y, trust = frame[f"x_{side}"], frame[f"y_{side}"], frame.attrs[f"trust_{side}"]
+        for shape in dict.fromkeys(look.shapes):
+            here, marker = look.shapes == shape, SHAPES[shape][0]
+            axis.scatter(x[here], y[here], c=look.colours[here], s=9 if marker == "o" else 16, marker=marker,
+                         linewidths=marker == "x")  # fmt: skip
+        for words, is_marked in ((starred, True), (named, False)):
+            shown = words[words[f"x_{side}"].notna()]
+            _name(axis, shown["word"], shown[f"x_{side}"], shown[f"y_{side}"], is_marked)
+        axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
+        _hide_ticks(axis, frame.attrs["method"])
+    if look.scale is not None:
+        figure.colorbar(look.scale, ax=axes, label=look.title, extend="both", shrink=0.8)
+    if handles := [_handle(entry) for entry in look.legend]:
+        title = "" if look.scale is not None else look.title
+        figure.legend(handles=handles, title=title or None, loc="outside upper center", ncols=6, fontsize=9)
+    figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
+    _hide_overlaps(figure, axes)
+    return figure
+
+
+def noise_text(frame: pd.DataFrame) -> str:
+    """Return in words how much of the difference between the maps is chance."""
+    noise = frame.attrs.get("noise")
+    if noise is None:
+        return "Principal components: the same two axes on both maps, so nothing moves by chance."
+    return (
+        f"{noise['k']} nearest on the map kept: {noise['kept_compressed']:.0%} compressed, {noise['kept_control']:.0%} "
+        f"when the original is drawn again. Median distance moved: {noise['moved_compressed']:.2f} and "
+        f"{noise['moved_control']:.2f} of the map's spread. {noise['far_compressed']:.0%} of words moved further "
+        "than all but 5% do by chance."
+    )
+
+
+def _handle(entry: Entry) -> Line2D:
+    marker = SHAPES[entry.shape][0]
+    return Line2D([], [], linestyle="", marker=marker, color=entry.colour, label=as_text(entry.name))
+
+
+def _hide_ticks(axis: "Axes", method: str) -> None:
+    axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
+
+
+def _name(axis: "Axes", names: Iterable[str], x: Iterable[float], y: Iterable[float], is_marked: bool) -> None:
+    """Write names beside their points; marked ones bold, with a star."""
+    outline = [withStroke(linewidth=3, foreground="white")]
+    for name, *place in zip(names, x, y, strict=True):
+        at = place[0], place[1]
+        text = as_text(shortened(name, 34))
+        axis.annotate(text, at, (4, 4), textcoords="offset points", fontsize=9 + is_marked, path_effects=outline,
+                      weight=700 if is_marked else 400, zorder=5)  # fmt: skip
+        if is_marked:
+            axis.plot(*at, marker="*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
+
+
+def _hide_overlaps(figure: Picture, axes: Iterable["Axes"]) -> None:
+    """Hide names that would cover an earlier one."""
+    figure.draw_without_rendering()
+    for axis in axes:
+        boxes: list[Any] = []
+        for text in axis.texts:
+            box = text.get_window_extent()
+            text.set_visible(not any(box.overlaps(other) for other in boxes))
+            boxes += [box] * text.get_visible()
+
+
+def _spread(frame: pd.DataFrame, n: int = 25) -> pd.DataFrame:
+    """Return the most frequent word in each of about `n` cells of the map."""
+    side = int(np.sqrt(n))
+    cells = [pd.cut(frame[axis], side, labels=False) for axis in ("x_before", "y_before")]
+    return frame.groupby(cells, sort=False).head(1)
+
+
+# -- semantic IDs -----------------------------------------------------------------------------
+
+
+class Named(NamedTuple):
+    """Codes of one level that are told apart by colour and shape, the most populous below a prefix first."""
+
+    level: int
+    prefix: Prefix
+    codes: tuple[int, ...]
+
+    @classmethod
+    def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = ()) -> "Named":
+        """Return those of codes (n, n_levels); `level` counts from 1 and lies below the prefix, but for a whole id.
+
+        Raises
+        ------
+        ValueError
+            If it does not.
+        """
+        prefix = tuple(prefix)
+        lowest = min(len(prefix) + 1, codes.shape[1])
+        if not lowest <= level <= codes.shape[1]:
+            raise ValueError(f"below {words_of(prefix)} level goes from {lowest} to {codes.shape[1]}, got {level}")
+        found, counts = np.unique(codes[is_below(codes, prefix), level - 1], return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:MAX_NAMED]
+        return cls(level, prefix, tuple(found[order].tolist()))
+
+    def look(self, code: int) -> tuple[str, str]:
+        """Return colour and shape of a code."""
+        return dict(zip(self.codes, LABELS.items(), strict=False)).get(code, (GREY, "circle"))
+
+
+def is_below(codes: np.ndarray, prefix: Prefix) -> np.ndarray:
+    """Return which codes (n, n_levels) begin with a prefix: (n,) bool."""
+    return (codes[:, : len(prefix)] == np.array(prefix, codes.dtype)).all(axis=1)
+
+
+def words_of(prefix: Prefix) -> str:
+    """Return a prefix in words."""
+    return "-".join(map(str, prefix)) if prefix else "all items"
+
+
+def id_map_figure(
+    frame: pd.DataFrame,
+    level: int = 1,
+    prefix: Iterable[int] = (),
+    marked: Collection[str] = (),
+    named: Named | None = None,
+) -> Picture:
+    """Draw the map of items, coloured by their codes at one level below a prefix; the others are grey.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `id_map`.
+    level : int
+        From 1; deeper than the prefix.
+    prefix : codes
+    marked : collection of str
+        Items to point out.
+    named : Named, optional
+        Codes with colours of their own; without it the most populous ones on the map.
+    """
+    codes = frame.filter(regex=r"^code_\d+$").to_numpy()  # (n, n_levels)
+    named = named or Named.among(codes, level, prefix)
+    inside, own = is_below(codes, named.prefix), codes[:, named.level - 1]
+    others = inside & ~np.isin(own, named.codes)
+    n_others = len(np.unique(own[others]))
+    parts = [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
+    parts += [(f"{n_others} other code{'s' * (n_others != 1)}", others, GREY, "circle")]
+    parts += [(f"code {code}", inside & (own == code), *named.look(code)) for code in named.codes]
+    figure, (axis,) = new_figure(9, 6.4)
+    for _, here, colour, shape in parts:  # from the bottom up
+        axis.scatter(frame["x"][here], frame["y"][here], c=colour, marker=SHAPES[shape][0],
+                     s=9 if shape == "circle" else 22, alpha=0.4 if colour == PALE else 0.9, linewidths=0)  # fmt: skip
+    items = frame[frame["item"].isin(marked)]
+    _name(axis, items["name"], items["x"], items["y"], is_marked=True)
+    _hide_ticks(axis, frame.attrs["method"])
+    handles = [_handle(Entry(f"{text}: {here.sum():,}", *look)) for text, here, *look in parts if here.any()]
+    title = f"Level {named.level} of {words_of(named.prefix)}, items"
+    figure.legend(handles=[*handles[-len(named.codes) :], *handles[: -len(named.codes)]], title=title,
+                  loc="outside right upper", fontsize=9)  # fmt: skip
+    figure.supxlabel(fill(f"Shown: {id_map_text(frame)}", 110), fontsize=9.5)
+    return figure
+
+
+def id_map_text(frame: pd.DataFrame) -> str:
+    """Return in words what a map of items shows, and its trustworthiness."""
+    trust = frame.attrs["trustworthiness"]
+    method = "principal components" if frame.attrs["method"] == "PCA" else "UMAP"
+    return f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
+
+
+def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
+    """Draw a tree of codes as an icicle, with counts and exemplars.
+
+    Parameters
+    ----------
+    tree : DataFrame
+        From `tree_table`.
+    named : Named
+        Codes with colours of their own: their branches have them, and those below lighter ones.
+    """
+    root, *entries = tree.itertuples(index=False)
+    n_columns = int(tree["level"].max()) - root.level + 1
+    figure, (axis,) = new_figure(12, 6.4 if entries else 1.6)
+    lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
+    for entry, top, height in _placed(root, entries, 0.0, 1.0):
+        left, right = lefts[entry.level - root.level :][:2]
+        colour, sign = _branch_look(entry, named)
+        patch = axis.add_patch(Rectangle((left, top), right - left, height, fc=colour, ec="white", lw=1.2))
+        text = _branch_text(entry, root, sign, int((right - left) / lefts[-1] * 170), height)
+        ink = "white" if colour == BLUE else "black"
+        axis.text(left + 0.015, top + height / 2, text, va="center", color=ink, fontsize=9).set_clip_path(patch)
+    axis.set(xlim=(0, lefts[-1]), ylim=(1, 0), xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    for column in range(n_columns):
+        head = f"level {root.level + column}" if root.level + column else ""
+        axis.text(lefts[column : column + 2].mean(), -0.02, head, ha="center", fontsize=10, color=GREY)
+    figure.supxlabel(fill(tree_text(tree), 150), fontsize=9.5)
+    return figure
+
+
+def tree_text(tree: pd.DataFrame) -> str:
+    """Return in words how to read the tree."""
+    text = "The height of a branch is its number of items; the names are of items in its middle."
+    if tree["n_joined"].any():
+        text += " Less populous codes are joined in one branch, drawn no higher than an average branch beside it."
+    return text
+
+
+def _placed(parent: Any, entries: list, top: float, height: float) -> Iterator[tuple[Any, float, float]]:
+    """Yield every branch with its top and height.
+
+    Joined branches are no higher than those beside them are on average, or in trees of hundreds of codes nothing else
+    could be read.
+    """
+    yield parent, top, height
+    own = parent.level + 1
+    children = [entry for entry in entries if entry.level == own]
+    alone = [child.count for child in children if not child.n_joined]
+    limit = sum(alone) / max(len(alone), 1)
+    weights = np.array([min(child.count, limit) if child.n_joined else child.count for child in children], float)
+    for child, share in zip(children, weights / (weights.sum() or 1), strict=True):
+        below = [] if child.n_joined else [e for e in entries if e.level > own and e.prefix[:own] == child.prefix]
+        yield from _placed(child, below, top, height * share)
+        top += height * share
+
+
+def _branch_look(entry: Any, named: Named) -> tuple[str, str]:
+    """Return the colour of a branch, and the sign before its name."""
+    if entry.n_joined or entry.level < named.level:
+        return "#E4E4E4", ""
+    colour, shape = named.look(entry.prefix[named.level - 1])
+    if colour == GREY:
+        return "#D0D0D0", ""
+    if entry.level == named.level:
+        return colour, SHAPES[shape][1]
+    red, green, blue = to_rgb(colour)
+    return to_hex((0.4 * red + 0.6, 0.4 * green + 0.6, 0.4 * blue + 0.6)), ""
+
+
+def _branch_text(entry: Any, root: Any, sign: str, n_characters: int, height: float) -> str:
+    """Return as many lines as a branch has room for, in a figure of 12 x 6.4 inches."""
+    n_lines = int(height / 0.0285) if height < 1 else 4
+    name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
+    lines = [f"{sign} {name}: {entry.count:,}".strip(), *entry.exemplars]
+    if n_lines == 1:
+        lines = ["  ".join(lines[:2])]
+    return "\n".join(as_text(shortened(line, n_characters)) for line in lines[:n_lines])
