@@ -30,6 +30,17 @@ def told_to(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def told_as(what: str, share: Callable[[], float]) -> Iterator[None]:
+    """Tell a listener of all steps inside as one step, `what`, of which a share is done; without one, do nothing."""
+    listener = _listener.get()
+    token = _listener.set(listener and (lambda *_: listener(what, share())))
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
 def bar(
     items: Iterable | None = None, desc: str = "", total: float | None = None, initial: float = 0, **options: Any
 ) -> Any:

@@ -8,7 +8,7 @@ import pandas as pd
 from ..nearest import CANDIDATES, blocks_of, nearest_rows
 from ..vectors import Vectors, remembered, unit
 from ..vocab import Vocab, printable
-from .fidelity import splits
+from .fidelity import cosines, splits
 from .table import interval, row
 
 LOOKED_UP = 4 * CANDIDATES  # at once, so that n-grams are decoded less often: with 300 dimensions, 40 MB
@@ -64,13 +64,17 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
     shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
     share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
     everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
-    how = "exact" if len(queries) == len(original) else f"sampled, seed {random_state}"
+    how = _how(queries, original, random_state)
     rows = [
         row(f"overlap@{k}", split, share[who].mean(), how, len(who), interval(share[who], random_state))
         for split, who in everyone.items()
         if len(who)
     ]
     return pd.DataFrame(rows)
+
+
+def _how(queries: list[str], original: Vectors, seed: int) -> str:
+    return "exact" if len(queries) == len(original) else f"sampled, seed {seed}"
 
 
 @remembered
@@ -115,3 +119,38 @@ def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn:
             rows.append((*names, status, rank_before, rank_after, float(cosine_before), float(cosine_after)))
     columns = ["word", "neighbour", "status", "rank_before", "rank_after", "cosine_before", "cosine_after"]
     return pd.DataFrame(rows, columns=columns).astype({"rank_before": "Int64", "rank_after": "Int64"})
+
+
+def neighbours_kept(
+    original: Vectors, small: Vectors, k: int = 10, n_queries: int = 200, random_state: int = 0
+) -> pd.DataFrame:
+    """Return what became of the `k` nearest neighbours of each word in the sample of `overlap`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each word, in the order of the vocabulary: ``word``; ``rank`` by frequency, from 1; ``kept`` of ``k``
+        neighbours; ``cosine`` to the original vector, NaN where it has none now; ``lost`` and ``gained``, tuples of
+        words, the nearest first. ``attrs["how"]`` says which words.
+    """
+    queries, before = _queries(original, k, n_queries, random_state)
+    after, _ = nearest(small, original.vocab, queries, k)
+    ranks = np.empty(len(original), np.int64)
+    ranks[original.vocab.by_frequency()] = np.arange(1, len(original) + 1)
+
+    def names(places: np.ndarray, others: np.ndarray) -> tuple[str, ...]:
+        return tuple(printable(original.words[i]) for i in places if i >= 0 and i not in others)
+
+    table = pd.DataFrame(
+        {
+            "word": [printable(word) for word in queries],
+            "rank": ranks[[original.key_to_index[word] for word in queries]],
+            "kept": [len(np.intersect1d(old[old >= 0], new)) for old, new in zip(before, after, strict=True)],
+            "k": (before >= 0).sum(axis=1),
+            "cosine": cosines(original.get_vectors(queries), small.get_vectors(queries, missing="nan")),
+            "lost": [names(old, new) for old, new in zip(before, after, strict=True)],
+            "gained": [names(new, old) for old, new in zip(before, after, strict=True)],
+        }
+    )
+    table.attrs["how"] = _how(queries, original, random_state)
+    return table

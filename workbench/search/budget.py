@@ -86,7 +86,8 @@ def fit_budget(
     n_scored, n_queries : int
         Words and queries in the samples that a recipe is judged by.
     callback : callable, optional
-        Called after every trial with its row of the frontier.
+        Called after every trial with its row of the frontier, in which ``vectors`` is the model that it made where it
+        is the best so far, else None.
     random_state : int
         Seed of the samples, and of every step.
 
@@ -193,7 +194,7 @@ class _Search:
         if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
             self.best, self.best_row = small, row
         if self.callback is not None:
-            self.callback(row)
+            self.callback(row | {"vectors": self.best if self.best_row is row else None})
         return 0 if small is None else int(row["bytes"]) - n_bytes
 
     def tried(self, recipe: Chain) -> bool:

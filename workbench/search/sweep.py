@@ -79,7 +79,10 @@ def table(rows: list[dict]) -> pd.DataFrame:
 def attempt(
     builder: Builder, recipe: Step, unseen: list[str] | None, n_scored: int, n_queries: int, random_state: int
 ) -> tuple[dict, Vectors | None]:
-    """Build and judge one recipe; return its row of the table, and the model, or None if it was refused."""
+    """Build and judge one recipe.
+
+    Returns its row of the table, with its ``card`` beside, and the model, or None if it was refused.
+    """
     start = time.perf_counter()
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
@@ -87,7 +90,8 @@ def attempt(
         return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
-    return {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": ""}, small
+    row = {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": "", "card": card}
+    return row, small
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
