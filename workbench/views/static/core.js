@@ -129,8 +129,11 @@ class View {
 
   draw() {
     const fresh = h("div.wb", { class: this.get("stale_class"), tabindex: -1 }, DRAWINGS[this.model.get("kind")](this));
-    if (this.root) patch(this.root, fresh);
-    else {
+    if (this.root) {
+      const { activeElement: held } = document;
+      patch(this.root, fresh);
+      if (held !== document.activeElement && this.root.contains(held)) held.focus({ preventScroll: true }); // it moved
+    } else {
       this.root = fresh;
       this.el.append(fresh);
     }
@@ -170,12 +173,27 @@ function render({ model, el }) {
   model.on("change", redraw);
   model.on("msg:custom", hear);
   view.draw();
+  // What `data-tip` says, above everything, so that no part that scrolls cuts it off.
+  const tip = h("div.wb-tip", { popover: "manual", role: "tooltip" });
+  el.append(tip);
+  for (const event of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(event, showTip);
   return () => {
     theme.disconnect();
     window.removeEventListener("keydown", keepKeys, true);
     model.off("change", redraw);
     model.off("msg:custom", hear);
   };
+
+  function showTip({ type, target }) {
+    const marked = ["mouseover", "focusin"].includes(type) && target.closest("[data-tip]");
+    tip.togglePopover(Boolean(marked));
+    if (!marked) return;
+    tip.textContent = marked.dataset.tip;
+    const [at, own] = [marked.getBoundingClientRect(), tip.getBoundingClientRect()];
+    const above = at.bottom + own.height + 12 > window.innerHeight;
+    tip.style.left = `${Math.max(4, Math.min(at.left, window.innerWidth - own.width - 12))}px`;
+    tip.style.top = `${above ? at.top - own.height - 6 : at.bottom + 6}px`;
+  }
 
   // Plain keys pressed in the view are its own; JupyterLab would go to the cell above at an arrow key. Keys with
   // Ctrl, Alt or Cmd stay JupyterLab's, except those that the view handles itself.
