@@ -5,9 +5,9 @@ from importlib import import_module
 from .curves import curves_figure, retained_figure
 from .damage import damage_figure
 from .figures import neighbours_figure, scorecard_figure
-from .ids import id_map, similar_tables, tree_table
-from .ids_figures import id_map_figure, tree_figure
+from .ids import id_map, similar_tables, tree_figure, tree_table
 from .maps import OriginalMap, layout_noise, map_figure, pca_maps, umap_maps
+from .plots import id_map_figure
 
 LIVE = {  # widgets take a while to import, and the map's process needs none
     "CompressionPanel": "panel",
@@ -44,5 +44,5 @@ __all__ = [
 
 def __getattr__(name: str):
     if name in LIVE:
-        return getattr(import_module(f".live.{LIVE[name]}", __name__), name)
+        return getattr(import_module(f".{LIVE[name]}" if name == "IdsView" else f".live.{LIVE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,71 +1,54 @@
-"""What semantic IDs mean, as tables: a map of the items, the tree of codes, and similar items beside similar ids."""
+"""Semantic IDs: a map of items, the tree of codes, similar items beside similar ids, and a live view of them all."""
 
 from collections.abc import Collection, Iterable, Sequence
-from difflib import get_close_matches
-from string import punctuation
-from typing import NamedTuple
+from html import escape
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import traitlets
 
+from ..evaluate.ids import id_card
+from ..semantic.checks import checked_rows
 from ..semantic.ids import SemanticIDs
+from ..semantic.names import TellingWords, find_item, offered_items
 from ..vectors import Vectors, unit
 from ..vocab import printable
-from .colours import GREY, LABELS, Colours, Entry
+from . import mapper, paper, plots
+from .flow import Flow, cell, publish
 from .layout import Layout, pca_axes, trustworthiness, umap_layout
+from .plots import Named, Prefix, is_below, words_of
+from .widget import View, run_by_a_person, shown
 
-N_NEIGHBORS = 15  # on a map; of few items fewer
-FEWEST = 8  # items that UMAP maps; fewer are shown by principal components
-MOST_CODES = len(LABELS)  # codes that have a colour and a shape of their own
-MOST_TILES = (MOST_CODES, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
-SUGGESTED = 6  # items named where one is not known
-Prefix = tuple[int, ...]
+N_NEIGHBORS, MIN_UMAP = 15, 8  # of a point on a map; items that UMAP maps, of fewer principal components are shown
+MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
+N_LISTED = 12  # items below a prefix, prefixes of selected items
+NO_MAP = (
+    "There is no map: these ids have no codebooks to decode vectors from. Give the vectors of the items to see one."
+)
+QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sentence of help
+    "unique": ("Items with an id of their own", ".1%", "Share of items whose id no other item has."),
+    "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
+    "largest_collision": ("Largest collision", ",.0f", "Items that share the most frequent id."),
+    "reconstruction": ("Cosine, decoded", ".4f", "Mean cosine between decoded and original vectors."),
+    "overlap@10": ("Neighbours kept of 10", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
+    "use": ("Entries in use", ".1%", "Share of a level's entries that some item has."),
+    "perplexity": ("Perplexity", ",.1f", "Number of entries in use, if all were used equally often."),
+    "residual_energy": ("Energy left over", ".1%", "Squared length that the levels up to here leave over."),
+    "prefix_neighbours": ("Neighbours, same codes", ".2%", "Share of the 10 nearest that share the codes up to here."),
+    "prefix_random": ("Any two, same codes", ".4%", "Share of all pairs of items that share the codes up to here."),
+    "prefix_lift": ("Lift", ",.1f", "How many times more often neighbours share the codes than any two items do."),
+    "prefix_nearness": ("Nearness", ".3f", "Mean cosine of items that share the codes, less that of all pairs."),
+}
 
 
 def item_vectors(ids: SemanticIDs, vectors: Vectors | np.ndarray | None = None) -> np.ndarray | None:
-    """Vectors of the items, in their order: (n_items, dim) float32.
-
-    Parameters
-    ----------
-    ids : SemanticIDs
-    vectors : Vectors or (n_items, dim) array, optional
-        `Vectors` have the items for words. Without it the decoded ones; without codebooks either, None.
-
-    Raises
-    ------
-    ValueError
-        If the shape is another one, or a row holds NaN or infinity.
-    KeyError
-        If `Vectors` lack an item.
-    """
+    """Return a vector for each item, (n_items, dim) float32: those given, else decoded ones, else None."""
     if vectors is None:
         return None if ids.codebooks is None else ids.decode()
-    rows = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
-    if rows.ndim != 2 or len(rows) != len(ids) or rows.dtype.kind not in "fiu":
-        raise ValueError(f"expected vectors of shape ({len(ids)}, dim), a row for each item, got {rows.shape}")
-    rows = np.ascontiguousarray(rows, np.float32)
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if len(bad):
-        raise ValueError(f"the vector of item {printable(ids.items[bad[0]])!r} holds NaN or infinity; mend it first")
-    return rows
-
-
-def headline(ids: SemanticIDs) -> list[tuple[str, str]]:
-    """What there is to know of ids at a glance, from the codes alone: pairs of label and value."""
-    coding = ids.codes[:, : ids.n_levels - ids.n_extra]
-    used = [len(np.unique(codes)) for codes in coding.T]
-    levels = f"{len(used)} of {ids.codebook_size} entries" + (
-        f", {ids.n_extra} to tell equal ids apart" * bool(ids.n_extra)
+    return checked_rows(
+        vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors), ids.items
     )
-    return [
-        ("items", f"{len(ids):,}"),
-        ("levels", levels),
-        ("different ids", f"{ids.n_unique:,} ({ids.n_unique / len(ids):.1%} of the items)"),
-        ("entries in use, level by level", ", ".join(f"{n} ({n / ids.codebook_size:.0%})" for n in used)),
-    ]
-
-
-# -- the map ------------------------------------------------------------------------------
 
 
 def id_map(
@@ -76,16 +59,14 @@ def id_map(
     layout: Layout | None = umap_layout,
     keep: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Places of items on a plane by UMAP (McInnes, Healy and Melville, 2018), with their codes.
+    """Map items to a plane by UMAP (McInnes, Healy and Melville, 2018).
 
     Parameters
     ----------
-    ids : SemanticIDs
     vectors : Vectors or (n_items, dim) array, optional
-        The original vectors, see `item_vectors`; without it the decoded ones are mapped.
-    n_items : int
-        Items to map; of more a sample.
-    random_state : int
+        The originals, with items for words or in their order; without them decoded vectors are mapped.
+    n_items, random_state : int
+        Items to map, of more a sample; the seed of the sample and of UMAP.
     layout : callable or None
         Takes the arguments of `layout.umap_layout`. None, or too few items: principal components.
     keep : collection of str
@@ -94,235 +75,110 @@ def id_map(
     Returns
     -------
     DataFrame
-        ``item``, ``name``, ``x``, ``y``, ``code_1``, ``code_2``... Its ``attrs`` hold ``method``,
-        ``trustworthiness`` (see `layout.trustworthiness`; None where items are too few to judge),
-        and ``sample``, what is shown, in words.
-
-    Raises
-    ------
-    ValueError
-        If there are neither vectors nor codebooks, or vectors of one dimension.
+        ``item``, ``name``, ``x``, ``y``, ``code_1``, ``code_2``... Its ``attrs`` are ``method``, ``trustworthiness``
+        (see `layout.trustworthiness`; None for too few items) and ``sample``, the items shown, in words.
     """
-    given = vectors is not None
-    vectors = item_vectors(ids, vectors)
+    what, vectors = "decoded" if vectors is None else "original", item_vectors(ids, vectors)
     if vectors is None:
         raise ValueError("these ids have no codebooks, so there is nothing to map items by; give their vectors")
     if vectors.shape[1] < 2:
         raise ValueError(f"a map needs vectors of at least 2 dimensions, got {vectors.shape[1]}")
-    kept = [row for row, item in enumerate(ids.items) if item in keep]
-    rows, sample = _sampled(len(ids), n_items, random_state, kept)
-    places, method, trust = _placed(vectors[rows], random_state, layout)
+    rows, sample = np.arange(len(ids)), f"all {len(ids):,} items"
+    if n_items < len(ids):
+        order = np.random.default_rng(random_state).permutation(len(ids))
+        kept = np.isin(order, [ids.items.index(item) for item in keep])
+        rows = np.sort(np.concatenate([order[kept], order[~kept]])[:n_items])
+        sample = f"{n_items:,} of {len(ids):,} items, sampled, seed {random_state}"
+    vectors, k = vectors[rows], min(N_NEIGHBORS, max((len(rows) - 1) // 2, 1))
+    places, method, trust = unit(vectors) @ pca_axes(vectors), "PCA", None  # (n, 2)
+    if len(rows) >= MIN_UMAP:
+        if layout is None or not np.ptp(places, axis=0).all():  # UMAP starts from where items differ
+            trust = trustworthiness(vectors, places, k)
+        else:
+            (places, trust), method = layout(vectors, places, k, random_state, False), "UMAP"
     frame = pd.DataFrame(
-        {
-            "item": [ids.items[row] for row in rows],
-            "name": [printable(ids.names[row]) for row in rows],
-            "x": places[:, 0],
-            "y": places[:, 1],
-            **{f"code_{level + 1}": codes for level, codes in enumerate(ids.codes[rows].T)},
-        }
+        {"item": [ids.items[row] for row in rows], "name": [printable(ids.names[row]) for row in rows]}
     )
-    what = "original vectors" if given else "decoded vectors"
-    frame.attrs.update(method=method, trustworthiness=trust, sample=f"{sample}, by their {what}")
+    frame[["x", "y"]] = places
+    frame[[f"code_{level}" for level in range(1, ids.n_levels + 1)]] = ids.codes[rows]
+    frame.attrs.update(method=method, trustworthiness=trust, sample=f"{sample}, by their {what} vectors")
     return frame
 
 
-def _sampled(n: int, n_shown: int, seed: int, kept: list[int]) -> tuple[np.ndarray, str]:
-    """Rows to show, ascending, and what they are in words."""
-    if n_shown >= n:
-        return np.arange(n), f"all {n:,} items"
-    order = np.random.default_rng(seed).permutation(n)
-    first = np.isin(order, kept)
-    rows = np.sort(np.concatenate([order[first], order[~first]])[:n_shown])
-    return rows, f"{n_shown:,} of {n:,} items, sampled, seed {seed}"
-
-
-def _placed(vectors: np.ndarray, seed: int, layout: Layout | None) -> tuple[np.ndarray, str, float | None]:
-    """Places (n, 2) of vectors (n, dim), the method, and trustworthiness."""
-    n = len(vectors)
-    start = unit(vectors) @ pca_axes(vectors)
-    n_neighbors = min(N_NEIGHBORS, max((n - 1) // 2, 1))
-    spread = start.max(axis=0) - start.min(axis=0)
-    if layout is None or n < FEWEST or not spread.all():  # UMAP starts from where items differ
-        trust = trustworthiness(vectors, start, n_neighbors) if n >= FEWEST else None
-        return start, "PCA", trust
-    places, trust = layout(vectors, start, n_neighbors, seed, False)
-    return places, "UMAP", trust
-
-
-class Named(NamedTuple):
-    """Codes of one level that are told apart by colour and shape, the most populous below a prefix first."""
-
-    level: int
-    prefix: Prefix
-    codes: tuple[int, ...]
-
-    @classmethod
-    def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = ()) -> "Named":
-        """Those of codes (n, n_levels); `level` counts from 1 and lies below the prefix, but for a whole id.
-
-        Raises
-        ------
-        ValueError
-            If it does not.
-        """
-        prefix = tuple(prefix)
-        least = min(len(prefix) + 1, codes.shape[1])
-        if not least <= level <= codes.shape[1]:
-            raise ValueError(f"below {words_of(prefix)} level goes from {least} to {codes.shape[1]}, got {level}")
-        found, counts = np.unique(codes[is_below(codes, prefix), level - 1], return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:MOST_CODES]
-        return cls(level, prefix, tuple(found[order].tolist()))
-
-    def look(self, code: int) -> tuple[str, str]:
-        """Colour and shape of a code."""
-        looks = dict(zip(self.codes, LABELS.items(), strict=False))
-        return looks.get(code, (GREY, "circle"))
-
-
-def is_below(codes: np.ndarray, prefix: Prefix) -> np.ndarray:
-    """Which codes (n, n_levels) begin with a prefix: (n,) bool."""
-    return (codes[:, : len(prefix)] == np.array(prefix, codes.dtype)).all(axis=1)
-
-
 def codes_of(frame: pd.DataFrame) -> np.ndarray:
-    """The codes in a frame of `id_map`: (n, n_levels)."""
+    """Return the codes in a frame of `id_map`: (n, n_levels)."""
     return frame.filter(regex=r"^code_\d+$").to_numpy()
 
 
-def code_colours(
-    frame: pd.DataFrame, level: int = 1, prefix: Iterable[int] = (), named: Named | None = None
-) -> Colours:
-    """What colours and shapes of items on a map mean: codes of one level below a prefix.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `id_map`.
-    level : int
-        From 1; deeper than the prefix.
-    prefix : codes
-        Items outside it are grey.
-    named : Named, optional
-        Codes with colours of their own; without it the most populous ones on the map.
-
-    Returns
-    -------
-    Colours
-        Its legend counts the points; the last group is what lies outside the prefix.
-    """
-    codes = codes_of(frame)
-    named = named or Named.among(codes, level, prefix)
-    place = {code: i for i, code in enumerate(named.codes)}
-    n = len(named.codes)
-    groups = np.array([place.get(code, n) for code in codes[:, named.level - 1].tolist()], np.int32)
-    n_others = len(set(codes[is_below(codes, named.prefix), named.level - 1].tolist()) - set(named.codes))
-    groups[~is_below(codes, named.prefix)] = n + 1
-    counts = np.bincount(groups, minlength=n + 2)
-    texts = [
-        *(f"code {code}" for code in named.codes),
-        f"{n_others} other code{'s' * (n_others != 1)}",
-        f"not {words_of(named.prefix)}",
-    ]
-    looks = [*(named.look(code) for code in named.codes), (GREY, "circle"), ("#B8B8B8", "circle")]
-    legend = tuple(
-        Entry(f"{text}: {count:,}", *look) for text, count, look in zip(texts, counts, looks, strict=True) if count
-    )
-    title = f"Level {named.level} of {words_of(named.prefix)}, points"
-    palette = tuple(colour for colour, _ in looks)
-    return Colours("code", title, tuple(looks[i][1] for i in groups), legend, groups=groups, palette=palette)
-
-
-def words_of(prefix: Prefix) -> str:
-    """A prefix in words."""
-    return "-".join(map(str, prefix)) if prefix else "all items"
-
-
-def shortened(name: str, n: int) -> str:
-    """A name that can be shown, in at most so many characters."""
-    name = printable(name)
-    return name if len(name) <= n else name[: n - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-# -- the tree -----------------------------------------------------------------------------
+def _count_and_exemplars(ids: SemanticIDs, prefix: Prefix) -> tuple[int, tuple[str, ...]]:
+    group = ids.prefixes(len(prefix), prefix).iloc[0] if prefix else None
+    return (len(ids), ids.names[:3]) if group is None else (int(group["count"]), group["exemplars"])
 
 
 def tree_table(
     ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
 ) -> pd.DataFrame:
-    """The tree of codes below a prefix: its most populous branches, and how many others there are.
+    """Return the tree of codes below a prefix: its most populous branches, and how many others there are.
 
     Parameters
     ----------
-    ids : SemanticIDs
     depth : int
         Levels below the prefix.
-    prefix : codes
     most : sequence of int
-        Branches shown under each, level by level; the last number holds for deeper levels. What is left
-        over is one row, or a branch of its own if it is only one.
+        Branches under each, level by level; the last number holds for deeper levels. The others are joined in one row.
 
     Returns
     -------
     DataFrame
-        A row for each branch, those under it behind it, the first the prefix itself: ``prefix`` (of ``n_joined``
-        others that of the branch they are in), ``level``, ``count`` (items; those under a branch add up to its
-        own unless it ends here), ``share`` (of the items below `prefix`), ``exemplars`` (names), ``n_joined``
-        (0, or how many branches are joined in this row).
-
-    Raises
-    ------
-    ValueError
-        If no item has the prefix, or depth or `most` is below 1.
+        A row for each branch, those under it behind it, the first the prefix itself: ``prefix`` (of joined branches
+        that of the branch they are in), ``level``, ``count`` (items), ``share`` (of those below `prefix`),
+        ``exemplars`` (names), ``n_joined`` (0, or the number of branches in this row), ``top`` and ``height`` (of its
+        tile, as shares; joined branches are drawn no higher than the average of those beside them).
     """
-    prefix = tuple(prefix)
+    prefix, rows = tuple(prefix), list[tuple]()
     if depth < 1 or not most or min(most) < 1:
         raise ValueError(f"expected a depth and numbers of branches of at least 1, got {depth} and {tuple(most)}")
-    top = ids.prefixes(len(prefix), prefix) if prefix else None
-    if top is not None and top.empty:
+    if not ids.with_prefix(prefix):
         raise ValueError(f"no item has an id that begins with {words_of(prefix)}")
-    exemplars = ids.names[:3] if top is None else top["exemplars"][0]
-    n = len(ids) if top is None else int(top["count"][0])
-    levels = range(len(prefix) + 1, min(len(prefix) + depth, ids.n_levels) + 1)
-    below = [_by_parent(ids.prefixes(level, prefix)) for level in levels]
-    rows = [(prefix, len(prefix), n, exemplars, 0)]
-    rows += _branches(prefix, below, most)
-    frame = pd.DataFrame(rows, columns=["prefix", "level", "count", "exemplars", "n_joined"])
-    frame.insert(3, "share", frame["count"] / n)
+
+    def grow(prefix: Prefix, count: int, names: tuple, depth: int, most: Sequence[int], top: float, height: float):
+        rows.append((prefix, len(prefix), count, names, 0, top, height))
+        if not depth or len(prefix) == ids.n_levels:
+            return
+        below = ids.prefixes(len(prefix) + 1, prefix)
+        n_alone = most[0] if len(below) > most[0] + 1 else len(below)
+        alone, others = below[:n_alone], below[n_alone:]
+        n_others = int(others["count"].sum())
+        drawn = min(n_others, alone["count"].mean())
+        scale = height / (alone["count"].sum() + drawn)
+        for branch in alone.itertuples():
+            own = scale * branch.count
+            grow(branch.prefix, branch.count, branch.exemplars, depth - 1, most[1:] or most, top, own)
+            top += own
+        if n_others:
+            names = tuple(some[0] for some in others["exemplars"][:3])
+            rows.append((prefix, len(prefix) + 1, n_others, names, len(others), top, scale * drawn))
+
+    grow(prefix, *_count_and_exemplars(ids, prefix), depth, most, 0.0, 1.0)
+    frame = pd.DataFrame(rows, columns=["prefix", "level", "count", "exemplars", "n_joined", "top", "height"])
+    frame.insert(3, "share", frame["count"] / frame["count"][0])
     return frame
 
 
-def _by_parent(frame: pd.DataFrame) -> dict[Prefix, list]:
-    """Rows of `SemanticIDs.prefixes` by the branch that they are under."""
-    found: dict[Prefix, list] = {}
-    for entry in frame.itertuples():
-        found.setdefault(entry.prefix[:-1], []).append(entry)
-    return found
-
-
-def _branches(parent: Prefix, below: list[dict[Prefix, list]], most: Sequence[int]) -> list[tuple]:
-    """Rows of the tree under one branch."""
-    if not below:
-        return []
-    children = below[0].get(parent, [])
-    n_shown = most[0] if len(children) > most[0] + 1 else len(children)
-    rows = []
-    for child in children[:n_shown]:
-        rows.append((child.prefix, len(child.prefix), child.count, child.exemplars, 0))
-        rows += _branches(child.prefix, below[1:], most[1:] or most)
-    if others := children[n_shown:]:
-        names = tuple(other.exemplars[0] for other in others[:3])
-        rows.append((parent, len(parent) + 1, sum(other.count for other in others), names, len(others)))
-    return rows
-
-
-# -- similar items, similar ids -----------------------------------------------------------
+def tree_figure(
+    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
+) -> plots.Picture:
+    """Draw the tree of codes below a prefix, see `tree_table`, as an icicle with counts and exemplars."""
+    prefix = tuple(prefix)
+    named = Named.among(ids.codes, min(len(prefix) + 1, ids.n_levels), prefix)
+    return plots.tree_drawing(tree_table(ids, depth, prefix, most), named)
 
 
 class Similar(NamedTuple):
     """An item's nearest by vectors, with their ids; and its nearest by id, with how near their vectors are.
 
-    Both tables have ``item``, ``name``, ``codes`` (a tuple), ``shared`` (levels, from the first), ``cosine``
-    and ``rank`` (among all other items by cosine, from 1; both missing without vectors).
+    Both tables have ``item``, ``name``, ``codes`` (a tuple), ``shared`` (levels, from the first), ``cosine`` and
+    ``rank`` (among all other items by cosine, from 1; both NaN without vectors).
     """
 
     item: str
@@ -331,104 +187,258 @@ class Similar(NamedTuple):
 
 
 def similar_tables(ids: SemanticIDs, vectors: Vectors | np.ndarray | None, item: str, topn: int = 10) -> Similar:
-    """Whether similar items have similar ids, and items with similar ids are similar.
+    """Compare the items that are nearest by vectors, see `id_map`, with those that are nearest by id.
+
+    Without vectors ``by_vector`` is empty; ``by_id`` has only items that share the first code.
+    """
+    row, vectors = ids.items.index(item), item_vectors(ids, vectors)
+    frame = pd.DataFrame({"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))})
+    frame["shared"] = (ids.codes == ids.codes[row]).cumprod(axis=1).sum(axis=1)
+    frame["cosine"] = np.nan if vectors is None else unit(vectors) @ unit(vectors[row])
+    frame["rank"] = frame["cosine"].drop(row).rank(ascending=False, method="first")
+    by_vector = frame.nsmallest(topn, "rank").dropna(subset="rank")
+    by_id = frame.set_index("item", drop=False).loc[ids.nearest(item, topn)["item"]].query("shared > 0")
+    return Similar(item, by_vector.reset_index(drop=True), by_id.reset_index(drop=True))
+
+
+class Cells:
+    """Cells of `IdsView`, from its traits and ids, vectors, query, seed and keep (items that the map must have)."""
+
+    def named(ids, prefix, level, n_coloured):
+        return Named.among(ids.codes, level, prefix, n_coloured)
+
+    def tree(ids, prefix):
+        return tree_table(ids, prefix=prefix)
+
+    def words(ids):
+        return TellingWords(ids)
+
+    @cell("item")
+    def similar(ids, vectors, item):
+        return similar_tables(ids, vectors, item) if item else None
+
+    @cell("search")
+    def offered(ids, query):
+        return query, offered_items(ids, query)
+
+    @cell("maps")
+    def map(ids, vectors, n_items, drawn, seed, keep):
+        if vectors is None and ids.codebooks is None:
+            return None
+        plain = id_map(ids, vectors, n_items, seed, None, keep)
+        publish(plain)
+        return id_map(ids, vectors, n_items, seed, mapper.shared.layout, keep) if drawn == "UMAP" else plain
+
+    @cell("card")
+    def card(ids, vectors, seed):
+        return id_card(ids, vectors, random_state=seed)
+
+
+class Blocks:
+    """Blocks of `IdsView`."""
+
+    def head(ids, vectors):
+        used, no_map = [len(np.unique(codes)) for codes in ids.coding.T], vectors is None and ids.codebooks is None
+        levels = {"used": used, "size": ids.codebook_size, "n_levels": ids.n_levels, "n_extra": ids.n_extra}
+        return {"n": len(ids), "unique": ids.n_unique, **levels, "no_map": NO_MAP if no_map else ""}
+
+    def path(words, ids, prefix):
+        rows = np.flatnonzero(is_below(ids.codes, prefix))
+        items = [[ids.items[row], printable(ids.names[row])] for row in rows[:N_LISTED]] if prefix else []
+        return {"path": _path(words, ids, prefix), "n": len(rows), "items": items}
+
+    def legend(words, named, ids):
+        below, own = is_below(ids.codes, named.prefix), ids.codes[:, named.level - 1]
+        codes = []
+        for code in named.codes:
+            here, (colour, shape) = below & (own == code), named.look(code)
+            text = " · ".join(words.of(here))
+            codes.append({"code": code, "count": int(here.sum()), "text": text, "colour": colour, "shape": shape})
+        return {
+            "level": named.level,
+            "prefix": list(named.prefix),
+            "codes": codes,
+            "n_codes": len(np.unique(own[below])),
+        }
+
+    def tiles(words, tree, ids, similar, selected):
+        item, root = ids[similar.item] if similar else (), tree["prefix"][0]
+        chosen = ids.codes[np.isin(ids.items, selected)]
+        tiles = tree[["level", "count", "n_joined", "top", "height"]].to_dict("records")
+        for tile, prefix, names in zip(tiles, tree["prefix"], tree["exemplars"], strict=True):
+            alone = not tile["n_joined"]
+            tile |= {"prefix": list(prefix), "column": tile["level"] - len(root), "names": list(map(printable, names))}
+            tile["text"] = " · ".join(words.of(is_below(ids.codes, prefix))) if alone else ""
+            tile["star"] = alone and prefix != () and item[: len(prefix)] == prefix
+            tile["n_selected"] = int(is_below(chosen, prefix).sum()) if alone else 0
+        return {"tiles": tiles}
+
+    def points(map):
+        places, codes = map[["x", "y"]].to_numpy("<f4"), codes_of(map).astype("<i4")  # (n, 2), (n, n_levels)
+        about = {"n": len(map), "names": map["name"].tolist(), "items": map["item"].tolist(), **map.attrs}
+        return {**about, "places": places.tobytes(), "codes": codes.tobytes()}
+
+    def near(words, similar, ids):
+        if similar is None:
+            return {}
+        about = {"item": similar.item, "name": printable(ids.names[ids.items.index(similar.item)])}
+        for name in ("by_vector", "by_id"):
+            table = getattr(similar, name)
+            table = table.assign(name=table["name"].map(printable), codes=table["codes"].map(list)).astype(object)
+            about[name] = table.where(table.notna(), None).to_dict("records")
+        return {**about, "path": _path(words, ids, ids[similar.item])}
+
+    def places(words, ids, selected, prefix):
+        codes = ids.codes[np.isin(ids.items, selected), : min(len(prefix) + 1, ids.n_levels)]
+        found, counts = np.unique(codes, axis=0, return_counts=True)
+        most = np.argsort(-counts, kind="stable")[:N_LISTED]
+        rows = [{**_path(words, ids, tuple(found[i].tolist()))[-1], "selected": int(counts[i])} for i in most]
+        return {"n_prefixes": len(found), "rows": rows}
+
+    def offers(offered, ids):
+        names = dict(zip(ids.items, ids.names, strict=True))
+        return {"query": offered[0], "items": [[item, printable(names[item])] for item in offered[1]]}
+
+    def quality(card, ids):
+        n_levels, rows = ids.coding.shape[1], []
+        for metric, (name, form, help) in QUALITY.items():
+            found = [e for e in card.itertuples() if e.metric == metric and "extra" not in e.split]
+            spread = [f" ({e.low:{form}} to {e.high:{form}})" if e.low == e.low else "" for e in found]
+            texts = [f"{e.value:{form}}{said}" for e, said in zip(found, spread, strict=True)]
+            about = {"what": name, "help": help, "texts": [*texts, *[""] * (n_levels - len(texts))]}
+            rows += [{**about, "by_level": e.split != "all", "how": f"{e.how}, {e.n:,} items"} for e in found[:1]]
+        return {"rows": rows, "n_levels": n_levels}
+
+
+def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
+    """Describe each code on the way down to a prefix; a typical item stands in for words."""
+    steps = []
+    for end in range(1, len(prefix) + 1):
+        count, names = _count_and_exemplars(ids, prefix[:end])
+        text = " · ".join(words.of(is_below(ids.codes, prefix[:end])))
+        steps.append({"prefix": list(prefix[:end]), "count": count, "text": text or printable(names[0])})
+    return steps
+
+
+class IdsView(View):
+    """Semantic IDs seen: their codes, items of similar codes, and codes of similar items.
 
     Parameters
     ----------
-    ids : SemanticIDs
-    vectors : Vectors or (n_items, dim) array or None
-        See `item_vectors`. Where nothing is known of them ``by_vector`` is empty.
+    vectors : Vectors or (n_items, dim) array, optional
+        See `id_map`; without vectors and codebooks there is no map.
     item : str
-    topn : int
-        Rows of each table; ``by_id`` has only items that share the first code.
+        To look at first: an item, or its name.
+    n_items : int
+        Items on the map.
+    interactive : bool, optional
+        Live, or else a page of tables and pictures, as for programs such as papermill. A live view leaves this page
+        in the notebook for readers who open it when nothing runs.
 
-    Raises
-    ------
-    KeyError
-        If there is no such item.
+    Attributes
+    ----------
+    item, prefix, level, n_coloured, n_items, drawn, selected
+        Traits to observe, and to set from the next cell: the item looked at, the codes below which items are looked at,
+        the level whose codes have colours and how many of them, items on the map, "UMAP" or "PCA", selected items.
     """
-    near = ids.nearest(item, topn)
-    near = near[near["shared"] > 0].drop(columns="distance").reset_index(drop=True)
-    row, rows = ids.items.index(item), item_vectors(ids, vectors)
-    if rows is None:
-        return Similar(item, near.iloc[:0].assign(cosine=np.nan, rank=0), near.assign(cosine=np.nan, rank=0))
-    directions = unit(rows)
-    cosines = directions @ directions[row]  # (n_items,)
-    order = np.argsort(-cosines, kind="stable")
-    order = order[order != row]
-    rank = np.zeros(len(ids), np.int64)
-    rank[order] = np.arange(1, len(ids))
-    best = order[:topn]
-    shared = (ids.codes[best] == ids.codes[row]).cumprod(axis=1).sum(axis=1)
-    by_vector = pd.DataFrame(
-        {
-            "item": [ids.items[i] for i in best],
-            "name": [ids.names[i] for i in best],
-            "codes": [tuple(codes) for codes in ids.codes[best].tolist()],
-            "shared": shared,
-            "cosine": cosines[best],
-            "rank": rank[best],
+
+    blocks = Blocks
+    head, path, legend, tiles, points = shown(), shown(), shown(), shown(), shown()
+    near, places, offers, quality = shown(), shown(), shown(), shown()
+    item, prefix, selected = traitlets.Unicode(), traitlets.Tuple(), traitlets.Tuple()
+    level, n_coloured = traitlets.Int(1).tag(sync=True), traitlets.Int(plots.MAX_NAMED, min=1).tag(sync=True)
+    n_items = traitlets.Int(5_000, min=1).tag(sync=True)
+    drawn = traitlets.Enum(["UMAP", "PCA"], "UMAP").tag(sync=True)
+
+    def __init__(
+        self,
+        ids: SemanticIDs,
+        vectors: Vectors | np.ndarray | None = None,
+        *,
+        item: str = "",
+        n_items: int = 5_000,
+        interactive: bool | None = None,
+        random_state: int = 0,
+    ) -> None:
+        if n_items < 1:
+            raise ValueError(f"expected n_items >= 1, got {n_items}")
+        rows, item = None if vectors is None else item_vectors(ids, vectors), find_item(ids, item) if item else ""
+        self.ids, live = ids, run_by_a_person() if interactive is None else interactive
+        flow = Flow(
+            Cells, live, ids=ids, vectors=rows, item=item, prefix=(), level=1, n_coloured=plots.MAX_NAMED, selected=(),
+            n_items=n_items, drawn="UMAP", query="", seed=random_state, keep=(item,) if item else (),
+        )  # fmt: skip
+        super().__init__(flow, kind="ids", item=item, n_items=n_items)
+
+    @traitlets.validate("item")
+    def _known_item(self, proposal: Any) -> str:
+        return find_item(self.ids, proposal["value"]) if proposal["value"].strip() else ""
+
+    @traitlets.validate("prefix")
+    def _known_prefix(self, proposal: Any) -> Prefix:
+        prefix = tuple(map(int, proposal["value"]))
+        if not self.ids.with_prefix(prefix):
+            raise ValueError(f"no item has an id that begins with {words_of(prefix)}")
+        return prefix
+
+    @traitlets.validate("level")
+    def _deeper_level(self, proposal: Any) -> int:
+        return Named.among(self.ids.codes, proposal["value"], self.prefix).level
+
+    @traitlets.observe("item", "prefix", "level", "n_coloured", "n_items", "drawn", "selected")
+    def _want(self, change: Any) -> None:
+        level = min(len(self.prefix) + 1, self.ids.n_levels) if change["name"] == "prefix" else self.level
+        self.flow.set(**{"level": level, change["name"]: change["new"]})
+        self.level = level
+
+    def do_want(self, **traits: Any) -> None:
+        """Set some of the traits."""
+        for name, value in traits.items():
+            setattr(self, name, value)
+
+    def do_search(self, text: str) -> None:
+        """Offer items for what a person types."""
+        self.flow.set(query=text)
+
+    def do_select(self, points: list[int]) -> None:
+        """Select points of the map; none clears the selection."""
+        self.selected = tuple(self.flow["map"]["item"].iloc[points])
+
+    def page(self) -> str:
+        """Return the same numbers, pictures and tables as HTML."""
+        if not self.interactive:
+            self.render()
+        head, near, named = self.head, self.near, self.flow["named"]
+        places, tree, table = self.flow["map"], self.flow["tree"], paper.table_html
+        used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
+        unique = f"{head['unique']:,} different ids ({head['unique'] / head['n']:.1%} of the items)"
+        levels = f"{len(head['used'])} levels of {head['size']:,} entries" + f", {head['n_extra']} extra" * (
+            head["n_extra"] > 0
+        )
+        map_html, tree_html = escape(head["no_map"]), ""
+        if places is not None:
+            picture = plots.id_map_figure(places, marked=[self.item], named=named)
+            map_html = paper.picture_html(picture, "Map of the items, coloured by code")
+        if tree is not None:
+            tree_html = paper.picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
+        step = {"Id": "<b>{prefix}</b>", "Items": "{count:,}", "Telling words": "{text}"}
+        row = {
+            "Item": "{name}",
+            "Id": "{codes}",
+            "Shared": "{shared:d}",
+            "Cosine": "{cosine:.3f}",
+            "Rank": "{rank:,.0f}",
         }
-    )
-    where = {other: i for i, other in enumerate(ids.items)}
-    found = [where[other] for other in near["item"]]
-    return Similar(item, by_vector, near.assign(cosine=cosines[found], rank=rank[found]))
-
-
-def find_item(ids: SemanticIDs, text: str) -> str:
-    """The item that a person means: by itself, by its name, or by a part of it that no other name has.
-
-    Raises
-    ------
-    KeyError
-        If there is none; the message names some that are spelled alike.
-    """
-    text = text.strip()
-    if text in ids:
-        return text
-    for plain in (str, str.casefold):
-        found = [item for item, name in zip(ids.items, ids.names, strict=True) if plain(name) == plain(text)]
-        if found:
-            return found[0]
-    alike = spelled_alike(ids, text)
-    holding = [item for item, name in zip(ids.items, ids.names, strict=True) if text.casefold() in name.casefold()]
-    if text and len(holding) == 1:
-        return holding[0]
-    said = f"spelled most like it: {', '.join(map(repr, alike))}" if alike else "none is spelled like that"
-    raise KeyError(f"there is no item {text!r}; {said}")
-
-
-def spelled_alike(ids: SemanticIDs, text: str, n: int = SUGGESTED) -> list[str]:
-    """Names of items that hold the text, shortest first, then those like it, and those that hold a word like it."""
-    part = text.strip().casefold()
-    if not part:
-        return []
-    plain = {name.casefold(): name for name in reversed(ids.names)}
-    words = {word.strip(punctuation) for name in plain for word in name.split()}
-    found = [part, *get_close_matches(part, plain, n), *get_close_matches(part, sorted(words), n)]
-    alike = {plain[name]: None for text in found for name in sorted(plain, key=len) if text in name}
-    return list(alike)[:n]
-
-
-def selected_prefixes(ids: SemanticIDs, items: Collection[str], level: int) -> pd.DataFrame:
-    """Where selected items are in the tree: their prefixes of so many codes, those with most of them first.
-
-    Returns
-    -------
-    DataFrame
-        ``prefix``, ``selected`` (items), ``count`` (of all items with the prefix).
-    """
-    chosen = set(items)
-    codes = ids.codes[:, :level]
-    is_chosen = np.array([item in chosen for item in ids.items])
-    prefixes, place = np.unique(codes, axis=0, return_inverse=True)
-    selected = np.bincount(place.ravel(), is_chosen, len(prefixes)).astype(int)
-    counts = np.bincount(place.ravel(), minlength=len(prefixes))
-    order = np.argsort(-selected, kind="stable")[: np.count_nonzero(selected)]
-    return pd.DataFrame(
-        {
-            "prefix": [tuple(prefix) for prefix in prefixes[order].tolist()],
-            "selected": selected[order],
-            "count": counts[order],
+        titles = {"by_vector": "Nearest by vectors", "by_id": "Nearest by id"} if near else {}
+        columns = {f"level {i + 1}": f"{{texts[{i}]}}" for i in range(self.quality.get("n_levels", 0))}
+        sections = {
+            "Numbers": f"<p>{head['n']:,} items; {levels}; {unique}; entries in use, level by level: {used}</p>",
+            "Map": map_html,
+            "Tree of codes": tree_html,
+            "Selected items": table({**step, "Selected": "{selected:,}"}, self.places["rows"]) if self.selected else "",
+            "Similar items, similar ids": (table(step, near["path"], near["name"]) if near else "")
+            + "".join(table(row, near[name], title) for name, title in titles.items()),
+            "Quality": table({"": "{what}", **columns, "how": "{how}"}, self.quality["rows"]) if columns else "",
         }
-    )
+        where = f", below {words_of(self.prefix)}" if self.prefix else ""
+        return paper.page_html(f"Semantic IDs of {head['n']:,} items{where}", sections.items())

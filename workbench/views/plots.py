@@ -4,7 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart. Wherever
 a sign or a text says it too.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from io import BytesIO
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -497,8 +497,8 @@ class Named(NamedTuple):
     codes: tuple[int, ...]
 
     @classmethod
-    def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = ()) -> "Named":
-        """Return those of codes (n, n_levels); `level` counts from 1 and lies below the prefix, but for a whole id.
+    def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = (), n: int = MAX_NAMED) -> "Named":
+        """Return `n` of codes (n_items, n_levels); `level` counts from 1 and is below the prefix, but for a whole id.
 
         Raises
         ------
@@ -510,12 +510,15 @@ class Named(NamedTuple):
         if not lowest <= level <= codes.shape[1]:
             raise ValueError(f"below {words_of(prefix)} level goes from {lowest} to {codes.shape[1]}, got {level}")
         found, counts = np.unique(codes[is_below(codes, prefix), level - 1], return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:MAX_NAMED]
+        order = np.argsort(-counts, kind="stable")[:n]
         return cls(level, prefix, tuple(found[order].tolist()))
 
     def look(self, code: int) -> tuple[str, str]:
-        """Return colour and shape of a code."""
-        return dict(zip(self.codes, LABELS.items(), strict=False)).get(code, (GREY, "circle"))
+        """Return colour and shape of a code; of the first 49 each pair is another one."""
+        if code not in self.codes:
+            return GREY, "circle"
+        turn, i = divmod(self.codes.index(code), MAX_NAMED)
+        return list(LABELS)[i], list(LABELS.values())[(i + turn) % MAX_NAMED]
 
 
 def is_below(codes: np.ndarray, prefix: Prefix) -> np.ndarray:
@@ -593,7 +596,8 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     n_columns = int(tree["level"].max()) - root.level + 1
     figure, (axis,) = new_figure(12, 6.4 if entries else 1.6)
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
-    for entry, top, height in _placed(root, entries, 0.0, 1.0):
+    for entry in [root, *entries]:
+        top, height = entry.top, entry.height
         left, right = lefts[entry.level - root.level :][:2]
         colour, sign = _branch_look(entry, named)
         patch = axis.add_patch(Rectangle((left, top), right - left, height, fc=colour, ec="white", lw=1.2))
@@ -615,24 +619,6 @@ def tree_text(tree: pd.DataFrame) -> str:
     if tree["n_joined"].any():
         text += " Less populous codes are joined in one branch, drawn no higher than an average branch beside it."
     return text
-
-
-def _placed(parent: Any, entries: list, top: float, height: float) -> Iterator[tuple[Any, float, float]]:
-    """Yield every branch with its top and height.
-
-    Joined branches are no higher than those beside them are on average, or in trees of hundreds of codes nothing else
-    could be read.
-    """
-    yield parent, top, height
-    own = parent.level + 1
-    children = [entry for entry in entries if entry.level == own]
-    alone = [child.count for child in children if not child.n_joined]
-    limit = sum(alone) / max(len(alone), 1)
-    weights = np.array([min(child.count, limit) if child.n_joined else child.count for child in children], float)
-    for child, share in zip(children, weights / (weights.sum() or 1), strict=True):
-        below = [] if child.n_joined else [e for e in entries if e.level > own and e.prefix[:own] == child.prefix]
-        yield from _placed(child, below, top, height * share)
-        top += height * share
 
 
 def _branch_look(entry: Any, named: Named) -> tuple[str, str]:
