@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable
 from html import escape
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -47,13 +48,8 @@ MEANINGS = {  # of groups of `damage_groups`, inside a sentence
 }  # fmt: skip
 SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of n-grams, as of neighbours
 # Columns of tables: templates for `table_html`.
-OVERVIEW = {
-    "metric": "{what}",
-    "value": "<b>{value}</b>",
-    "": "{share:bar}",
-    "spread": "{spread}",
-    "origin": "<small>{how}</small>",
-}
+OVERVIEW = {"metric": "{what}<br><small>{help}</small>", "value": "<b>{value}</b>", "": "{share:bar}",
+            "spread": "{spread}", "origin": "{how}", "before": "{before}"}  # fmt: skip
 NGRAMS = {"n-gram": "{ngram}", "share before": "{before:.3f}", "": "{before_bar:bar}", "share after": "{after:.3f}",
           " ": "{after_bar:bar}", "cosine": "{cosine:.3f}", "status": "{status}"}  # fmt: skip
 NEIGHBOURS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "kept": "{kept:d} of {k}", "cosine": "{cosine:.3f}",
@@ -66,32 +62,9 @@ WORDS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "count": "{count:,}", "cos
 CODES = {"code": "<b>{code}</b>", "scored": "{n:,}", "mean cosine": "{mean:.3f}", "standard errors from all": "{z:.1f}",
          "chance?": "{chance}", "changed most": "{worst}"}  # fmt: skip
 FORMATS = {"format": "<b>{title}</b>", "cannot hold": "{losses}"}
-LOST = STATUS["lost"][1]
+MISSING = "\N{EN DASH}"
 N_SHOWN = 15  # rows of a table of words
-# Selectors are doubled to outweigh JupyterLab's rules for tables. Without style, as on GitHub, tables say the same.
-STYLE = """<style>
-.wb-paper.wb-paper {--kept: #1f6fc2; --lost: #b8323f; --gained: #00785a; --rule: rgba(128, 128, 128, .3);
-  font: 13px/1.45 Inter, system-ui, "DejaVu Sans", sans-serif; max-width: 1200px}
-[data-jp-theme-light="false"] .wb-paper.wb-paper {--kept: #6ea0ff; --lost: #ff8593; --gained: #41c99e}
-.wb-paper.wb-paper table {border-collapse: collapse; margin: .3em 0 .8em; font: inherit; table-layout: auto}
-.wb-paper.wb-paper tr {background: none; break-inside: avoid}
-.wb-paper.wb-paper :is(th, td) {padding: .2em 1.2em .2em 0; vertical-align: baseline; border: 0; text-align: left;
-  border-bottom: 1px solid var(--rule); white-space: normal; line-height: 1.4; max-width: none}
-.wb-paper.wb-paper [align=right] {text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums}
-.wb-paper.wb-paper thead th {opacity: .75; font-weight: normal; vertical-align: bottom}
-.wb-paper.wb-paper small {opacity: .75; font-size: 90%; font-weight: normal}
-.wb-paper .kept {color: var(--kept)}
-.wb-paper .lost {color: var(--lost)}
-.wb-paper .gained {color: var(--gained)}
-.wb-paper .room {display: inline-block; width: 6em; height: .6em; background: var(--rule); border-radius: 3px}
-.wb-paper .room span {display: block; height: 100%; border-radius: 3px; background: currentColor}
-.wb-paper .side {display: flex; flex-wrap: wrap; gap: 0 2.5em; align-items: flex-start}
-.wb-paper .scroll {overflow-x: auto; max-width: 100%}
-.wb-paper .cards b {font-size: 150%}
-.wb-paper.wb-paper pre {padding: .7em; border: 1px solid var(--rule); border-radius: 8px; overflow-x: auto}
-.wb-paper img {max-width: 100%; background: #fff; border-radius: 8px; break-inside: avoid}
-.wb-paper.wb-paper h4 {margin: 1.1em 0 .3em; font-size: 15px}
-</style>"""
+STYLE = f"<style>{Path(__file__).with_name('static').joinpath('paper.css').read_text(encoding='utf-8')}</style>"
 
 
 class Html(str):
@@ -104,31 +77,26 @@ class _Cells(Formatter):
     def format_field(self, value: Any, spec: str) -> str:
         if value is None:
             raise ValueError
-        if isinstance(value, list | tuple):
+        if isinstance(value, list):
             return ", ".join(self.format_field(entry, spec) for entry in value)
         if spec == "bar":
             return bar_html(value)
-        return (
-            value
-            if isinstance(value, Html)
-            else f"<bdi>{escape(value)}</bdi>"
-            if isinstance(value, str)
-            else format(value, spec)
-        )
+        if isinstance(value, str) and not isinstance(value, Html):
+            return value and f"<bdi>{escape(value)}</bdi>"
+        return format(value, spec)
 
     def cell(self, template: str, row: dict) -> str:
         try:
             return self.vformat(template, (), row)
         except ValueError:
-            return "\N{EN DASH}"
+            return MISSING
 
 
 def page_html(title: str, sections: Iterable[tuple[str, str]]) -> str:
     """Return a page of sections, each a heading and its HTML; those without content are left out."""
     body = "".join(f"<section><h4>{escape(heading)}</h4>{html}</section>" for heading, html in sections if html)
-    return (
-        f"{STYLE}<div class='wb-paper'><h3>{escape(title)}</h3>{body or '<p>Nothing has been computed yet.</p>'}</div>"
-    )
+    body = body or "<p>Nothing has been computed yet.</p>"
+    return f"{STYLE}<div class='wb-paper'><h3>{escape(title)}</h3>{body}</div>"
 
 
 def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -> str:
@@ -140,15 +108,14 @@ def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -
         By heading a template in HTML, such as ``"<b>{word}</b>"``, ``"{cosine:.3f}"`` or ``"{share:bar}"``, filled with
         the escaped values of a row. Lists are joined by commas; numbers are aligned to the right.
     rows : dicts
-        Where a value is None, the cell is a dash.
+        Where a value is None, the cell is a dash; a column of dashes is left out.
     title : str
     """
-    sides = [" align='right'" if re.search(r":[,.+d]", template) else "" for template in columns.values()]
-    head = "".join(f"<th{side}>{escape(text.strip())}</th>" for text, side in zip(columns, sides, strict=True))
-    body = ""
-    for row in rows:
-        cells = (_Cells().cell(template, row) for template in columns.values())
-        body += f"<tr>{''.join(f'<td{side}>{cell}</td>' for cell, side in zip(cells, sides, strict=True))}</tr>"
+    cells = [[_Cells().cell(template, row) for template in columns.values()] for row in rows]
+    shown = [i for i in range(len(columns)) if not cells or any(row[i] != MISSING for row in cells)]
+    sides = [" align='right'" * bool(re.search(r":[,.+d]", template)) for template in columns.values()]
+    head = "".join(f"<th{sides[i]}>{escape(list(columns)[i].strip())}</th>" for i in shown)
+    body = "".join(f"<tr>{''.join(f'<td{sides[i]}>{row[i]}</td>' for i in shown)}</tr>" for row in cells)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     caption = f"<b>{escape(title)}</b>" if title else ""
     return f"<div class='scroll' tabindex='0' role='group' aria-label='Table'>{caption}{table}</div>"
@@ -211,7 +178,9 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
     figure = None if frame is None else map_figure(frame, marked=[entry["word"] for entry in looked])
     sections = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
-        "Numbers": drawn("cards", _cards) + drawn("overview", _overview) + drawn("history", _history),
+        "Numbers": drawn("cards", _cards)
+        + drawn("overview", lambda overview: table_html(OVERVIEW, overview["rows"]))
+        + drawn("history", _history),
         "Recipe": drawn("rail", _steps) + drawn("export", lambda export: f"<pre>{escape(export['code'])}</pre>"),
         "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
@@ -226,27 +195,25 @@ def _megabytes(n: float, sign: str = "") -> str:
 
 
 def _cards(block: dict) -> str:
-    size = block["size"]
-    notes = [f"{size['ratio']:,.1f} times smaller"]
+    size, notes = block["size"], [f"{block['size']['ratio']:,.1f} times smaller"]
     if limit := size["limit"]:
-        status, text = ("lost", f"{LOST} over") if size["bytes"] > limit else ("kept", "\N{CHECK MARK} within")
+        status, text = (
+            ("lost", "\N{MULTIPLICATION SIGN} over") if size["bytes"] > limit else ("kept", "\N{CHECK MARK} within")
+        )
         notes += [bar_html(size["bytes"] / limit, status), f"{text} the limit of {_megabytes(limit)}"]
     cards = [("File size", _megabytes(size["bytes"]), size["delta"] and _megabytes(size["delta"], "+"), notes)]
     for card in block["cards"]:
-        value, delta = (
-            x and f"{x:{sign}.{card['digits']}f}" for x, sign in ((card["value"], ""), (card["delta"], "+"))
-        )
-        cards.append((card["title"], value or "none", delta, [escape(card["note"])]))
+        form, value, delta = f".{card['digits']}f", card["value"], card["delta"]
+        value = "none" if value is None else format(value, form)
+        cards.append((card["title"], value, delta and format(delta, f"+{form}"), [escape(card["note"])]))
     row = {
-        title: Html(f"<b>{value}</b><br><small>{'<br>'.join(notes + [f'{delta} against A'] * bool(delta))}</small>")
-        for title, value, delta, notes in cards
+        f"card {i}": Html(
+            f"<b>{value}</b><br><small>{'<br>'.join(notes + [f'{delta} against A'] * bool(delta))}</small>"
+        )
+        for i, (_, value, delta, notes) in enumerate(cards)
     }
-    return f"<div class='cards'>{table_html({title: f'{{{title}}}' for title in row}, [row])}</div>"
-
-
-def _overview(block: dict) -> str:
-    has_before = any(row["before"] for row in block["rows"])
-    return table_html(OVERVIEW | ({"before": "{before}"} if has_before else {}), block["rows"])
+    heads = {title: f"{{card {i}}}" for i, (title, *_) in enumerate(cards)}
+    return f"<div class='cards'>{table_html(heads, [row])}</div>"
 
 
 def _history(block: dict) -> str:
@@ -255,20 +222,17 @@ def _history(block: dict) -> str:
 
 def _steps(rail: dict) -> str:
     text = "<li>{label} <small>{effect}</small> <span class='lost'>{error}</span></li>"
-    steps = [
-        _Cells().cell(text, {**step, "effect": step["effect"] or "", "error": step["error"] or ""})
-        for step in rail["steps"]
-    ]
-    return f"<ol>{''.join(steps)}</ol>"
+    steps = [{**step, "effect": step["effect"] or "", "error": step["error"] or ""} for step in rail["steps"]]
+    return f"<ol>{''.join(_Cells().cell(text, step) for step in steps)}</ol>"
 
 
 def _looked(block: dict) -> str:
     legend = ", ".join(marked_html(status, status) for status in STATUS)
     tables = "".join(map(_near, block["words"]))
+    if not tables:
+        return ""
     ngrams = "".join(_ngrams(entry["word"], entry["ngrams"]) for entry in block["words"] if entry["ngrams"])
-    return f"<small>{legend}; in brackets the rank before</small><div class='side'>{tables}</div>{ngrams}" * bool(
-        tables
-    )
+    return f"<small>{legend}; in brackets the rank before</small><div class='side'>{tables}</div>{ngrams}"
 
 
 def _near(entry: dict) -> str:
@@ -306,17 +270,15 @@ def _neighbours(block: dict) -> str:
 
 
 def _damage(block: dict) -> str:
-    figure = (
-        picture_html(damage_figure(pd.DataFrame(block["groups"])), "Cosine by group of words")
-        if block["groups"]
-        else ""
-    )
+    groups = pd.DataFrame(block["groups"])
+    figure = "" if groups.empty else picture_html(damage_figure(groups), "Cosine by group of words")
     heaviest = sorted(block["words"], key=lambda word: -word["loss_share"])[:N_SHOWN]
     farthest = sorted(block["words"], key=lambda word: word["cosine"] or 0)[:N_SHOWN]
     words = table_html(WORDS, heaviest, "Largest share of the loss") + table_html(WORDS, farthest, "Largest shift")
+    rows = [{**row, "by": "" if row["by"] == "all" else row["by"]} for row in block["groups"]]
     codes = [{**code, "chance": "may be chance" if code["chance"] else "more than chance"} for code in block["codes"]]
     return (
         f"<p>{escape(block['summary'])}<br><small>{escape('; '.join(block['how']))}</small></p>{figure}"
-        f"{table_html(GROUPS, block['groups'])}<div class='side'>{words}</div>"
-        + (table_html(CODES, codes, "Codes whose words changed most") if codes else "")
+        f"{table_html(GROUPS, rows)}<div class='side'>{words}</div>"
+        f"{table_html(CODES, codes, 'Codes whose words changed most') if codes else ''}"
     )

@@ -1,7 +1,7 @@
-"""All figures of words and of ids for paper, lessons and reports. They draw tables and decide nothing.
+"""All figures of words and of ids, for paper, lessons and reports. They draw tables and decide nothing.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart. Wherever colour has a meaning, a shape,
-a sign or a text says it too.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Wherever colour has a meaning, a shape, a sign
+or a text says it too.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -9,15 +9,16 @@ from io import BytesIO
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_hex, to_rgb
+from matplotlib.colors import Normalize, to_hex, to_rgb, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator, NullLocator
 
 from ..vocab import printable
 
@@ -25,31 +26,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BLUE, GREEN, RED, GREY, PALE = "#0072B2", "#009E73", "#D55E00", "#666666", "#B8B8B8"
-STATUS = {  # of a neighbour: colour, and the sign beside the word
-    "kept": (BLUE, "\N{BLACK CIRCLE}"),
-    "lost": (RED, "\N{MULTIPLICATION SIGN}"),
-    "gained": (GREEN, "\N{BLACK UP-POINTING TRIANGLE}"),
-}
-SHAPES = {  # matplotlib's marker, and a character for text
-    "circle": ("o", "\N{BLACK CIRCLE}"),
-    "triangle": ("^", "\N{BLACK UP-POINTING TRIANGLE}"),
-    "cross": ("x", "\N{MULTIPLICATION SIGN}"),
-    "square": ("s", "\N{BLACK SQUARE}"),
-    "diamond": ("D", "\N{BLACK DIAMOND}"),
-    "down": ("v", "\N{BLACK DOWN-POINTING TRIANGLE}"),
-    "star": ("*", "\N{BLACK STAR}"),
-    "plus": ("P", "\N{HEAVY GREEK CROSS}"),
-    "left": ("<", "\N{BLACK LEFT-POINTING TRIANGLE}"),
-}
+STATUS = {"kept": (BLUE, "●"), "lost": (RED, "×"), "gained": (GREEN, "▲")}  # of neighbours: colour and sign
+SHAPES = {  # matplotlib's marker, and a sign for text
+    "circle": ("o", "●"), "triangle": ("^", "▲"), "cross": ("x", "×"), "square": ("s", "■"), "diamond": ("D", "◆"),
+    "down": ("v", "▼"), "star": ("*", "★"), "plus": ("P", "✚"), "left": ("<", "◀"),
+}  # fmt: skip
 LABELS = {  # Okabe and Ito's colours but black, each with a shape of its own
     "#E69F00": "square", "#56B4E9": "diamond", "#009E73": "triangle", "#F0E442": "down",
     "#0072B2": "star", "#D55E00": "plus", "#CC79A7": "left",
 }  # fmt: skip
 MAX_NAMED = len(LABELS)  # groups of points with a colour and a shape of their own
 KINDS = {"own row": "circle", "rebuilt from n-grams": "triangle", "no vector": "cross"}
-WAYS = {"damage": "cosine", "frequency": "rank", "code": "code", "label": "label"}  # to colour a map, and the column
+WAYS = {"damage": "cosine", "frequency": "rank", "label": "label"}  # to colour a map, and the column that it needs
 SPLITS = ("kept", "remapped", "dropped", "unseen", "all")
 GROUPINGS = {"frequency": "By rank of frequency", "shape": "By shape of the word", "fate": "By what became of it"}
+OUTLINE = [withStroke(linewidth=3, foreground="white")]  # of names on maps
 Prefix = tuple[int, ...]
 
 
@@ -85,7 +76,7 @@ def as_text(text: str) -> str:
 def shortened(text: str, n: int) -> str:
     """Return a printable text of at most so many characters."""
     text = printable(text)
-    return text if len(text) <= n else text[: n - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return text if len(text) <= n else text[: n - 1] + "…"
 
 
 # -- the scorecard --------------------------------------------------------------------------
@@ -99,9 +90,13 @@ def scorecard_figure(card: pd.DataFrame) -> Picture:
     card : DataFrame
         From `scorecard`.
     """
-    figure, axes = new_figure(12, 3.4, 4)
-    for axis, draw in zip(axes, (_draw_size, _draw_fidelity, _draw_overlap, _draw_similarity), strict=True):
-        draw(axis, card)
+    figure, (size, fidelity, overlap, agreement) = new_figure(12, 3.4, 4)
+    _draw_size(size, card)
+    _draw_fidelity(fidelity, card)
+    rows = _rows(card, "overlap@10", SPLITS)
+    _draw_bars(overlap, list(rows.index), rows, BLUE)
+    overlap.set(ylabel="overlap@10 (share of neighbours kept)", title="Neighbours", ylim=(0, 1))
+    _draw_agreement(agreement, card)
     return figure
 
 
@@ -131,13 +126,7 @@ def _draw_fidelity(axis: "Axes", card: pd.DataFrame) -> None:
     axis.legend(frameon=False, loc="best")
 
 
-def _draw_overlap(axis: "Axes", card: pd.DataFrame) -> None:
-    rows = _rows(card, "overlap@10", SPLITS)
-    _draw_bars(axis, list(rows.index), rows, BLUE)
-    axis.set(ylabel="overlap@10 (share of neighbours kept)", title="Neighbours", ylim=(0, 1))
-
-
-def _draw_similarity(axis: "Axes", card: pd.DataFrame) -> None:
+def _draw_agreement(axis: "Axes", card: pd.DataFrame) -> None:
     after, before = _rows(card, "similarity"), _rows(card, "similarity_original")
     axis.set(ylabel="Spearman correlation with people", title="Agreement with people")
     if after.empty:
@@ -179,21 +168,20 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
 
 
 def _draw_neighbours(axis: "Axes", word: str, rows: pd.DataFrame) -> None:
-    for side, column in enumerate(("rank_before", "rank_after")):
-        for entry in rows[rows[column].notna()].itertuples():
-            color, sign = STATUS[entry.status]
-            name = as_text(shortened(entry.neighbour, 14))
-            text = f"{sign} {name}" if side else f"{name} {sign}"
-            align = "left" if side else "right"
-            axis.text(side, getattr(entry, column), text, ha=align, va="center", color=color, fontsize=10)
-    kept = rows[rows["status"] == "kept"]
-    for entry in kept.itertuples():
-        axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
-    n_before = int(rows["rank_before"].notna().sum())
+    for entry in rows.itertuples():
+        color, sign = STATUS[entry.status]
+        name = as_text(shortened(entry.neighbour, 14))
+        look: dict[str, Any] = {"va": "center", "color": color, "fontsize": 10}
+        if pd.notna(entry.rank_before):
+            axis.text(0, entry.rank_before, f"{name} {sign}", ha="right", **look)
+        if pd.notna(entry.rank_after):
+            axis.text(1, entry.rank_after, f"{sign} {name}", ha="left", **look)
+        if entry.status == "kept":
+            axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
+    n_before, n_kept = int(rows["rank_before"].notna().sum()), int((rows["status"] == "kept").sum())
     axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
-    axis.set_title(f"{as_text(shortened(word, 14))}: {len(kept)} of {n_before} kept", fontsize=12)
-    axis.set_yticks(range(1, n_before + 1))
-    axis.set_ylabel("rank")
+    axis.set_title(f"{as_text(shortened(word, 14))}: {n_kept} of {n_before} kept", fontsize=12)
+    axis.set(yticks=range(1, n_before + 1), ylabel="rank")
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
 
@@ -234,32 +222,22 @@ def _draw_groups(axis: "Axes", rows: pd.DataFrame) -> None:
 
 
 def history_figure(history: dict) -> Picture:
-    """Draw each recipe that was tried by size and quality, and the frontier: the best of each size.
-
-    Parameters
-    ----------
-    history : dict
-        The block of the panel: ``points`` with ``bytes``, ``quality``, ``best``, ``now``, ``pinned``; ``quality``,
-        ``qualities`` and ``limit``.
-    """
+    """Draw each recipe that was tried by size and quality, and the best of each size: a dict of the block `history`."""
     figure, (axis,) = new_figure(6.5, 3.4)
     points = pd.DataFrame(history["points"]).sort_values("bytes")
     unit, n_bytes = ("MB", 1e6) if points["bytes"].max() > 5e6 else ("kB", 1e3)
-    size, quality = points["bytes"] / n_bytes, points["quality"]
-    best = points["best"].to_numpy(bool)
-    axis.plot(size[best], quality[best], color=BLUE, linewidth=1, drawstyle="steps-post")
-    looks: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
-        "best of its size": (best, {"marker": "o", "color": BLUE}),
-        "another is better": (~best, {"marker": "x", "color": GREY}),
-        "this recipe": (points["now"].to_numpy(bool), {"marker": "*", "color": RED, "markersize": 15}),
-        "A": (
-            points["pinned"].to_numpy(bool),
-            {"marker": "s", "color": "black", "fillstyle": "none", "markersize": 11},
-        ),
-    }
-    for label, (here, look) in looks.items():
+    best, now, pinned = (points[name].to_numpy(bool) for name in ("best", "now", "pinned"))
+    looks: list[tuple[str, np.ndarray, dict[str, Any]]] = [
+        ("", best, {"linestyle": "-", "linewidth": 1, "color": BLUE, "drawstyle": "steps-post"}),
+        ("best of its size", best, {"marker": "o", "color": BLUE}),
+        ("another is better", ~best, {"marker": "x", "color": GREY}),
+        ("this recipe", now, {"marker": "*", "color": RED, "markersize": 15}),
+        ("A", pinned, {"marker": "s", "color": "black", "fillstyle": "none", "markersize": 11}),
+    ]
+    for label, here, look in looks:
         if here.any():
-            axis.plot(size[here], quality[here], linestyle="", label=label, **look)
+            x, y = points["bytes"][here] / n_bytes, points["quality"][here]
+            axis.plot(x, y, **{"linestyle": "", "label": label, **look})
     if history["limit"] is not None:
         axis.axvline(history["limit"] / n_bytes, color=RED, linestyle="--", linewidth=1, label="limit")
     names = {entry["id"]: entry["label"] for entry in history["qualities"]}
@@ -273,9 +251,8 @@ def log_ticks(axis: "Axes") -> None:
     """Make the horizontal axis logarithmic, with round numbers at its ticks."""
     axis.set_xscale("log")
     low, high = axis.get_xlim()
-    steps = (1, 2, 5) if high / low > 4 else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=steps, numticks=12))
-    axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 8 else range(1, 10), numticks=12))
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:,.4g}")
 
 
@@ -289,32 +266,24 @@ class Entry(NamedTuple):
     colour: str
     shape: str
 
+    @property
+    def handle(self) -> Line2D:
+        """As matplotlib has it."""
+        marker = SHAPES[self.shape][0]
+        return Line2D([], [], linestyle="", marker=marker, color=self.colour, label=as_text(self.name))
+
 
 class Colours(NamedTuple):
-    """Colours and shapes of points, and what they mean.
-
-    Attributes
-    ----------
-    title : str
-    colours : (n, 4) array
-        Red, green, blue and opacity.
-    shapes : (n,) array of str
-        Of `SHAPES`.
-    legend : list of Entry
-    scale : ScalarMappable or None
-        Where colours are values on a scale.
-    """
+    """Colours and shapes of points, and what they mean."""
 
     title: str
-    colours: np.ndarray
-    shapes: np.ndarray
+    colours: np.ndarray  # (n, 4) red, green, blue and opacity
+    shapes: np.ndarray  # (n,) of `SHAPES`
     legend: list[Entry]
-    scale: ScalarMappable | None = None
+    scale: ScalarMappable | None = None  # where colours are values
 
 
-def colours(
-    frame: pd.DataFrame, by: str = "damage", level: str = "code", codebook: np.ndarray | None = None
-) -> Colours:
+def colours(frame: pd.DataFrame, by: str = "damage") -> Colours:
     """Return the colour and the shape of each word on a map.
 
     Parameters
@@ -322,13 +291,8 @@ def colours(
     frame : DataFrame
         From `umap_maps` or `pca_maps`.
     by : str
-        ``damage``: cosine to the original vector. ``frequency``: bands of rank. ``code``: of column ``code``,
-        negative or missing for words without codes of their own. ``label``: of column ``label``, any text, missing
-        for words without; the most frequent labels have colours and shapes of their own.
-    level : str
-        Names the level or subvector that ``code`` belongs to.
-    codebook : (n_entries, width) array, optional
-        Of that level: near entries then have near colours.
+        ``damage``: cosine to the original vector. ``frequency``: bands of rank. ``label``: of column ``label``, any
+        text, missing for words without; the most frequent labels have colours and shapes of their own.
     """
     if by not in WAYS:
         raise ValueError(f"expected one of {', '.join(WAYS)} to colour by, got {by!r}")
@@ -337,36 +301,21 @@ def colours(
         raise ValueError(f"to colour by {by} the frame needs a column {WAYS[by]!r}; it has {columns}")
     if by == "label":
         return _by_label(frame["label"].astype(object))
-    kind = kinds(frame)
-    present = [name for name in KINDS if (kind == name).any()]
-    missing = RED if by == "damage" else GREY
-    legend = [Entry(name, missing if name == "no vector" else GREY, KINDS[name]) for name in present]
-    legend, shapes = legend if len(legend) > 1 else [], kind.map(KINDS).to_numpy()
-    if by == "frequency":
-        bands = np.maximum(np.ceil(np.log10(frame["rank"].to_numpy(float))), 2).astype(int) - 2  # a power of ten each
-        palette = matplotlib.colormaps["cividis"](np.linspace(0, 1, max(bands.max() + 1, 2)))
-        ranges = [f"{10 ** (band + 1) + 1 if band else 1:,} to {10 ** (band + 2):,}" for band in range(bands.max() + 1)]
-        legend = [*map(Entry, ranges, map(to_hex, palette), ["circle"] * len(ranges)), *legend]
-        return Colours("rank by frequency in the original", palette[bands], shapes, legend)
-    values, title = frame[WAYS[by]].to_numpy(float, na_value=np.nan), "cosine to the original vector"
-    if by == "damage":
-        low, high = np.nanpercentile(values, [5, 95])
-    else:
-        own = values >= 0
-        values, title = np.where(own, values, np.nan), level
-        if codebook is not None:
-            values[own], title = code_order(codebook)[values[own].astype(int)], f"{level}, similar codes alike"
-        if not own.all():
-            legend = [Entry("no codes of its own", GREY, "circle"), *legend]
-        low, high = 0, np.max(values, where=own, initial=1) if codebook is None else len(codebook) - 1
-    scale = ScalarMappable(Normalize(low, high), matplotlib.colormaps["cividis"].with_extremes(bad=missing))
-    return Colours(title, scale.to_rgba(np.ma.masked_invalid(values)), shapes, legend, scale)
-
-
-def kinds(frame: pd.DataFrame) -> pd.Series:
-    """Return what became of each mapped word, one of `KINDS`."""
     own, rebuilt, gone = KINDS
-    return frame["in_vocabulary"].map({True: own, False: rebuilt}).mask(frame["cosine"].isna(), gone)
+    kind = frame["in_vocabulary"].map({True: own, False: rebuilt}).mask(frame["cosine"].isna(), gone)
+    shapes, present = kind.map(KINDS).to_numpy(), [name for name in KINDS if (kind == name).any()]
+    missing = RED if by == "damage" else GREY
+    legend = [Entry(name, missing if name == gone else GREY, KINDS[name]) for name in present] * (len(present) > 1)
+    if by == "damage":
+        low, high = np.nanpercentile(frame["cosine"], [5, 95])
+        scale = ScalarMappable(Normalize(low, high), colormaps["cividis"].with_extremes(bad=missing))
+        values = scale.to_rgba(np.ma.masked_invalid(frame["cosine"]))
+        return Colours("cosine to the original vector", values, shapes, legend, scale)
+    bands = np.maximum(np.ceil(np.log10(frame["rank"].to_numpy(float))), 2).astype(int) - 2  # a power of ten each
+    palette = colormaps["cividis"](np.linspace(0, 1, max(bands.max() + 1, 2)))
+    ranges = [f"{10 ** (band + 1) + 1 if band else 1:,} to {10 ** (band + 2):,}" for band in range(bands.max() + 1)]
+    legend = [Entry(text, to_hex(colour), "circle") for text, colour in zip(ranges, palette, strict=False)] + legend
+    return Colours("rank by frequency in the original", palette[bands], shapes, legend)
 
 
 def code_order(codebook: np.ndarray) -> np.ndarray:
@@ -382,12 +331,11 @@ def _by_label(labels: pd.Series) -> Colours:
     # The most frequent first, ties in order of the alphabet, whatever order the words are in.
     frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))
     entries = {label: Entry(str(label), *look) for label, look in zip(frequent, LABELS.items(), strict=False)}
-    other = Entry(f"{len(frequent) - len(entries)} other labels", GREY, "circle")
-    none = Entry("none", PALE, "circle")
+    other, none = Entry(f"{len(frequent) - len(entries)} other labels", GREY, "circle"), Entry("none", PALE, "circle")
     each = [none if pd.isna(label) else entries.get(label, other) for label in labels]
     legend = [entry for entry in (*entries.values(), other, none) if entry in each]
-    palette = matplotlib.colors.to_rgba_array([entry.colour for entry in each])
-    return Colours("label", palette, np.array([entry.shape for entry in each]), legend)
+    palette, shapes = to_rgba_array([entry.colour for entry in each]), np.array([entry.shape for entry in each])
+    return Colours("label", palette, shapes, legend)
 
 
 def map_figure(
@@ -411,7 +359,8 @@ def map_figure(
     """
     figure, axes = new_figure(12, 6.2, 2)
     look = colours(frame, colour) if isinstance(colour, str) else colour
-    named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
+    cells = [pd.cut(frame[axis], 5, labels=False) for axis in ("x_before", "y_before")]
+    named = frame.groupby(cells, sort=False).head(1) if labels is None else frame[frame["word"].isin(labels)]
     starred = frame[frame["word"].isin([printable(word) for word in marked])]
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
         x, y, trust = frame[f"x_{side}"], frame[f"y_{side}"], frame.attrs[f"trust_{side}"]
@@ -420,14 +369,14 @@ def map_figure(
             axis.scatter(x[here], y[here], c=look.colours[here], s=9 if marker == "o" else 16, marker=marker,
                          linewidths=marker == "x")  # fmt: skip
         for words, is_marked in ((starred, True), (named, False)):
-            shown = words[words[f"x_{side}"].notna()]
-            _name(axis, shown["word"], shown[f"x_{side}"], shown[f"y_{side}"], is_marked)
+            _name(axis, words["word"], words[f"x_{side}"], words[f"y_{side}"], is_marked)
         axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
-        _hide_ticks(axis, frame.attrs["method"])
+        _hide_ticks(axis, frame)
     if look.scale is not None:
         figure.colorbar(look.scale, ax=axes, label=look.title, extend="both", shrink=0.8)
-    if handles := [_handle(entry) for entry in look.legend]:
+    if look.legend:
         title = "" if look.scale is not None else look.title
+        handles = [entry.handle for entry in look.legend]
         figure.legend(handles=handles, title=title or None, loc="outside upper center", ncols=6, fontsize=9)
     figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
     _hide_overlaps(figure, axes)
@@ -447,25 +396,19 @@ def noise_text(frame: pd.DataFrame) -> str:
     )
 
 
-def _handle(entry: Entry) -> Line2D:
-    marker = SHAPES[entry.shape][0]
-    return Line2D([], [], linestyle="", marker=marker, color=entry.colour, label=as_text(entry.name))
-
-
-def _hide_ticks(axis: "Axes", method: str) -> None:
+def _hide_ticks(axis: "Axes", frame: pd.DataFrame) -> None:
+    method = frame.attrs["method"]
     axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
 
 
-def _name(axis: "Axes", names: Iterable[str], x: Iterable[float], y: Iterable[float], is_marked: bool) -> None:
+def _name(axis: "Axes", names: Iterable[str], xs: Iterable[float], ys: Iterable[float], is_marked: bool) -> None:
     """Write names beside their points; marked ones bold, with a star."""
-    outline = [withStroke(linewidth=3, foreground="white")]
-    for name, *place in zip(names, x, y, strict=True):
-        at = place[0], place[1]
-        text = as_text(shortened(name, 34))
-        axis.annotate(text, at, (4, 4), textcoords="offset points", fontsize=9 + is_marked, path_effects=outline,
-                      weight=700 if is_marked else 400, zorder=5)  # fmt: skip
-        if is_marked:
-            axis.plot(*at, marker="*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
+    for name, x, y in zip(names, xs, ys, strict=True):
+        if np.isfinite(x):
+            axis.annotate(as_text(shortened(name, 34)), (x, y), (4, 4), textcoords="offset points", zorder=5,
+                          fontsize=9 + is_marked, weight=700 if is_marked else 400, path_effects=OUTLINE)  # fmt: skip
+            if is_marked:
+                axis.plot(x, y, marker="*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
 
 
 def _hide_overlaps(figure: Picture, axes: Iterable["Axes"]) -> None:
@@ -477,13 +420,6 @@ def _hide_overlaps(figure: Picture, axes: Iterable["Axes"]) -> None:
             box = text.get_window_extent()
             text.set_visible(not any(box.overlaps(other) for other in boxes))
             boxes += [box] * text.get_visible()
-
-
-def _spread(frame: pd.DataFrame, n: int = 25) -> pd.DataFrame:
-    """Return the most frequent word in each of about `n` cells of the map."""
-    side = int(np.sqrt(n))
-    cells = [pd.cut(frame[axis], side, labels=False) for axis in ("x_before", "y_before")]
-    return frame.groupby(cells, sort=False).head(1)
 
 
 # -- semantic IDs -----------------------------------------------------------------------------
@@ -498,27 +434,26 @@ class Named(NamedTuple):
 
     @classmethod
     def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = (), n: int = MAX_NAMED) -> "Named":
-        """Return `n` of codes (n_items, n_levels); `level` counts from 1 and is below the prefix, but for a whole id.
+        """Return the `n` most populous ones of codes (n_items, n_levels).
 
         Raises
         ------
         ValueError
-            If it does not.
+            If `level`, from 1, does not lie below the prefix, or is not the last one of a whole id.
         """
-        prefix = tuple(prefix)
-        lowest = min(len(prefix) + 1, codes.shape[1])
-        if not lowest <= level <= codes.shape[1]:
-            raise ValueError(f"below {words_of(prefix)} level goes from {lowest} to {codes.shape[1]}, got {level}")
+        prefix, n_levels = tuple(prefix), codes.shape[1]
+        lowest = min(len(prefix) + 1, n_levels)
+        if not lowest <= level <= n_levels:
+            raise ValueError(f"below {words_of(prefix)} level goes from {lowest} to {n_levels}, got {level}")
         found, counts = np.unique(codes[is_below(codes, prefix), level - 1], return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:n]
-        return cls(level, prefix, tuple(found[order].tolist()))
+        return cls(level, prefix, tuple(found[np.argsort(-counts, kind="stable")[:n]].tolist()))
 
     def look(self, code: int) -> tuple[str, str]:
-        """Return colour and shape of a code; of the first 49 each pair is another one."""
+        """Return colour and shape of a code; from the eighth on, colours come again with other shapes."""
         if code not in self.codes:
             return GREY, "circle"
-        turn, i = divmod(self.codes.index(code), MAX_NAMED)
-        return list(LABELS)[i], list(LABELS.values())[(i + turn) % MAX_NAMED]
+        i = self.codes.index(code)
+        return list(LABELS)[i % MAX_NAMED], list(LABELS.values())[(i + i // MAX_NAMED) % MAX_NAMED]
 
 
 def is_below(codes: np.ndarray, prefix: Prefix) -> np.ndarray:
@@ -557,29 +492,23 @@ def id_map_figure(
     inside, own = is_below(codes, named.prefix), codes[:, named.level - 1]
     others = inside & ~np.isin(own, named.codes)
     n_others = len(np.unique(own[others]))
-    parts = [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
+    parts = [(f"code {code}", inside & (own == code), *named.look(code)) for code in named.codes]
     parts += [(f"{n_others} other code{'s' * (n_others != 1)}", others, GREY, "circle")]
-    parts += [(f"code {code}", inside & (own == code), *named.look(code)) for code in named.codes]
+    parts += [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
     figure, (axis,) = new_figure(9, 6.4)
-    for _, here, colour, shape in parts:  # from the bottom up
+    for _, here, colour, shape in reversed(parts):  # the first on top
         axis.scatter(frame["x"][here], frame["y"][here], c=colour, marker=SHAPES[shape][0],
                      s=9 if shape == "circle" else 22, alpha=0.4 if colour == PALE else 0.9, linewidths=0)  # fmt: skip
     items = frame[frame["item"].isin(marked)]
     _name(axis, items["name"], items["x"], items["y"], is_marked=True)
-    _hide_ticks(axis, frame.attrs["method"])
-    handles = [_handle(Entry(f"{text}: {here.sum():,}", *look)) for text, here, *look in parts if here.any()]
+    _hide_ticks(axis, frame)
+    handles = [Entry(f"{text}: {here.sum():,}", *look).handle for text, here, *look in parts if here.any()]
     title = f"Level {named.level} of {words_of(named.prefix)}, items"
-    figure.legend(handles=[*handles[-len(named.codes) :], *handles[: -len(named.codes)]], title=title,
-                  loc="outside right upper", fontsize=9)  # fmt: skip
-    figure.supxlabel(fill(f"Shown: {id_map_text(frame)}", 110), fontsize=9.5)
+    figure.legend(handles=handles, title=title, loc="outside right upper", fontsize=9)
+    trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
+    about = f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}"
+    figure.supxlabel(fill(f"Shown: {about}.", 110), fontsize=9.5)
     return figure
-
-
-def id_map_text(frame: pd.DataFrame) -> str:
-    """Return in words what a map of items shows, and its trustworthiness."""
-    trust = frame.attrs["trustworthiness"]
-    method = "principal components" if frame.attrs["method"] == "PCA" else "UMAP"
-    return f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
 
 
 def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
@@ -596,33 +525,28 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     n_columns = int(tree["level"].max()) - root.level + 1
     figure, (axis,) = new_figure(12, 6.4 if entries else 1.6)
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
-    for entry in [root, *entries]:
-        top, height = entry.top, entry.height
+    for entry in (root, *entries):
         left, right = lefts[entry.level - root.level :][:2]
         colour, sign = _branch_look(entry, named)
-        patch = axis.add_patch(Rectangle((left, top), right - left, height, fc=colour, ec="white", lw=1.2))
-        text = _branch_text(entry, root, sign, int((right - left) / lefts[-1] * 170), height)
+        patch = axis.add_patch(Rectangle((left, entry.top), right - left, entry.height, fc=colour, ec="white", lw=1.2))
+        text = _branch_text(entry, sign, int((right - left) / lefts[-1] * 170))
         ink = "white" if colour == BLUE else "black"
-        axis.text(left + 0.015, top + height / 2, text, va="center", color=ink, fontsize=9).set_clip_path(patch)
+        axis.text(left + 0.015, entry.top + entry.height / 2, text, va="center", color=ink, fontsize=9).set_clip_path(
+            patch
+        )
     axis.set(xlim=(0, lefts[-1]), ylim=(1, 0), xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
-    for column in range(n_columns):
-        head = f"level {root.level + column}" if root.level + column else ""
-        axis.text(lefts[column : column + 2].mean(), -0.02, head, ha="center", fontsize=10, color=GREY)
-    figure.supxlabel(fill(tree_text(tree), 150), fontsize=9.5)
+    for column in range(not root.level, n_columns):
+        middle = lefts[column : column + 2].mean()
+        axis.text(middle, -0.02, f"level {root.level + column}", ha="center", fontsize=10, color=GREY)
+    joined = " Less populous codes are joined in one branch, drawn no higher than the average branch beside it."
+    about = "The height of a branch is its number of items; the names are of items in its middle."
+    figure.supxlabel(fill(about + joined * bool(tree["n_joined"].any()), 150), fontsize=9.5)
     return figure
 
 
-def tree_text(tree: pd.DataFrame) -> str:
-    """Return in words how to read the tree."""
-    text = "The height of a branch is its number of items; the names are of items in its middle."
-    if tree["n_joined"].any():
-        text += " Less populous codes are joined in one branch, drawn no higher than an average branch beside it."
-    return text
-
-
 def _branch_look(entry: Any, named: Named) -> tuple[str, str]:
-    """Return the colour of a branch, and the sign before its name."""
+    """The colour of a branch, and the sign before its name."""
     if entry.n_joined or entry.level < named.level:
         return "#E4E4E4", ""
     colour, shape = named.look(entry.prefix[named.level - 1])
@@ -630,13 +554,13 @@ def _branch_look(entry: Any, named: Named) -> tuple[str, str]:
         return "#D0D0D0", ""
     if entry.level == named.level:
         return colour, SHAPES[shape][1]
-    red, green, blue = to_rgb(colour)
-    return to_hex((0.4 * red + 0.6, 0.4 * green + 0.6, 0.4 * blue + 0.6)), ""
+    red, green, blue = (0.4 * part + 0.6 for part in to_rgb(colour))
+    return to_hex((red, green, blue)), ""
 
 
-def _branch_text(entry: Any, root: Any, sign: str, n_characters: int, height: float) -> str:
-    """Return as many lines as a branch has room for, in a figure of 12 x 6.4 inches."""
-    n_lines = int(height / 0.0285) if height < 1 else 4
+def _branch_text(entry: Any, sign: str, n_characters: int) -> str:
+    """As many lines as a branch has room for, in a figure of 12 x 6.4 inches."""
+    n_lines = int(entry.height / 0.0285) if entry.height < 1 else 4
     name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
     lines = [f"{sign} {name}: {entry.count:,}".strip(), *entry.exemplars]
     if n_lines == 1:
