@@ -6,6 +6,7 @@ a cell stays until the new one is there, so that a view can show it dimmed.
 """
 
 import inspect
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -84,7 +85,7 @@ class Flow:
     Attributes
     ----------
     errors : dict of str to str
-        The error message of each cell that failed, until what it is computed from changes.
+        The error messages of cells that failed, until they are computed again.
     doing : dict of str to Doing
         By lane.
     """
@@ -92,16 +93,15 @@ class Flow:
     def __init__(
         self, definition: type, background: bool = True, wanted: Collection[str] | None = None, **inputs: Any
     ) -> None:
-        self.cells = {cell.name: cell for cell in cells(definition)}
-        if wanted is not None:
-            closure = _with_needs(self.cells, wanted)
-            self.cells = {name: cell for name, cell in self.cells.items() if name in closure}
+        known = {cell.name: cell for cell in cells(definition)}
+        names = known.keys() if wanted is None else _with_needs(known, wanted)
+        self.cells = {name: cell for name, cell in known.items() if name in names}
         self.lanes = list(dict.fromkeys(cell.lane for cell in self.cells.values()))
-        self.background, self.values = background, dict(inputs)
+        self.background, self.values = background, inputs
         self.errors: dict[str, str] = {}
         self.doing: dict[str, Doing] = {}
         self._made_of: dict[str, tuple] = {}  # by cell: the values that its value, or its error, came from
-        self._interim: dict[str, tuple] = {}  # by cell: the values that its published value came from
+        self._interim: dict[str, tuple[tuple, Any]] = {}  # by cell: the same, and the value that it published
         self._condition = threading.Condition()  # guards all of the above
         self._alive: set[str] = set()  # lanes whose thread runs
         self._listeners: list[Callable[[], None]] = []
@@ -110,7 +110,10 @@ class Flow:
         self.set()
 
     def __getitem__(self, name: str) -> Any:
-        return self.values.get(name)
+        """Return an input, or the last value of a cell; None before there is one."""
+        return (
+            self.values.get(name) if self._is_settled(name) else self._interim.get(name, (0, self.values.get(name)))[1]
+        )
 
     @property
     def is_busy(self) -> bool:
@@ -119,28 +122,28 @@ class Flow:
 
     def is_fresh(self, name: str) -> bool:
         """Tell if a value, interim ones included, follows from the present inputs; inputs always do."""
-        return (self._is_settled(name) and name not in self.errors) or self._is_interim(name)
+        interim = self._interim.get(name)
+        return (interim is not None and self._follows(name, interim[0])) or self._is_good(name)
+
+    def _is_good(self, name: str) -> bool:
+        return self._is_settled(name) and name not in self.errors
 
     def _is_settled(self, name: str) -> bool:
         """Tell if nothing is left to compute for a cell: it has a value or an error of the present inputs."""
-        return name not in self.cells or self._follows(name, self._made_of)
+        return name not in self.cells or self._follows(name, self._made_of.get(name))
 
-    def _is_interim(self, name: str) -> bool:
-        return name in self.cells and self._follows(name, self._interim)
-
-    def _follows(self, name: str, made_of: dict[str, tuple]) -> bool:
+    def _follows(self, name: str, made_of: tuple | None) -> bool:
         needs = self.cells[name].needs
-        ready = all(self._is_settled(need) and need not in self.errors for need in needs)
-        return ready and name in made_of and self._is_made_of(made_of[name], needs)
-
-    def _is_made_of(self, made: tuple, needs: tuple[str, ...]) -> bool:
-        return all(old is self.values.get(need) for old, need in zip(made, needs, strict=True))
+        return made_of is not None and all(
+            old is self.values.get(need) and self._is_good(need) for old, need in zip(made_of, needs, strict=True)
+        )
 
     def set(self, **inputs: Any) -> None:
         """Change inputs; what was begun from earlier ones is stopped."""
         with self._condition:
             self.values.update({n: v for n, v in inputs.items() if n not in self.values or _differ(self.values[n], v)})
-            self._rest_until = {lane: time.monotonic() + QUIET for lane in self.lanes}
+            self._rest_until = dict.fromkeys(self.lanes, time.monotonic() + QUIET)
+            self._condition.notify_all()  # lanes that rest longer
             self._start()
         self._tell()
 
@@ -158,10 +161,8 @@ class Flow:
 
     def wait(self, timeout: float | None = None) -> "Flow":
         """Return once nothing is left to compute; raise TimeoutError after so many seconds."""
-        if not self.background:
-            while any(self._step(lane) for lane in self.lanes):
-                pass
-            return self
+        while not self.background and any(self._step(lane) for lane in self.lanes):
+            pass
         with self._condition:
             if not self._condition.wait_for(lambda: not self._alive, timeout):
                 raise TimeoutError(f"not done after {timeout} seconds: {self.doing}")
@@ -176,7 +177,10 @@ class Flow:
 
     def _tell(self) -> None:
         for listener in list(self._listeners):  # without our lock: they have locks of their own
-            listener()
+            try:
+                listener()
+            except Exception:  # it must not end the work
+                logging.getLogger(__name__).exception("a listener failed")
 
     def _start(self) -> None:
         for lane in self.lanes if self.background else ():
@@ -184,45 +188,47 @@ class Flow:
                 self._alive.add(lane)
                 threading.Thread(target=self._run, args=[lane], name=f"workbench-{lane}", daemon=True).start()
 
-    def _due(self, lane: str) -> Cell | None:
-        for cell in () if self._ended else self.cells.values():
-            ready = cell.lane == lane and all(self._is_settled(n) and n not in self.errors for n in cell.needs)
-            if ready and not self._is_settled(cell.name):
-                return cell
-        return None
-
     def _run(self, lane: str) -> None:
-        while True:
-            with self._condition:
-                while not self._ended and (rest := self._rest_until[lane] - time.monotonic()) > 0:
-                    self._condition.wait(rest)
-                if self._due(lane) is None:
-                    self._alive.discard(lane)
-                    self.doing.pop(lane, None)
-                    self._condition.notify_all()
-                    break
+        while self._goes_on(lane):
             self._step(lane)
         self._tell()
+
+    def _goes_on(self, lane: str) -> bool:
+        """Wait for the end of a rest; tell if there is work then."""
+        with self._condition:
+            while not self._ended and (rest := self._rest_until[lane] - time.monotonic()) > 0:
+                self._condition.wait(rest)
+            if self._due(lane):
+                return True
+            self._alive.discard(lane)
+            self.doing.pop(lane, None)
+            self._condition.notify_all()
+            return False
+
+    def _due(self, lane: str) -> Cell | None:
+        for cell in () if self._ended else self.cells.values():
+            if cell.lane == lane and not self._is_settled(cell.name) and all(map(self._is_good, cell.needs)):
+                return cell
+        return None
 
     def _step(self, lane: str) -> bool:
         """Compute the first stale cell of a lane; tell if there was one."""
         with self._condition:
-            cell = self._due(lane)
-            if cell is None:
+            if (cell := self._due(lane)) is None:
                 return False
             given = tuple(self.values[need] for need in cell.needs)
         begun, told = time.monotonic(), 0.0
 
-        def check() -> None:
-            if self._ended or not self._is_made_of(given, cell.needs):
-                raise Stopped
+        def is_wanted() -> bool:
+            return not self._ended and self._follows(cell.name, given)
 
         def hear(what: str, share: float) -> None:
             nonlocal begun, told
-            check()
+            if not is_wanted():
+                raise Stopped
             now = time.monotonic()
             if lane not in self.doing or self.doing[lane].what != what:
-                begun, told = now, 0.0
+                begun = now
             if now - told > TELLING:
                 told = now
                 left = (now - begun) * (1 - share) / share if share and now - begun > 1 else None
@@ -231,33 +237,33 @@ class Flow:
 
         def show(value: Any) -> None:
             with self._condition:
-                check()
-                self._interim[cell.name], self.values[cell.name] = given, value
-                self.errors.pop(cell.name, None)
+                if not is_wanted():
+                    raise Stopped
+                self._interim[cell.name] = given, value
             self._tell()
 
-        token = _publish.set(show)
+        token, error = _publish.set(show), ""
         try:
             with progress.told_to(hear) if self.background else nullcontext():
-                value, error = cell.function(*given), None
+                value = cell.function(*given)
         except Stopped:
             return True
         except Exception as problem:
             if not self.background:
                 raise
-            value, error = None, in_words(problem)
+            value, error = self[cell.name], in_words(problem)  # a value that it published is still good
         finally:
             _publish.reset(token)
         with self._condition:
-            if not self._ended and self._is_made_of(given, cell.needs):
-                self._made_of[cell.name] = given
-                self._interim.pop(cell.name, None)
-                if error is None:
-                    self.values[cell.name] = value
-                    self.errors.pop(cell.name, None)
-                else:
+            if is_wanted():
+                self.values[cell.name], self._made_of[cell.name] = value, given
+                if error:
                     self.errors[cell.name] = error
-                self._rest_until[lane] = time.monotonic() + cell.rest
+                    self.errors = {name: text for name, text in self.errors.items() if self._is_settled(name)}
+                else:
+                    self.errors.pop(cell.name, None)
+                    self._interim.pop(cell.name, None)
+                self._rest_until[lane] = max(self._rest_until[lane], time.monotonic() + cell.rest)
                 self._start()
         self._tell()
         return True
@@ -265,10 +271,7 @@ class Flow:
 
 def _with_needs(known: dict[str, Cell], wanted: Collection[str]) -> set[str]:
     """Return the names of cells and of all that they need."""
-    found = set(wanted)
-    for name in wanted:
-        found |= _with_needs(known, known[name].needs) if name in known else set()
-    return found
+    return set(wanted).union(*(_with_needs(known, known[name].needs) for name in wanted if name in known))
 
 
 def _differ(old: Any, new: Any) -> bool:
