@@ -204,8 +204,8 @@ def test_without_threads_errors_are_raised_and_values_are_the_same():
     flow = Flow(Sums, False, **INPUTS)
     assert not calls
     assert flow.wait()["picture"] == PICTURE
+    flow.set(number=6)
     with pytest.raises(ValueError, match="expected at most 10"):
-        flow.set(number=6)
         flow.wait()
 
 
