@@ -1,18 +1,37 @@
-"""Figures carry what the tables say, and words of any script."""
+"""Figures and pages carry what the tables say, in any script and without scripts, and colours are never alone."""
 
+import numpy as np
 import pytest
 from matplotlib.text import Text
 
 import workbench as wb
+from workbench.evaluate.damage import damage_groups
+from workbench.views import plots
+from workbench.views.paper import HELP, Html, page_html, panel_page, table_html
+from workbench.views.plots import Named, colours
+
+ODD = ["$^$", "<b>", "a$b_$", "שלום", "b\udcffd", "{word}", "\\\\foo$$"]
 
 
 @pytest.fixture(scope="module")
 def small(fasttext):
-    return wb.Chain([wb.Prune(300, 300), wb.PQ(6, n_bits=6)]).fit_transform(fasttext)
+    return wb.Chain([wb.Prune(300, 40), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
 
 
-def texts(figure) -> str:
-    return "\n".join(t.get_text() for t in figure.findobj(Text))
+@pytest.fixture(scope="module")
+def frame(fasttext, small):
+    """All kinds of words: with own rows, rebuilt, and without a vector."""
+    return wb.views.pca_maps(fasttext, small, 400)
+
+
+def text_in(figure) -> str:
+    """All visible text of a figure, once it has been drawn."""
+    figure.canvas.draw()
+    texts = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+    return "\n".join(texts)
+
+
+# -- figures ------------------------------------------------------------------------------
 
 
 def test_the_scorecard_figure_has_units_on_every_axis_and_the_ratio(fasttext, small):
@@ -20,17 +39,44 @@ def test_the_scorecard_figure_has_units_on_every_axis_and_the_ratio(fasttext, sm
     figure = wb.views.scorecard_figure(card)
     assert all(axis.get_ylabel() for axis in figure.axes)
     ratio = card.loc[card["metric"] == "ratio", "value"].iloc[0]
-    assert f"{ratio:.3g} times smaller" in texts(figure)
-    assert "no word-pair set" in texts(figure)  # made-up words are in no set
-    figure.canvas.draw()
+    assert f"{ratio:.3g} times smaller" in text_in(figure)
+    assert "no word-pair set" in text_in(figure)  # made-up words are in no set
 
 
 def test_the_neighbours_figure_names_every_neighbour_with_its_status(fasttext, small):
     changes = wb.neighbour_changes(fasttext, small, fasttext.words[:2], topn=6)
-    shown = texts(wb.views.neighbours_figure(changes))
+    shown = text_in(wb.views.neighbours_figure(changes))
     for entry in changes.itertuples():
-        mark = {"kept": "●", "lost": "×", "gained": "▲"}[entry.status]
-        assert f"{entry.neighbour} {mark}" in shown or f"{mark} {entry.neighbour}" in shown
+        sign = {"kept": "●", "lost": "×", "gained": "▲"}[entry.status]
+        assert f"{entry.neighbour} {sign}" in shown or f"{sign} {entry.neighbour}" in shown
+
+
+def test_the_damage_figure_shows_every_group_with_its_number_of_words_on_one_scale(fasttext, small):
+    groups = damage_groups(wb.word_damage(fasttext, small))
+    figure = wb.views.damage_figure(groups)
+    assert len({axis.get_xlim() for axis in figure.axes}) == 1
+    assert figure.axes[0].get_xlim()[0] <= groups["p5"].min()
+    for axis, by in zip(figure.axes, ("frequency", "shape", "fate"), strict=True):
+        rows = groups[groups["by"] == by]
+        names = [f"{group.group}\n{group.n:,} words scored" for group in rows.itertuples()]
+        assert [label.get_text() for label in axis.get_yticklabels()] == names
+        means = {tuple(p) for line in axis.lines if line.get_marker() in "oD" for p in line.get_xydata().round(6)}
+        assert means == {(round(mean, 6), float(at)) for at, mean in enumerate(rows["mean"])}
+
+
+def test_the_history_shows_every_recipe_with_round_sizes():
+    points = [
+        {"bytes": size, "quality": size**0.1, "best": True, "now": size == 7e5, "pinned": size == 2e5}
+        for size in (1.2e5, 2e5, 3.3e5, 7e5)
+    ]
+    history = {"points": points, "quality": "known", "qualities": [{"id": "known", "label": "cosine"}], "limit": 5e5}
+    figure = plots.history_figure(history)
+    (axis,) = figure.axes
+    text = text_in(figure)
+    assert {label.get_text() for label in axis.get_xticklabels()} >= {"200", "300", "500", "700"}
+    assert all(name in text for name in ("cosine", "this recipe", "A", "limit", "size of the file (kB"))
+    drawn = {tuple(p) for line in axis.lines if line.get_marker() == "o" for p in line.get_xydata()}
+    assert drawn == {(point["bytes"] / 1e3, point["quality"]) for point in points}
 
 
 def test_figures_show_themselves_without_the_global_state_of_pyplot(fasttext, small):
@@ -41,14 +87,151 @@ def test_figures_show_themselves_without_the_global_state_of_pyplot(fasttext, sm
     assert plt.get_fignums() == []
 
 
-def test_words_with_dollar_signs_are_drawn_as_they_are(plain):
-    """matplotlib takes what is between two of them for a formula, and refuses most."""
-    odd = ["$$", "$_$", "a$b_$", "US$", "\\\\foo$$"]
-    v = wb.Vectors.from_arrays([*odd, *plain.words[5:]], plain.matrix())
+def test_words_with_dollar_signs_and_broken_ones_are_drawn_as_they_are(plain):
+    """matplotlib takes what is between two dollar signs for a formula, and refuses most."""
+    v = wb.Vectors.from_arrays([*ODD, *plain.words[len(ODD) :]], plain.matrix())
     frame = wb.views.pca_maps(v, v, n_words=100).assign(label="$^$")
     for figure in (
-        wb.views.map_figure(frame, labels=odd, marked=odd, colour="label"),
-        wb.views.neighbours_figure(wb.neighbour_changes(v, v, odd[:3], topn=20)),
+        wb.views.map_figure(frame, labels=ODD, marked=ODD[:3], colour="label"),
+        wb.views.neighbours_figure(wb.neighbour_changes(v, v, ODD[:3], topn=20)),
     ):
         assert figure.png().startswith(b"\x89PNG")
-    assert r"US\$" in texts(wb.views.map_figure(frame, labels=odd))  # which matplotlib shows as US$
+        assert r"\$^\$" in text_in(figure)  # which matplotlib shows as $^$
+
+
+# -- colours and maps -----------------------------------------------------------------------
+
+
+def test_every_colour_of_a_map_has_a_shape_or_a_scale_and_the_legend_says_which(frame):
+    look = colours(frame)
+    assert {entry.name: entry.shape for entry in look.legend} == plots.KINDS
+    gone = frame["cosine"].isna().to_numpy()
+    assert (look.shapes[gone] == "cross").all()
+    assert (look.colours[gone] == look.colours[gone][0]).all()
+    assert look.scale is not None
+    look = colours(frame, "frequency")
+    assert [entry.name for entry in look.legend[:2]] == ["1 to 100", "101 to 1,000"]
+    bands = np.unique(look.colours, axis=0, return_inverse=True)[1].ravel()
+    assert len(set(zip(bands, frame["rank"] > 100, strict=True))) == 2
+
+
+def test_labels_beyond_the_seven_most_frequent_are_grey_and_seven_differ_by_shape_too(frame):
+    labels = [f"group {min(i // 40, 8)}" if i < 360 else "rare" if i < 380 else None for i in range(400)]
+    look = colours(frame.assign(label=labels), "label")
+    named = look.legend[:7]
+    assert len({entry.colour for entry in named}) == len({entry.shape for entry in named}) == 7
+    assert [entry.name for entry in look.legend[7:]] == ["3 other labels", "none"]
+    assert look.shapes[0] == named[0].shape
+    assert look.shapes[399] == "circle"
+
+
+@pytest.mark.parametrize("by", ["damage", "frequency", "label"])
+def test_the_map_says_what_is_shown_what_is_chance_and_what_colours_mean(frame, by):
+    frame = frame.assign(label=[word[0] for word in frame["word"]])
+    frame.attrs["noise"] = {
+        "k": 10, "kept_compressed": 0.25, "kept_control": 0.5, "moved_compressed": 0.3, "moved_control": 0.1,
+        "far_compressed": 0.6,
+    }  # fmt: skip
+    words = list(frame["word"][frame["x_after"].notna()][:2])
+    shown = text_in(wb.views.map_figure(frame, marked=words, colour=by)).replace("\n", " ")
+    assert frame.attrs["sample"] in shown
+    assert "25% compressed, 50% when the original is drawn again" in shown
+    assert colours(frame, by).title in shown
+    assert shown.count(words[0]) >= 2  # on both maps
+    with pytest.raises(ValueError, match="expected one of damage, frequency, label"):
+        wb.views.map_figure(frame, colour="beauty")
+
+
+def test_names_on_a_map_never_cover_each_other(frame):
+    figure = wb.views.map_figure(frame, labels=list(frame["word"]))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_visible()]
+    assert 10 < len(boxes) < len(frame)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_any_number_of_codes_is_told_apart_by_colour_and_shape():
+    codes = np.repeat(np.arange(30), np.arange(30, 0, -1))[:, None]  # code 0 is the most populous
+    named = Named.among(codes, 1, n=20)
+    assert named.codes == tuple(range(20))
+    assert len({named.look(code) for code in range(20)}) == 20
+    assert named.look(25) == (plots.GREY, "circle")
+
+
+# -- paper --------------------------------------------------------------------------------
+
+
+def blocks_of(words: list[str]) -> dict[str, dict]:
+    """Blocks of a panel, small but whole, that name these words."""
+    neighbour = {"word": words[0], "status": "kept", "rank_before": 2, "rank_after": 1}
+    lost = {"word": words[1], "status": "lost", "rank_before": 1, "rank_after": None}
+    ngram = {"ngram": "<<b", "before": -0.2, "after": None, "cosine": None, "status": "pruned"}
+    ngrams = {"before": "n-grams", "after": "n-grams", "left": "1 of 2", "cosine": 0.5, "rows": [ngram]}
+    looked = [
+        {"word": word, "fate": "dropped", "rank": 3, "cosine": None, "n_kept": 1, "n_before": 2,
+         "neighbours": [neighbour, lost], "ngrams": ngrams} for word in words
+    ]  # fmt: skip
+    group = {"by": "shape", "meaning": "", "n": 1_234, "share": 0.5, "low": None, "high": None, "p5": 0.4,
+             "no_vector": 0.0, "loss_share": 0.25, "worst": words}  # fmt: skip
+    word = {"rank": 1_000, "count": None, "shape": "plain", "fate": "kept"}
+    card = {"title": "Kept words", "help": HELP["kept"], "value": 0.98, "digits": 3, "note": "", "delta": -0.01}
+    size = {"bytes": 420_000, "limit": 400_000, "ratio": 50.0, "delta": None}
+    metric = {"what": "Cosine", "help": HELP["kept"], "value": "0.98", "share": 0.98, "spread": "", "how": "exact"}
+    step = {"label": "Prune", "effect": "22.6 → 2.9 MB", "error": "expected <at most> 3"}
+    return {
+        "top": {"name": words[0], "about": "2 words"},
+        "status": {"errors": {"maps": "too few words"}},
+        "cards": {"size": size, "cards": [card, card | {"title": "Dropped words", "value": None, "delta": None}]},
+        "overview": {"rows": [metric | {"before": None}]},
+        "rail": {"steps": [step]},
+        "export": {"code": "big = load('<b>')", "formats": [{"title": "text", "losses": ["n-grams", "codes"]}]},
+        "looked": {"words": looked},
+        "neighbours": {"how": "sampled, seed 0", "rows": [
+            {"word": word, "rank": 9, "kept": i, "k": 10, "cosine": None, "lost": words, "gained": []}
+            for i, word in enumerate(words)]},
+        "damage": {
+            "summary": "The most affected words", "how": ["exact"],
+            "groups": [group | {"group": name, "mean": mean} for name, mean in (("long", 0.7), ("plain", 0.9))],
+            "words": [word | {"word": w, "cosine": None, "loss_share": 0.1} for w in words],
+            "codes": [{"code": "level 2, code 3", "n": 20, "mean": 0.3, "z": -7.0, "chance": False, "worst": words}],
+        },
+    }  # fmt: skip
+
+
+def test_the_page_shows_every_part_without_scripts_links_or_markup_from_words(frame):
+    words = [word.encode("utf-8", "replace").decode() for word in ODD]
+    html = panel_page(blocks_of(words), frame)
+    assert not any(tag in html.lower() for tag in ("<script", "<a ", "href", "http", "<b>f", "onload"))
+    assert html.count("<bdi>&lt;b&gt;</bdi>") > 5
+    assert html.count("<bdi>{word}</bdi>") > 5
+    for text in ("Problems", "Numbers", "Recipe", "Neighbours before and after", "Maps", "Damage", "Formats"):
+        assert f"<h4>{text}</h4>" in html
+    for text in (
+        "too few words", "0.42 MB", "× over the limit of 0.40 MB", "none", "-0.010 against A", HELP["kept"],
+        "22.6 → 2.9 MB", "expected &lt;at most&gt; 3", "load(&#x27;&lt;b&gt;&#x27;)", "1 of 2 neighbours kept",
+        "<span class='lost'>×</span>", "-0.200", "pruned</bdi>", "1,234", "0.700", "25.0%", "more than chance",
+        "<bdi>n-grams</bdi>, <bdi>codes</bdi>",
+    ):  # fmt: skip
+        assert text in html, text
+    assert html.count("<img alt=") == 2  # the maps, and groups of words
+
+
+def test_parts_without_content_are_left_out_and_an_empty_page_says_so():
+    html = panel_page({"top": {}, "cards": {}, "looked": {"words": []}})
+    assert "Nothing has been computed yet" in html
+    assert "<h4>" not in html
+    assert "<h4>b</h4>" in page_html("t", [("a", ""), ("b", "<p>c</p>")])
+
+
+def test_a_table_escapes_text_aligns_numbers_and_leaves_out_columns_that_are_missing_everywhere():
+    columns = {"word": "<b>{word}</b>", "n": "{n:,}", "low": "{low:.2f} to {high:.2f}", "note": "{note}"}
+    rows = [{"word": "<i>", "n": 1_000, "low": None, "high": 1.0, "note": Html("<u>x</u>")},
+            {"word": "b", "n": None, "low": None, "high": None, "note": ["y", "<z>"]}]  # fmt: skip
+    html = table_html(columns, rows)
+    assert "<b><bdi>&lt;i&gt;</bdi></b>" in html
+    assert "<td align='right'>1,000</td>" in html
+    assert "<td align='right'>–</td>" in html
+    assert "low" not in html
+    assert "<td><u>x</u></td>" in html
+    assert "<bdi>y</bdi>, <bdi>&lt;z&gt;</bdi>" in html
+    assert html.count("<tr>") == 3

@@ -1,48 +1,39 @@
-"""What people look at. Views draw tables and `Vectors`; they decide nothing."""
+"""Views, figures and maps. They draw tables and `Vectors`, and decide nothing; each loads when it is first used."""
 
 from importlib import import_module
+from typing import Any
 
-from .curves import curves_figure, retained_figure
-from .damage import damage_figure
-from .figures import neighbours_figure, scorecard_figure
-from .ids import id_map, similar_tables, tree_figure, tree_table
-from .maps import OriginalMap, layout_noise, map_figure, pca_maps, umap_maps
-from .plots import id_map_figure
-
-LIVE = {  # widgets take a while to import, and the map's process needs none
-    "CompressionPanel": "panel",
-    "DamageView": "pair",
+_HOMES = {
+    "CompressionPanel": "live.panel",
+    "DamageView": "live.pair",
     "IdsView": "ids",
-    "MapView": "pair",
-    "NeighbourView": "pair",
-    "TrainingView": "training",
+    "MapView": "live.pair",
+    "NeighbourView": "live.pair",
+    "OriginalMap": "maps",
+    "TrainingView": "live.training",
+    "curves_figure": "curves",
+    "damage_figure": "plots",
+    "id_map": "ids",
+    "id_map_figure": "plots",
+    "layout_noise": "maps",
+    "map_figure": "plots",
+    "neighbours_figure": "plots",
+    "pca_maps": "maps",
+    "retained_figure": "curves",
+    "scorecard_figure": "plots",
+    "similar_tables": "ids",
+    "tree_figure": "ids",
+    "tree_table": "ids",
+    "umap_maps": "maps",
 }
-__all__ = [
-    "CompressionPanel",
-    "DamageView",
-    "IdsView",
-    "MapView",
-    "NeighbourView",
-    "OriginalMap",
-    "TrainingView",
-    "curves_figure",
-    "damage_figure",
-    "id_map",
-    "id_map_figure",
-    "layout_noise",
-    "map_figure",
-    "neighbours_figure",
-    "pca_maps",
-    "retained_figure",
-    "scorecard_figure",
-    "similar_tables",
-    "tree_figure",
-    "tree_table",
-    "umap_maps",
-]
+__all__ = list(_HOMES)
 
 
-def __getattr__(name: str):
-    if name in LIVE:
-        return getattr(import_module(f".{LIVE[name]}" if name == "IdsView" else f".live.{LIVE[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
