@@ -137,11 +137,33 @@ function slider(view, key, about, { move = () => {}, set }) {
   }) : h("span"), h("input.number", { type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
 
+// A part of the page that is drawn again only if something that it `needs` has changed.
+class Unchanged {
+  constructor(el, props) {
+    this.el = el;
+    this.update(props);
+  }
+
+  update({ needs, draw }) {
+    if (this.needs?.every((need, i) => need === needs[i])) return;
+    if (this.needs) patch(this.el.firstChild, draw());
+    else this.el.append(draw());
+    this.needs = needs;
+  }
+}
+
 // A table that is sorted by a click on a heading and filtered by typing; its first column names the row.
 // columns: [{id, label, help, value: row => number | text | null, show: row => element, number: bool, wide: bool}]
-// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first}
-function dataTable(view, id, columns, rows, { caption, filter, sort = {}, n = 100 } = {}) {
-  const { by, down, find, shown } = { by: null, down: false, find: "", shown: n, ...sort, ...view.local[id] };
+// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first, needs: what the
+// columns show besides the rows; with it, the table is drawn again only if something has changed}
+function dataTable(view, id, columns, rows, options = {}) {
+  const { by, down, find, shown } = { by: null, down: false, find: "", shown: options.n ?? 100, ...options.sort, ...view.local[id] };
+  const draw = () => drawTable(view, id, columns, rows, { n: 100, ...options, by, down, find, shown });
+  const needs = [rows, by, down, find, shown, ...(options.needs ?? [])];
+  return options.needs ? component(Unchanged, { needs, draw }, "div", { key: id }) : draw();
+}
+
+function drawTable(view, id, columns, rows, { caption, filter, n, by, down, find, shown }) {
   const set = (changes) => view.setLocal({ [id]: { ...view.local[id], ...changes } });
   const valueOf = (column, row) => (column.value ? column.value(row) : row[column.id]) ?? null;
   const wanted = find.trim().toLowerCase();
@@ -206,8 +228,8 @@ DRAWINGS.panel = (view) => {
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  const whole = () => [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)];
-  return h("div.panel", { class: bare && "bare", onkeydown }, topBar(view), problems(view), bare ? pane : whole());
+  const full = () => [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)];
+  return h("div.panel", { class: bare && "bare", onkeydown }, topBar(view), problems(view), bare ? pane : full());
 };
 
 const KEYS = [["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["1 to 5", "tabs"], ["/", "search for a word"], ["?", "these keys"]];
@@ -477,7 +499,7 @@ function overviewTab(view) {
   ].filter(({ id }) => id !== "before" || rows.some((row) => row.before));
   return page(view, "overview", rows.length, () => [
     present(view) && h("p.recipe", null, h("b", null, "Recipe "), present(view).brief),
-    dataTable(view, "measures", columns, rows, { caption: "Measures" }), h("p.mute", null, MEANING)]);
+    dataTable(view, "measures", columns, rows, { caption: "Measures", needs: [] }), h("p.mute", null, MEANING)]);
 }
 
 function neighboursTab(view) {
@@ -487,7 +509,7 @@ function neighboursTab(view) {
   const columns = [wordColumn(view), RANK, COSINE, { id: "kept", label: "Kept", number: true, show: ({ kept, k }) => bar(kept / k, `${kept} of ${k}`) },
     list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
   return page(view, "neighbours", rows.length, () => [h("p.mute", null, how),
-    dataTable(view, "neighbour-words", columns, rows, { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" } })]);
+    dataTable(view, "neighbour-words", columns, rows, { caption: "Neighbours", filter: "Find a word", needs: [view.ui.tabs], sort: { by: "kept" } })]);
 }
 
 function damageTab(view) {
@@ -507,10 +529,10 @@ function damageTab(view) {
     { ...mean, id: "means", value: (row) => row.mean }, { id: "p5", label: "5th percentile", number: true, show: ({ p5 }) => fixed(p5) },
     { id: "no_vector", label: "No vector", number: true }, { ...loss, show: (row) => bar(row.loss_share) }, worst];
   return page(view, "damage", groups.length || words.length, () => [
-    h("p", null, h("b", null, summary)), h("p.mute", null, how), dataTable(view, "damaged-groups", groupColumns, groups, { caption: "Groups of words" }),
+    h("p", null, h("b", null, summary)), h("p.mute", null, how), dataTable(view, "damaged-groups", groupColumns, groups, { caption: "Groups of words", needs: [view.ui.tabs] }),
     h("h4", null, "Most affected words"), dataTable(view, "damaged-words", wordColumns, words,
-      { caption: "Most affected words", filter: "Find a word", sort: { by: "loss_share", down: true } }),
-    codes.length > 0 && [h("h4", null, "Codes"), dataTable(view, "damaged-codes", codeColumns, codes, { caption: "Codes", sort: { by: "z" }, n: 20 })]]);
+      { caption: "Most affected words", filter: "Find a word", needs: [view.ui.tabs], sort: { by: "loss_share", down: true } }),
+    codes.length > 0 && [h("h4", null, "Codes"), dataTable(view, "damaged-codes", codeColumns, codes, { caption: "Codes", sort: { by: "z" }, n: 20, needs: [view.ui.tabs] })]]);
 }
 
 function dots({ mean, low, high, p5 }, least) {
@@ -547,9 +569,9 @@ function exportTab(view) {
     setTimeout(() => view.setLocal({ copied: false }), 1500);
   };
   return page(view, "export", code, () => [
-    h("section", { "aria-label": "Recipe" }, h("h4", null, "Recipe ", button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" })),
+    h("div.form", null, h("h4", null, "Recipe ", button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" })),
       h("pre", { tabindex: 0 }, code)),
-    h("section", { "aria-label": "Save and report" }, h("h4", null, "Save"), saveForm(view), h("h4", null, "Report"), reportForm(view))]);
+    h("div.form", null, h("h4", null, "Save"), saveForm(view), h("h4", null, "Report"), reportForm(view))]);
 }
 
 function reportForm(view) {
