@@ -128,7 +128,7 @@ class View {
   }
 
   draw() {
-    const fresh = h("div.wb", { class: this.get("stale_class"), tabindex: -1 }, DRAWINGS[this.model.get("kind")](this));
+    const fresh = h("div.wb", { tabindex: -1 }, DRAWINGS[this.model.get("kind")](this));
     if (this.root) {
       const { activeElement: held } = document;
       patch(this.root, fresh);
@@ -177,6 +177,7 @@ function render({ model, el }) {
   const tip = h("div.wb-tip", { popover: "manual", role: "tooltip" });
   el.append(tip);
   for (const event of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(event, showTip);
+  el.addEventListener("focusout", leaveMenu);
   return () => {
     theme.disconnect();
     window.removeEventListener("keydown", keepKeys, true);
@@ -193,6 +194,12 @@ function render({ model, el }) {
     const above = at.bottom + own.height + 12 > window.innerHeight;
     tip.style.left = `${Math.max(4, Math.min(at.left, window.innerWidth - own.width - 12))}px`;
     tip.style.top = `${above ? at.top - own.height - 6 : at.bottom + 6}px`;
+  }
+
+  // An open menu closes when the focus leaves it; it stays while another window, as one to choose a file, has the focus.
+  function leaveMenu({ target, relatedTarget }) {
+    const box = target.closest(".menu");
+    if (view.local.menu && box && !box.contains(relatedTarget) && document.hasFocus()) view.setLocal({ menu: null });
   }
 
   // Plain keys pressed in the view are its own; JupyterLab would go to the cell above at an arrow key. Keys with

@@ -41,12 +41,13 @@ function segmented(label, options, choose) {
   return h("div.segments", group, options.map(one));
 }
 
-// A button that opens a box with `content()`. Escape closes it and the focus returns; leaving the box closes it too.
+// A button that opens a box with `content()`. Escape closes it and the focus returns; so does leaving it (core.js).
 function menu(view, name, label, content, { title = name, button: props = {}, side = "left" } = {}) {
   const [open, id] = [view.local.menu === name, idOf(view, `menu-${name}`)];
   const toggle = () => {
     view.setLocal({ menu: open ? null : name });
-    queueMicrotask(() => view.root.querySelector(`#${id} :is(button, input, select)`)?.focus());
+    const box = () => view.root.querySelector(`#${id}`);
+    queueMicrotask(() => (box()?.querySelector("button, input, select") ?? box())?.focus());
   };
   const onkeydown = (event) => {
     if (event.key !== "Escape" || !open) return event.key.startsWith("Arrow") && moveFocus(event, ".menu-box button");
@@ -54,12 +55,9 @@ function menu(view, name, label, content, { title = name, button: props = {}, si
     event.currentTarget.firstChild.focus();
     return closeMenu(view);
   };
-  const onfocusout = ({ currentTarget, relatedTarget }) => {
-    if (view.local.menu === name && !currentTarget.contains(relatedTarget) && document.hasFocus()) closeMenu(view);
-  };
   const opener = { "aria-expanded": String(open), "aria-haspopup": "dialog", "data-menu": name, ...props };
   const box = { role: "dialog", tabindex: -1, id, "aria-label": title, class: side };
-  return h("div.menu", { key: `menu-${name}`, onkeydown, onfocusout },
+  return h("div.menu", { key: `menu-${name}`, onkeydown },
     button(label, toggle, opener), open && h("div.menu-box", box, content()));
 }
 
@@ -389,7 +387,8 @@ function sizeCard(view) {
 // -- rail: presets, fit a size, steps ---------------------------------------------------------
 
 function rail(view) {
-  const { presets = [], steps = [], addable = [] } = view.get("rail");
+  const { presets, steps, addable } = view.get("rail");
+  if (!presets) return h("section.rail", { key: "rail", "aria-label": "Recipe" });
   const custom = { label: "Custom", help: "Steps of your own", on: !presets.some(({ on }) => on), disabled: true };
   const addition = ({ kind, label, blurb }) => button([h("b", null, label), h("span.mute", null, blurb)], () => {
     view.act("add", { kind, at: steps.length });
@@ -407,7 +406,8 @@ function fitCard(view) {
   const { text, low = 1e4, high = 1e8, goal, goals = [], running } = view.get("rail").fit ?? {};
   const about = { label: "Size limit", kind: "bytes", low, high, log: true };
   const limit = (size) => view.act("limit", { text: bytes(size) });
-  const find = () => view.act("find", { text, goal: view.local.goal ?? goal });
+  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
+  const find = () => view.act("find", { text: typed(), goal: view.local.goal ?? goal });
   const { left } = view.get("status");
   const best = running?.best_bytes ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…";
   return h("div.card.fit", { key: "fit" },
@@ -630,11 +630,10 @@ function historyStrip(view) {
   const dot = (point) => {
     const text = `${point.brief}: ${bytes(point.bytes)}, ${fixed(point.quality)}`;
     const name = point.now ? "now" : point.pinned ? "A" : "";
-    const side = x(point.bytes) > 60 && "right";
     const about = { "aria-label": `${name} ${text}`.trim(), "data-tip": text, tabindex: point === reached ? 0 : -1 };
     const click = (event) => view.act(event.shiftKey ? "pin" : "go_back", { id: point.id });
     const kind = `button.dot${frontier.includes(point) ? ".frontier" : ""}${point.now ? ".now" : ""}`;
-    return h("li", { key: point.id, class: side, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
+    return h("li", { key: point.id, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
       button("", click, { name: kind, ...about }), h("span", { "aria-hidden": "true" }, name));
   };
   const plot = () => h("div.plot", { key: "plot" },
