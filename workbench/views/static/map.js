@@ -148,7 +148,7 @@ class PointMap {
   place() {
     const { frame: [x0, y0, x1, y1], width, height, camera, n, props: { points, head = 0 } } = this;
     const span = Math.max(x1 - x0, y1 - y0) || 1;
-    const fit = Math.min((width - 40) / (x1 - x0 || span), (height - head - 40) / (y1 - y0 || span));
+    const fit = Math.min((width - 30) / (x1 - x0 || span), (height - head - 30) / (y1 - y0 || span));
     const scale = Math.max(fit, 1e-9) * camera.zoom;
     const [midX, midY] = [width / 2, (height + head) / 2];
     const left = midX - scale * ((x0 + x1) / 2 + camera.x * span);
@@ -337,6 +337,7 @@ class PointMap {
       const [g, area] = [new OffscreenCanvas(1, 1).getContext("2d"), held.area()];
       const flags = Uint8Array.from({ length: this.n }, (_, i) => g.isPointInPath(area, px[2 * i], px[2 * i + 1]));
       props.select(flags.includes(1) ? flags : null);
+      this.move({ hover: this.under = null });
     }
     this.held = null;
     this.later();
@@ -416,7 +417,7 @@ function looks(view, p) {
       const colours = Uint8Array.from(p.labels, (label) => place.get(label));
       const shapes = colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k]));
       const palette = [...OKABE_ITO, ...GREYS];
-      const texts = [...names.slice(0, 7), ...Array(Math.max(0, 7 - names.length)), `${names.length - 7} other labels`, "none"];
+      const texts = [...names.slice(0, 7), ...Array(Math.max(0, 7 - names.length)), `others (${names.length - 7})`, "none"];
       const rows = texts.map((text, k) => [LABEL_SHAPES[k], palette[k], text]);
       return { colours, palette, shapes, order: rarest, legend: rows.filter((_, k) => colours.includes(k)) };
     }
@@ -441,7 +442,8 @@ function looks(view, p) {
 
 function mapTab(view) {
   const p = mapped(view);
-  const { lanes = [], busy } = view.get("status");
+  const { lanes = [], busy, left } = view.get("status");
+  const better = p.method === "PCA" && lanes.includes("maps");
   if (!p.n) return h("section.map-tab", { key: "map" }, warning(view.error("maps")),
     h("p.mute", null, lanes.includes("maps") || busy ? "The map is being drawn." : "There is no map yet."));
   const look = looks(view, p);
@@ -449,8 +451,8 @@ function mapTab(view) {
   const shared = { ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i],
     frame: remember(view, "frame", [p], () => frameOf(p.before, p.after)),
     camera: remember(view, "camera", [p.method, p.n_mapped], newCamera),
-    tip: (i) => [p.words[i], FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`, p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`,
-      p.labels?.[i]].filter(Boolean).join("\n"),
+    tip: (i) => `${p.words[i]}\n${[FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`, p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`,
+      p.labels?.[i]].filter(Boolean).join(" · ")}`,
     pick: (i) => lookAt(view, p.words[i]),
     select: (flags) => view.setLocal({ query: "", selected: flags && new Set(p.words.filter((_, i) => flags[i])) }) };
   // t: how far the names of regions have moved from the original's map to the compressed one's
@@ -459,14 +461,16 @@ function mapTab(view) {
       ({ text, before, after }) => ({ text, x: mix(before[0], after[0], t), y: mix(before[1], after[1], t) })) }),
     h("figcaption", null, h("b", null, title), " ", h("small.mute", null, note)));
   const trust = (side) => p.trust[side] && `trustworthiness ${fixed(p.trust[side], 2)}`;
-  const kept = (share, rest) => typeof share === "number" && `${percent(share)} of map neighbours kept${rest}`;
+  const waiting = () => [`a better map (UMAP) is being drawn${left ? `, ${seconds(left)} left` : ""} `,
+    button("Stop", () => view.act("draw", { method: "PCA" }), { name: "button.link" })];
+  const kept = (share, rest) => typeof share === "number" && `map neighbours kept ${percent(share)}${rest}`;
   const moving = () => (morph ? p.before.map((v, k) => mix(v, p.after[k], morph)) : p.before);
   const maps = morph !== null
-    ? map("morph", { 0: "Original", 1: "Compressed" }[morph] ?? "Between", "", remember(view, "morph", [p, morph], moving), morph)
-    : [map("before", "Original", trust("before"), p.before, 0), view.ui.control && p.method === "UMAP"
+    ? map("morph", { 0: "Original", 1: "Compressed" }[morph] ?? `${percent(morph)} of the way`, "", remember(view, "morph", [p, morph], moving), morph)
+    : [map("before", "Original", better ? waiting() : trust("before"), p.before, 0), view.ui.control && p.method === "UMAP"
       ? map("control", "Original again", kept(p.kept_chance, " by chance"), p.control, 0)
       : map("after", "Compressed", kept(p.kept_map, `, chance ${percent(p.kept_chance ?? 0)}`), p.after, 1)];
-  return h("section.map-tab", { key: "map" }, mapBar(view, p, morph), warning(view.error("maps")),
+  return h("section.map-tab", { key: "map" }, mapBar(view, p, morph, better), warning(view.error("maps")),
     h("div.maps", { class: view.isStale("points") && "stale" }, maps), mapLegend(view, p, look));
 }
 
@@ -477,7 +481,7 @@ function mapSelect(label, value, options, choose) {
     options.map(([id, text]) => h("option", { value: String(id) }, text)));
 }
 
-function mapBar(view, p, morph) {
+function mapBar(view, p, morph, better) {
   const { ui } = view;
   const ways = [["damage", "Damage"], ["frequency", "Frequency"], p.n_levels && ["code", "Code"], p.labels && ["label", "Label"]];
   const levels = Array.from({ length: p.n_levels }, (_, k) => [k, `Level ${k + 1}`]);
@@ -487,7 +491,6 @@ function mapBar(view, p, morph) {
     view.setUi({ morph: value });
   };
   const full = (e) => (document.fullscreenElement ? document.exitFullscreen() : e.target.closest(".tab-panel").requestFullscreen());
-  const { lanes = [], left } = view.get("status");
   return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, h("span", null, "Colour"),
     mapSelect("Colour by", ui.colour ?? "damage", ways.filter(Boolean), (colour) => view.setUi({ colour })),
     ui.colour === "code" && mapSelect("Level", ui.level ?? 0, levels, (level) => view.setUi({ level: Number(level) })),
@@ -498,8 +501,8 @@ function mapBar(view, p, morph) {
     morph !== null && h("input", { type: "range", min: 0, max: 1, step: 0.01, value: morph, "aria-label": "From original to compressed",
       oninput: (e) => view.setLocal({ morph: Number(e.target.value) }), onchange: (e) => setMorph(Number(e.target.value)) }),
     h("span.space"),
-    lanes.includes("maps") && p.method === "PCA" && h("span", { role: "status" }, "A better map (UMAP) is being drawn",
-      left ? `, ${seconds(left)} left ` : " ", button("Stop", () => view.act("draw", { method: "PCA" }))),
+    mapSelect("How the map is drawn", better ? "UMAP" : p.method, [["UMAP", "UMAP"], ["PCA", "PCA"]],
+      (method) => view.act("draw", { method })),
     button("PNG", () => savePicture(view), { title: "Save the picture" }),
     button("CSV", () => saveTable(view, p), { title: "Save the words on the map, or those selected, as a table" }),
     button("⤢", full, { title: "Full screen", "aria-label": "Full screen" }));
@@ -507,14 +510,12 @@ function mapBar(view, p, morph) {
 
 function mapLegend(view, p, { scale, legend }) {
   const sampling = [`Shown: ${p.sample}.`, p.noise].filter(Boolean).join(" ");
-  const drawn = p.method === "PCA" && (view.get("status").lanes ?? []).includes("maps") ? "UMAP" : p.method;
   return h("div.map-bar.legend", null,
     scale && h("span", null, `${scale[1]} ${scale[2]} `, h("i", { style: `--ramp: var(${scale[0]})` }), ` ${scale[3]}`),
     legend.map(([shape, colour, text]) => h("span", null, h("span", { style: colour && `color: ${colour}` }, SIGNS[shape]), ` ${text}`)),
     h("span.space"),
     mapSelect("Words on the map", p.n_mapped, (p.numbers ?? []).map((n) => [n, `${whole(n)} words`]),
       (n) => view.act("map_words", { n: Number(n) })),
-    mapSelect("How the map is drawn", drawn, [["UMAP", "UMAP"], ["PCA", "PCA"]], (method) => view.act("draw", { method })),
     help(sampling));
 }
 
@@ -646,10 +647,10 @@ function selectedWords(view, p, flags) {
 function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neighbours, ngrams }) {
   const about = [fate, rank !== null && `rank ${whole(rank)}`, cosine === null ? "no vector" : `cosine ${fixed(cosine)}`,
     !p.index.has(word) && "not on the map"].filter(Boolean).join(" · ");
-  const count = ([status, { sign, colour: ink }]) => h("span", { style: `color: var(${ink})` },
+  const count = ([status, { sign }]) => h("span", { class: status },
     `${sign} ${neighbours.filter((row) => row.status === status).length} ${status} `);
   return [h("h6", null, h("bdi", null, word), " ", h("span.mute", null, about)),
-    nBefore > 0 && h("p", null, `Of ${nBefore} neighbours `, Object.entries(STATUSES).map(count)),
+    nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest words` }, Object.entries(STATUSES).map(count)),
     slopeChart(view, neighbours), ngrams && ngramTable(ngrams)];
 }
 
