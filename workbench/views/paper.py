@@ -61,7 +61,6 @@ WORDS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "count": "{count:,}", "cos
          "loss share": "{loss_share:.2%}", "shape": "{shape}", "fate": "{fate}"}  # fmt: skip
 CODES = {"code": "<b>{code}</b>", "scored": "{n:,}", "mean cosine": "{mean:.3f}", "standard errors from all": "{z:.1f}",
          "chance?": "{chance}", "changed most": "{worst}"}  # fmt: skip
-FORMATS = {"format": "<b>{title}</b>", "cannot hold": "{losses}"}
 MISSING = "\N{EN DASH}"
 N_SHOWN = 15  # rows of a table of words
 STYLE = f"<style>{Path(__file__).with_name('static').joinpath('paper.css').read_text(encoding='utf-8')}</style>"
@@ -185,7 +184,7 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
         "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
         "Damage": drawn("damage", _damage),
-        "Formats": drawn("export", lambda export: table_html(FORMATS, export["formats"])),
+        "Formats": drawn("export", _formats),
     }
     return page_html(" · ".join(filter(None, (top.get("name"), top.get("about")))) or "Comparison", sections.items())
 
@@ -282,3 +281,11 @@ def _damage(block: dict) -> str:
         f"{table_html(GROUPS, rows)}<div class='side'>{words}</div>"
         f"{table_html(CODES, codes, 'Codes whose words changed most') if codes else ''}"
     )
+
+
+def _formats(block: dict) -> str:
+    rows = [
+        {"title": f["title"], "losses": Html("<br>".join(map(escape, f["losses"])) or "nothing")}
+        for f in block["formats"]
+    ]
+    return table_html({"format": "<b>{title}</b>", "what it cannot hold": "{losses}"}, rows)

@@ -241,7 +241,7 @@ def history_figure(history: dict) -> Picture:
     if history["limit"] is not None:
         axis.axvline(history["limit"] / n_bytes, color=RED, linestyle="--", linewidth=1, label="limit")
     names = {entry["id"]: entry["label"] for entry in history["qualities"]}
-    axis.set(xlabel=f"size of the file ({unit}, log scale)", ylabel=names[history["quality"]])
+    axis.set(xlabel=f"size of the file ({unit}, log scale)", ylabel=f"quality: {names[history['quality']].lower()}")
     log_ticks(axis)
     axis.legend(frameon=False, fontsize=8)
     return figure
