@@ -1,25 +1,15 @@
 """Two-dimensional maps of a model before and after compression, on layouts that can be compared."""
 
-from collections.abc import Sequence
-from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from ..evaluate.fidelity import cosines
 from ..vectors import Vectors, unit
 from ..vocab import printable
-from .colours import SHAPES, Colours, colours
-from .figures import RED, Picture, as_text, new_figure
 from .layout import Layout, nearest_places, pca_axes, umap_layout
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from .plots import noise_text
 
 FLAT = 1e-10  # of the points, a variance along an axis that is rounding
 SIDES = ("before", "control", "after")
@@ -194,19 +184,6 @@ def layout_noise(frame: pd.DataFrame, k: int = 10) -> dict[str, float] | None:
     return noise
 
 
-def noise_text(frame: pd.DataFrame) -> str:
-    """Return `layout_noise` in a sentence or two."""
-    noise = frame.attrs.get("noise")
-    if noise is None:
-        return "Principal components: the same two axes on both maps, so nothing moves by chance."
-    return (
-        f"{noise['k']} nearest on the map kept: {noise['kept_compressed']:.0%} compressed, "
-        f"{noise['kept_control']:.0%} when the original is drawn again. Median distance moved: "
-        f"{noise['moved_compressed']:.2f} and {noise['moved_control']:.2f} of the map's spread. "
-        f"{noise['far_compressed']:.0%} of words moved further than all but 5% do by chance."
-    )
-
-
 def topics(frame: pd.DataFrame, vectors: np.ndarray, n: int = 12, random_state: int = 0) -> list[dict[str, Any]]:
     """Name regions of the first map, found by k-means, by two frequent words each that are typical of them.
 
@@ -260,94 +237,3 @@ def points(frame: pd.DataFrame) -> dict[str, Any]:
         "kept_map": noise.get("kept_compressed"),
         "kept_chance": noise.get("kept_control"),
     }
-
-
-def map_figure(
-    frame: pd.DataFrame,
-    labels: Sequence[str] | None = None,
-    marked: Sequence[str] = (),
-    colour: str | Colours = "damage",
-) -> Picture:
-    """The two maps side by side, and how much of what differs between them is chance.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `umap_maps` or `pca_maps`.
-    labels : list of str, optional
-        Words to name in both maps; by default 25 spread over the map.
-    marked : sequence of str
-        Words to point out besides.
-    colour : str or Colours
-        What colours mean, see `colours`; by default how close each word stayed to its vector.
-    """
-    figure, axes = new_figure(12, 6.2, 2)
-    axes[1].sharex(axes[0])  # places are to be compared
-    axes[1].sharey(axes[0])
-    look = colours(frame, colour) if isinstance(colour, str) else colour
-    named = _spread(frame) if labels is None else frame[frame["word"].isin(labels)]
-    for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        _draw_map(axis, frame, side, look)
-        _name(axis, named, side)
-        _name(axis, frame[frame["word"].isin([printable(word) for word in marked])], side, marked=True)
-        trust, method = frame.attrs[f"trust_{side}"], frame.attrs["method"]
-        axis.set_title(title + (f", trustworthiness {trust:.3f}" if trust else ""))
-        axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
-    _explain(figure, axes, look)
-    figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
-    return figure
-
-
-def _draw_map(axis: "Axes", frame: pd.DataFrame, side: str, look: Colours) -> None:
-    """The points of one side, shape by shape."""
-    shapes = np.array(look.shapes)
-    for shape in dict.fromkeys(look.shapes):
-        group = shapes == shape
-        marker = SHAPES[shape][0]
-        axis.scatter(
-            frame.loc[group, f"x_{side}"], frame.loc[group, f"y_{side}"], c=_point_colours(look)[group],
-            s=16 if marker != "o" else 9, marker=marker, linewidths=1 if marker == "x" else 0,
-        )  # fmt: skip
-
-
-def _point_colours(look: Colours) -> np.ndarray:
-    """(n, 4) of red, green, blue and opacity."""
-    if look.groups is not None:
-        return matplotlib.colors.to_rgba_array(look.palette)[look.groups]
-    return _scale(look).to_rgba(np.ma.masked_invalid(np.asarray(look.values)))
-
-
-def _scale(look: Colours) -> matplotlib.cm.ScalarMappable:
-    scale = matplotlib.colormaps["cividis"].with_extremes(bad=look.missing)
-    return matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(look.low, look.high), scale)
-
-
-def _explain(figure: Picture, axes: list["Axes"], look: Colours) -> None:
-    """A colour bar for values, a legend for groups and shapes."""
-    if look.values is not None:
-        figure.colorbar(_scale(look), ax=axes, label=look.title, extend="both", shrink=0.8)
-    handles = [
-        Line2D([], [], linestyle="", marker=SHAPES[entry.shape][0], color=entry.colour, label=as_text(entry.name))
-        for entry in look.legend
-    ]
-    if handles:
-        title = None if look.groups is None else look.title
-        figure.legend(handles=handles, title=title, loc="outside upper center", ncols=6, fontsize=9)
-
-
-def _name(axis: "Axes", named: pd.DataFrame, side: str, marked: bool = False) -> None:
-    """Words beside their points; marked ones bold, with a star."""
-    for entry in named[named[f"x_{side}"].notna()].itertuples():
-        place = getattr(entry, f"x_{side}"), getattr(entry, f"y_{side}")
-        outline = [withStroke(linewidth=3, foreground="white")]
-        weight = 700 if marked else 400
-        axis.annotate(as_text(entry.word), place, fontsize=9 + marked, weight=weight, path_effects=outline)
-        if marked:
-            axis.plot(*place, marker="*", color=RED, markersize=12, markeredgecolor="white")
-
-
-def _spread(frame: pd.DataFrame, n: int = 25) -> pd.DataFrame:
-    """The most frequent word in each of about `n` cells of the map, so that labels do not pile up."""
-    side = int(np.sqrt(n))
-    cells = [pd.cut(frame[axis], side, labels=False) for axis in ("x_before", "y_before")]
-    return frame.groupby(cells, sort=False).head(1)

@@ -14,7 +14,7 @@ from ..compress import Chain
 from .carriers import carriers_html
 from .damage import damage_figure, damage_html
 from .figures import STATUS, Picture
-from .maps import map_figure
+from .plots import map_figure
 from .state import SHOWN, Model, Result, State
 from .trail import trail_figure
 
