@@ -6,6 +6,7 @@ end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
@@ -16,6 +17,7 @@ import numpy as np
 
 from .. import progress
 from ..vectors import Vectors
+from .outline import Outline
 
 STEPS: dict[str, type["Step"]] = {}  # by name; every subclass of `Step` with a label adds itself
 
@@ -150,6 +152,22 @@ class Step:
     def _transform(self, v: Vectors) -> Vectors:
         raise NotImplementedError
 
+    def outlined(self, o: Outline) -> Outline | None:
+        """Return the outline of what this step would make of a model; None where it would be refused."""
+        try:
+            for name, field in self.fields.items():
+                field.check(name, getattr(self, name))
+        except ValueError:
+            return None
+        new = None if self.needs_ngrams and (o.is_fixed or o.ngrams is None) else self._outlined(o)
+        if new is None or new.nbytes > o.nbytes:
+            return None
+        return dataclasses.replace(new, steps=(*o.steps, self))
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        """Return what a subclass says about sizes; this one says nothing."""
+        return dataclasses.replace(o, is_sure=False)
+
     # -- parameters and recipes -----------------------------------------------------------
 
     @classmethod
@@ -184,6 +202,18 @@ class Step:
     def to_json(self) -> dict:
         """Return the step as JSON values; `recipes.from_json` undoes it."""
         return {"step": type(self).__name__, **self._plain_params()}
+
+    @classmethod
+    def helps(cls) -> dict[str, str]:
+        """Return the first sentence that the class's description has on each parameter."""
+        found: dict[str, str] = {}
+        section = re.search(r"Parameters\n-+\n(.*?\n)(?:\n\S|\Z)", f"{inspect.getdoc(cls)}\n", re.DOTALL)
+        for names, text in re.findall(r"^(\w[\w, ]*).*\n((?: {4}.*\n)+)", section[1] if section else "", re.MULTILINE):
+            sentence = re.split(r"[.;](?=\s|$)", " ".join(text.replace("`", "").split()))[0] + "."
+            like = re.match(r"As for (\w+)", sentence)
+            for name in re.findall(r"\w+", names):
+                found[name] = STEPS[like[1]].helps().get(name, "") if like else sentence
+        return found
 
     def __repr__(self) -> str:
         """Return the step as Python code with every parameter."""
@@ -234,6 +264,12 @@ class Chain(Step):
                 bar.set_description(type(step).__name__)
                 v = step.fit_transform(v, reference)
         return v
+
+    def outlined(self, o: Outline) -> Outline | None:
+        found: Outline | None = o
+        for step in self.steps:
+            found = found and step.outlined(found)
+        return found
 
     def __repr__(self) -> str:
         return "Chain([" + ", ".join(map(repr, self.steps)) + "])"

@@ -1,10 +1,13 @@
 """`OPQ`: product quantisation of rotated rows."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from .. import progress
 from ..storage import Coded, Projected, Storage, halved
 from .base import parameter
+from .outline import ENTRY, Rows
 from .pq import coded, first_codebooks, training_sample
 from .svd import principal_axes
 from .values import ROWS, ValueStep
@@ -37,6 +40,10 @@ class OPQ(ValueStep):
     n_rotations: int = parameter(12, "whole", "Rotations tried", main=False)
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        new = rows.coded(self.n_subvectors, self.n_bits, rows.dim)
+        return new and replace(new, axes=rows.axes + ENTRY * rows.dim**2)
 
     def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Codebooks and spans as of `PQ`, and the rotation: (dim, dim) float32, rows times it are turned."""

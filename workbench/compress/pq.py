@@ -1,12 +1,14 @@
 """`PQ`: product quantisation."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..storage import Coded, Dense, Normed, Storage
 from .base import parameter
+from .outline import Rows
 from .values import ROWS, ValueStep, check_squares, encoded_rows, training_rows
 
 POINTS_A_CENTROID = 256  # training rows for each codebook entry, as faiss takes at most
@@ -51,6 +53,13 @@ class PQ(ValueStep):
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
     norms: bool = parameter(False, "tick", "Lengths apart", main=False)
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        new = rows.coded(self.n_subvectors, self.n_bits, rows.dim)
+        lengths = Rows(rows.n, 1, 4).coded(1, self.n_bits, 1)
+        if new is None or lengths is None or not self.norms:
+            return new
+        return replace(new, row=new.row + lengths.row, shared=new.shared + lengths.shared, kind="normed")
 
     def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, ...]:
         """Codebooks, (2**n_bits, dim) float32, and the columns of subvectors; with `norms` also those of lengths."""

@@ -1,6 +1,7 @@
 """`Prune`: keep the rows that matter most."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from ..vocab import Vocab
 from .base import Step, parameter
 from .choose import centroids, covering, nearest_kept
 from .corpus import word_counts
+from .outline import Outline, Rows, n_used_ngrams
 from .values import finite_blocks
 
 
@@ -100,6 +102,22 @@ class Prune(Step):
     threshold: float = parameter(0.0, "number", "Borrow from cosine", -1, 1, main=False)
     importance: str | Path = parameter("words", "text", "N-grams by", choices=IMPORTANCE, main=False, of_ngrams=True)
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        n = min(self.n_words or o.n_words, o.n_words)
+        is_shared, no_counts = n < o.n_words and self.choose == "kmeans", o.model.vocab.counts is None
+        if o.is_fixed or (self.choose == "kmeans" and self.remap) or (self.threshold and not self.remap):
+            return None
+        if self.importance == "counts" and no_counts:
+            return None
+        words = Rows.dense(n, o.model.dim) if is_shared else replace(o.words, n=min(n, o.words.n))
+        borrow = is_shared or (n < o.n_words and self.remap is not None)
+        new = replace(o, words=words, n_words=o.n_words if borrow else n, shares_rows=o.shares_rows or borrow)
+        if new.ngrams is None:
+            return new
+        n_ngrams = min(new.ngrams.n, n_used_ngrams(o.model))
+        n_ngrams = n_ngrams if self.n_ngrams is None else min(n_ngrams, self.n_ngrams)
+        return replace(new, ngrams=replace(new.ngrams, n=n_ngrams), is_pruned=True)
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if self.choose == "kmeans" and self.remap:

@@ -8,6 +8,7 @@ from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, S
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
 from .base import Step, parameter
+from .outline import Outline
 from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
@@ -83,6 +84,10 @@ class Refit(Step):
     n_sweeps: int = parameter(4, "whole", "Sweeps over codes", 1, main=False)
     n_words: int | None = parameter(N_WORDS, "whole", "Words fitted on", 1, all_is_none=True, main=False, omit=True)
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        rows, no_counts = o.parts.get("ngrams"), o.model.vocab.counts is None
+        return None if rows is None or rows.kind == "normed" or (self.frequency and no_counts) else o
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if reference is None:

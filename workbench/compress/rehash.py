@@ -1,10 +1,14 @@
 """`Rehash`: fewer buckets for the same n-grams."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..storage import Dense, Stacked
+from ..subwords import ListedNgrams
 from ..vectors import Vectors, check_finite
 from .base import Step, parameter
+from .outline import Outline, Rows, n_used_ngrams
 
 
 class Rehash(Step):
@@ -36,6 +40,14 @@ class Rehash(Step):
     n_buckets: int = parameter(
         100_000, "count", "Buckets", 1, lambda v: v.vocab.subwords.n_buckets, brief="{:,} buckets"
     )
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        n, rows = self.n_buckets, o.parts.get("ngrams")
+        if rows is None or n > o.n_buckets or isinstance(o.model.vocab.subwords, ListedNgrams):
+            return None
+        spare = 1 - min(rows.n, n_used_ngrams(o.model)) / o.n_buckets  # share of the buckets that no word uses
+        n_rows = round(n * (1 - spare ** (o.n_buckets / n)))
+        return replace(o, ngrams=Rows.dense(n_rows, o.model.dim), n_buckets=n, is_pruned=True)
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         from scipy.sparse import csr_array

@@ -1,10 +1,13 @@
 """`Residual`: known words as residuals from the means of their n-grams."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from .base import Step
+from .outline import Outline
 
 
 class Residual(Step):
@@ -20,6 +23,10 @@ class Residual(Step):
     label = "Words as residuals"
     blurb = "stores each known word as its difference from the mean of its n-grams, which is smaller."
     needs_ngrams = True
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        is_plain = o.words.kind == "float32" and not o.words.axes
+        return replace(o, is_fixed=True) if is_plain and not o.shares_rows else None
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if v.vocab.row_of is not None:

@@ -6,6 +6,7 @@ from .. import progress
 from ..storage import Coded, Storage, halved
 from .base import parameter
 from .kmeans import SCORES, kmeans, nearest_entries
+from .outline import Rows
 from .values import ROWS, ValueStep, check_squares, encoded_rows, training_rows
 
 POINTS_A_CENTROID = 512  # rows that k-means sees at a level; with 256, others fall behind from level to level
@@ -44,6 +45,9 @@ class RQ(ValueStep):
     n_iter: int = parameter(25, "whole", "Rounds of k-means", 1, main=False)
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        return rows.coded(self.n_levels, self.n_bits, self.n_levels * rows.dim)
 
     def _learn(self, part: Storage, which: str) -> np.ndarray:
         """Codebooks: (n_levels, 2**n_bits, dim) float32."""

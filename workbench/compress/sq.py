@@ -1,11 +1,13 @@
 """`SQ`: scalar quantisation, each number by itself in fewer bits."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..storage import Coded, Scaled, Storage
 from .base import parameter
+from .outline import Rows
 from .pq import PQ
 from .values import ROWS, ValueStep, encoded_rows, finite_blocks
 
@@ -37,6 +39,13 @@ class SQ(ValueStep):
     n_bits: int = parameter(4, "whole", "Bits a number", 2, 8, main=False)
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
     random_state: int = parameter(0, "seed", "Seed")
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        if rows.kind == "coded":
+            return None
+        if self.dtype == "kmeans":
+            return rows.coded(rows.dim, self.n_bits, rows.dim)
+        return replace(rows, row=rows.dim * (1 if self.dtype == "int8" else 2), shared=4 * rows.dim, kind="scaled")
 
     def _learn(self, part: Storage, which: str) -> Any:
         if isinstance(part, Coded):

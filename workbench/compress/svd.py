@@ -1,9 +1,12 @@
 """`SVD`: fewer dimensions."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..storage import Dense, Projected, Storage
 from .base import parameter
+from .outline import Rows
 from .values import ROWS, ValueStep, encoded_rows, finite_blocks
 
 
@@ -28,6 +31,10 @@ class SVD(ValueStep):
 
     rank: int = parameter(50, "count", "Dimensions kept", 1, lambda v: v.dim, brief="{:,} dimensions")
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        axes = rows.axes + 4 * self.rank * rows.dim
+        return replace(Rows.dense(rows.n, self.rank), axes=axes) if self.rank <= rows.dim else None
 
     def _learn(self, part: Storage, which: str) -> np.ndarray:
         """The axes: (rank, dim) float32, the one that carries most first."""

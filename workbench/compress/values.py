@@ -1,6 +1,7 @@
 """A base for steps that store the same rows in another way, and passes over rows."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from .. import progress
 from ..storage import SAFE_NORMS, Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite
 from .base import Step
+from .outline import Outline, Rows
 
 ROWS = {"all": "all", "words": "words only", "ngrams": "n-grams only"}  # choices of `on`
 
@@ -32,6 +34,16 @@ class ValueStep(Step):
 
     def _encode(self, part: Storage, which: str, learned: Any) -> Storage:
         raise NotImplementedError
+
+    def _stored(self, rows: Rows) -> Rows | None:
+        """Return the sizes of rows that this step stores; None where it refuses them."""
+        raise NotImplementedError
+
+    def _outlined(self, o: Outline) -> Outline | None:
+        if (self.on == "ngrams" and o.ngrams is None) or (self.on != "words" and o.is_fixed):
+            return None
+        new = {name: self._stored(rows) for name, rows in o.parts.items() if self.on in ("all", name)}
+        return None if None in new.values() else replace(o, **new)  # type: ignore[arg-type]
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
         if self.on == "ngrams" and v.storage.ngrams is None:
