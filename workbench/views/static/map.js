@@ -39,12 +39,12 @@ function outline(shape, x, y, r) {
   return path;
 }
 
-// [x0, y0, x1, y1] around the places in these arrays, but for one in 200 at each side.
+// [x0, y0, x1, y1] around the places in these arrays, but for one in 100 at each side.
 function frameOf(...arrays) {
   const [[left, right], [bottom, top]] = [0, 1].map((axis) => {
     const there = arrays.flatMap((points) => Array.from(points.filter((v, i) => i % 2 === axis && !Number.isNaN(v))));
     const values = Float32Array.from(there.length ? there : [0, 1]).sort();
-    const out = Math.floor(values.length / 200);
+    const out = Math.floor(values.length / 100);
     return [values[out], values[values.length - 1 - out]];
   });
   return [left, bottom, right, top];
@@ -127,7 +127,7 @@ class PointMap {
     for (const { from, to, colour: ink, dashed } of lines) {
       const ends = [from, to].map((i) => px.subarray(2 * i, 2 * i + 2));
       g.setLineDash(dashed ? [3, 3] : []);
-      if (!Number.isNaN(ends[0][0] + ends[1][0])) stroke(new Path2D(`M${ends.join("L")}`), ink, 1.2, dashed ? 0.5 : 0.8);
+      if (!Number.isNaN(ends[0][0] + ends[1][0])) stroke(new Path2D(`M${ends.join("L")}`), ink, 1.4, 0.8);
     }
     g.setLineDash([]);
     const rings = hover === null ? [] : [{ i: hover, hollow: true, colour: "--ink", r: 7 }];
@@ -228,7 +228,8 @@ class PointMap {
       ...marks.map((mark) => look(mark.i, mark.text, mark.colour, 600, 11.5, 6)),
       ...labels.map(({ text, x, y }) => ({ text, x: x * at.scale + at.left, y: at.top - y * at.scale, ink: "--mute", weight: 500, size: 11.5 })),
       ...(name && (few || camera.zoom > 2.5) ? this.inSight(200).map((i) => look(i, name(i), "--ink", 400, 11, 5)) : [])];
-    const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height]];
+    const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height],
+      ...marks.map(({ i }) => [px[2 * i] - 4, px[2 * i + 1] - 4, px[2 * i] + 4, px[2 * i + 1] + 4])];
     const done = new Set();
     Object.assign(g, { textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 3.5, globalAlpha: 1, strokeStyle: this.ground });
     for (const { text, x, y, ink, weight, size, away, i } of names) {
@@ -429,7 +430,7 @@ function looks(view, p) {
       const codes = p.rank.map((_, i) => p.codes[i * p.n_levels + level]);
       const n = p.code_order.length / p.n_levels || codes.reduce((a, b) => Math.max(a, b), 0) + 1;
       const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : p.code_order.length ? p.code_order[level * n + c] : c));
-      const look = scaled(places, 0, n, GREYS[1], "--cividis", p.code_order.length ? "near codes alike" : "code", "first", "last");
+      const look = scaled(places, 0, n, GREYS[1], "--cividis", ...(p.code_order.length ? ["near codes,", "near colours", ""] : ["code", "0", n - 1]));
       return { ...look, legend: codes.includes(-1) ? [...legend, ["circle", GREYS[1], "no codes of its own"]] : legend };
     }
     const damage = p.cosine.map((cosine) => 1 - cosine);
@@ -580,7 +581,7 @@ function savePicture(view) {
     for (const node of el.childNodes) if (node.nodeType === Node.TEXT_NODE) {
       const range = document.createRange();
       range.selectNode(node);
-      g.fillText(node.data.trim(), range.getBoundingClientRect().left, top + height / 2);
+      g.fillText(node.data, range.getBoundingClientRect().left, top + height / 2);
     }
     if (el.matches("i")) ramp(colour(el, "--ramp")).forEach((ink, k) => {
       g.fillStyle = ink;
