@@ -446,7 +446,7 @@ def id_map_figure(
     items = frame[frame["item"].isin(marked)]
     _name(axis, items["name"], items["x"], items["y"], is_marked=True)
     _hide_ticks(axis, frame)
-    title = f"Level {named.level} of {words_of(named.prefix)}, items"
+    title = f"Items by code of level {named.level}"
     figure.legend(handles=_handles(groups), title=title, loc="outside right upper", fontsize=9)
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
     about = f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}"
