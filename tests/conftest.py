@@ -50,14 +50,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def impatient():
-    """Compute what a view shows beside its numbers at once: the rest before it is for a person's next change."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workbench.views.session.PAUSE", 0.02)
-        yield
-
-
 @pytest.fixture(scope="session")
 def real():
     """Path of a real file outside the project, or a skip that names it."""
@@ -257,11 +249,11 @@ def shown(monkeypatch) -> Output:
     """What views that are displayed leave in a notebook."""
     output = Output()
 
-    def display(thing, display_id=False):
+    def display(thing, display_id=False, **_):
         output.append(thing)
         return SimpleNamespace(update=output.append) if display_id else None
 
-    monkeypatch.setattr("workbench.views.live.view.display", display)
+    monkeypatch.setattr("workbench.views.widget.display", display)
     return output
 
 
@@ -298,11 +290,11 @@ def begun(fasttext, tmp_path_factory):
 @pytest.fixture
 def panel(begun):
     """The panel of this module where it began; it goes back there after each test."""
-    recipe = begun.wait().recipe
-    controls = {label: begun.get(label) for label in ("Show", "Size limit", "Model", "Word")}
+    view = begun.wait()
+    first = {name: getattr(view, name) for name in ("source", "recipe", "limit", "words")}
     yield begun
-    begun.change(controls)
-    begun.view.session.try_recipe(recipe)
+    for name, value in first.items():
+        setattr(view, name, value)
 
 
 @pytest.fixture

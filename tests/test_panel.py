@@ -1,8 +1,6 @@
-"""The compression panel without a browser: controls are set as a person would, and read as one would."""
+"""The compression panel: what a person sets, in the view or from the next cell, and what it says then."""
 
-import re
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,47 +9,74 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import PATIENCE, made_plain, until
-from person import FIRST, FRESH, OUTSIDE, Person, opened, rows_of, text_of
+from person import FRESH, OUTSIDE, opened, text_of
 
 import workbench as wb
-from workbench import progress
+from workbench.evaluate.scorecard import quick_card
 from workbench.reports.metrics import compare, read_baseline
 from workbench.reports.setting import Report, suggest_limits
-from workbench.views import mapper
+from workbench.views.compression import MAX_RECENT
 
 BUILD = "workbench.compress.builder.Builder.build"
-MARKS = {"kept": "●", "lost": "×", "gained": "▲"}
+LAYOUT = "workbench.views.mapper.shared.layout"
 HOSTILE = "<script>alert('1')</script>"
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
-def dialled(person: Person) -> dict[str, int]:
-    return {label: person.get(label) for label in FIRST}
+def some_recipe(n_subvectors: int = 4) -> wb.Chain:
+    return wb.Chain([wb.Prune(next(FRESH), 400), wb.PQ(n_subvectors, n_bits=4)])
 
 
-# -- where it begins ------------------------------------------------------------------------
+# -- the next cell --------------------------------------------------------------------------
 
 
-def test_a_panel_begins_where_it_was_told_to(panel):
-    assert dialled(panel) == FIRST
-    assert panel.get("Model").endswith("big.safetensors")
-    assert "700 words of 12 dimensions" in panel.text
-    assert "PQ(n_subvectors=6" in panel.get("Copy recipe")
-    assert panel.unnamed() == []
+def test_a_recipe_set_from_the_next_cell_gives_its_model_and_numbers_to_who_observes(panel, fasttext):
+    view, heard = panel.view, []
+    view.observe(lambda change: heard.append(change["new"]), "vectors")
+    view.recipe = recipe = some_recipe()
+    view.wait(PATIENCE)
+    small = recipe.fit_transform(fasttext)
+    assert np.array_equal(view.vectors.matrix(), small.matrix())
+    assert heard == [view.vectors]
+    pd.testing.assert_frame_equal(view.card, quick_card(fasttext.adjusted(), small))
+    assert (panel.kinds, panel.get("n_words")) == (["Prune", "PQ"], recipe.steps[0].n_words)
+    values = {(r.metric, r.split): r.value for r in view.card.itertuples()}
+    assert panel.cards["dropped"]["value"] == values["fidelity", "dropped"]
+    assert panel.cards["neighbours"]["value"] == 10 * values["overlap@10", "all"]
+    assert view.cards["size"]["bytes"] == view.top["save_bytes"] == values["size", "compressed"]
+    view.unobserve_all("vectors")
 
 
-def test_a_model_without_ngrams_has_no_controls_and_no_points_for_them(panel, tmp_path):
-    assert panel.has("N-grams kept")
-    assert "Refit" in panel.get("Copy recipe")
-    panel.change({"Model": str(made_plain(3_000).save(tmp_path / "plain.safetensors"))})
-    assert panel.alerts == []
-    assert panel.get("Words kept") > FIRST["Words kept"]  # which was asked of the first model
-    assert not panel.has("N-grams kept")
-    assert "Refit" not in panel.get("Copy recipe")
-    for quality, n in (("unseen", 0), ("vocabulary", 1)):
-        panel.set("Quality", next(option for option in panel.options("Quality") if quality in option))
-        assert [len(trace.x) for trace in panel.figure("wb-trail").data] == [n] * 3
-    panel.set("Quality", panel.options("Quality")[0])
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("recipe", "PQ", "expected a recipe such as Chain"),
+        ("recipe", wb.Chain([wb.Prune(n_words=0)]), "Prune: n_words must be a whole number of at least 1"),
+        ("limit", "20 MBit", "such as '20MB'"),
+        ("limit", "-3 MB", "-3 MB"),
+        ("source", "nowhere/all.bin", "does not exist"),
+        ("source", 7, "got int"),
+        ("words", [3], "expected a word"),
+    ],
+)
+def test_a_bad_value_is_refused_with_the_reason_and_the_panel_stays_as_it_was(panel, name, value, why):
+    view = panel.wait()
+    before, vectors = getattr(view, name), view.vectors
+    with pytest.raises((ValueError, TypeError, OSError), match=why):
+        setattr(view, name, value)
+    assert getattr(view, name) is before
+    assert view.wait(PATIENCE).vectors is vectors
+    assert panel.stale == set()
+
+
+def test_a_panel_stands_among_other_widgets_and_goes_with_interact(panel):
+    view = panel.wait()
+    slider = widgets.IntSlider(value=300, min=100, max=700)
+    slider.observe(lambda change: setattr(view, "recipe", wb.Prune(change["new"], 400)), "value")
+    box = widgets.VBox([slider, view])
+    slider.value = 450
+    assert box.children[1].wait(PATIENCE).recipe == wb.Chain([wb.Prune(450, 400)])
+    assert len(view.vectors) == 450
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -60,514 +85,444 @@ def test_a_view_is_live_only_where_a_front_end_can_ask_a_person(plain, monkeypat
     monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=kernel))
     view = wb.views.NeighbourView(plain, plain)
     assert view.interactive is live
-    view.wait(PATIENCE)
+    view.wait(PATIENCE).close()
 
 
-# -- controls -------------------------------------------------------------------------------
+# -- recipes --------------------------------------------------------------------------------
 
 
-def test_a_number_has_a_box_for_any_value_and_a_slider_over_round_ones(panel):
-    slider = "Words kept, round values"
-    texts = panel.options(slider)
-    values = [int(text.replace(",", "")) for text in texts]
-    assert (values[0], values[-1]) == (1, 700)
-    assert all(low < high <= 1.5 * low + 1 for low, high in pairwise(values))  # no leaps
-    panel.set("Words kept", 337)
-    assert panel.get(slider) == "300"
-    panel.set(slider, "500")
-    assert panel.get("Words kept") == 500
-    for wanted, there in ((99_999, 700), (-5, 1)):  # the nearest in range
-        panel.set("Words kept", wanted)
-        assert (panel.get("Words kept"), panel.get(slider)) == (there, f"{there}")
-    assert panel.change({"Words kept": 337}).recipe.steps[0].n_words == 337
+def test_a_panel_begins_where_it_was_told_to(panel):
+    assert panel.kinds == ["Prune", "Refit", "PQ"]
+    assert [panel.get(name) for name in ("n_words", "n_ngrams", "n_subvectors")] == [300, 300, 6]
+    assert "700 words × 12" in panel.view.top["about"]
+    assert panel.view.rail["fit"]["text"] == ""
 
 
-def test_a_file_is_picked_from_a_list_of_folders_and_models(use, plain, tmp_path, monkeypatch):
-    for name in ("b.vec", "a.bin", "c.fifu", "d.ftz", "e.kv", "f.glove", "notes.md", ".hidden.bin"):
-        (tmp_path / name).touch()
-    plain.save(tmp_path / "plain.safetensors")
-    inside = tmp_path / "more" / "<img src=x>"
-    inside.mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    panel = use(opened(plain))
-    assert not panel.has("Files")
-    panel.set("Browse", True)
-    models = ["a.bin", "b.vec", "c.fifu", "d.ftz", "e.kv", "f.glove", "plain.safetensors"]
-    assert panel.options("Files") == ["..", "more/", *models]
-    for name, then in (("more/", ["..", "<img src=x>/"]), ("<img src=x>/", [".."])):
-        panel.set("Files", name)
-        panel.press("Open selected")
-        assert panel.options("Files") == then
-    assert "<img src=x" not in panel.html
-    for _ in range(2):
-        panel.set("Files", "..")
-        panel.press("Open selected")
-    panel.set("Files", "plain.safetensors")
-    assert panel.finish("Open selected").model.source == panel.get("Model") == str(tmp_path / "plain.safetensors")
-    panel.set("Browse", False)
-    assert not panel.has("Files")
+def test_steps_are_changed_added_moved_and_taken_out_and_undo_goes_back_over_all_of_it(panel):
+    begin = panel.wait().recipe
+    panel.turn("n_words", 350)
+    panel.begin("add", kind="SVD", at=0)
+    assert panel.kinds == ["SVD", "Prune", "Refit", "PQ"]
+    panel.begin("move", i=0, to=2)
+    panel.begin("remove", i=2)
+    assert (panel.kinds, panel.get("n_words")) == (["Prune", "Refit", "PQ"], 350)
+    for _ in range(4):
+        panel.begin("undo")
+    assert panel.wait().recipe == begin
+    for _ in range(4):
+        panel.begin("redo")
+    assert (panel.wait().recipe.steps[0].n_words, panel.kinds) == (350, ["Prune", "Refit", "PQ"])
 
 
-def test_only_the_controls_of_the_page_that_is_turned_to_are_there(panel):
-    pages = {"Numbers": "Go back to", "Maps": "Words on the maps", "Damage": "Most damaged", "Save and report": "File"}
-    for name, there in pages.items():
-        panel.set("Show", name)
-        assert [label for label in pages.values() if panel.has(label)] == [there]
-        assert all(panel.has(label) for label in ("Model", "Words kept", "Cancel", "Word"))
-        assert ("Size of the file" in panel.rows) == (name == "Numbers")
+def test_a_preset_is_the_recipe_that_it_names(panel):
+    for preset in panel.wait().rail["presets"]:
+        panel.do("preset", id=preset["id"])
+        on = [other["id"] for other in panel.view.rail["presets"] if other["on"]]
+        assert on == [preset["id"]]
+        assert panel.view.vectors.meta["recipe"] == panel.view.recipe.to_json()["steps"]
 
 
-# -- numbers --------------------------------------------------------------------------------
+def test_a_step_that_fails_says_why_and_the_numbers_before_stay_until_the_next_setting(panel):
+    view = panel.wait()
+    numbers = view.cards
+    view.recipe = wb.Chain([wb.Prune(1, 300), wb.Refit(), wb.PQ(6)])
+    panel.wait()
+    assert [step["error"] is not None for step in panel.steps] == [False, False, True]
+    assert "256 centroids need as many rows" in panel.steps[2]["error"]
+    assert panel.alerts == [panel.steps[2]["error"]]
+    assert (view.cards, "cards" in panel.stale, panel.get("n_words")) == (numbers, True, 1)
+    panel.turn("n_words", 400)
+    panel.wait()
+    assert (panel.alerts, panel.stale, [step["error"] for step in panel.steps]) == ([], set(), [None] * 3)
+    assert view.cards != numbers
 
 
-def test_the_numbers_are_those_of_the_card_beside_those_before(panel):
-    before = panel.wait().result.card
-    after = panel.change({"Subvectors": 4}).result.card
-    shown = rows_of(panel.html.split("<h4>")[0])
-    old, new = ({(r.metric, r.split): r for r in card.itertuples()} for card in (before, after))
-    sizes = [f"{card['size', 'compressed'].value / 1e6:,.2f} MB" for card in (new, old)]
-    assert [shown["Size of the file"][0], shown["Size of the file"][-1]] == sizes
-    assert f"{new['ratio', 'all'].value:.1f} times smaller" in shown["Size of the file"][2]
-    digits = {"fidelity": 4, "overlap@10": 3}
-    expected = [
-        [f"{r.value:.{digits[metric]}f}", f"{r.how}, {r.n:,} words", f"{old[metric, split].value:.{digits[metric]}f}"]
-        for (metric, split), r in new.items()
-        if metric in digits
-    ]
-    assert len(expected) > 5
-    assert sorted([row[0], *row[3:]] for name, row in shown.items() if "," in name) == sorted(expected)
+def test_the_size_is_predicted_while_a_slider_is_dragged(panel):
+    exact = panel.wait().cards["size"]["bytes"]
+    assert panel.do("predict", i=2, name="n_subvectors", value=6).predicted["bytes"] == pytest.approx(exact, rel=0.05)
+    fewer = panel.do("predict", i=2, name="n_subvectors", value=3).predicted
+    assert fewer["bytes"] < exact
+    assert (fewer["name"], fewer["value"], panel.stale) == ("n_subvectors", 3, set())
+
+
+# -- what is computed -----------------------------------------------------------------------
+
+
+def test_of_a_burst_of_changes_only_the_last_is_computed(panel, counted, monkeypatch):
+    monkeypatch.setattr("workbench.views.flow.QUIET", 1.0)  # longer than the burst on a busy machine
+    builds = counted(BUILD)
+    for n in range(2, 7):
+        panel.turn("n_subvectors", n)
+        panel.turn("n_words", next(FRESH))
+    assert panel.wait().recipe.steps[2].n_subvectors == 6
+    assert builds.entered == 1
+
+
+def test_work_for_an_earlier_setting_stops_before_its_next_step(panel, gate, counted):
+    fits, prune = counted("workbench.compress.pq.PQ._fit"), gate("workbench.compress.prune.Prune._fit")
+    panel.turn("n_words", next(FRESH))
+    prune.reach()
+    panel.view.recipe = last = wb.Chain([wb.SQ()])
+    prune.open()
+    assert panel.wait().recipe == last
+    assert fits.entered == 0
+    assert panel.view.vectors.meta["recipe"] == last.to_json()["steps"]
+
+
+def test_what_is_shown_is_marked_stale_from_a_change_until_the_new_numbers_come(panel, gate):
+    before, build = panel.wait().cards, gate(BUILD)
+    assert not panel.view.status["busy"]
+    panel.turn("n_words", next(FRESH))
+    build.reach()
+    assert {"cards", "overview", "damage", "points", "export"} <= panel.stale
+    assert (panel.view.cards, panel.view.status["busy"]) == (before, True)
+    with pytest.raises(ValueError, match="not there yet"):
+        panel.view.do_save("small.safetensors")
+    build.open()
+    panel.wait()
+    assert (panel.stale, panel.view.status["busy"]) == (set(), False)
+    assert panel.view.cards != before
+
+
+def test_cancel_goes_back_to_the_setting_of_the_numbers_and_computes_nothing(panel, gate):
+    view = panel.wait()
+    recipe, vectors, drawn = view.recipe, view.vectors, view.damage
+    build = gate(BUILD)
+    panel.turn("n_words", next(FRESH))
+    build.reach()
+    panel.begin("cancel")
+    assert (view.recipe, panel.get("n_words")) == (recipe, 300)
+    build.open()
+    assert panel.wait().vectors is vectors
+    assert view.damage == drawn
+    assert panel.stale == set()
+
+
+def test_cancel_before_the_first_result_leaves_a_panel_to_work_with(use, fasttext, gate):
+    build = gate(BUILD)
+    panel = use(opened(fasttext), ready=False)
+    build.reach()
+    panel.begin("cancel")
+    build.open()
+    panel.wait()
+    panel.view.recipe = recipe = some_recipe()
+    assert panel.wait().recipe == recipe
+    assert panel.view.vectors.meta["recipe"] == recipe.to_json()["steps"]
+
+
+def test_maps_belong_to_the_setting_and_numbers_do_not_wait_for_them(panel, gate):
+    draw, old = gate(LAYOUT), panel.wait() and panel.places("after").copy()
+    panel.view.recipe = some_recipe(3)
+    draw.reach()
+    until(lambda: "cards" not in panel.stale and panel.view.points["method"] == "PCA")
+    panel.view.recipe = some_recipe(2)  # while the map of the one before is drawn
+    draw.open()
+    panel.wait()
+    frame = panel.view.flow["maps"]
+    small = panel.view.recipe.fit_transform(panel.view.flow["model"].original)
+    assert panel.view.points["method"] == "UMAP"
+    assert np.array_equal(panel.places("after"), frame[["x_after", "y_after"]].to_numpy(), equal_nan=True)
+    cosine = np.frombuffer(panel.view.points["cosine"], "<f4")
+    assert np.allclose(cosine, wb.views.pca_maps(panel.view.flow["model"].vectors, small, 40)["cosine"], equal_nan=True)
+    assert not np.array_equal(panel.places("after"), old, equal_nan=True)
+    assert panel.do("draw", method="PCA").points["method"] == "PCA"
+    panel.do("draw", method="UMAP")
+
+
+# -- history, A, limits and searches --------------------------------------------------------
+
+
+def test_going_back_builds_nothing_gives_the_same_and_few_results_are_kept(panel, counted):
+    view = panel.wait()
+    first, n = view.vectors, len(view.history["points"])
+    place = next(point["id"] for point in view.history["points"] if point["now"])
+    panel.turn("n_subvectors", 4)
+    panel.wait()
+    assert len(view.history["points"]) == n + 1
+    builds = counted(BUILD)
+    assert panel.do("go_back", id=place).vectors is first
+    assert builds.entered == 0
+    for n_words in range(310, 312 + MAX_RECENT):
+        view.recipe = wb.Chain([wb.Prune(n_words, 400)])
+        view.wait(PATIENCE)
+    assert len(view.flow["model"].recent) == MAX_RECENT
+    assert len(view.history["points"]) == n + 3 + MAX_RECENT
+
+
+def test_the_history_marks_the_best_of_each_size_for_any_quality(panel):
+    panel.view.recipe = some_recipe()
+    for quality in panel.wait().history["qualities"]:
+        points = panel.do("quality", id=quality["id"]).history["points"]
+        tried = [(point["bytes"], point["quality"]) for point in points]
+        best = [not any(a <= n and b >= q and (a, b) != (n, q) for a, b in tried) for n, q in tried]
+        assert [point["best"] for point in points] == best
+    panel.do("quality", id="known")
+
+
+def test_numbers_are_compared_with_what_is_pinned_until_it_is_no_more(panel):
+    old = {id: card["value"] for id, card in panel.wait() and panel.cards.items()}
+    size = panel.view.cards["size"]["bytes"]
+    panel.begin("pin")
+    assert {card["delta"] for card in panel.cards.values()} == {0}
+    panel.turn("n_subvectors", 3)
+    panel.wait()
+    assert {id: card["value"] - card["delta"] for id, card in panel.cards.items()} == pytest.approx(old)
+    assert panel.view.cards["size"]["delta"] == panel.view.cards["size"]["bytes"] - size
+    assert [point["pinned"] for point in panel.view.history["points"]].count(True) == 1
+    panel.begin("pin")
+    assert {card["delta"] for card in panel.cards.values()} == {None}
+
+
+def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried(panel, monkeypatch):
+    monkeypatch.setattr("workbench.views.compression.N_TRIALS", 3)
+    panel.begin("find")
+    assert "how large the file may be" in panel.alerts[0]
+    n = len(panel.view.history["points"])
+    panel.do("find", text="40 kB", goal="fidelity")
+    assert (panel.view.limit, panel.view.cards["size"]["limit"], panel.alerts) == (40_000, 40_000, [])
+    found = panel.view.flow["trail"][n:]
+    fitting = [trial for trial in found if trial["bytes"] <= 40_000]
+    assert len(found) > 2
+    assert max(fitting, key=lambda trial: trial["score"])["recipe"] == panel.view.recipe
+    assert panel.kinds == [type(step).__name__ for step in panel.view.recipe.steps]
+    panel.do("undo")
+    assert panel.get("n_words") == 300
+
+
+def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
+    panel.wait()
+    seen: list[dict] = []
+
+    def look(_: object) -> None:
+        running = panel.view.rail["fit"]["running"]
+        if running and running["tried"] == 2 and not seen:
+            seen.append(running)
+            panel.begin("cancel")
+
+    panel.view.observe(look, "rail")
+    panel.do("find", text="45 kB")
+    panel.view.unobserve(look, "rail")
+    assert panel.view.cards["size"]["bytes"] == seen[0]["best_bytes"] <= 45_000
+    assert len(panel.view.recipe.steps) > 3
+    assert (panel.stale, panel.view.rail["fit"]["running"]) == (set(), None)
+
+
+def test_an_impossible_limit_is_a_message_and_the_setting_before_stays(panel):
+    vectors = panel.wait().vectors
+    panel.do("find", text="10 B")
+    assert "10 bytes are too few" in panel.alerts[0]
+    assert (panel.view.vectors is vectors, panel.stale, panel.get("n_words")) == (True, set(), 300)
+
+
+# -- models and words -----------------------------------------------------------------------
+
+
+def test_another_model_begins_anew_and_keeps_the_words_that_it_knows(panel, fasttext, tmp_path):
+    other = made_plain(1_500)
+    known = [word for word in fasttext.words if word in other][:1]
+    panel.view.words = [*known, "такогонет"]
+    panel.do("open", path=str(other.save(tmp_path / "plain.safetensors")))
+    view = panel.view
+    assert (view.words, panel.alerts, view.top["can_undo"]) == (tuple(known), [], False)
+    assert "Refit" not in panel.kinds
+    assert panel.get("n_words") > 300  # which was asked of the first model
+    assert [point["now"] for point in view.history["points"]] == [True]
+    assert "unseen" not in panel.cards
+
+
+@pytest.mark.parametrize("when", ["damaged", "cancelled"])
+def test_a_model_that_is_not_opened_leaves_the_old_one_and_all_that_is_known_of_it(
+    panel, tmp_path, gate, counted, when
+):
+    panel.turn("n_subvectors", 4)
+    view = panel.wait()
+    source, vectors, points, can_undo = view.source, view.vectors, view.points, view.top["can_undo"]
+    (tmp_path / "bad.bin").write_bytes(b"0123456789")
+    builds, load = counted(BUILD), gate("workbench.views.compression.load")
+    panel.begin("open", path=str(tmp_path / "bad.bin"))
+    load.reach()
+    assert "cards" in panel.stale
+    if when == "cancelled":
+        panel.begin("cancel")
+    load.open()
+    until(lambda: view.source == source)
+    panel.wait()
+    assert len(panel.alerts) == (when == "damaged")
+    assert all("bad.bin" in alert for alert in panel.alerts)
+    assert (panel.stale, builds.entered, panel.get("n_subvectors")) == (set(), 0, 4)
+    assert (view.vectors is vectors, view.points is points, view.top["can_undo"]) == (True, True, can_undo)
+
+
+def test_words_are_looked_at_as_they_are_typed(panel, fasttext):
+    a, b, c, d, e = fasttext.words[10:15]
+    for text in (f"{a},{b} {a} {c}, {d} {e}", [a, b, c, d, e]):
+        panel.view.words = ()
+        assert panel.do("look", words=text).words == (a, b, c, d)
+    entries = panel.view.looked["words"]
+    assert [entry["word"] for entry in entries] == [a, b, c, d]
+    for entry in entries:
+        statuses = [near["status"] for near in entry["neighbours"]]
+        assert (statuses.count("kept"), len(entry["neighbours"]) - statuses.count("gained")) == (entry["n_kept"], 10)
+        assert entry["fate"] == ("kept" if entry["word"] in panel.view.vectors else "dropped")
+        assert entry["rank"] == list(fasttext.vocab.by_frequency()).index(fasttext.words.index(entry["word"])) + 1
+    assert panel.do("look", words="").looked == {}
+
+
+def test_words_that_hold_spaces_are_looked_at_whole_and_unknown_ones_are_refused(use, plain):
+    v = wb.Vectors.from_arrays(["1,000", "Den Haag", *plain.words[2:]], plain.matrix())
+    panel = use(opened(v, n_words=690, words=["1,000", "Den Haag", "unheard-of"]))
+    assert panel.view.words == ("1,000", "Den Haag")
+    for word in ("Den Haag", "1,000"):
+        assert panel.do("look", words=word).words == (word,)
+    panel.do("look", words="unheard-of")
+    assert "'unheard-of'" in panel.alerts[0]
+    assert panel.view.words == ("1,000",)
 
 
 def test_agreement_is_over_the_pairs_that_are_given_and_a_missing_file_is_said(use, fasttext):
     rng = np.random.default_rng(0)
     pairs = [(fasttext.words[a], fasttext.words[b], float(rng.random())) for a, b in rng.integers(700, size=(60, 2))]
     panel = use(opened(fasttext, pairs={"mine": pairs}))
-    agreement = panel.wait().agreement
-    value = agreement[(agreement["metric"] == "similarity") & (agreement["split"] == "mine")]["value"].item()
-    (row,) = (row for name, row in panel.rows.items() if "mine" in name)
-    assert row[0] == f"{value:.3f}"
+    assert panel.view.overview["rows"][-1]["what"] == "Agreement with people, mine"
     panel = use(opened(fasttext, pairs={"mine": "nowhere/pairs.tsv"}, words=fasttext.words[:1]))
-    state = panel.wait()
     assert "pairs.tsv" in panel.alerts[0]
-    assert all(part is not None for part in (state.changes, state.damage, state.maps))
-    assert "Size of the file" in panel.rows
+    assert all((panel.view.looked, panel.view.damage, panel.view.points, panel.view.overview))
 
 
-def test_the_tables_of_neighbours_hold_every_neighbour_at_its_rank_with_its_mark(panel):
-    panel.change({"Words kept": 700, "N-grams kept": 3_000, "Subvectors": 3})  # so that most stay and some move
-    changes = panel.wait().changes
-    assert set(changes["status"]) == set(MARKS)
-    tables = [html for html in panel.html.split("<table>") if "<th>rank</th>" in html]
-    for html, (_, rows) in zip(tables, changes.groupby("word", sort=False), strict=True):
-        shown = {name: cells for name, cells in rows_of(html).items() if name != "rank"}
-        for entry in rows.itertuples():
-            text = f"{MARKS[entry.status]} {entry.neighbour}"
-            moved = entry.status == "kept" and entry.rank_before != entry.rank_after
-            if entry.status != "gained":
-                assert shown[str(int(entry.rank_before))][0] == text
-            if entry.status != "lost":
-                assert shown[str(int(entry.rank_after))][1] == text + (f" ({entry.rank_before})" if moved else "")
-        filled = sum(bool(cell) for cells in shown.values() for cell in cells)
-        assert filled == rows["rank_before"].notna().sum() + rows["rank_after"].notna().sum()
+# -- files ----------------------------------------------------------------------------------
 
 
-def test_words_and_names_of_models_are_shown_as_text(use, plain, tmp_path, shown):
-    words = [f"{HOSTILE}{i}" for i in range(len(plain))]
-    v = wb.Vectors.from_arrays(words, plain.matrix())
-    panel = use(opened(str(v.save(tmp_path / "<b onclick=x>.safetensors")), words=words[:1], n_words=600))
-    panel.view._ipython_display_()
-    panel.wait()
-    pages = [panel.html, shown.page]
-    for name in panel.options("Show"):
-        panel.set("Show", name)
-        pages.append(panel.html)
-    pages += [text for trace in panel.figure("wb-maps").data for text in trace.text or ()]  # plotly reads some markup
-    assert not [page for page in pages if "<script" in page or "<b onclick" in page]
-    assert HOSTILE in panel.text
-
-
-# -- what is computed, and what belongs to it -----------------------------------------------
-
-
-def test_what_is_shown_is_faded_from_a_change_until_the_new_numbers_come(panel, gate):
-    parts = ("Size of the file", "neighbours kept")
-    assert panel.faded == ""
-    assert not panel.can("Cancel")
-    before = panel.rows["Size of the file"]
-    build = gate(BUILD)
-    panel.set("Words kept", next(FRESH))
-    build.reach()
-    assert all(part in panel.faded for part in parts)
-    assert panel.rows["Size of the file"] == before
-    assert panel.can("Cancel")
-    assert "up to date" not in panel.text
-    build.open()
-    panel.wait()
-    assert panel.faded == ""
-    assert panel.rows["Size of the file"] != before
-    assert "up to date" in panel.text
-    assert not panel.can("Cancel")
-
-
-def test_cancel_brings_the_controls_back_to_what_the_numbers_are_of(panel, gate):
-    first = panel.wait()
-    build = gate(BUILD)
-    panel.set("Words kept", next(FRESH))
-    panel.set("Subvectors", 4)
-    build.reach()
-    panel.press("Cancel")
-    assert dialled(panel) == FIRST
-    build.open()
-    state = panel.wait()
-    assert state.result is first.result
-    assert panel.faded == ""
-    pd.testing.assert_frame_equal(state.changes, first.changes)
-    pd.testing.assert_frame_equal(state.maps, first.maps)
-
-
-def test_the_recipe_to_copy_yields_the_bytes_of_the_model_on_show(panel, tmp_path):
-    state = panel.wait()
-    code = panel.get("Copy recipe")
-    panel.set("Show", "Save and report")
-    assert code in panel.text
-    copied = tmp_path / "copied.safetensors"
-    exec(code.replace("'small.safetensors'", repr(str(copied))), {})
-    assert copied.read_bytes() == state.result.small.save(tmp_path / "shown.safetensors").read_bytes()
-
-
-# -- words, maps and damage -----------------------------------------------------------------
-
-
-def test_at_most_four_words_are_compared_each_once(panel, fasttext):
-    a, b, c, d, e = fasttext.words[10:15]
-    assert panel.change({"Word": f"{a},{b} {a} {c}, {d} {e}"}).words == (a, b, c, d)
-    assert re.findall(r"^(\w+): \d+ of 10 neighbours kept", panel.text, flags=re.MULTILINE) == [a, b, c, d]
-
-
-def test_words_that_hold_spaces_and_commas_are_looked_at_whole(use, plain):
-    words = ["1,000", "Den Haag"]
-    v = wb.Vectors.from_arrays([*words, *plain.words[2:]], plain.matrix())
-    panel = use(opened(v, n_words=690, words=[*words, "unheard-of"]))
-    assert panel.wait().words == tuple(words)
-    assert panel.get("Word") == "1,000, Den Haag"
-    for pick, word in ((click_on_map, "Den Haag"), (pick_damaged, "1,000")):
-        panel.change({"Word": plain.words[9]})
-        pick(panel, word)
-        assert panel.wait().words == (word,)
-
-
-def click_on_map(panel: Person, word: str, side: int = 0) -> None:
-    panel.does("click", panel.figure("wb-maps"), [panel.point(word, panel.figure("wb-maps"))], side)
-
-
-def damaged_word(option: str) -> str:
-    return option.rsplit("  (", 1)[0]
-
-
-def pick_damaged(panel: Person, word: str) -> None:
-    """Pick a word from the list of damaged ones of the group where it is surely listed."""
-    for group in panel.options("Words of"):
-        panel.set("Words of", group)
-        found = [option for option in panel.options("Most damaged") if damaged_word(option) == word]
-        if found:
-            return panel.set("Most damaged", found[0])
-    raise AssertionError(f"{word} is in no list")
-
-
-def test_a_point_on_either_map_is_a_word_to_look_at(panel):
-    maps = panel.wait().maps
-    for trace, side in zip(panel.figure("wb-maps").data[:2], ("before", "after"), strict=True):
-        assert np.allclose([trace.x, trace.y], maps[[f"x_{side}", f"y_{side}"]].T)
-        click_on_map(panel, maps["word"][3], 0 if side == "before" else 1)
-        state = panel.wait()
-        assert state.words == (maps["word"][3],)
-        assert set(state.changes["word"]) == set(state.words)
-        panel.set("Word", "")
-
-
-def test_a_group_lists_its_most_damaged_words_and_one_picked_is_looked_at(panel):
-    damage = panel.wait().damage
-    groups = [(r.by, r.group) for r in damage.groups.itertuples() if r.by != "all"]
-    assert {by for by, _ in groups} == {"frequency", "shape", "fate"}
-    assert panel.options("Words of")[1:] == [f"{by}: {group}" for by, group in groups]
-    panel.set("Words of", "fate: dropped")
-    words = damage.words[damage.words["split"] == "dropped"].sort_values("cosine", kind="stable")["word"][:30]
-    options = panel.options("Most damaged")[1:]
-    assert [damaged_word(option) for option in options] == list(words)
-    state = panel.change({"Most damaged": options[1]})
-    assert state.words == (damaged_word(options[1]),)
-    assert set(state.changes["word"]) == set(state.words)
-    panel.change({"Words kept": next(FRESH)})
-    assert panel.get("Words of") == "fate: dropped"
-    assert panel.options("Most damaged")[1:] != options
-
-
-# -- the size limit, and what was tried -----------------------------------------------------
-
-
-def test_the_bar_says_how_much_room_the_limit_leaves_or_how_much_is_too_much(panel):
-    n_bytes = panel.wait().result.trial["bytes"]
-    for limit, said in ((n_bytes + 5_000, "0.01 MB to spare"), (n_bytes - 5_000, "too large"), (n_bytes, "0.00 MB")):
-        panel.set("Size limit", f"{limit} B")
-        (line,) = (line for line in panel.text.splitlines() if f"{n_bytes / 1e6:,.2f} of {limit / 1e6:,.2f} MB" in line)
-        assert said in line
-    panel.set("Size limit", "")
-    assert "to spare" not in panel.text
-
-
-def test_a_setting_of_the_list_and_a_point_that_is_clicked_come_back(panel):
-    first = panel.wait()
-    for way_back in ("list", "point"):
-        panel.change({"Subvectors": 4})
-        assert "PQ 4 codes" in panel.get("Go back to")
-        (option,) = (o for o in panel.options("Go back to") if "300 words 300 n-grams" in o and "PQ 6 codes" in o)
-        if way_back == "list":
-            panel.set("Go back to", option)
-        else:
-            figure = panel.figure("wb-trail")
-            panel.does("click", figure, [panel.point(option.split(": ", 1)[1], figure)])
-        assert panel.wait().result.small is first.result.small
-        assert dialled(panel) == FIRST
-        assert panel.get("Go back to") == option
-
-
-def test_the_trail_shows_all_that_was_tried_its_frontier_and_the_limit(panel):
-    for n_words, n_subvectors in ((300, 4), (600, 4), (600, 2)):
-        state = panel.change({"Words kept": n_words, "Subvectors": n_subvectors})
-    panel.set("Size limit", "30 kB")
-    for quality, name in {"unseen": "unseen", "overlap@10": "overlap", "known": "vocabulary"}.items():
-        panel.set("Quality", next(option for option in panel.options("Quality") if name in option))
-        tried = [(trial["bytes"] / 1e6, trial[quality]) for trial in state.trail]
-        best = [not any(a <= n and b >= score and (a, b) != (n, score) for a, b in tried) for n, score in tried]
-        figure = panel.figure("wb-trail")
-        points, frontier, now = figure.data
-        assert len(tried) > 3
-        assert np.allclose([points.x, points.y], np.transpose(tried))
-        assert [symbol == "circle" for symbol in points.marker.symbol] == best
-        line = sorted(point for point, is_best in zip(tried, best, strict=True) if is_best)
-        assert np.allclose([frontier.x, frontier.y], np.transpose(line))
-        assert (now.x[0], now.y[0]) == pytest.approx((state.result.trial["bytes"] / 1e6, state.result.trial[quality]))
-        assert [line.x0 for line in figure.layout.shapes] == [0.03]
-    panel.set("Quality", panel.options("Quality")[0])
-
-
-# -- the way out ----------------------------------------------------------------------------
-
-
-def test_saving_says_where_and_how_large_and_what_is_wrong(panel, tmp_path):
-    panel.set("Show", "Save and report")
+def test_a_file_that_is_saved_opens_as_the_same_model_to_the_bit(panel, tmp_path):
     saved = tmp_path / "new" / "small.safetensors"
-    panel.set("File", f" {saved} ")
-    panel.press("Save file")
-    assert f"{saved.stat().st_size:,} bytes" in panel.text
-    assert np.array_equal(wb.load(saved).matrix(), panel.wait().result.small.matrix())
+    view = panel.do("save", path=f" {saved} ", format="safetensors")
+    assert f"{saved.stat().st_size:,} bytes" in view.export["saved"]
+    assert np.array_equal(wb.load(saved).matrix(), view.vectors.matrix())
+    copied = tmp_path / "copied.safetensors"
+    exec(view.export["code"].replace("'small.safetensors'", repr(str(copied))), {})
+    assert copied.read_bytes() == saved.read_bytes()
+    panel.turn("n_subvectors", 4)
+    assert panel.wait().export["saved"] is None
+
+
+def test_a_save_that_fails_says_why_and_never_goes_over_the_model_itself(panel, tmp_path, monkeypatch):
+    big = Path(panel.view.source)
     (tmp_path / "file").touch()
-    for name, why in (("small.bin", "must end in .safetensors"), ("file/small.safetensors", "file")):
-        panel.set("File", str(tmp_path / name))
-        panel.press("Save file")
-        (alert,) = panel.alerts
-        assert why in alert
-        assert "bytes" not in panel.text
-        assert not (tmp_path / name).exists()
+    monkeypatch.chdir(big.parent)
+    before = big.read_bytes()
+    for path, why in ((big.name, "is the model itself"), ("x.bin", "must end in .safetensors"),
+                      (tmp_path / "file" / "x.safetensors", "file")):  # fmt: skip
+        panel.do("save", path=str(path))
+        assert why in panel.alerts[0]
+        assert panel.view.export["saved"] is None
+    assert big.read_bytes() == before
 
 
-def test_saving_and_reporting_wait_for_the_numbers_of_this_setting(panel, gate, tmp_path):
-    panel.set("Show", "Save and report")
-    build = gate(BUILD)
-    panel.set("Words kept", next(FRESH))
-    build.reach()
-    panel.set("File", str(tmp_path / "small.safetensors"))
-    panel.set("Folder", str(tmp_path / "report"))
-    for button in ("Save file", "Make report"):
-        panel.press(button)
-        assert any("not there yet" in alert for alert in panel.alerts)
-    build.open()
+def test_a_format_says_what_it_cannot_hold_before_it_is_written(panel, tmp_path):
+    formats = {known["id"]: known for known in panel.wait().export["formats"]}
+    assert formats["safetensors"]["losses"] == []
+    (text,) = (known for known in formats.values() if known["title"] == "word2vec text")
+    assert any("n-grams: words outside the vocabulary will have no vector" in lost for lost in text["losses"])
+    panel.do("save", path=str(tmp_path / f"small{text['suffix']}"), format=text["id"])
+    assert np.array_equal(wb.load(tmp_path / f"small{text['suffix']}").matrix(), panel.view.vectors.matrix())
+
+
+def test_the_browser_gets_the_whole_file_and_gives_one_to_open(panel, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.views.panel.PAUSE", 0)
+    monkeypatch.setattr("workbench.views.panel.CHUNK", 5_000)
+    parts: list[tuple[dict, bytes]] = []
     panel.wait()
-    assert not list(tmp_path.iterdir())
-    panel.press("Save file")
-    assert (tmp_path / "small.safetensors").exists()
+    monkeypatch.setattr(panel.view, "send", lambda message, buffers: parts.append((message, bytes(buffers[0]))))
+    panel.begin("download", format="safetensors")
+    until(lambda: parts and sum(len(part) for _, part in parts) == parts[0][0]["total"])
+    whole = b"".join(part for _, part in sorted(parts, key=lambda part: part[0]["offset"]))
+    assert whole == panel.view.vectors.save(tmp_path / "small.safetensors").read_bytes()
+    panel.do("upload", name="../up.safetensors", offset=7, total=len(whole), buffers=[b"x"])
+    assert "missing" in panel.alerts[0]
+    for start in range(0, len(whole), 6_000):
+        part = whole[start : start + 6_000]
+        panel.begin("upload", name="../up.safetensors", offset=start, total=len(whole), buffers=[memoryview(part)])
+    assert len(panel.wait().flow["model"].original) == 300
+    assert Path(panel.view.source).name == "up.safetensors"
 
 
-def test_the_model_itself_is_never_overwritten(panel, use, monkeypatch):
-    path = Path(panel.get("Model"))
-    before = path.read_bytes()
-    monkeypatch.chdir(path.parent)
-    for each in (panel, use(opened(wb.load(path)))):
-        each.set("Show", "Save and report")
-        each.set("File", "big.safetensors")
-        each.press("Save file")
-        assert "is the model itself" in each.alerts[0]
-        assert path.read_bytes() == before
+def test_folders_and_models_are_listed_to_open(panel, tmp_path):
+    for name in ("b.vec", "a.bin", "notes.md", ".hidden.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "more").mkdir()
+    entries = panel.do("list_folder", path=str(tmp_path)).folder["entries"]
+    assert [entry["name"] for entry in entries] == ["..", "more", "a.bin", "b.vec"]
+    assert [entry["is_folder"] for entry in entries] == [True, True, False, False]
+    assert panel.do("list_folder", path=str(tmp_path / "none")).folder["error"]
 
 
-def test_a_model_in_memory_has_no_report_and_its_recipe_does_not_load_its_source(use, fasttext):
-    panel = use(opened(wb.Prune(500, 3_000).fit_transform(fasttext)))
-    assert f"load({fasttext.meta['provenance']['source']!r})" not in panel.get("Copy recipe")
-    panel.set("Show", "Save and report")
-    panel.finish("Make report")
-    assert "made in memory" in panel.alerts[0]
-
-
-def test_another_format_says_what_it_cannot_hold_before_it_is_written(panel, tmp_path):
-    panel.set("Show", "Save and report")
-    panel.set("File", str(tmp_path / "small.safetensors"))
-    assert "cannot hold" not in panel.text
-    panel.set("Format", "word2vec text")
-    assert panel.get("File") == str(tmp_path / "small.vec")
-    assert "n-grams: words outside the vocabulary will have no vector" in panel.text
-    assert not list(tmp_path.iterdir())
-    panel.press("Save file")
-    assert np.array_equal(wb.load(tmp_path / "small.vec").matrix(), panel.wait().result.small.matrix())
-    panel.set("Format", "the workbench's .safetensors")
-    assert panel.get("File") == str(tmp_path / "small.safetensors")
-    assert "cannot hold" not in panel.text
-
-
-def limits(panel: Person) -> dict[str, float | None]:
-    """The limits that are offered, without a value where the tick is off."""
-    names = [label.removeprefix("Limit of ") for label in panel.labels("Limit of ")]
-    return {name: panel.get(f"Limit of {name}") if panel.get(tick(panel, name)) else None for name in names}
-
-
-def tick(panel: Person, name: str) -> str:
-    (label,) = panel.labels(f"{name}: ")
-    return label
-
-
-@pytest.fixture(scope="module")
-def leaving(fasttext, tmp_path_factory):
-    """A panel of its own, with a limit that a person set and one without a tick, which stay."""
-    panel = Person(opened(str(fasttext.save(tmp_path_factory.mktemp("models") / "big.safetensors"))))
-    panel.wait()
-    panel.set("Show", "Save and report")
-    assert limits(panel) == suggest_limits(panel.wait().result.card)
-    panel.set("Limit of fidelity.kept", 0.123)
-    panel.set(tick(panel, "overlap@10.all"), False)
-    yield panel
-    panel.view.close()
-    panel.view.wait(PATIENCE)
-
-
-def test_limits_follow_the_numbers_but_for_those_that_a_person_set(leaving):
-    own = {"fidelity.kept": 0.123, "overlap@10.all": None}
-    for setting, there in (({"Words kept": 700, "Subvectors": 3}, False), (FIRST, True)):
-        suggested = suggest_limits(leaving.change(setting).result.card)
-        assert ("fidelity.dropped" in suggested) is there  # of 700 words nothing is dropped
-        assert limits(leaving) == suggested | own
-
-
-def test_a_report_can_be_stopped(leaving, gate, tmp_path):
-    run = gate("workbench.views.session.run_report")
-    run.function = lambda path: progress.told_to  # never asked for
-    leaving.set("Folder", str(tmp_path))
-    before = leaving.wait().report
-    for press, making in (("Make report", True), ("Stop report", False)):
-        leaving.press(press)
-        assert (leaving.can("Make report"), leaving.can("Stop report")) == (not making, making)
-        run.reach()
-    run.open()
-    assert leaving.wait().report is before
-
-
-def test_a_report_holds_the_limits_that_are_ticked_and_its_verdicts_are_shown(leaving, tmp_path, monkeypatch):
-    reports = []
-
+def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tmp_path, gate, monkeypatch):
     def run(path: Path) -> Report:
         limits = read_baseline(path.parent / "limits" / f"{path.stem}.json")
         verdicts = compare([replace(m, value=m.value - 1) for m in limits.values()], limits)
-        (path.parent / "index.html").touch()
-        reports.append(Report(False, verdicts, path.parent / "index.html", path, "cell 3: <i>no</i>"))
-        return reports[-1]
+        return Report(False, verdicts, path.parent / "index.html", path, "cell 3: no")
 
-    monkeypatch.setattr("workbench.views.session.run_report", run)
-    leaving.set("Folder", f" {tmp_path} ")
-    ticked = {name: value for name, value in limits(leaving).items() if value is not None}
-    leaving.finish("Make report")
-    assert {v.name: v.baseline for v in reports[0].verdicts} == ticked
-    assert {"fidelity.kept", "size.compressed"} <= ticked.keys() <= leaving.rows.keys()
-    assert "overlap@10.all" not in leaving.rows
-    assert leaving.rows["fidelity.kept"] == ["-0.877", "0.123", "not met: worse"]
-    assert leaving.rows["size.compressed"][2] == "met"
-    assert "Not every limit is met" in leaving.text
-    assert "cell 3: <i>no" in leaving.text
-    (link,) = leaving.seen(widgets.Output)[0].outputs
-    assert "index.html" in link["data"]["text/html"]
-    for name in ticked:
-        leaving.set(tick(leaving, name), False)
-    leaving.finish("Make report")
-    assert "at least one limit" in leaving.alerts[0]
-    for name in ticked:
-        leaving.set(tick(leaving, name), True)
+    monkeypatch.setattr("workbench.views.compression.run_report", run)
+    offered = {limit["id"]: limit["value"] for limit in panel.wait().export["limits"]}
+    assert offered == suggest_limits(panel.view.card)
+    limits = {"fidelity.kept": 0.123, "size.compressed": offered["size.compressed"]}
+    report = panel.do("report", folder=f" {tmp_path} ", limits=limits).export["report"]
+    assert {row["name"]: row["limit"] for row in report["rows"]} == limits
+    assert {row["name"]: row["met"] for row in report["rows"]} == {"fidelity.kept": False, "size.compressed": True}
+    assert (report["passed"], report["error"]) == (False, "cell 3: no")
+    assert report["of"] == panel.view.recipe.brief()
+    running = gate("workbench.views.compression.run_report")
+    panel.begin("report", folder=str(tmp_path), limits=limits)
+    running.reach()
+    assert panel.view.export["writing"]
+    panel.begin("stop_report")
+    running.open()
+    assert (panel.wait().export["report"], panel.view.export["writing"]) == (report, None)
+    panel.do("report", folder=str(tmp_path), limits={})
+    assert "at least one limit" in panel.alerts[0]
+    assert panel.view.export["writing"] is None
 
 
-# -- what goes wrong ------------------------------------------------------------------------
+# -- what stays in a notebook, and the end --------------------------------------------------
 
 
-def test_a_wrong_path_is_a_message_until_the_next_wish_and_leaves_everything_as_it_was(panel):
-    before, path = panel.wait(), panel.get("Model")
-    for next_wish in ({"Subvectors": 4}, {"Model": path}):
-        state = panel.change({"Model": "nowhere/<b>all.bin"})
-        assert "<b>all.bin does not exist" in panel.alerts[0]
-        assert "<b>all" not in panel.html
-        assert state.model is before.model
-        assert panel.faded == ""
-        panel.change(next_wish)
-        assert panel.alerts == []
-        assert panel.get("Model") == path
-
-
-def test_an_impossible_setting_is_a_message_and_the_next_one_is_computed(panel):
-    before = panel.rows["Size of the file"]
-    panel.change({"Words kept": 1})
-    assert "256 centroids need as many rows" in panel.alerts[0]
-    assert panel.rows["Size of the file"] == before
-    assert "Size of the file" in panel.faded
-    panel.change({"Words kept": 400})
-    assert (panel.alerts, panel.faded) == ([], "")
-
-
-# -- what stays in a notebook ---------------------------------------------------------------
-
-
-def is_whole(page: str, state) -> bool:
-    """Whether a page shows this state: its numbers, neighbours, damage, recipe and pictures."""
-    shown = [
-        f"{state.result.trial['bytes'] / 1e6:,.2f} MB",
-        *(f"{word}: " for word in state.words),
-        *(str(by) for by in state.damage.groups["by"]),
-        *(repr(step) for step in state.recipe.steps),
-    ]
-    return all(text in text_of(page) for text in shown) and page.count("src='data:image/png;base64,") >= 2
-
-
-def test_a_page_for_paper_shows_what_the_live_panel_shows_without_network_or_widgets(
-    panel, fasttext, shown, monkeypatch
-):
-    live, made = panel.wait(), []
-    # Drawn in the warm process, so that UMAP is not compiled in this one too.
-    monkeypatch.setattr("workbench.views.session.umap_layout", lambda *a: mapper.shared.layout(None, *a))
+def test_a_page_for_paper_shows_the_same_without_network_or_widgets(panel, fasttext, shown, monkeypatch):
+    live, made = panel.do("look", words=fasttext.words[:2]), []
     monkeypatch.setattr(widgets.Widget, "open", lambda self: made.append(self))
     paper = opened(fasttext, interactive=False, words=fasttext.words[:2])
     paper._ipython_display_()
     assert (len(shown), made) == (1, [])
-    assert is_whole(shown.page, live)
+    text = text_of(shown.page)
+    named = [card["title"] for card in live.cards["cards"]] + [row["value"] for row in live.overview["rows"][1:]]
+    for expected in [*named, *(f"{word}: " for word in live.words), *map(repr, live.recipe.steps), "Damage"]:
+        assert expected in text
+    assert shown.page.count("src='data:image/png;base64,") >= 2
     assert not OUTSIDE.search(shown.page)
-    for name in ("changes", "maps"):
-        pd.testing.assert_frame_equal(getattr(paper.wait(), name), getattr(live, name))
-    pd.testing.assert_frame_equal(paper.wait().result.card, live.result.card)
+    pd.testing.assert_frame_equal(paper.card, live.card)
     with pytest.raises(ValueError, match="99"):
         opened(fasttext, interactive=False, n_subvectors=99)
 
 
-def test_a_live_panel_leaves_the_page_of_its_last_good_state(use, fasttext, shown):
-    panel = use(opened(fasttext, words=fasttext.words[:2]), ready=False)
+def test_a_live_panel_leaves_a_page_of_its_state_with_words_as_text(use, plain, shown):
+    words = [f"{HOSTILE}{i}" for i in range(len(plain))]
+    panel = use(opened(wb.Vectors.from_arrays(words, plain.matrix()), words=words[:1], n_words=600), ready=False)
     panel.view._ipython_display_()  # before anything is computed
-    first = panel.change({"Size limit": "1 MB"})
-    until(lambda: is_whole(shown.page, first))
-    second = panel.change({"Subvectors": 4})
-    until(lambda: is_whole(shown.page, second))
-    n_shown = len(shown)
-    panel.change({"Words kept": 1})  # which is too few
-    panel.view.render()
-    assert len(shown) == n_shown
-    assert not OUTSIDE.search(shown.page)
+    panel.view.limit = "1 MB"
+    panel.wait()
+    until(lambda: all(text in text_of(shown.page) for text in (HOSTILE, repr(panel.view.recipe.steps[-1]))))
+    panel.turn("n_subvectors", 4)
+    panel.wait()
+    until(lambda: repr(panel.view.recipe.steps[-1]) in text_of(shown.page))
+    assert "<script" not in shown.page
+
+
+def test_closing_ends_the_work_and_takes_uploads_away(use, fasttext, gate):
+    panel = use(opened(fasttext))
+    panel.begin("upload", name="x.bin", offset=0, total=9, buffers=[b"abc"])
+    folder, build = Path(panel.view._folder.name), gate(BUILD)
+    panel.turn("n_words", next(FRESH))
+    build.reach()
+    vectors = panel.view.vectors
+    panel.view.close()
+    build.open()
+    until(lambda: not panel.view.flow.is_busy)
+    assert (panel.view.vectors is vectors, folder.exists()) == (True, False)

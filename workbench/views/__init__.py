@@ -4,13 +4,13 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "CompressionPanel": "live.panel",
-    "DamageView": "live.pair",
+    "CompressionPanel": "panel",
+    "DamageView": "panel",
     "IdsView": "ids",
-    "MapView": "live.pair",
-    "NeighbourView": "live.pair",
+    "MapView": "panel",
+    "NeighbourView": "panel",
     "OriginalMap": "maps",
-    "TrainingView": "training",
+    "TrainingView": "live.training",
     "curves_figure": "curves",
     "damage_figure": "plots",
     "id_map": "ids",

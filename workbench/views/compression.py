@@ -135,7 +135,8 @@ class Compression:
     """
 
     def model(source):
-        return Model(source if isinstance(source, Vectors) else load(source))
+        """The model; one that is open already, given as the source, stays as it is."""
+        return source if isinstance(source, Model) else Model(source if isinstance(source, Vectors) else load(source))
 
     def recipe(model, wish, suggest):
         """The recipe that is wanted; None while one is searched for, or where a small model was given."""
