@@ -8,7 +8,7 @@ import workbench as wb
 from workbench.evaluate.damage import damage_groups
 from workbench.views import plots
 from workbench.views.paper import HELP, Html, page_html, panel_page, table_html
-from workbench.views.plots import Named, colours
+from workbench.views.plots import Named, word_groups
 
 ODD = ["$^$", "<b>", "a$b_$", "שלום", "b\udcffd", "{word}", "\\\\foo$$"]
 
@@ -102,30 +102,24 @@ def test_words_with_dollar_signs_and_broken_ones_are_drawn_as_they_are(plain):
 # -- colours and maps -----------------------------------------------------------------------
 
 
-def test_every_colour_of_a_map_has_a_shape_or_a_scale_and_the_legend_says_which(frame):
-    look = colours(frame)
-    assert {entry.name: entry.shape for entry in look.legend} == plots.KINDS
+def test_what_became_of_words_is_told_by_shape_too(frame):
     gone = frame["cosine"].isna().to_numpy()
-    assert (look.shapes[gone] == "cross").all()
-    assert (look.colours[gone] == look.colours[gone][0]).all()
-    assert look.scale is not None
-    look = colours(frame, "frequency")
-    assert [entry.name for entry in look.legend[:2]] == ["1 to 100", "101 to 1,000"]
-    bands = np.unique(look.colours, axis=0, return_inverse=True)[1].ravel()
-    assert len(set(zip(bands, frame["rank"] > 100, strict=True))) == 2
+    shapes = {group.name: (group.shape, group.here) for group in word_groups(frame, "damage")}
+    assert [shape for shape, _ in shapes.values()] == ["circle", "triangle", "cross"]
+    assert (shapes["no vector"][1] == gone).all()
+    assert (shapes["own row"][1] == frame["in_vocabulary"]).all()
 
 
 def test_labels_beyond_the_seven_most_frequent_are_grey_and_seven_differ_by_shape_too(frame):
     labels = [f"group {min(i // 40, 8)}" if i < 360 else "rare" if i < 380 else None for i in range(400)]
-    look = colours(frame.assign(label=labels), "label")
-    named = look.legend[:7]
-    assert len({entry.colour for entry in named}) == len({entry.shape for entry in named}) == 7
-    assert [entry.name for entry in look.legend[7:]] == ["3 other labels", "none"]
-    assert look.shapes[0] == named[0].shape
-    assert look.shapes[399] == "circle"
+    groups = word_groups(frame.assign(label=labels), "label")
+    assert len({group.colour for group in groups[:7]}) == len({group.shape for group in groups[:7]}) == 7
+    assert [group.name for group in groups[7:]] == ["3 other labels", "none"]
+    assert (np.sum([group.here for group in groups], axis=0) == 1).all()
+    assert groups[-1].here[399]
 
 
-@pytest.mark.parametrize("by", ["damage", "frequency", "label"])
+@pytest.mark.parametrize("by", ["damage", "label"])
 def test_the_map_says_what_is_shown_what_is_chance_and_what_colours_mean(frame, by):
     frame = frame.assign(label=[word[0] for word in frame["word"]])
     frame.attrs["noise"] = {
@@ -136,9 +130,10 @@ def test_the_map_says_what_is_shown_what_is_chance_and_what_colours_mean(frame, 
     shown = text_in(wb.views.map_figure(frame, marked=words, colour=by)).replace("\n", " ")
     assert frame.attrs["sample"] in shown
     assert "25% compressed, 50% when the original is drawn again" in shown
-    assert colours(frame, by).title in shown
+    assert ("cosine to the original vector" in shown) == (by == "damage")
+    assert all(group.name in shown for group in word_groups(frame, by))
     assert shown.count(words[0]) >= 2  # on both maps
-    with pytest.raises(ValueError, match="expected one of damage, frequency, label"):
+    with pytest.raises(ValueError, match="or 'label' and a column of that name, got 'beauty'"):
         wb.views.map_figure(frame, colour="beauty")
 
 

@@ -84,6 +84,8 @@ class Experiment:
         outcomes, has = self.results.outcomes, self.results.has
         if has(UPPER_NAME, seed) and all(has(name, seed) for name in self.arms):
             return
+        valid = self.judge.scores(None, None, self.judge.validation(self.training.n_valid)).log_loss
+        self.results.looks[LOWER_NAME, seed] = [{"step": n, "log_loss": valid} for n in (0, self.training.n_steps)]
         warmed = self._trained("warm-up", UPPER, seed, told, until=self.training.n_warmup)
         for name, arm in {UPPER_NAME: UPPER, **self.arms}.items():
             if has(name, seed):
@@ -117,6 +119,9 @@ class Experiment:
             trainer.load(path)
         elif start is not None:
             trainer.adopt(start)
+        key = name if until is None else UPPER_NAME, seed
+        if not self.results.has(*key):
+            self.results.looks[key] = trainer.curves  # which grow
         trainer.run(until, f"{name}, seed {seed}", None if told is None else partial(told, name, seed), path)
         return trainer
 

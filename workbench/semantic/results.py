@@ -41,6 +41,7 @@ class Results:
     def __init__(self, items: Items):
         self.items = items
         self.outcomes: list[Outcome] = []
+        self.looks: dict[tuple[str, int], Sequence[dict]] = {}  # by arm and seed, while they are trained too
 
     def _repr_html_(self) -> str:
         return "" if not self.outcomes else self.table()._repr_html_()
@@ -119,10 +120,11 @@ class Results:
         return min(valid, key=lambda name: np.mean(valid[name]))
 
     def curves(self) -> "pd.DataFrame":
-        """Return all validation curves: ``arm``, ``seed``, and the columns of `Trainer.curves`."""
+        """Return all validation curves so far: ``arm``, ``seed``, and the columns of `Trainer.curves`."""
         import pandas as pd
 
-        return pd.DataFrame([{"arm": o.name, "seed": o.seed, **row} for o in self.outcomes for row in o.curves])
+        looks = self.looks.items()
+        return pd.DataFrame([{"arm": arm, "seed": seed, **row} for (arm, seed), rows in looks for row in rows])
 
 
 def retained(model: float, lower: float, upper: float) -> float:

@@ -10,7 +10,7 @@ _HOMES = {
     "MapView": "panel",
     "NeighbourView": "panel",
     "OriginalMap": "maps",
-    "TrainingView": "live.training",
+    "TrainingView": "training",
     "curves_figure": "curves",
     "damage_figure": "plots",
     "id_map": "ids",

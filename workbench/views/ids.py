@@ -345,7 +345,7 @@ class IdsView(View):
     blocks = Blocks
     head, path, legend, tiles, points = shown(), shown(), shown(), shown(), shown()
     near, places, offers, quality = shown(), shown(), shown(), shown()
-    item, prefix, selected = traitlets.Unicode(), traitlets.Tuple(), traitlets.Tuple()
+    item, prefix, selected = traitlets.Unicode(), traitlets.Tuple(), traitlets.Tuple().tag(sync=True)
     level, n_coloured = traitlets.Int(1).tag(sync=True), traitlets.Int(plots.MAX_NAMED, min=1).tag(sync=True)
     n_items = traitlets.Int(5_000, min=1).tag(sync=True)
     drawn = traitlets.Enum(["UMAP", "PCA"], "UMAP").tag(sync=True)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_hex, to_rgb, to_rgba_array
+from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -36,8 +35,6 @@ LABELS = {  # Okabe and Ito's colours but black, each with a shape of its own
     "#0072B2": "star", "#D55E00": "plus", "#CC79A7": "left",
 }  # fmt: skip
 MAX_NAMED = len(LABELS)  # groups of points with a colour and a shape of their own
-KINDS = {"own row": "circle", "rebuilt from n-grams": "triangle", "no vector": "cross"}
-WAYS = {"damage": "cosine", "frequency": "rank", "label": "label"}  # to colour a map, and the column that it needs
 SPLITS = ("kept", "remapped", "dropped", "unseen", "all")
 GROUPINGS = {"frequency": "By rank of frequency", "shape": "By shape of the word", "fate": "By what became of it"}
 OUTLINE = [withStroke(linewidth=3, foreground="white")]  # of names on maps
@@ -161,29 +158,25 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
     groups = list(changes.groupby("word", sort=False))
     figure, axes = new_figure(3.6 * len(groups), 3.8, len(groups))
     for axis, (word, rows) in zip(axes, groups, strict=True):
-        _draw_neighbours(axis, str(word), rows)
+        for entry in rows.itertuples():
+            color, sign = STATUS[entry.status]
+            name = as_text(shortened(entry.neighbour, 14))
+            look: dict[str, Any] = {"va": "center", "color": color, "fontsize": 10}
+            if pd.notna(entry.rank_before):
+                axis.text(0, entry.rank_before, f"{name} {sign}", ha="right", **look)
+            if pd.notna(entry.rank_after):
+                axis.text(1, entry.rank_after, f"{sign} {name}", ha="left", **look)
+            if entry.status == "kept":
+                axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
+        n_before, n_kept = int(rows["rank_before"].notna().sum()), int((rows["status"] == "kept").sum())
+        axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
+        axis.set_title(f"{as_text(shortened(str(word), 14))}: {n_kept} of {n_before} kept", fontsize=12)
+        axis.set(yticks=range(1, n_before + 1), ylabel="rank")
+        axis.spines[:].set_visible(False)
+        axis.tick_params(length=0)
     legend = "    ".join(f"{sign} {status}" for status, (_, sign) in STATUS.items())
     figure.supxlabel(f"{legend}    (nearest at the top)", fontsize=10)
     return figure
-
-
-def _draw_neighbours(axis: "Axes", word: str, rows: pd.DataFrame) -> None:
-    for entry in rows.itertuples():
-        color, sign = STATUS[entry.status]
-        name = as_text(shortened(entry.neighbour, 14))
-        look: dict[str, Any] = {"va": "center", "color": color, "fontsize": 10}
-        if pd.notna(entry.rank_before):
-            axis.text(0, entry.rank_before, f"{name} {sign}", ha="right", **look)
-        if pd.notna(entry.rank_after):
-            axis.text(1, entry.rank_after, f"{sign} {name}", ha="left", **look)
-        if entry.status == "kept":
-            axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
-    n_before, n_kept = int(rows["rank_before"].notna().sum()), int((rows["status"] == "kept").sum())
-    axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
-    axis.set_title(f"{as_text(shortened(word, 14))}: {n_kept} of {n_before} kept", fontsize=12)
-    axis.set(yticks=range(1, n_before + 1), ylabel="rank")
-    axis.spines[:].set_visible(False)
-    axis.tick_params(length=0)
 
 
 def damage_figure(groups: pd.DataFrame) -> Picture:
@@ -198,27 +191,21 @@ def damage_figure(groups: pd.DataFrame) -> Picture:
     n_rows = max((len(rows) for rows in panels.values()), default=1)
     figure, axes = new_figure(11.2, 1.6 + 0.42 * n_rows, max(len(panels), 1))
     for axis, (title, rows) in zip(axes, panels.items(), strict=False):
-        _draw_groups(axis, rows)
+        places, mean, low = np.arange(len(rows)), rows["mean"].to_numpy(), rows["p5"].to_numpy()
+        lowest = (places == mean.argmin()) & (len(rows) > 1)  # it has a shape of its own
+        axis.hlines(places, low, mean, color=GREY, linewidth=1)
+        axis.plot(low, places, "|", color=GREY, markersize=11, label="5th percentile")
+        axis.plot(mean[~lowest], places[~lowest], "o", color=BLUE, label="mean")
+        axis.plot(mean[lowest], places[lowest], "D", color=RED, markersize=8, label="lowest mean")
+        axis.set_yticks(places, [f"{group.group}\n{group.n:,} words scored" for group in rows.itertuples()], fontsize=9)
+        axis.set(xlabel="cosine to the original vector", ylim=(len(rows) - 0.4, -0.6))
         axis.set_title(title, fontsize=11)
-    low = min(axis.get_xlim()[0] for axis in axes)
+    left = min(axis.get_xlim()[0] for axis in axes)
     for axis in axes:
-        axis.set_xlim(low, 1 + 0.02 * (1 - min(low, 0.9)))
+        axis.set_xlim(left, 1 + 0.02 * (1 - min(left, 0.9)))
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
     return figure
-
-
-def _draw_groups(axis: "Axes", rows: pd.DataFrame) -> None:
-    """Draw groups from top to bottom, the lowest mean with a shape of its own."""
-    places, mean, low = np.arange(len(rows)), rows["mean"].to_numpy(), rows["p5"].to_numpy()
-    is_lowest = (places == mean.argmin()) & (len(rows) > 1)
-    axis.hlines(places, low, mean, color=GREY, linewidth=1)
-    axis.plot(low, places, "|", color=GREY, markersize=11, label="5th percentile")
-    axis.plot(mean[~is_lowest], places[~is_lowest], "o", color=BLUE, label="mean")
-    if is_lowest.any():
-        axis.plot(mean[is_lowest], places[is_lowest], "D", color=RED, markersize=8, label="lowest mean")
-    axis.set_yticks(places, [f"{entry.group}\n{entry.n:,} words scored" for entry in rows.itertuples()], fontsize=9)
-    axis.set(xlabel="cosine to the original vector", ylim=(len(rows) - 0.4, -0.6))
 
 
 def history_figure(history: dict) -> Picture:
@@ -242,107 +229,67 @@ def history_figure(history: dict) -> Picture:
         axis.axvline(history["limit"] / n_bytes, color=RED, linestyle="--", linewidth=1, label="limit")
     names = {entry["id"]: entry["label"] for entry in history["qualities"]}
     axis.set(xlabel=f"size of the file ({unit}, log scale)", ylabel=f"quality: {names[history['quality']].lower()}")
-    log_ticks(axis)
-    axis.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def log_ticks(axis: "Axes") -> None:
-    """Make the horizontal axis logarithmic, with round numbers at its ticks."""
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 8 else range(1, 10), numticks=12))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:,.4g}")
+    axis.legend(frameon=False, fontsize=8)
+    return figure
 
 
 # -- maps of words ----------------------------------------------------------------------------
 
 
-class Entry(NamedTuple):
-    """A line of a legend."""
+class Group(NamedTuple):
+    """Points of one look, and their name in the legend."""
 
     name: str
-    colour: str
-    shape: str
-
-    @property
-    def handle(self) -> Line2D:
-        """As matplotlib has it."""
-        marker = SHAPES[self.shape][0]
-        return Line2D([], [], linestyle="", marker=marker, color=self.colour, label=as_text(self.name))
+    here: np.ndarray  # (n,) bool
+    colour: Any  # or (n,) values on a scale
+    shape: str  # of `SHAPES`
 
 
-class Colours(NamedTuple):
-    """Colours and shapes of points, and what they mean."""
-
-    title: str
-    colours: np.ndarray  # (n, 4) red, green, blue and opacity
-    shapes: np.ndarray  # (n,) of `SHAPES`
-    legend: list[Entry]
-    scale: ScalarMappable | None = None  # where colours are values
-
-
-def colours(frame: pd.DataFrame, by: str = "damage") -> Colours:
-    """Return the colour and the shape of each word on a map.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `umap_maps` or `pca_maps`.
-    by : str
-        ``damage``: cosine to the original vector. ``frequency``: bands of rank. ``label``: of column ``label``, any
-        text, missing for words without; the most frequent labels have colours and shapes of their own.
-    """
-    if by not in WAYS:
-        raise ValueError(f"expected one of {', '.join(WAYS)} to colour by, got {by!r}")
-    if WAYS[by] not in frame:
-        columns = ", ".join(frame.columns)
-        raise ValueError(f"to colour by {by} the frame needs a column {WAYS[by]!r}; it has {columns}")
-    if by == "label":
-        return _by_label(frame["label"].astype(object))
-    own, rebuilt, gone = KINDS
-    kind = frame["in_vocabulary"].map({True: own, False: rebuilt}).mask(frame["cosine"].isna(), gone)
-    shapes, present = kind.map(KINDS).to_numpy(), [name for name in KINDS if (kind == name).any()]
-    missing = RED if by == "damage" else GREY
-    legend = [Entry(name, missing if name == gone else GREY, KINDS[name]) for name in present] * (len(present) > 1)
+def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
+    """Return the words of a map by what became of them, or by label: the most frequent labels look different."""
     if by == "damage":
-        low, high = np.nanpercentile(frame["cosine"], [5, 95])
-        scale = ScalarMappable(Normalize(low, high), colormaps["cividis"].with_extremes(bad=missing))
-        values = scale.to_rgba(np.ma.masked_invalid(frame["cosine"]))
-        return Colours("cosine to the original vector", values, shapes, legend, scale)
-    bands = np.maximum(np.ceil(np.log10(frame["rank"].to_numpy(float))), 2).astype(int) - 2  # a power of ten each
-    palette = colormaps["cividis"](np.linspace(0, 1, max(bands.max() + 1, 2)))
-    ranges = [f"{10 ** (band + 1) + 1 if band else 1:,} to {10 ** (band + 2):,}" for band in range(bands.max() + 1)]
-    legend = [Entry(text, to_hex(colour), "circle") for text, colour in zip(ranges, palette, strict=False)] + legend
-    return Colours("rank by frequency in the original", palette[bands], shapes, legend)
-
-
-def code_order(codebook: np.ndarray) -> np.ndarray:
-    """Return the place of each entry (n_entries, width) along the first principal component: (n_entries,) int."""
-    centred = codebook - codebook.mean(axis=0)
-    axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
-    axis *= np.sign(axis[np.abs(axis).argmax()])
-    return np.argsort(np.argsort(centred @ axis, kind="stable"))
-
-
-def _by_label(labels: pd.Series) -> Colours:
+        own, cosine = frame["in_vocabulary"].to_numpy(bool), frame["cosine"].to_numpy()
+        gone = np.isnan(cosine)
+        kinds = (own & ~gone, cosine, "circle"), (~own & ~gone, cosine, "triangle"), (gone, RED, "cross")
+        names = ("own row", "rebuilt from n-grams", "no vector")
+        return [Group(name, *kind) for name, kind in zip(names, kinds, strict=True) if kind[0].any()]
+    if by != "label" or "label" not in frame:
+        raise ValueError(f"expected colour='damage', or 'label' and a column of that name, got {by!r}")
+    labels = frame["label"].astype(object)
     counts = labels.value_counts()
     # The most frequent first, ties in order of the alphabet, whatever order the words are in.
     frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))
-    entries = {label: Entry(str(label), *look) for label, look in zip(frequent, LABELS.items(), strict=False)}
-    other, none = Entry(f"{len(frequent) - len(entries)} other labels", GREY, "circle"), Entry("none", PALE, "circle")
-    each = [none if pd.isna(label) else entries.get(label, other) for label in labels]
-    legend = [entry for entry in (*entries.values(), other, none) if entry in each]
-    palette, shapes = to_rgba_array([entry.colour for entry in each]), np.array([entry.shape for entry in each])
-    return Colours("label", palette, shapes, legend)
+    named, others = frequent[:MAX_NAMED], frequent[MAX_NAMED:]
+    groups = [(str(label), labels == label, *look) for label, look in zip(named, LABELS.items(), strict=False)]
+    groups += [(f"{len(others)} other labels", labels.isin(others), GREY, "circle")]
+    groups += [("none", labels.isna(), PALE, "circle")]
+    return [Group(name, here.to_numpy(), *look) for name, here, *look in groups if here.any()]
+
+
+def _draw_points(axis: "Axes", x: pd.Series, y: pd.Series, groups: list[Group], norm: Normalize | None = None) -> None:
+    """Draw groups of points, the first on top."""
+    for _, here, colour, shape in reversed(groups):
+        look = {"color": colour} if isinstance(colour, str) else {"c": colour[here], "norm": norm, "cmap": "cividis"}
+        axis.scatter(x[here], y[here], s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
+                     linewidths=shape == "cross", alpha=0.5 if colour is PALE else 0.95, **look)  # fmt: skip
+
+
+def _handles(groups: list[Group]) -> list[Line2D]:
+    """The lines of a legend."""
+    looks = [(as_text(name), SHAPES[shape][0], colour) for name, _, colour, shape in groups]
+    return [
+        Line2D([], [], linestyle="", label=name, marker=marker, color=colour if isinstance(colour, str) else GREY)
+        for name, marker, colour in looks
+    ]
 
 
 def map_figure(
-    frame: pd.DataFrame,
-    labels: Sequence[str] | None = None,
-    marked: Sequence[str] = (),
-    colour: str | Colours = "damage",
+    frame: pd.DataFrame, labels: Sequence[str] | None = None, marked: Sequence[str] = (), colour: str = "damage"
 ) -> Picture:
     """Draw the maps of the original and of the compressed model, and say how much of the difference is chance.
 
@@ -354,33 +301,42 @@ def map_figure(
         Words to name in both maps; by default 25 spread over the map.
     marked : sequence of str
         Words to point out besides.
-    colour : str or Colours
-        See `colours`; by default the cosine of each word to its original vector.
+    colour : str
+        ``damage``: the cosine of each word to its original vector. ``label``: the column ``label``, any text.
     """
     figure, axes = new_figure(12, 6.2, 2)
-    look = colours(frame, colour) if isinstance(colour, str) else colour
+    groups, norm = word_groups(frame, colour), Normalize(*np.nanpercentile(frame["cosine"], [5, 95]))
     cells = [pd.cut(frame[axis], 5, labels=False) for axis in ("x_before", "y_before")]
     named = frame.groupby(cells, sort=False).head(1) if labels is None else frame[frame["word"].isin(labels)]
     starred = frame[frame["word"].isin([printable(word) for word in marked])]
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        x, y, trust = frame[f"x_{side}"], frame[f"y_{side}"], frame.attrs[f"trust_{side}"]
-        for shape in dict.fromkeys(look.shapes):
-            here, marker = look.shapes == shape, SHAPES[shape][0]
-            axis.scatter(x[here], y[here], c=look.colours[here], s=9 if marker == "o" else 16, marker=marker,
-                         linewidths=marker == "x")  # fmt: skip
+        x, y, trust = f"x_{side}", f"y_{side}", frame.attrs[f"trust_{side}"]
+        _draw_points(axis, frame[x], frame[y], groups, norm)
         for words, is_marked in ((starred, True), (named, False)):
-            _name(axis, words["word"], words[f"x_{side}"], words[f"y_{side}"], is_marked)
+            _name(axis, words["word"], words[x], words[y], is_marked)
         axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
         _hide_ticks(axis, frame)
-    if look.scale is not None:
-        figure.colorbar(look.scale, ax=axes, label=look.title, extend="both", shrink=0.8)
-    if look.legend:
-        title = "" if look.scale is not None else look.title
-        handles = [entry.handle for entry in look.legend]
-        figure.legend(handles=handles, title=title or None, loc="outside upper center", ncols=6, fontsize=9)
+    if colour == "damage":
+        scale = ScalarMappable(norm, "cividis")
+        figure.colorbar(scale, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
+    figure.legend(handles=_handles(groups), loc="outside upper center", ncols=6, fontsize=9)
     figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
-    _hide_overlaps(figure, axes)
+    figure.draw_without_rendering()
+    for axis in axes:
+        boxes: list[Any] = []
+        for text in axis.texts:  # names that would cover an earlier one are hidden
+            box = text.get_window_extent()
+            text.set_visible(not any(box.overlaps(other) for other in boxes))
+            boxes += [box] * text.get_visible()
     return figure
+
+
+def code_order(codebook: np.ndarray) -> np.ndarray:
+    """Return the place of each entry (n_entries, width) along the first principal component: (n_entries,) int."""
+    centred = codebook - codebook.mean(axis=0)
+    axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
+    axis *= np.sign(axis[np.abs(axis).argmax()])
+    return np.argsort(np.argsort(centred @ axis, kind="stable"))
 
 
 def noise_text(frame: pd.DataFrame) -> str:
@@ -409,17 +365,6 @@ def _name(axis: "Axes", names: Iterable[str], xs: Iterable[float], ys: Iterable[
                           fontsize=9 + is_marked, weight=700 if is_marked else 400, path_effects=OUTLINE)  # fmt: skip
             if is_marked:
                 axis.plot(x, y, marker="*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
-
-
-def _hide_overlaps(figure: Picture, axes: Iterable["Axes"]) -> None:
-    """Hide names that would cover an earlier one."""
-    figure.draw_without_rendering()
-    for axis in axes:
-        boxes: list[Any] = []
-        for text in axis.texts:
-            box = text.get_window_extent()
-            text.set_visible(not any(box.overlaps(other) for other in boxes))
-            boxes += [box] * text.get_visible()
 
 
 # -- semantic IDs -----------------------------------------------------------------------------
@@ -495,16 +440,14 @@ def id_map_figure(
     parts = [(f"code {code}", inside & (own == code), *named.look(code)) for code in named.codes]
     parts += [(f"{n_others} other code{'s' * (n_others != 1)}", others, GREY, "circle")]
     parts += [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
+    groups = [Group(f"{text}: {here.sum():,}", here, *look) for text, here, *look in parts if here.any()]
     figure, (axis,) = new_figure(9, 6.4)
-    for _, here, colour, shape in reversed(parts):  # the first on top
-        axis.scatter(frame["x"][here], frame["y"][here], c=colour, marker=SHAPES[shape][0],
-                     s=9 if shape == "circle" else 22, alpha=0.4 if colour == PALE else 0.9, linewidths=0)  # fmt: skip
+    _draw_points(axis, frame["x"], frame["y"], groups)
     items = frame[frame["item"].isin(marked)]
     _name(axis, items["name"], items["x"], items["y"], is_marked=True)
     _hide_ticks(axis, frame)
-    handles = [Entry(f"{text}: {here.sum():,}", *look).handle for text, here, *look in parts if here.any()]
-    title = f"Level {named.level} of {words_of(named.prefix)}, items"
-    figure.legend(handles=handles, title=title, loc="outside right upper", fontsize=9)
+    title = f"Items by code of level {named.level}"
+    figure.legend(handles=_handles(groups), title=title, loc="outside right upper", fontsize=9)
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
     about = f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}"
     figure.supxlabel(fill(f"Shown: {about}.", 110), fontsize=9.5)
@@ -527,13 +470,19 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
     for entry in (root, *entries):
         left, right = lefts[entry.level - root.level :][:2]
-        colour, sign = _branch_look(entry, named)
+        is_alone = not entry.n_joined and entry.level >= named.level
+        own, shape = named.look(entry.prefix[named.level - 1]) if is_alone else ("#E4E4E4", "")
+        is_named, is_top = own in LABELS, entry.level == named.level
+        red, green, blue = (0.4 * part + 0.6 for part in to_rgb(own))  # of branches below
+        colour = "#D0D0D0" if own == GREY else own if is_top or not is_named else to_hex((red, green, blue))
         patch = axis.add_patch(Rectangle((left, entry.top), right - left, entry.height, fc=colour, ec="white", lw=1.2))
-        text = _branch_text(entry, sign, int((right - left) / lefts[-1] * 170))
-        ink = "white" if colour == BLUE else "black"
-        axis.text(left + 0.015, entry.top + entry.height / 2, text, va="center", color=ink, fontsize=9).set_clip_path(
-            patch
-        )
+        name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
+        lines = [f"{SHAPES[shape][1] if is_named and is_top else ''} {name}: {entry.count:,}".strip(), *entry.exemplars]
+        n_lines, n_characters = int(entry.height / 0.0285) if entries else 4, int((right - left) / lefts[-1] * 170)
+        lines = ["  ".join(lines[:2])] if n_lines == 1 else lines[:n_lines]  # as many as there is room for
+        text = "\n".join(as_text(shortened(line, n_characters)) for line in lines)
+        ink, middle = "white" if colour == BLUE else "black", entry.top + entry.height / 2
+        axis.text(left + 0.015, middle, text, va="center", color=ink, fontsize=9).set_clip_path(patch)
     axis.set(xlim=(0, lefts[-1]), ylim=(1, 0), xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     for column in range(not root.level, n_columns):
@@ -543,26 +492,3 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     about = "The height of a branch is its number of items; the names are of items in its middle."
     figure.supxlabel(fill(about + joined * bool(tree["n_joined"].any()), 150), fontsize=9.5)
     return figure
-
-
-def _branch_look(entry: Any, named: Named) -> tuple[str, str]:
-    """The colour of a branch, and the sign before its name."""
-    if entry.n_joined or entry.level < named.level:
-        return "#E4E4E4", ""
-    colour, shape = named.look(entry.prefix[named.level - 1])
-    if colour == GREY:
-        return "#D0D0D0", ""
-    if entry.level == named.level:
-        return colour, SHAPES[shape][1]
-    red, green, blue = (0.4 * part + 0.6 for part in to_rgb(colour))
-    return to_hex((red, green, blue)), ""
-
-
-def _branch_text(entry: Any, sign: str, n_characters: int) -> str:
-    """As many lines as a branch has room for, in a figure of 12 x 6.4 inches."""
-    n_lines = int(entry.height / 0.0285) if entry.height < 1 else 4
-    name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
-    lines = [f"{sign} {name}: {entry.count:,}".strip(), *entry.exemplars]
-    if n_lines == 1:
-        lines = ["  ".join(lines[:2])]
-    return "\n".join(as_text(shortened(line, n_characters)) for line in lines[:n_lines])

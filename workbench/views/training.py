@@ -1,164 +1,218 @@
-"""One training of arms side by side: what a person wants of it, and the work that does it. No widgets here."""
+"""Arms trained side by side: the setting, the work, the live view and its page."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from html import escape
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import traitlets
 
+from .. import progress
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
 from ..semantic.results import UPPER_NAME, Results
-from ..semantic.settings import Arm, Training
-from .curves import chosen_words, curves_figure, joined, retained_figure, retained_html
-from .page import STYLE, picture_html
-from .work import BaseState, Task, Work, in_words
+from ..semantic.settings import READINGS, Arm, Training
+from .curves import NAMES, chosen_text, curves_figure, curves_state, kept_state, retained_figure
+from .flow import Flow, cell, publish
+from .paper import page_html, picture_html, table_html
+from .widget import View, run_by_a_person, shown
 
-CURVES, KEPT = "Training of all arms, step by step", "What each arm keeps of the way from the lower to the upper model"
-MOST_CODES = 256
+MAX_CODES = 256  # of a level, where nobody says how many
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to be trained.
+class Plan(NamedTuple):
+    """What is to be trained: the part of an `Experiment` that a person sets."""
 
-    Attributes
-    ----------
-    arms : mapping of name to Arm
-    training : Training
-    seeds : tuple of int
-    """
+    arms: dict[str, Arm]
+    training: Training
+    seeds: tuple[int, ...]
 
-    arms: Mapping[str, Arm]
-    training: Training = field(default_factory=Training)
-    seeds: tuple[int, ...] = (0,)
+    def holders(self, of: str) -> list[Any]:
+        """Return what has a setting: all arms, those with a temperature, or the training."""
+        if of == "training":
+            return [self.training]
+        return [arm for arm in self.arms.values() if of == "arms" or str(arm.estimator).startswith("gumbel")]
 
-    @property
-    def n_steps(self) -> int:
-        """Steps of all models together; the warm-up is done once for each seed."""
-        own = self.training.n_steps - self.training.n_warmup
-        return len(self.seeds) * (self.training.n_warmup + (1 + len(self.arms)) * own)
 
-    @property
-    def tempered(self) -> list[str]:
-        """Arms whose estimator has a temperature."""
-        return [name for name, arm in self.arms.items() if (arm.estimator or "").startswith("gumbel")]
+class Control(NamedTuple):
+    """A control for a setting, which is there where all its holders have the same; see `Plan.holders`."""
+
+    name: str
+    of: str
+    kind: str
+    label: str
+    help: str
+    low: float = 0
+    high: float = 100_000
+
+
+CONTROLS = (
+    Control("n_levels", "arms", "whole", "Levels", "Codes in an id.", 1, 32),
+    Control("codebook_size", "arms", "whole", "Codes a level", "Different codes at each level.", 2, 65_536),
+    Control("n_steps", "training", "whole", "Steps", "Steps of each model, warm-up included.", 2),
+    Control("n_warmup", "training", "whole", "Warm-up", "First steps, without codes, which all arms share."),
+    Control("reset_every", "training", "whole", "Resets", "Steps between moves of unused codes to items; 0: none."),
+    Control("start", "tempered", "number", "Gumbel from", "Temperature at the end of the warm-up.", 0.001, 100),
+    Control("end", "tempered", "number", "Gumbel to", "Temperature at the last step.", 0.001, 100),
+    Control("reading", "tempered", "choice", "Read as", "The two numbers are temperatures, or their inverses."),
+    Control("simvq", "arms", "tick", "SimVQ", "One matrix moves all codes of a level together, so that none dies."),
+)
+SEEDS = Control("seeds", "", "text", "Seeds", "Each model is trained once with each.")
 
 
 def usual_arms(n_items: int) -> dict[str, Arm]:
-    """The three estimators, with no more codes than so many items can fill."""
-    size = min(MOST_CODES, max(n_items // 8, 2))
-    ways = {"STE": Arm("ste"), "rotation": Arm("rotation"), "Gumbel": Arm("gumbel", end=0.1)}
-    return {name: replace(arm, n_levels=3, codebook_size=size) for name, arm in ways.items()}
+    """Return the three estimators, with no more codes than so many items can fill."""
+    plain = Arm("ste", n_levels=3, codebook_size=min(MAX_CODES, max(n_items // 8, 2)))
+    gumbel = replace(plain, estimator="gumbel", end=0.1)
+    return {"STE": plain, "rotation": replace(plain, estimator="rotation"), "Gumbel": gumbel}
 
 
-@dataclass(frozen=True)
-class TrainingState(BaseState):
-    """Everything there is to show of a training. `generation` counts what was asked for.
-
-    Attributes
-    ----------
-    run : Plan or None
-        What is wanted and not done yet.
-    plan : Plan or None
-        What the following belongs to.
-    curves : DataFrame or None
-        So far; see `Results.curves`.
-    lower : float or None
-        Validation log-loss without content, in nats.
-    results : Results or None
-        Of what is done so far.
-    table : DataFrame or None
-        From `Results.table`: once the two ends are there, with the arms that are done.
-    chosen : str
-        By `Results.chosen`, once all is done.
-    stopped : bool
-        Whether a person stopped it.
-    """
-
-    run: Plan | None = None
-    plan: Plan | None = None
-    curves: pd.DataFrame | None = None
-    lower: float | None = None
-    results: Results | None = None
-    table: pd.DataFrame | None = None
-    chosen: str = ""
-    stopped: bool = False
-
-    @property
-    def is_current(self) -> bool:
-        return self.run is None
-
-    @property
-    def n_steps(self) -> int:
-        """Steps that are known to be done, of `plan.n_steps`."""
-        if self.plan is None or self.curves is None or self.curves.empty:
-            return 0
-        n_warmup = self.plan.training.n_warmup
-        last = self.curves.groupby(["arm", "seed"])["step"].max()
-        shared = sum(min(step, n_warmup) for (arm, _), step in last.items() if arm == UPPER_NAME)
-        return int(shared + (last - n_warmup).clip(lower=0).sum())
+def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan, list[dict], dict[str, str]]:
+    """Return the plan that controls ask for, the controls with values and bounds, and error messages by control."""
+    rows, errors = [], {}
+    changes: dict[str, dict[str, Any]] = {"arms": {}, "tempered": {}, "training": {}}
+    bounds = {"codebook_size": len(items), "n_warmup": asked.get("n_steps", offered.training.n_steps) - 1}
+    for control in CONTROLS:
+        values = {getattr(holder, control.name) for holder in offered.holders(control.of)}
+        if len(values) == 1:
+            value = asked.get(control.name, values.pop())
+            high = min(control.high, bounds.get(control.name, control.high))
+            choices = [[reading, reading] for reading in READINGS]
+            rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
+            changes[control.of][control.name] = value
+            if control.kind in ("whole", "number") and not control.low <= value <= high:
+                errors[control.name] = f"{control.label}: expected {control.low:g} to {high:,}, got {value}"
+    seeds = str(asked.get("seeds", offered.seeds)).strip("(,)")
+    rows.append(SEEDS._asdict() | {"value": seeds, "choices": []})
+    if not all(seed.isdecimal() for seed in seeds.replace(",", " ").split() or "-"):
+        errors["seeds"], seeds = f"Seeds: expected such as 0, 1, 2, got {seeds!r}", ""
+    arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
+    if not arms:
+        errors["on"] = "Arms: choose one or more"
+    if errors:
+        return offered, rows, errors
+    tempered = offered.holders("tempered")
+    arms = {n: replace(a, **changes["arms"], **(changes["tempered"] if a in tempered else {})) for n, a in arms.items()}
+    numbers = dict.fromkeys(map(int, seeds.replace(",", " ").split()))
+    return Plan(arms, replace(offered.training, **changes["training"]), tuple(numbers)), rows, errors
 
 
-class Course:
-    """A plan on its way: its experiment, and what was heard of it. A thread at a time works on it."""
+class Seen(NamedTuple):
+    """All there is of an experiment; `chosen` is empty until it is done, `now` is the model in training."""
 
-    def __init__(self, items: Items, plan: Plan, folder: Path):
-        if not plan.arms:
-            raise ValueError("nothing to train: choose an estimator or more")
-        if min(plan.seeds, default=0) < 0:
-            raise ValueError(f"expected seeds of 0 and more, got {', '.join(map(str, plan.seeds))}")
-        most = max(arm.codebook_size for arm in plan.arms.values())
-        if most > len(items):
-            raise ValueError(
-                f"{most} codes to a level are more than the {len(items)} items can fill: choose {len(items)} or fewer"
-            )
-        self.plan = plan
-        self.experiment = Experiment(items, plan.arms, plan.training, plan.seeds, folder)
-        self.looks: dict[tuple[str, int, int], dict] = {}
-
-    def lower(self) -> float:
-        """Validation log-loss without content, on the sample that the curves are of."""
-        judge = self.experiment.judge
-        return judge.scores(None, None, judge.validation(self.plan.training.n_valid)).log_loss
-
-    def hear(self, name: str, seed: int, row: dict) -> None:
-        """Take note of a look, and of whole curves of what is done: from a checkpoint they come without a word."""
-        self.looks[name, seed, row["step"]] = row
-        self.looks |= {(o.name, o.seed, row["step"]): row for o in self.experiment.results.outcomes for row in o.curves}
-
-    def so_far(self) -> dict[str, Any]:
-        """Changes of the state."""
-        results = self.experiment.results
-        there = [(name, seed, row) for (name, seed, _), row in self.looks.items()]
-        table = results.table() if results.outcomes else None
-        return {"curves": joined(there), "results": results, "table": table}
+    plan: Plan
+    curves: pd.DataFrame
+    table: pd.DataFrame | None
+    chosen: str
+    now: str
 
 
-class TrainingSession(Work[TrainingState]):
-    """An exploration of trainings.
+def look_at(experiment: Experiment) -> Seen:
+    """Return a snapshot of an experiment."""
+    results, plan = experiment.results, Plan(experiment.arms, experiment.training, experiment.seeds)
+    is_done = all(results.has(name, seed) for name in plan.arms for seed in plan.seeds)
+    now = "{}, seed {}".format(*list(results.looks)[-1]) if results.looks else ""
+    table = results.table() if results.outcomes else None
+    return Seen(plan, results.curves(), table, results.chosen() if is_done else "", now)
+
+
+@contextmanager
+def counted(plan: Plan) -> Iterator[None]:
+    """Show the steps of all models as one bar; what comes from checkpoints takes no time, and is not counted."""
+    n_steps, n_warmup, total = plan.training.n_steps, plan.training.n_warmup, 0
+    before = {}  # by the text of an inner bar: the steps of other models before it, less those that it does not make
+    for seed in plan.seeds:
+        for name in ("warm-up", UPPER_NAME, *plan.arms):
+            first, last = (0, n_warmup) if name == "warm-up" else (n_warmup, n_steps)
+            before[f"{name}, seed {seed}"] = total - first
+            total += last - first
+
+    def count(what: str, share: float) -> None:
+        if what in before:
+            whole.total = whole.n + 1 + total - (before[what] + round(share * n_steps))
+        whole.update(int(what in before))
+
+    with progress.bar(total=total, desc="Training", unit="step") as whole, progress.told_to(count):
+        yield
+
+
+class Cells:
+    """Inputs: items, offered (a plan), asked (by control), experiment, pressed (a new number for each Train)."""
+
+    @cell(lane="training")
+    def seen(experiment: Experiment | None, pressed: int | None) -> Seen | None:
+        """Train what is not trained yet, unless it was stopped."""
+        if experiment is None:
+            return None
+        if pressed is not None:
+            with counted(look_at(experiment).plan):
+                experiment.run(lambda *_: publish(look_at(experiment)))
+        return look_at(experiment)
+
+
+class Blocks:
+    """State of the view."""
+
+    def setting(items, offered, asked, pressed):
+        _, rows, errors = planned(items, offered, asked)
+        on, about = asked.get("on", offered.arms), f"{len(items):,} items"
+        arms, is_on = [[name, name in on] for name in offered.arms], pressed is not None
+        return {"name": items.source, "about": about, "arms": arms, "fields": rows, "errors": errors, "is_on": is_on}
+
+    def curves(seen):
+        if seen.curves.empty:
+            return {}
+        training, n_models = seen.plan.training, len(seen.plan.seeds) * (1 + len(seen.plan.arms))
+        sizes = {"n_steps": training.n_steps, "n_warmup": training.n_warmup, "n_models": n_models}
+        return {**curves_state(seen.curves, seen.chosen), **sizes, "now": seen.now}
+
+    def kept(seen):
+        if seen.table is None:
+            return {}
+        text = chosen_text(seen.table, seen.chosen) if seen.chosen else ""
+        return {"rows": kept_state(seen.table, seen.chosen), "text": text, "n_seeds": len(seen.plan.seeds)}
+
+
+class TrainingView(View):
+    """Arms trained side by side, seen while they train; then what each keeps, and its ids.
 
     Parameters
     ----------
     items : Items
         With examples.
     arms : mapping of name to Arm, optional
-        Those to begin with; by default `usual_arms`.
+        Those to choose among; by default the three estimators with three levels.
     training : Training, optional
+        What the controls say at first, and all that they do not.
     seeds : sequence of int
     folder : path, optional
-        For checkpoints, so that a training goes on after a kernel has ended. Without it they are kept as long
-        as this session.
-    background : bool
-        See `Work`. Without it the training begins with `wait`.
+        For checkpoints: a training goes on from there also after the kernel has ended. Without it one that is
+        stopped goes on as long as this view is there.
+    interactive : bool, optional
+        Live. Else, and where a program such as papermill runs the cell, all is trained at once, with a progress bar,
+        and shown as a page. A live view leaves this page in the notebook, for readers who open it when nothing runs.
+
+    Attributes
+    ----------
+    results : Results or None
+        So far.
+    ids : SemanticIDs or None
+        Those that were opened last, for the next cell; the trait can be observed.
+
+    Raises
+    ------
+    ValueError
+        Where it is not live, of items or a setting that cannot be trained; a live view says so.
     """
 
-    lanes = MappingProxyType({"training": {"doing": None}})
+    setting, curves, kept = shown(), shown(), shown()
+    opened = traitlets.Unicode().tag(sync=True)  # the model of the view below, which shows ids
+    ids = traitlets.Any()
+    blocks = Blocks
 
     def __init__(
         self,
@@ -168,130 +222,109 @@ class TrainingSession(Work[TrainingState]):
         *,
         seeds: Sequence[int] = (0,),
         folder: str | Path | None = None,
-        background: bool = True,
-    ):
-        self.items = items
-        arms = usual_arms(len(items)) if arms is None else dict(arms)
+        interactive: bool | None = None,
+    ) -> None:
+        live = run_by_a_person() if interactive is None else interactive
         if training is None:
             training = Training() if items.examples is None else Training.suited(items.examples)
-        self.offered = Plan(arms, training, tuple(seeds))
+        offered = Plan(usual_arms(len(items)) if arms is None else dict(arms), training, tuple(seeds))
         if folder is None:
-            self._own = tempfile.TemporaryDirectory(prefix="workbench-training-")  # goes with this session
+            self._own = tempfile.TemporaryDirectory(prefix="workbench-training-")  # goes with this view
             folder = self._own.name
-        self.folder = Path(folder)
-        self._course: Course | None = None
-        super().__init__(TrainingState(), background)
-        try:
-            self._course = Course(items, self.offered, self.folder)
-        except (ValueError, TypeError) as error:
-            if not background:
-                raise
-            self._put(errors={"setting": in_words(error)})
-        if not background:
-            self.train(self.offered)
+        self._folder, self._n_pressed = Path(folder), 0
+        self._below: View | None = None
+        flow = Flow(Cells, live, items=items, offered=offered, asked={}, experiment=None, pressed=None)
+        super().__init__(flow, kind="training")
+        if live:
+            self.act("check")
+        else:
+            self.do_train()
 
-    def train(self, plan: Plan) -> TrainingState:
-        """Train this; what is trained of it already stays.
+    @property
+    def results(self) -> Results | None:
+        """Results so far."""
+        return None if self.flow["experiment"] is None else self.flow["experiment"].results
 
-        Raises
-        ------
-        ValueError
-            If it cannot be trained, before anything is done.
-        """
-        if plan == self.state.run:
-            return self.state
-        if self._course is None or self._course.plan != plan:
-            self._course = Course(self.items, plan, self.folder)
-        changes: dict[str, Any] = {"run": replace(plan), "plan": plan, "stopped": False, "chosen": ""}
-        if plan != self.state.plan:
-            changes |= {"curves": None, "lower": None, "results": None, "table": None}
-        return self._want(["setting", "training"], **changes)
+    def do_check(self) -> Experiment:
+        """Return the experiment that the controls ask for; raise ValueError if it cannot be trained."""
+        items, experiment = self.flow["items"], self.flow["experiment"]
+        plan, _, errors = planned(items, self.flow["offered"], self.flow["asked"])
+        for error in errors.values():
+            raise ValueError(error)
+        most = max(arm.codebook_size for arm in plan.arms.values())
+        if most > len(items):
+            raise ValueError(f"{most} codes a level are more than the {len(items)} items can fill: choose fewer")
+        is_same = experiment is not None and look_at(experiment).plan == plan
+        return experiment if is_same else Experiment(items, *plan, self._folder)
 
-    def refuse(self, text: str) -> TrainingState:
-        """Say what is wrong with a setting."""
-        return self._put(["setting"], errors={"setting": text})
+    def do_set(self, name: str, value: Any, i: None = None) -> None:
+        """Set a control."""
+        self.flow.set(asked={**self.flow["asked"], name: value})
 
-    def stop(self) -> TrainingState:
-        """Stop where it is; `train` goes on from there."""
-        return self._want([], run=None, stopped=True) if self.state.run is not None else self.state
+    def do_train(self) -> None:
+        """Train, or go on after a stop."""
+        experiment = self.do_check()
+        if experiment is not self.flow["experiment"]:
+            self._close_below()
+        self._n_pressed += 1
+        self.flow.set(experiment=experiment, pressed=self._n_pressed)
 
-    def end(self) -> None:
-        super().end()
-        self.stop()
+    def do_stop(self) -> None:
+        """Stop; what came stays."""
+        self.flow.set(pressed=None)
 
-    def due(self, lane: str) -> Task | None:
-        run, course = self.state.run, self._course
-        if run is None or course is None or "training" in self.state.errors:
-            return None
-        return Task("training", partial(self._train, run, course), ("run",), given_up={"run": None})
+    def do_open(self, name: str) -> None:
+        """Show the ids of an arm below."""
+        from .ids import IdsView
 
-    def _train(self, run: Plan, course: Course) -> dict:
-        def is_wanted() -> bool:
-            return self.state.run is run
+        self._close_below()
+        results = self.flow["experiment"].results
+        self.ids = results.ids(name)
+        self._below = IdsView(self.ids, results.outcome(name).encoded, interactive=True)
+        self.opened = self._below.model_id
 
-        def told(name: str, seed: int, row: dict) -> None:
-            course.hear(name, seed, row)
-            self._put(only_if=is_wanted, **course.so_far())
+    def _close_below(self) -> None:
+        self.opened = ""
+        if self._below is not None:
+            self._below.close()
+            self._below = None
 
-        self._put(only_if=is_wanted, lower=course.lower())
-        results = course.experiment.run(told)
-        for outcome in results.outcomes:
-            for row in outcome.curves:
-                course.hear(outcome.name, outcome.seed, row)
-        return {**course.so_far(), "run": None, "chosen": results.chosen()}
+    def close(self) -> None:
+        """End the view and its work."""
+        self._close_below()
+        super().close()
 
-
-# -- in words and on paper ----------------------------------------------------------------
-
-
-def status_words(s: TrainingState) -> str:
-    """What is being done, or was."""
-    if s.run is not None and s.plan is not None:
-        what = s.doing[0] if s.doing is not None else "Starting"
-        return f"{what}: {s.n_steps:,} of {s.plan.n_steps:,} steps of all models are done\N{HORIZONTAL ELLIPSIS}"
-    if s.plan is None:
-        return "Nothing has been trained yet."
-    if s.stopped:
-        return "Stopped. Train goes on from here, or from the start after a change of the setting."
-    return "Training is done." if s.chosen else ""
-
-
-def training_page(items: Items, s: TrainingState) -> str:
-    """A training as HTML that needs nothing else: no network, no kernel, no scripts."""
-    head = f"{STYLE}<div class='wb'><h3>Training of semantic IDs: {escape(items.source)}, {len(items):,} items</h3>"
-    if s.plan is None or s.curves is None or s.curves.empty:
-        return f"{head}<p>Nothing has been trained yet.</p></div>"
-    figure = curves_figure(s.curves, s.chosen, s.plan.training.n_warmup, s.lower, s.plan.tempered)
-    parts = [("Setting", f"<pre>{escape(plan_code(s.plan))}</pre>"), ("Curves", picture_html(figure, CURVES))]
-    if s.table is not None:
-        parts.append(("What is kept", kept_html(s)))
-    unfinished = "" if s.chosen else "<p>The training is not done; this is how far it came.</p>"
-    return f"{head}{unfinished}{''.join(f'<h4>{heading}</h4>{part}' for heading, part in parts)}</div>"
-
-
-def kept_html(s: TrainingState) -> str:
-    """What the arms that are done keep: a sentence, a figure and a table."""
-    if s.table is None:
-        return ""
-    sentence = f"<p>{escape(chosen_words(s.table, s.chosen))}</p>" if s.chosen else ""
-    figure = picture_html(retained_figure(s.table), KEPT) if len(s.table["arm"].unique()) > 2 else ""
-    return f"{sentence}{figure}{retained_html(s.table, s.chosen)}"
+    def page(self) -> str:
+        """Return the training as HTML that needs no network, kernel or script."""
+        items, seen = self.flow["items"], self.flow["seen"]
+        title = f"Training of semantic IDs: {items.source}, {len(items):,} items"
+        if seen is None or seen.curves.empty:
+            return page_html(title, [])
+        picture = picture_html(curves_figure(seen.curves, seen.chosen), "Training of all arms, step by step")
+        unfinished = "" if seen.chosen else "<p>The training is not done; this is how far it came.</p>"
+        kept = ""
+        if seen.table is not None:
+            block, columns = Blocks.kept(seen), {"model": "<b>{name}</b>"}
+            for metric, name in NAMES.items():
+                columns |= {name: f"{{{metric}[value]:.4f}}", f"{name} kept": f"{{{metric}[text]}}"}
+            table = table_html({**columns, "least use of a level": "{use:.0%}"}, block["rows"])
+            figure = picture_html(retained_figure(seen.table, seen.chosen), "What each arm keeps")
+            kept = f"<p>{escape(block['text'])}</p>{figure}{table}"
+        code = f"<pre>{escape(plan_code(seen.plan))}</pre>"
+        return page_html(title, [("Setting", code), ("Curves", unfinished + picture), ("What is kept", kept)])
 
 
 def plan_code(plan: Plan) -> str:
-    """A plan as a script to paste."""
+    """Return a plan as a script to paste."""
     arms = "".join(f"    {name!r}: {_brief(arm)},\n" for name, arm in plan.arms.items())
-    seeds = ", ".join(map(str, plan.seeds)) + "," * (len(plan.seeds) == 1)
     return (
-        "from workbench.semantic import Arm, Experiment, Training\n\n"
-        f"arms = {{\n{arms}}}\n"
-        f"training = {_brief(plan.training)}\n"
-        f"experiment = Experiment(items, arms, training, seeds=({seeds}))\n"
-        "results = experiment.run()\n"
+        f"from workbench.semantic import Arm, Experiment, Training\n\narms = {{\n{arms}}}\n"
+        f"results = Experiment(items, arms, {_brief(plan.training)}, seeds={plan.seeds}).run()\n"
     )
 
 
 def _brief(setting: Arm | Training) -> str:
-    """A setting without what is as usual."""
-    said = [f"{f.name}={getattr(setting, f.name)!r}" for f in fields(setting) if getattr(setting, f.name) != f.default]
+    """Return a setting without what is as usual."""
+    values = [(field, getattr(setting, field.name)) for field in fields(setting)]
+    said = [f"{field.name}={value!r}" for field, value in values if value != field.default]
     return f"{type(setting).__name__}({', '.join(said)})"

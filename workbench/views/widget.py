@@ -1,5 +1,6 @@
 """The base of all live views: an anywidget whose traits hold what is drawn, and the page that stays in a notebook."""
 
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,13 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import anywidget
+import numpy as np
 import traitlets
 from IPython.display import HTML, display
 
 from .flow import Cell, Flow, cells, in_words
 
+PAUSE = 0.5  # seconds without a change before the page that stays in the notebook is drawn
 STATIC = Path(__file__).with_name("static")
 SCRIPTS = ("core.js", "map.js", "panel.js", "ids.js", "training.js", "main.js")  # one module, in this order
 # Without a kernel JupyterLab writes "Error displaying widget" where a view was; its page says more.
@@ -98,7 +101,9 @@ class View(anywidget.AnyWidget):
         self._drawn: dict[str, tuple] = {}  # by block: the values that it shows
         self._blocks: list[Cell] = cells(self.blocks)
         self._problem = ""  # of the last action
-        self._twin: Any = None  # the page's place in the notebook
+        self._version = self._on_page = 0  # of what is drawn, and of what is on the page that stays in the notebook
+        self._twin: Any = None  # its place there
+        self._timer = threading.Timer(PAUSE, self._keep_page)
         super().__init__(**traits)
         self.on_msg(self._heard)
         if flow.background:
@@ -118,11 +123,13 @@ class View(anywidget.AnyWidget):
         """Return this view once everything is computed and drawn."""
         self.flow.wait(timeout)
         self.render()
+        self._keep_page()
         return self
 
     def close(self) -> None:
         """End the view and its work."""
         self.flow.end()
+        self._timer.cancel()
         super().close()
 
     # -- drawing ----------------------------------------------------------------------------
@@ -134,15 +141,21 @@ class View(anywidget.AnyWidget):
                 values = tuple(self.flow[need] for need in block.needs)
                 old = self._drawn.get(block.name)
                 if old is None or any(a is not b for a, b in zip(values, old, strict=True)):
-                    self._drawn[block.name] = values
                     try:
-                        drawn = {} if values and values[0] is None else block.function(*values)
+                        drawn = {} if values and values[0] is None else plain(block.function(*values))
                     except Exception as error:  # else it would end the thread of the flow, out of sight
                         self._problem, drawn = in_words(error), {}
                     self.set_trait(block.name, drawn)
-            self.status = self._status()
-        if not self.flow.is_busy:
-            self._update_twin()
+                    self._drawn[block.name] = values
+                    self._version += 1
+            status = self._status()
+            self._version += status["errors"] != self.status.get("errors")
+            self.status = status
+        if self._twin is not None and not self.flow.is_busy and self._version != self._on_page:
+            self._timer.cancel()
+            self._timer = threading.Timer(PAUSE, self._keep_page)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _status(self) -> dict[str, Any]:
         """What is being done and what went wrong, for the status bar and beside what it concerns."""
@@ -158,8 +171,8 @@ class View(anywidget.AnyWidget):
     # -- what a person does -----------------------------------------------------------------
 
     def _heard(self, _: Any, message: dict, buffers: list) -> None:
-        arguments = {name: value for name, value in message.items() if name != "action"}
-        self.act(message["action"], **arguments, **({"buffers": buffers} if buffers else {}))
+        arguments: dict[str, Any] = {**message, "buffers": buffers} if buffers else message
+        self.act(**arguments)
 
     def act(self, action: str, **arguments: Any) -> None:
         """Do what a person asked for in the front end; whatever goes wrong is said in the status bar."""
@@ -187,11 +200,24 @@ class View(anywidget.AnyWidget):
     def _twin_html(self) -> str:
         return f"<div class='wb-twin'>{TWIN_STYLE}{self.page()}</div>"
 
-    def _update_twin(self) -> None:
-        """Bring the page up to date that stays in the notebook when nothing runs any more."""
-        if self._twin is not None:
-            try:
-                html = self._twin_html()
-            except Exception as error:  # in a thread, where nobody would see it
-                html = in_words(error)
-            self._twin.update(HTML(html))
+    def _keep_page(self) -> None:
+        """Bring the page up to date that stays in the notebook, unless work goes on."""
+        if self._twin is None or self.flow.is_busy or self._version == self._on_page:
+            return
+        self._on_page = self._version
+        try:
+            html = self._twin_html()
+        except Exception as error:  # in a thread, where nobody would see it
+            html = in_words(error)
+        self._twin.update(HTML(html))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: numbers of numpy as Python's, None for NaN and infinity; bytes stay."""
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,256 @@
+// Semantic IDs: a map of the items beside the tree of their codes, an item's way down, and what is similar to it.
+
+const want = (view, traits) => view.act("want", traits);
+const idText = (codes) => codes.join("-") || "All items";
+const itemCount = (n) => `${whole(n)} item${n === 1 ? "" : "s"}`;
+const idSign = (sign, ink, text) =>
+  h("span", null, h("span", { style: `color: ${ink}`, "aria-hidden": "true" }, sign), text && ` ${text}`);
+const itemLink = (view, { item, name }) =>
+  button(h("bdi", null, name), () => want(view, { item }), { name: "button.link" });
+
+DRAWINGS.ids = (view) => {
+  const { n, used, size, unique, no_map: noMap } = view.get("head");
+  const contents = { similar: ["Similar items, similar ids", similarTab], quality: ["Quality", qualityTab] };
+  if (view.model.get("selected").length) contents.selected = ["Selected items", selectedTab];
+  const tabs = Object.entries(contents).map(([id, [label]]) => ({ id, label }));
+  const tab = contents[view.ui.tab] ? view.ui.tab : "similar";
+  return h("div.panel.ids", null,
+    h("div.top", null, h("b", null, "Semantic IDs"), h("span.mute", null, `${itemCount(n)} × ${used.length} codes`),
+      status(view), h("span.space"), itemSearch(view)),
+    problems(view),
+    h("div.cards", null,
+      idCard("Items", "Items that have an id.", whole(n), `${used.length} codes each`),
+      idCard("Different ids", "Items of the same id cannot be told apart.", whole(unique), `${percent(unique / n, 1)} of the items`),
+      idCard("Entries in use", "Codes of each level that some item has.",
+        used.map((count) => h("span", null, percent(count / size))), `level by level, of ${whole(size)}`),
+      metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
+    idPath(view), h("div.both", null, idMap(view, noMap), codeTree(view)),
+    h("section.pane", { "aria-label": "Details" }, tabsOf(view, "tabs", tabs, tab, (id) => view.setUi({ tab: id })),
+      tabPanel(view, "tabs", tab, contents[tab][1](view))));
+};
+
+const idCard = (title, about, value, note) => h("div.card.tile", { role: "group", "aria-label": title },
+  h("div.title", null, h("span", null, title, help(about))), h("div.value", null, value), h("div.note.mute", null, note));
+
+function metricCard(view, name) {
+  const { help: about, texts = ["–"], by_level: byLevel, how } = (view.get("quality").rows ?? []).find((row) => row.what === name) ?? {};
+  const [value, spread] = texts[0].split(/[()]/);
+  return idCard(name, about, value, [byLevel && "first code, ", spread ?? how]);
+}
+
+// A search that asks Python for items while one types; arrow keys and Enter choose, as does a click.
+function itemSearch(view) {
+  const { typed = "", at = 0 } = view.local;
+  const { query = "", items = [] } = view.get("offers");
+  const open = typed.trim() !== "" && query.trim() !== "";
+  const set = (text, place = 0) => view.setLocal({ typed: text, at: place });
+  const choose = (item) => {
+    set("");
+    view.setUi({ tab: "similar" });
+    want(view, { item });
+  };
+  const onkeydown = (event) => {
+    const act = {
+      Enter: () => query === typed && items[at] && choose(items[at][0]), Escape: () => set(""),
+      ArrowDown: () => set(typed, Math.min(items.length - 1, at + 1)), ArrowUp: () => set(typed, Math.max(0, at - 1)),
+    }[event.key];
+    if (!act || !open) return;
+    event.preventDefault();
+    act();
+  };
+  const oninput = ({ target }) => {
+    set(target.value);
+    view.act("search", { text: target.value });
+  };
+  const list = idOf(view, "offers");
+  const option = ([item, name], i) => h("li", { role: "option", id: `${list}-${i}`, "aria-selected": String(i === at),
+    onpointerdown: (event) => event.preventDefault(), onclick: () => choose(item) }, h("bdi", null, name));
+  const combo = { role: "combobox", "aria-expanded": String(open), "aria-controls": list,
+    "aria-activedescendant": open && items[at] ? `${list}-${at}` : null };
+  const label = "Find an item";
+  return h("div.item-search", null,
+    h("input", { type: "search", placeholder: label, "aria-label": label, value: typed, oninput, onkeydown, onblur: () => set(""), ...combo }),
+    h("ul", { id: list, role: "listbox", "aria-label": "Items", hidden: !open },
+      items.length ? items.map(option) : h("li", { role: "option", "aria-disabled": "true" }, "No item is called so or alike")));
+}
+
+// Codes one behind the other, each with its telling words; a click goes there.
+function codeChips(view, path, current) {
+  const chip = ({ prefix, text, count }) => button(
+    [h("b", null, path.length > 1 ? prefix.at(-1) ?? "All items" : idText(prefix)), " ", h("bdi", null, text)],
+    () => want(view, { prefix }),
+    { name: "button.code", title: `${idText(prefix)}: ${itemCount(count)}\n${text}`, "aria-current": idText(prefix) === current && "true" });
+  return h("ol.codes", null, path.map((step) => h("li", null, chip(step))));
+}
+
+function idPath(view) {
+  const { path = [] } = view.get("path");
+  const { level, n_codes: nCodes, prefix = [] } = view.get("legend");
+  const { n, n_levels: deepest } = view.get("head");
+  const first = Math.min(prefix.length + 1, deepest);
+  const levels = Array.from({ length: deepest - first + 1 }, (_, i) => [first + i, `Level ${first + i}`]);
+  const field = { label: "Codes in colour", value: Math.min(view.model.get("n_coloured"), nCodes), low: 1,
+    high: Math.min(49, nCodes), kind: "count", help: "The most populous codes have a colour and a shape each; the others are grey." };
+  return h("nav.way", { "aria-label": "Codes" },
+    codeChips(view, [{ prefix: [], text: "", count: n }, ...path], idText(prefix)), h("span.space"),
+    levels.length > 1 && mapSelect("Colour by", level, levels, (value) => want(view, { level: Number(value) })),
+    nCodes > 1 && slider(view, "n_coloured", field, { set: (value) => want(view, { n_coloured: value }) }));
+}
+
+// -- the map ------------------------------------------------------------------------------------
+
+const NEAREST = {
+  by_vector: ["circle", "○", "--kept", "nearest by vectors"], by_id: ["triangle", "△", "--gained", "nearest by id"],
+};
+
+function idMap(view, noMap) {
+  const p = view.get("points");
+  const { n } = view.get("head");
+  const near = view.get("near");
+  const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
+  if (!p.n) return h("section.pane", { "aria-label": "Map" }, h("p.page.mute", null, noMap || "The map will appear here…"));
+  const look = remember(view, "id-look", [p, view.get("legend")], () => idLook(view, p));
+  const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
+  const flags = remember(view, "id-flags", [p, selected], () => {
+    const chosen = new Set(selected);
+    return selected.length ? Uint8Array.from(p.items, (item) => chosen.has(item)) : null;
+  });
+  const mark = (rows = [], props) =>
+    rows.filter(({ item }) => at.has(item)).map(({ item, name }) => ({ i: at.get(item), text: name, ...props }));
+  const marks = mark(near.item && [near], { colour: "--bad", shape: "star", strong: true });
+  for (const [kind, [shape, , ink]] of Object.entries(NEAREST)) marks.push(...mark(near[kind], { colour: ink, shape, hollow: true }));
+  const select = (found) => {
+    view.act("select", { points: found ? [...found.keys()].filter((i) => found[i]) : [] });
+    if (found) view.setUi({ tab: "selected" });
+  };
+  const numbers = [...new Set([500, 1000, 2000, 5000, 20_000, nItems, n].map((some) => Math.min(some, n)))];
+  const options = numbers.sort((a, b) => a - b).map((some) => [some, some === n ? `all ${itemCount(n)}` : itemCount(some)]);
+  return h("section.pane", { "aria-label": "Map", class: view.isStale("points") && "stale" },
+    h("div.map-bar", null, h("b", null, "Map"),
+      mapSelect("Items on the map", Math.min(nItems, n), options, (value) => want(view, { n_items: Number(value) })),
+      segmented("Kind of map", ["UMAP", "PCA"].map((id) => ({ id, label: id, on: id === drawn })), (id) => want(view, { drawn: id })),
+      h("span.space"), p.trustworthiness && `trustworthiness ${fixed(p.trustworthiness, 2)}`,
+      help(`Shown: ${p.sample}. Trustworthiness is 1 if points that are near on the map have near vectors, 0.5 by chance.`)),
+    component(PointMap, { ...look, points: view.array(Float32Array, p.places), selected: flags, marks, select,
+      label: "Map of the items", name: (i) => p.names[i], tip: (i) => `${p.names[i]}\n${idText(look.id(i))}`,
+      pick: (i) => want(view, { item: p.items[i] }) }),
+    codeLegend(view, look.counts, near.item && at.has(near.item), near.item));
+}
+
+// Colours and shapes of points by code, and the words of codes in the middle of their points.
+function idLook(view, p) {
+  const { level, prefix, codes } = view.get("legend");
+  const [ids, places] = [view.array(Int32Array, p.codes), view.array(Float32Array, p.places)];
+  const id = (i) => [...ids.subarray((i * ids.length) / p.n, ((i + 1) * ids.length) / p.n)];
+  const place = new Map(codes.map(({ code }, k) => [code, k]));
+  const groups = Array.from({ length: codes.length + 2 }, () => []); // other codes and other prefixes behind the codes
+  const colours = Uint8Array.from({ length: p.n }, (_, i) => {
+    const own = id(i);
+    const k = prefix.every((code, depth) => own[depth] === code) ? place.get(own[level - 1]) ?? codes.length : codes.length + 1;
+    groups[k].push(i);
+    return k;
+  });
+  const middle = (k, axis) => groups[k].map((i) => places[2 * i + axis]).sort((a, b) => a - b)[groups[k].length >> 1];
+  return {
+    id, colours, counts: groups.map((group) => group.length), order: Uint32Array.from([...groups].reverse().flat()),
+    palette: [...codes.map((code) => code.colour), `${GREYS[0]}90`, `${GREYS[0]}38`],
+    shapes: Uint8Array.from(colours, (k) => Math.max(0, SHAPES.indexOf(codes[k]?.shape))),
+    labels: codes.map(({ text, code }, k) => ({ text: text || `code ${code}`, x: middle(k, 0), y: middle(k, 1) }))
+      .filter(({ x }) => x !== undefined),
+  };
+}
+
+// What colours and signs mean; a code that comes next is a way down.
+function codeLegend(view, counts, isThere, item) {
+  const { codes, n_codes: nCodes, level, prefix } = view.get("legend");
+  const [others, outside] = counts.slice(-2);
+  const entry = ({ code, text, colour: ink, shape }, k) =>
+    button([idSign(SIGNS[shape], ink), " ", h("b", null, code), " ", h("bdi", null, text)],
+      () => want(view, { prefix: [...prefix, code] }),
+      { name: "button.code", disabled: level !== prefix.length + 1, title: `${itemCount(counts[k])} on the map\n${text}` });
+  return h("div.legend", { tabindex: 0, role: "group", "aria-label": "Legend" }, codes.map(entry),
+    others > 0 && idSign("●", GREYS[0], `${whole(nCodes - codes.length)} other codes`),
+    outside > 0 && idSign("●", `${GREYS[0]}70`, `not ${idText(prefix)}`),
+    isThere && [idSign("★", "var(--bad)", "the item"),
+      Object.values(NEAREST).map(([, sign, ink, text]) => idSign(sign, `var(${ink})`, text))],
+    item && !isThere && "The item looked at is not on the map.");
+}
+
+// -- the tree -----------------------------------------------------------------------------------
+
+const ROOT = 0.62; // width of the first column, in widths of the others
+
+function codeTree(view) {
+  const { tiles = [] } = view.get("tiles");
+  const { items = [], n } = view.get("path");
+  const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
+  return h("section.pane", { "aria-label": "Tree of codes", class: view.isStale("tiles") && "stale" },
+    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are of " +
+      "items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
+    h("div.tree", { role: "group", "aria-label": "Tree of codes", class: tiles.length === 1 && "alone" },
+      tiles.map((tile) => branch(view, tile, unit))),
+    items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
+      items.map(([item, name]) => itemLink(view, { item, name })), n > items.length && `and ${whole(n - items.length)} more`));
+}
+
+function branch(view, tile, unit) {
+  const { prefix, column, top, height, text, names, n_joined: joined } = tile;
+  const { codes = [], level } = view.get("legend");
+  const look = !joined && codes.find(({ code }) => code === prefix[level - 1]);
+  const own = look && tile.level === level;
+  const up = column === 0 && tile.level > 0;
+  const marks = `${tile.star ? " ★" : ""}${tile.n_selected ? ` (${whole(tile.n_selected)} selected)` : ""}`;
+  const title = `${joined ? `${joined} others` : idText(prefix)}: ${whole(tile.count)}${marks}`;
+  const about = [title, text, ...names].filter(Boolean).join("\n");
+  const ground = own ? look.colour : look ? `color-mix(in srgb, ${look.colour} 35%, var(--card))` : "var(--soft)";
+  const ink = own ? (look.colour === "#0072B2" ? "#fff" : "#000") : "var(--ink)";
+  const [left, width] = column ? [(column - 1 + ROOT) * unit, unit] : [0, ROOT * unit];
+  const style = `left: ${left}%; width: ${width}%; top: ${100 * top}%; height: ${100 * height}%; background: ${ground}; color: ${ink}`;
+  const head = h("b", null, up && "‹ ", own && `${SIGNS[look.shape]} `, title, text && h("i", null, ` ${text}`));
+  const lines = [head, names.map((name) => h("small", null, name))];
+  const key = `${tile.level} ${joined} ${idText(prefix)}`;
+  if (joined || tile.level === 0) return h("div.branch", { key, style, title: about }, lines);
+  return button(lines, () => want(view, { prefix: up ? prefix.slice(0, -1) : prefix }),
+    { name: "button.branch", key, style, title: about, "aria-label": up ? `Back. ${about}` : about });
+}
+
+// -- details ------------------------------------------------------------------------------------
+
+function similarTab(view) {
+  const { item, name, path, ...near } = view.get("near");
+  if (!item) return h("p.page.mute", null, "Find an item, or click a point on the map, to see its nearest by vectors and by id.");
+  const columns = [
+    { id: "name", label: "Item", show: (row) => itemLink(view, row) },
+    { id: "codes", label: "Id", help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
+      show: ({ codes, shared }) => codes.map((code, k) => [k > 0 && "-", h(k < shared ? "b" : "span", null, code)]) },
+    { id: "cosine", label: "Cosine", help: "Between the vectors of the two items.", number: true, show: (row) => fixed(row.cosine) },
+    { id: "rank", label: "Rank", help: "By cosine among all items.", number: true, show: (row) => (row.rank ? whole(row.rank) : "–") },
+  ];
+  const table = (id, title, none) => h("section", null, h("h4", null, title),
+    near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", null, none));
+  return h("div.page", { class: view.isStale("near") && "stale" },
+    h("div.way", null, h("b", null, h("bdi", null, name)), codeChips(view, path)),
+    h("div.both", null, table("by_vector", "Nearest by vectors: are their ids similar?", "No vectors are known."),
+      table("by_id", "Nearest by id: are their vectors similar?", "No other item shares its first code.")));
+}
+
+function selectedTab(view) {
+  const { rows = [], n_prefixes: n } = view.get("places");
+  const columns = [
+    { id: "prefix", label: "Codes", value: (row) => idText(row.prefix), show: (row) => codeChips(view, [row]) },
+    { id: "selected", label: "Selected", number: true, help: "Selected items with these codes." },
+    { id: "count", label: "Of", number: true, help: "All items with these codes." },
+  ];
+  return h("div.page", null,
+    h("div.way", null, `${itemCount(view.model.get("selected").length)} selected, in ${whole(n)} branches`,
+      button("Clear selection", () => view.act("select", { points: [] }))),
+    dataTable(view, "places", columns, rows, { caption: "Selected items" }));
+}
+
+function qualityTab(view) {
+  const { rows = [], n_levels: n = 0 } = view.get("quality");
+  const level = (_, i) => ({ id: `level${i}`, label: i ? `Level ${i + 1}` : "All, or level 1", value: (row) => row.texts[i] });
+  const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] }, ...Array.from({ length: n }, level),
+    { id: "how", label: "How" }];
+  return h("div.page", null, n ? dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }) : "Being computed…");
+}

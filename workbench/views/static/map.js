@@ -1,25 +1,24 @@
 // Maps of points on canvas, the tab Map, and the inspector beside it.
 
 // component(PointMap, props): a map that fills its element. Only points, colours, palette and label are needed.
-//   points    Float32Array (2n): x, y of each point; NaN where it has no place
-//   frame     [x0, y0, x1, y1] that "Fit" shows, see `frameOf`; maps that share a camera share it, too
-//   colours   Uint8Array or Uint16Array (n) of indices into palette, a list of CSS colours and variables ("--kept");
-//             "ramp(--name)" stands for SCALE colours along the stops in a variable, see `onScale`
-//   shapes    Uint8Array (n) of indices into SHAPES; circles by default
-//   order     Uint32Array (n): the order in which points are drawn, the last one on top
-//   selected  Uint8Array (n) of flags: the other points are dimmed. null: no selection
-//   name, tip i => text: shown where there is room (zoomed in, few selected); shown beside the pointer and read out
-//   labels    [{text, x, y}]: names of regions, the more important first
-//   marks     [{i, text, colour, shape, hollow, strong}]: points that stand out, in order of importance
-//   lines     [{from, to, colour, dashed}] between points
-//   camera    from newCamera(); maps that share it pan, zoom and hover together
-//   head      pixels at the top that names leave free
-//   label     text for screen readers
-//   pick      i => ...: a point was clicked, or Enter pressed on it
-//   select    flags => ...: Uint8Array (n) of what a lasso or box holds; null: a click on nothing
+//   points     Float32Array (2n): x, y of each point; NaN where it has no place
+//   frame      [x0, y0, x1, y1] that "Fit" shows, see `frameOf`; maps that share a camera share it, too
+//   colours    Uint8Array or Uint16Array (n): indices into palette, a list of CSS colours and variables ("--kept");
+//              "ramp(--name)" stands for SCALE colours along the stops in a variable, see `onScale`
+//   shapes     Uint8Array (n): indices into SHAPES, else circles. order: Uint32Array (n): the last one is on top
+//   selected   Uint8Array (n) of flags: the other points are dimmed; null: no selection
+//   name, tip  i => text: shown where there is room (zoomed in, few selected); shown beside the pointer and read out
+//   labels     [{text, x, y}]: names of regions, the more important first
+//   marks      [{i, text, colour, shape, hollow, strong}]: points that stand out, the more important first
+//   lines      [{from, to, colour, dashed}] between points
+//   camera     from newCamera(); maps that share it pan, zoom and hover together
+//   head       pixels at the top that names leave free. label: text for screen readers
+//   pick       i => ...: a point was clicked, or Enter pressed on it
+//   select     flags => ...: Uint8Array (n) of what a lasso or box holds; null: a click on nothing, or Escape
 // The picture follows from props, camera, size and theme alone.
 
-const newCamera = () => ({ x: 0, y: 0, zoom: 1, hover: null, maps: new Set() }); // x, y in spans of the frame
+const HOME = { x: 0, y: 0, zoom: 1 }; // x, y from the middle of the frame, in its longer sides
+const newCamera = () => ({ ...HOME, hover: null, maps: new Set() });
 const OUTLINES = {
   circle: "M-1 0A1 1 0 1 0 1 0A1 1 0 1 0-1 0Z", triangle: "M0-1.4 1.2.7-1.2.7Z",
   cross: "M-1.2-.7-.5 0-1.2.7-.7 1.2 0 .5.7 1.2 1.2.7.5 0 1.2-.7.7-1.2 0-.5-.7-1.2Z", square: "M-.9-.9H.9V.9H-.9Z",
@@ -39,12 +38,12 @@ function outline(shape, x, y, r) {
   return path;
 }
 
-// [x0, y0, x1, y1] around the places in these arrays, but for one in 200 at each side.
+// [x0, y0, x1, y1] around the places in these arrays, but for one in 100 at each side.
 function frameOf(...arrays) {
   const [[left, right], [bottom, top]] = [0, 1].map((axis) => {
     const there = arrays.flatMap((points) => Array.from(points.filter((v, i) => i % 2 === axis && !Number.isNaN(v))));
     const values = Float32Array.from(there.length ? there : [0, 1]).sort();
-    const out = Math.floor(values.length / 200);
+    const out = Math.floor(values.length / 100);
     return [values[out], values[values.length - 1 - out]];
   });
   return [left, bottom, right, top];
@@ -52,7 +51,8 @@ function frameOf(...arrays) {
 
 // Indices into a ramp for values from low to high; SCALE, the colour after it, for NaN.
 function onScale(values, low, high) {
-  const index = (v) => Math.max(0, Math.min(SCALE - 1, Math.floor((v - low) / (high - low || 1) * SCALE)));
+  const step = SCALE / (high - low || 1);
+  const index = (v) => Math.max(0, Math.min(SCALE - 1, Math.floor((v - low) * step)));
   return Uint8Array.from(values, (v) => (Number.isNaN(v) ? SCALE : index(v)));
 }
 
@@ -88,18 +88,19 @@ class PointMap {
     const frame = props.frame ?? (this.props?.points === props.points ? this.frame : frameOf(props.points));
     const style = getComputedStyle(this.el);
     this.css = (name) => (name?.startsWith("--") ? style.getPropertyValue(name).trim() : name);
-    Object.assign(this, { props, frame, n: props.points.length / 2, selected: props.selected ?? null, font: style.fontFamily,
-      camera: props.camera ?? this.own });
-    for (const map of this.camera.maps) if (!map.el.isConnected) this.camera.maps.delete(map);
-    this.camera.maps.add(this);
+    const { points: { length }, selected = null, camera = this.own } = props;
+    Object.assign(this, { props, frame, n: length / 2, selected, camera, font: style.fontFamily });
+    camera.maps.forEach((map) => map.el.isConnected || camera.maps.delete(map));
+    camera.maps.add(this);
     this.canvas.setAttribute("aria-label", `${props.label}. Arrows pan, + and - zoom, 0 fits, Enter goes to a word`);
     const mode = (id, text, key) => props.select && button(text, () => {
       this.mode = this.mode === id ? "pan" : id;
       this.update(this.props);
     }, { "aria-pressed": String(this.mode === id), title: `Select with a ${id} (or drag with ${key})` });
     patch(this.tools, h("div", { class: "map-tools", role: "group", "aria-label": "Map tools" },
-      mode("lasso", "Lasso", "Shift"), mode("box", "Box", "Alt"), button("+", () => this.zoom(1.5), { "aria-label": "Zoom in" }),
-      button("−", () => this.zoom(1 / 1.5), { "aria-label": "Zoom out" }), button("Fit", () => this.fit())));
+      mode("lasso", "Lasso", "Shift"), mode("box", "Box", "Alt"),
+      button("+", () => this.zoom(ZOOMS["+"]), { "aria-label": "Zoom in" }),
+      button("−", () => this.zoom(ZOOMS["-"]), { "aria-label": "Zoom out" }), button("Fit", () => this.move(HOME))));
     this.later();
   }
 
@@ -127,12 +128,12 @@ class PointMap {
     for (const { from, to, colour: ink, dashed } of lines) {
       const ends = [from, to].map((i) => px.subarray(2 * i, 2 * i + 2));
       g.setLineDash(dashed ? [3, 3] : []);
-      if (!Number.isNaN(ends[0][0] + ends[1][0])) stroke(new Path2D(`M${ends.join("L")}`), ink, 1.2, dashed ? 0.5 : 0.8);
+      if (!Number.isNaN(ends[0][0] + ends[1][0])) stroke(new Path2D(`M${ends.join("L")}`), ink, 1.4, 0.8);
     }
     g.setLineDash([]);
-    const rings = hover === null ? [] : [{ i: hover, hollow: true, colour: "--ink", r: 7 }];
-    for (const { i, shape = "circle", colour: ink, hollow, strong, r = strong ? 5 : 4 } of [...[...marks].reverse(), ...rings]) {
-      if (Number.isNaN(px[2 * i])) continue;
+    const ring = { i: hover ?? -1, hollow: true, colour: "--ink", r: 7 };
+    for (const { i, shape = "circle", colour: ink, hollow, strong, r = strong ? 5 : 4 } of [ring, ...marks].reverse()) {
+      if (!(px[2 * i] > -9)) continue;
       const path = outline(shape, px[2 * i], px[2 * i + 1], r);
       stroke(path, this.ground, 4);
       g.fillStyle = this.css(ink);
@@ -220,34 +221,34 @@ class PointMap {
   // Names, the more important first; one that would lie on another is left out.
   paintNames(g) {
     const { props: { marks = [], labels = [], name, head = 0 }, at, px, selected, camera, tools, width, height } = this;
-    const few = selected && selected.reduce((sum, flag) => sum + flag, 0) <= 60;
-    const look = (i, text, ink, weight, size, away) => ({ text, x: px[2 * i], y: px[2 * i + 1], ink, weight, size, away, i });
-    const strong = marks.filter((mark) => mark.strong);
-    const names = [...strong.map((mark) => look(mark.i, mark.text, mark.colour, 700, 13, 8)),
-      ...(name && camera.hover !== null ? [look(camera.hover, name(camera.hover), "--ink", 600, 12, 9)] : []),
-      ...marks.map((mark) => look(mark.i, mark.text, mark.colour, 600, 11.5, 6)),
-      ...labels.map(({ text, x, y }) => ({ text, x: x * at.scale + at.left, y: at.top - y * at.scale, ink: "--mute", weight: 500, size: 11.5 })),
-      ...(name && (few || camera.zoom > 2.5) ? this.inSight(200).map((i) => look(i, name(i), "--ink", 400, 11, 5)) : [])];
-    const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height]];
-    const done = new Set();
-    Object.assign(g, { textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 3.5, globalAlpha: 1, strokeStyle: this.ground });
-    for (const { text, x, y, ink, weight, size, away, i } of names) {
-      if (!text || done.has(i) || !(x >= 0 && x <= width && y >= head && y <= height)) continue;
-      if (i !== undefined) done.add(i);
+    const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height],
+      ...marks.map(({ i }) => [px[2 * i] - 4, px[2 * i + 1] - 4, px[2 * i] + 4, px[2 * i + 1] + 4])];
+    const isFree = ([x0, y0, x1, y1]) => y0 >= head && y1 <= height &&
+      !taken.some((box) => box[0] < x1 && box[2] > x0 && box[1] < y1 && box[3] > y0);
+    const put = (text, x, y, ink, weight, size, away) => {
+      if (!text || !(x >= 0 && x <= width && y >= head && y <= height)) return;
       const short = text.length > 30 ? `${text.slice(0, 29)}…` : text;
       g.font = `${weight} ${size}px ${this.font}`;
       const [half, tall] = [g.measureText(short).width / 2 + 3, size * 0.7];
       const sides = away ? [[0, -away - tall], [0, away + tall], [away + half, 0], [-away - half, 0]] : [[0, 0]];
-      const boxes = sides.map(([dx, dy]) => [Math.max(half, Math.min(width - half, x + dx)), y + dy])
-        .map(([cx, cy]) => [cx - half, cy - tall, cx + half, cy + tall]);
-      const box = boxes.find((b) => b[1] >= head && b[3] <= height &&
-        !taken.some((t) => t[0] < b[2] && t[2] > b[0] && t[1] < b[3] && t[3] > b[1]));
-      if (!box) continue;
+      const box = sides.map(([dx, dy]) => [Math.max(half, Math.min(width - half, x + dx)), y + dy])
+        .map(([cx, cy]) => [cx - half, cy - tall, cx + half, cy + tall]).find(isFree);
+      if (!box) return;
       taken.push(box);
       g.fillStyle = this.css(ink);
       g.strokeText(short, box[0] + half, box[1] + tall);
       g.fillText(short, box[0] + half, box[1] + tall);
-    }
+    };
+    const done = new Set();
+    const point = (i, text, ...look) => done.has(i) || (done.add(i), put(text, px[2 * i], px[2 * i + 1], ...look));
+    Object.assign(g, { textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 3.5 });
+    Object.assign(g, { globalAlpha: 1, strokeStyle: this.ground });
+    for (const { i, text, colour: ink, strong } of marks) if (strong) point(i, text, ink, 700, 13, 8);
+    if (name && camera.hover !== null) point(camera.hover, name(camera.hover), "--ink", 600, 12, 9);
+    for (const { i, text, colour: ink } of marks) point(i, text, ink, 600, 11.5, 6);
+    for (const { text, x, y } of labels) put(text, x * at.scale + at.left, at.top - y * at.scale, "--mute", 500, 11.5);
+    const few = selected && selected.reduce((sum, flag) => sum + flag, 0) <= 60;
+    if (name && (few || camera.zoom > 2.5)) for (const i of this.inSight(200)) point(i, name(i), "--ink", 400, 11, 5);
   }
 
   showTip(i) {
@@ -280,10 +281,6 @@ class PointMap {
   pan(dx, dy) {
     const { camera, at: { scale, span } } = this;
     this.move({ x: camera.x - dx / scale / span, y: camera.y + dy / scale / span });
-  }
-
-  fit() {
-    this.move({ x: 0, y: 0, zoom: 1 });
   }
 
   // Zoom so that what is at (x, y) stays there. False at the ends, where the page may scroll.
@@ -362,9 +359,11 @@ class PointMap {
       this.steps = [];
       this.move({ hover: this.under = null });
     };
-    const act = { 0: () => this.fit(), Tab: () => step(e.shiftKey ? -1 : 1), Enter: enter, Escape: escape }[e.key] ??
-      (PANS[e.key] ? () => this.pan(...PANS[e.key]) : ZOOMS[e.key] && (() => this.zoom(ZOOMS[e.key]) || true));
-    if (!act || e.ctrlKey || e.metaKey || e.altKey || act() === false) return;
+    const keys = { 0: () => this.move(HOME), Tab: () => step(e.shiftKey ? -1 : 1), Enter: enter, Escape: escape };
+    if (e.ctrlKey || e.metaKey || e.altKey) return;
+    if (PANS[e.key]) this.pan(...PANS[e.key]);
+    else if (ZOOMS[e.key]) this.zoom(ZOOMS[e.key]);
+    else if (!keys[e.key] || keys[e.key]() === false) return;
     e.preventDefault();
     e.stopPropagation();
   }
@@ -380,6 +379,7 @@ const STATUSES = { // of a neighbour, on the maps and beside words
   kept: { sign: "●", colour: "--kept" }, lost: { sign: "○", colour: "--lost", hollow: true },
   gained: { sign: "◆", colour: "--gained", shape: "diamond" },
 };
+const mix = (a, b, t) => (1 - t) * a + t * b;
 
 // A value that is made again only when what it needs is another.
 function remember(view, name, needs, make) {
@@ -388,135 +388,136 @@ function remember(view, name, needs, make) {
   return kept[name].value;
 }
 
-// The trait `points` with its typed arrays, and an index of its words.
+// The trait `points` with typed arrays, and an index of its words.
 function mapped(view) {
   const p = view.get("points");
-  return remember(view, "points", [p], () => {
-    const kinds = { before: Float32Array, control: Float32Array, after: Float32Array, cosine: Float32Array,
-      rank: Int32Array, fate: Uint8Array, codes: Int16Array, code_order: Int16Array };
-    const arrays = Object.entries(kinds).map(([name, Kind]) => [name, view.array(Kind, p[name])]);
-    return { ...p, ...Object.fromEntries(arrays), index: new Map((p.words ?? []).map((word, i) => [word, i])) };
-  });
+  const arrays = (Kind, ...names) => Object.fromEntries(names.map((name) => [name, view.array(Kind, p[name])]));
+  return remember(view, "points", [p], () => ({
+    ...p, index: new Map(p.words?.map((word, i) => [word, i])), ...arrays(Uint8Array, "fate"),
+    ...arrays(Int16Array, "codes", "code_order"), ...arrays(Int32Array, "rank"),
+    ...arrays(Float32Array, "before", "control", "after", "cosine"),
+  }));
 }
 
-// What colours and shapes mean; `scale` is [ramp, what, low end, high end], `legend` rows are [shape, colour, text].
-function looks(view, p) {
-  const { colour: by = "damage", level = 0 } = view.ui;
-  return remember(view, "looks", [p, by, level], () => {
-    const rarest = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the frequent ones on top
-    const gone = p.fate.filter((fate) => fate === 2).length;
-    const kinds = FATES.map(([shape, text], fate) => [shape, null, fate === 2 ? `${text} (${whole(gone)})` : text]);
-    const legend = kinds.filter((_, fate) => p.fate.includes(fate));
-    const scaled = (values, low, high, missing, ...scale) => ({ colours: onScale(values, low, high), shapes: p.fate, legend,
-      palette: [`ramp(${scale[0]})`, missing], order: rarest, scale });
-    if (by === "label" && p.labels) {
-      const counts = new Map();
-      for (const label of p.labels) if (label !== null) counts.set(label, (counts.get(label) ?? 0) + 1);
-      const names = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
-      const place = new Map([[null, 8], ...names.map((name, k) => [name, Math.min(k, 7)])]);
-      const colours = Uint8Array.from(p.labels, (label) => place.get(label));
-      const shapes = colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k]));
-      const palette = [...OKABE_ITO, ...GREYS];
-      const texts = [...names.slice(0, 7), ...Array(Math.max(0, 7 - names.length)), `others (${names.length - 7})`, "none"];
-      const rows = texts.map((text, k) => [LABEL_SHAPES[k], palette[k], text]);
-      return { colours, palette, shapes, order: rarest, legend: rows.filter((_, k) => colours.includes(k)) };
-    }
-    if (by === "frequency") {
-      const last = p.rank.reduce((a, b) => Math.max(a, b), 1);
-      return scaled(Float32Array.from(p.rank, Math.log10), 0, Math.log10(last), GREYS[0], "--cividis", "rank", "1", whole(last));
-    }
-    if (by === "code" && p.n_levels) {
-      const codes = p.rank.map((_, i) => p.codes[i * p.n_levels + level]);
-      const n = p.code_order.length / p.n_levels || codes.reduce((a, b) => Math.max(a, b), 0) + 1;
-      const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : p.code_order.length ? p.code_order[level * n + c] : c));
-      const look = scaled(places, 0, n, GREYS[1], "--cividis", p.code_order.length ? "near codes alike" : "code", "first", "last");
-      return { ...look, legend: codes.includes(-1) ? [...legend, ["circle", GREYS[1], "no codes of its own"]] : legend };
-    }
-    const damage = p.cosine.map((cosine) => 1 - cosine);
-    const sorted = damage.filter((d) => !Number.isNaN(d)).sort();
-    const high = Math.max(0.02, sorted[Math.floor(0.95 * sorted.length)] ?? 0);
-    const order = Uint32Array.from(damage, (_, i) => i).sort((a, b) => (damage[a] || 0) - (damage[b] || 0));
-    return { ...scaled(damage, 0, high, "--bad", "--damage", "damage", "none", fixed(high, 2)), order };
-  });
+// What colours and shapes mean. scale: [ramp, what, low end, high end]; legend: [[shape, colour, text]].
+function looks(p, { colour: by, level = 0 }) {
+  const order = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the most frequent on top
+  const n = FATES.map((_, fate) => p.fate.filter((other) => other === fate).length);
+  const legend = FATES.map(([shape, text], fate) => [shape, null, fate === 2 ? `${text} (${whole(n[2])})` : text])
+    .filter((_, fate) => n[fate]);
+  const scaled = (values, low, high, missing, ...scale) => ({ colours: onScale(values, low, high), shapes: p.fate,
+    palette: [`ramp(${scale[0]})`, missing], order, scale, legend });
+  const highest = (values) => values.reduce((a, b) => Math.max(a, b), 1);
+  if (by === "label" && p.labels) {
+    const counts = new Map();
+    for (const label of p.labels) if (label !== null) counts.set(label, (counts.get(label) ?? 0) + 1);
+    const names = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || (a < b ? -1 : 1));
+    const place = new Map([[null, 8], ...names.map((name, k) => [name, Math.min(k, 7)])]);
+    const colours = Uint8Array.from(p.labels, (label) => place.get(label));
+    const palette = [...OKABE_ITO, ...GREYS];
+    const text = (k) => (k < 7 ? names[k] : k === 7 ? `others (${names.length - 7})` : "none");
+    return { colours, palette, order, shapes: colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k])),
+      legend: palette.map((ink, k) => [LABEL_SHAPES[k], ink, text(k)]).filter((_, k) => colours.includes(k)) };
+  }
+  if (by === "frequency") {
+    const last = highest(p.rank);
+    const ranks = Float32Array.from(p.rank, Math.log);
+    return scaled(ranks, 0, Math.log(last), GREYS[0], "--cividis", "rank", "1", whole(last));
+  }
+  if (by === "code" && p.n_levels) {
+    const codes = p.rank.map((_, i) => p.codes[i * p.n_levels + level]);
+    const ordered = p.code_order.length > 0; // near codes have near places
+    const last = ordered ? p.code_order.length / p.n_levels : highest(codes);
+    const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : ordered ? p.code_order[level * last + c] : c));
+    const texts = ordered ? ["near codes,", "near colours", ""] : ["code", "0", last];
+    if (codes.includes(-1)) legend.push(["circle", GREYS[1], "no codes of its own"]);
+    return scaled(places, 0, last, GREYS[1], "--cividis", ...texts);
+  }
+  const damage = p.cosine.map((cosine) => 1 - cosine);
+  const sorted = damage.filter((d) => !Number.isNaN(d)).sort();
+  const high = Math.max(0.02, sorted[Math.floor(0.95 * sorted.length)] ?? 0);
+  order.sort((a, b) => (damage[a] || 0) - (damage[b] || 0));
+  return scaled(damage, 0, high, "--bad", "--damage", "damage", "none", fixed(high, 2));
 }
 
 function mapTab(view) {
+  const { ui } = view;
   const p = mapped(view);
   const { lanes = [], busy, left } = view.get("status");
-  const better = p.method === "PCA" && lanes.includes("maps");
+  const drawing = lanes.includes("maps");
   if (!p.n) return h("section.map-tab", { key: "map" }, warning(view.error("maps")),
-    h("p.mute", null, lanes.includes("maps") || busy ? "The map is being drawn." : "There is no map yet."));
-  const look = looks(view, p);
-  const morph = view.local.morph ?? view.ui.morph ?? null;
-  const shared = { ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i],
+    h("p.mute", null, drawing || busy ? "The map is being drawn." : "There is no map yet."));
+  const look = remember(view, "looks", [p, ui.colour, ui.level], () => looks(p, ui));
+  const morph = view.local.morph ?? ui.morph ?? null;
+  const about = (i) => [FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
+    p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
+  const shared = { ...look, head: 28, selected: chosen(view, p),
+    name: (i) => p.words[i], tip: (i) => `${p.words[i]}\n${about(i)}`, pick: (i) => lookAt(view, p.words[i]),
     frame: remember(view, "frame", [p], () => frameOf(p.before, p.after)),
     camera: remember(view, "camera", [p.method, p.n_mapped], newCamera),
-    tip: (i) => `${p.words[i]}\n${[FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`, p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`,
-      p.labels?.[i]].filter(Boolean).join(" · ")}`,
-    pick: (i) => lookAt(view, p.words[i]),
     select: (flags) => view.setLocal({ query: "", selected: flags && new Set(p.words.filter((_, i) => flags[i])) }) };
-  // t: how far the names of regions have moved from the original's map to the compressed one's
-  const map = (side, title, note, points, t) => h("figure.map", { key: side },
-    component(PointMap, { ...shared, ...mapMarks(view, p, side), points, label: `Map, ${title}`, labels: p.topics.map(
-      ({ text, before, after }) => ({ text, x: mix(before[0], after[0], t), y: mix(before[1], after[1], t) })) }),
+  // t: where the names of regions are, from 0, the original's map, to 1, the compressed one's
+  const map = (side, title, note, points, t) => h("figure.map", { key: side }, component(PointMap, { ...shared,
+    ...mapMarks(view, p, side), points, label: `Map, ${title}`, labels: p.topics.map(({ text, before, after }) =>
+      ({ text, x: mix(before[0], after[0], t), y: mix(before[1], after[1], t) })) }),
     h("figcaption", null, h("b", null, title), " ", h("small.mute", null, note)));
-  const trust = (side) => p.trust[side] && `trustworthiness ${fixed(p.trust[side], 2)}`;
-  const waiting = () => [`a better map (UMAP) is being drawn${left ? `, ${seconds(left)} left` : ""} `,
-    button("Stop", () => view.act("draw", { method: "PCA" }), { name: "button.link" })];
   const kept = (share, rest) => typeof share === "number" && `map neighbours kept ${percent(share)}${rest}`;
+  const trust = p.trust.before && `trustworthiness ${fixed(p.trust.before, 2)}`;
+  const better = drawing && p.method === "PCA" && [`UMAP is being drawn${left ? `, ${seconds(left)} left` : ""} `,
+    button("Stop", () => view.act("draw", { method: "PCA" }), { name: "button.link" })];
   const moving = () => (morph ? p.before.map((v, k) => mix(v, p.after[k], morph)) : p.before);
-  const maps = morph !== null
-    ? map("morph", { 0: "Original", 1: "Compressed" }[morph] ?? `${percent(morph)} of the way`, "", remember(view, "morph", [p, morph], moving), morph)
-    : [map("before", "Original", better ? waiting() : trust("before"), p.before, 0), view.ui.control && p.method === "UMAP"
+  const morphed = () => map("morph", { 0: "Original", 1: "Compressed" }[morph] ?? `${percent(morph)} of the way`,
+    better, remember(view, "morph", [p, morph], moving), morph);
+  const maps = morph !== null ? morphed() : [map("before", "Original", better || trust, p.before, 0),
+    ui.control && p.method === "UMAP"
       ? map("control", "Original again", kept(p.kept_chance, " by chance"), p.control, 0)
       : map("after", "Compressed", kept(p.kept_map, `, chance ${percent(p.kept_chance ?? 0)}`), p.after, 1)];
-  return h("section.map-tab", { key: "map" }, mapBar(view, p, morph, better), warning(view.error("maps")),
+  return h("section.map-tab", { key: "map" },
+    mapBar(view, p, morph, better ? "UMAP" : p.method), warning(view.error("maps")),
     h("div.maps", { class: view.isStale("points") && "stale" }, maps), mapLegend(view, p, look));
 }
 
-const mix = (a, b, t) => (1 - t) * a + t * b;
-
-function mapSelect(label, value, options, choose) {
-  return h("select", { "aria-label": label, title: label, value: String(value), onchange: (e) => choose(e.target.value) },
-    options.map(([id, text]) => h("option", { value: String(id) }, text)));
-}
-
-function mapBar(view, p, morph, better) {
-  const { ui } = view;
-  const ways = [["damage", "Damage"], ["frequency", "Frequency"], p.n_levels && ["code", "Code"], p.labels && ["label", "Label"]];
+function mapBar(view, p, morph, method) {
+  const { colour: by = "damage", level = 0, lines = true, control = false } = view.ui;
+  const choose = (title, options, value, set) => select(
+    options.filter(Boolean).map(([id, label]) => ({ id, label })), value, set, { "aria-label": title, title });
+  const ways = [["damage", "Damage"], ["frequency", "Frequency"], p.n_levels && ["code", "Code"],
+    p.labels && ["label", "Label"]];
   const levels = Array.from({ length: p.n_levels }, (_, k) => [k, `Level ${k + 1}`]);
   const toggle = (text, on, set, title) => button(text, set, { "aria-pressed": String(on), title });
   const setMorph = (value) => {
     view.local.morph = null;
     view.setUi({ morph: value });
   };
-  const full = (e) => (document.fullscreenElement ? document.exitFullscreen() : e.target.closest(".tab-panel").requestFullscreen());
-  return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, h("span", null, "Colour"),
-    mapSelect("Colour by", ui.colour ?? "damage", ways.filter(Boolean), (colour) => view.setUi({ colour })),
-    ui.colour === "code" && mapSelect("Level", ui.level ?? 0, levels, (level) => view.setUi({ level: Number(level) })),
-    toggle("Lines", ui.lines ?? true, () => view.setUi({ lines: !(ui.lines ?? true) }), "Join the word to its neighbours"),
-    p.method === "UMAP" && morph === null && toggle("Chance", Boolean(ui.control), () => view.setUi({ control: !ui.control }),
+  const full = (e) =>
+    (document.fullscreenElement ? document.exitFullscreen() : e.target.closest(".tab-panel").requestFullscreen());
+  return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, "Colour",
+    choose("Colour by", ways, by, (id) => view.setUi({ colour: id })),
+    by === "code" && choose("Level", levels, level, (id) => view.setUi({ level: id })),
+    toggle("Lines", lines, () => view.setUi({ lines: !lines }), "Join the word to its neighbours"),
+    p.method === "UMAP" && morph === null && toggle("Chance", control, () => view.setUi({ control: !control }),
       "In place of the compressed model, draw the original again: what differs then is chance"),
-    toggle("Morph", morph !== null, () => setMorph(morph === null ? 0 : null), "One map that moves from original to compressed"),
-    morph !== null && h("input", { type: "range", min: 0, max: 1, step: 0.01, value: morph, "aria-label": "From original to compressed",
-      oninput: (e) => view.setLocal({ morph: Number(e.target.value) }), onchange: (e) => setMorph(Number(e.target.value)) }),
+    toggle("Morph", morph !== null, () => setMorph(morph === null ? 0 : null),
+      "One map that moves from original to compressed"),
+    morph !== null && h("input", { type: "range", min: 0, max: 1, step: 0.01, value: morph,
+      "aria-label": "From original to compressed", oninput: (e) => view.setLocal({ morph: Number(e.target.value) }),
+      onchange: (e) => setMorph(Number(e.target.value)) }),
     h("span.space"),
-    mapSelect("How the map is drawn", better ? "UMAP" : p.method, [["UMAP", "UMAP"], ["PCA", "PCA"]],
-      (method) => view.act("draw", { method })),
+    choose("Way of drawing", [["UMAP", "UMAP"], ["PCA", "PCA"]], method, (id) => view.act("draw", { method: id })),
     button("PNG", () => savePicture(view), { title: "Save the picture" }),
     button("CSV", () => saveTable(view, p), { title: "Save the words on the map, or those selected, as a table" }),
     button("⤢", full, { title: "Full screen", "aria-label": "Full screen" }));
 }
 
 function mapLegend(view, p, { scale, legend }) {
-  const sampling = [`Shown: ${p.sample}.`, p.noise].filter(Boolean).join(" ");
+  const sign = ([shape, ink, text]) =>
+    h("span", null, h("span", { style: ink && `color: ${ink}` }, SIGNS[shape]), ` ${text}`);
+  const numbers = (p.numbers ?? []).map((n) => ({ id: n, label: `${whole(n)} words` }));
   return h("div.map-bar.legend", null,
     scale && h("span", null, `${scale[1]} ${scale[2]} `, h("i", { style: `--ramp: var(${scale[0]})` }), ` ${scale[3]}`),
-    legend.map(([shape, colour, text]) => h("span", null, h("span", { style: colour && `color: ${colour}` }, SIGNS[shape]), ` ${text}`)),
-    h("span.space"),
-    mapSelect("Words on the map", p.n_mapped, (p.numbers ?? []).map((n) => [n, `${whole(n)} words`]),
-      (n) => view.act("map_words", { n: Number(n) })),
-    help(sampling));
+    legend.map(sign), h("span.space"),
+    select(numbers, p.n_mapped, (n) => view.act("map_words", { n }), { "aria-label": "Words on the map" }),
+    help(`Shown: ${p.sample}. ${p.noise ?? ""}`));
 }
 
 // Flags of the words that are searched for or selected; null where all are shown alike.
@@ -524,8 +525,8 @@ function chosen(view, p) {
   const { query = "", selected = null } = view.local;
   return remember(view, "chosen", [p, query, selected], () => {
     const wanted = query.trim().toLowerCase();
-    if (!wanted && !selected) return null;
-    const flags = Uint8Array.from(p.words, (word) => (wanted ? word.toLowerCase().includes(wanted) : selected.has(word)));
+    const holds = (word) => (wanted ? word.toLowerCase().includes(wanted) : selected?.has(word));
+    const flags = Uint8Array.from(p.words, holds);
     return flags.includes(1) ? flags : null;
   });
 }
@@ -533,67 +534,71 @@ function chosen(view, p) {
 // The words looked at, and the neighbours of the one that the inspector shows.
 function mapMarks(view, p, side) {
   const shown = lookedAt(view);
-  const from = p.index.get(shown?.word);
-  const near = from === undefined ? [] : shown.neighbours.filter(({ word }) => p.index.has(word));
-  const words = (view.get("looked").words ?? []).filter(({ word }) => p.index.has(word));
+  const place = ({ word }) => p.index.get(word);
+  const there = (rows) => rows.filter(({ word }) => p.index.has(word));
+  const near = shown && p.index.has(shown.word) ? there(shown.neighbours) : [];
   const apart = { lost: "after", gained: "before" }; // where they are no neighbours
-  return {
-    marks: [...words.map(({ word }) => ({ i: p.index.get(word), text: word, colour: "--ink", strong: true })),
-      ...near.map(({ word, status }) => ({ i: p.index.get(word), text: word, ...STATUSES[status] }))],
-    lines: (view.ui.lines ?? true) ? near.map(({ word, status }) => ({ from, to: p.index.get(word),
-      colour: STATUSES[status].colour, dashed: apart[status] === side })) : [],
-  };
+  const lines = near.map((row) => ({ from: place(shown), to: place(row), colour: STATUSES[row.status].colour,
+    dashed: apart[row.status] === side }));
+  const words = there(view.get("looked").words ?? []);
+  return { lines: view.ui.lines === false ? [] : lines, marks: [
+    ...words.map((row) => ({ i: place(row), text: row.word, colour: "--ink", strong: true })),
+    ...near.map((row) => ({ i: place(row), text: row.word, ...STATUSES[row.status] }))] };
 }
 
 function saveFile(name, blob) {
   const link = h("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 9999);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function saveTable(view, p) {
   const flags = chosen(view, p);
   const sides = ["before", "control", "after"];
-  const cell = (value) => (Number.isNaN(value) ? "" : /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : String(value));
-  const rows = p.words.map((word, i) => [word, p.rank[i], FATES[p.fate[i]][1], p.cosine[i], p.labels?.[i] ?? "",
-    ...sides.flatMap((side) => [...p[side].subarray(2 * i, 2 * i + 2)])]);
+  const cell = (x) => (Number.isNaN(x) ? "" : /[",\r\n]/.test(x) ? `"${x.replaceAll('"', '""')}"` : x);
+  const row = (word, i) => [word, p.rank[i], FATES[p.fate[i]][1], p.cosine[i], p.labels?.[i] ?? "",
+    ...sides.flatMap((side) => [...p[side].subarray(2 * i, 2 * i + 2)])];
   const head = ["word", "rank", "fate", "cosine", "label", ...sides.flatMap((side) => [`x_${side}`, `y_${side}`])];
-  const lines = [head, ...rows.filter((_, i) => !flags || flags[i])].map((row) => row.map(cell).join());
-  saveFile("map.csv", new Blob(["\uFEFF", lines.join("\r\n"), "\r\n"], { type: "text/csv" }));
+  const lines = [head, ...p.words.map(row).filter((_, i) => !flags || flags[i])].map((cells) => cells.map(cell).join());
+  saveFile("map.csv", new Blob(["\uFEFF", ...lines.map((line) => `${line}\r\n`)], { type: "text/csv" }));
 }
 
 // The maps, their captions and the legend as they stand on the page.
 function savePicture(view) {
-  const [tab, dpr] = [view.root.querySelector(".map-tab"), window.devicePixelRatio || 1];
-  const [maps, legend] = [tab.querySelector(".maps"), tab.querySelector(".legend")].map((el) => el.getBoundingClientRect());
-  const canvas = h("canvas", { width: maps.width * dpr, height: (legend.bottom - maps.top) * dpr });
+  const tab = view.root.querySelector(".map-tab");
+  const { left, top, width } = tab.querySelector(".maps").getBoundingClientRect();
+  const { bottom } = tab.querySelector(".legend").getBoundingClientRect();
+  const dpr = window.devicePixelRatio || 1;
+  const canvas = h("canvas", { width: width * dpr, height: (bottom - top) * dpr });
   const g = canvas.getContext("2d");
-  g.scale(dpr, dpr);
-  g.translate(-maps.left, -maps.top);
-  g.fillStyle = colour(view.root, "--card");
-  g.fillRect(maps.left, maps.top, maps.width, legend.bottom - maps.top);
+  g.setTransform(dpr, 0, 0, dpr, -left * dpr, -top * dpr);
+  Object.assign(g, { fillStyle: colour(view.root, "--card"), textBaseline: "middle" });
+  g.fillRect(left, top, width, bottom - top);
   for (const el of tab.querySelectorAll("canvas, figcaption *, .legend :is(span, i)")) {
-    const { left, top, width, height } = el.getBoundingClientRect();
-    const style = getComputedStyle(el);
-    if (el.matches("canvas")) g.drawImage(el, left, top, width, height);
-    Object.assign(g, { fillStyle: style.color, font: style.font, textBaseline: "middle" });
-    for (const node of el.childNodes) if (node.nodeType === Node.TEXT_NODE) {
+    const box = el.getBoundingClientRect();
+    const { color, font } = getComputedStyle(el);
+    if (el.matches("canvas")) g.drawImage(el, box.left, box.top, box.width, box.height);
+    const inks = el.matches("i") ? ramp(colour(el, "--ramp")) : [];
+    inks.forEach((ink, k) => {
+      g.fillStyle = ink;
+      g.fillRect(box.left + k * box.width / SCALE, box.top, box.width / SCALE + 1, box.height);
+    });
+    Object.assign(g, { fillStyle: color, font });
+    for (const node of [...el.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE)) {
       const range = document.createRange();
       range.selectNode(node);
-      g.fillText(node.data.trim(), range.getBoundingClientRect().left, top + height / 2);
+      g.fillText(node.data, range.getBoundingClientRect().left, box.top + box.height / 2);
     }
-    if (el.matches("i")) ramp(colour(el, "--ramp")).forEach((ink, k) => {
-      g.fillStyle = ink;
-      g.fillRect(left + k * width / SCALE, top, width / SCALE + 1, height);
-    });
   }
   canvas.toBlob((blob) => saveFile("map.png", blob));
 }
 
 // -- the inspector --------------------------------------------------------------------------
 
+const wordsOf = (view) => (view.get("looked").words ?? []).map(({ word }) => word);
+
 function lookAt(view, word) {
-  const words = (view.get("looked").words ?? []).map((looked) => looked.word);
+  const words = wordsOf(view);
   view.setLocal({ word, query: "" });
   if (!words.includes(word)) view.act("look", { words: [...words, word].slice(-4) });
 }
@@ -603,24 +608,26 @@ function lookedAt(view) {
   return words.find(({ word }) => word === view.local.word) ?? words[0];
 }
 
-const mapWord = (view, word, props = {}) => button(h("bdi", null, word), () => lookAt(view, word), { name: "button.map-word", ...props });
+const mapWord = (view, word, props = {}) =>
+  button(h("bdi", null, word), () => lookAt(view, word), { name: "button.map-word", key: word, ...props });
 
 function inspector(view) {
   const p = mapped(view);
-  const words = (view.get("looked").words ?? []).map(({ word }) => word);
+  const words = wordsOf(view);
   const shown = lookedAt(view);
-  const { query = "" } = view.local;
+  const query = (view.local.query ?? "").trim();
   const flags = p.n ? chosen(view, p) : null;
+  const keys = { Enter: () => query && lookAt(view, query), Escape: () => view.setLocal({ query: "" }) };
   const leave = (word) => view.act("look", { words: words.filter((other) => other !== word) });
-  const keys = { Enter: () => query.trim() && lookAt(view, query.trim()), Escape: () => view.setLocal({ query: "" }) };
+  const chip = (word) => h("span", { key: word }, mapWord(view, word, { "aria-pressed": String(word === shown.word) }),
+    button("×", () => leave(word), { "aria-label": `Close ${word}` }));
   return h("aside.inspector", { key: "inspector", "aria-label": "Words looked at" },
-    h("input", { type: "search", value: query, placeholder: "Find a word", "aria-label": "Find on the map; Enter looks at any word",
-      oninput: (e) => view.setLocal({ query: e.target.value }), onkeydown: (e) => keys[e.key]?.() }),
-    query.trim() ? foundWords(view, p, flags, query.trim()) : flags && selectedWords(view, p, flags),
+    h("input", { type: "search", value: view.local.query ?? "", placeholder: "Find a word",
+      "aria-label": "Find on the map; Enter looks at any word", onkeydown: (e) => keys[e.key]?.(),
+      oninput: (e) => view.setLocal({ query: e.target.value }) }),
+    query ? foundWords(view, p, flags, query) : flags && selectedWords(view, p, flags),
     warning(view.error("changes", "contributions")),
-    words.length > 1 && h("div.chips", { key: "chips", role: "group", "aria-label": "Words looked at" }, words.map((word) =>
-      h("span", { key: word, class: word === shown.word && "on" }, mapWord(view, word, { "aria-pressed": String(word === shown.word) }),
-        button("×", () => leave(word), { "aria-label": `Close ${word}` })))),
+    words.length > 1 && h("div.chips", { key: "chips", role: "group", "aria-label": "Compare" }, words.map(chip)),
     shown ? h("div", { key: "word", class: view.isStale("looked") && "stale" }, aboutWord(view, p, shown))
       : h("p.mute", { key: "none" }, "Click a point, or type a word, to see which neighbours it keeps."));
 }
@@ -628,9 +635,9 @@ function inspector(view) {
 function foundWords(view, p, flags, query) {
   const found = flags ? p.words.filter((_, i) => flags[i]) : [];
   const begins = found.filter((word) => word.toLowerCase().startsWith(query.toLowerCase()));
-  return h("div", { key: "found" }, h("p.mute", { role: "status" }, found.length ? `${whole(found.length)} on the map`
-    : "Not on the map. Press Enter to look at it all the same."),
-    [...new Set([...begins, ...found])].slice(0, 8).map((word) => mapWord(view, word, { key: word })));
+  const count = found.length ? `${whole(found.length)} on the map` : "Not on the map; Enter looks at it anyway.";
+  return h("div", { key: "found" }, h("p.mute", { role: "status" }, count),
+    [...new Set([...begins, ...found])].slice(0, 8).map((word) => mapWord(view, word)));
 }
 
 function selectedWords(view, p, flags) {
@@ -641,29 +648,30 @@ function selectedWords(view, p, flags) {
   return h("div", { key: "selected" }, h("h6", null, `${whole(all.length)} words selected `,
     button("Clear", () => view.setLocal({ selected: null }), { name: "button.link" })),
     h("p", null, `mean cosine ${fixed(mean)} · ${percent(rebuilt)} rebuilt`), h("p.mute", null, "Most damaged:"),
-    scored.slice(0, 6).map((i) => mapWord(view, p.words[i], { key: i, title: `cosine ${fixed(p.cosine[i])}` })));
+    scored.slice(0, 6).map((i) => mapWord(view, p.words[i], { title: `cosine ${fixed(p.cosine[i])}` })));
 }
 
 function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neighbours, ngrams }) {
-  const about = [fate, rank !== null && `rank ${whole(rank)}`, cosine === null ? "no vector" : `cosine ${fixed(cosine)}`,
-    !p.index.has(word) && "not on the map"].filter(Boolean).join(" · ");
+  const about = [fate, rank !== null && `rank ${whole(rank)}`,
+    cosine === null ? "no vector" : `cosine ${fixed(cosine)}`, !p.index.has(word) && "not on the map"];
   const count = ([status, { sign }]) => h("span", { class: status },
     `${sign} ${neighbours.filter((row) => row.status === status).length} ${status} `);
-  return [h("h6", null, h("bdi", null, word), " ", h("span.mute", null, about)),
+  return [h("h6", null, h("bdi", null, word), " ", h("span.mute", null, about.filter(Boolean).join(" · "))),
     nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest words` }, Object.entries(STATUSES).map(count)),
     slopeChart(view, neighbours), ngrams && ngramTable(ngrams)];
 }
 
 // Neighbours before on the left, after on the right; curves join those that stay.
 function slopeChart(view, neighbours) {
-  const side = (own, by) => neighbours.filter(({ status }) => status === "kept" || status === own).sort((a, b) => a[by] - b[by]);
-  const [left, right] = [side("lost", "rank_before"), side("gained", "rank_after")];
+  const [left, right] = [["lost", "rank_before"], ["gained", "rank_after"]].map(([own, by]) =>
+    neighbours.filter(({ status }) => status === "kept" || status === own).sort((a, b) => a[by] - b[by]));
   const y = (k) => 11.5 + 23 * k;
   const dots = (rows, x) => rows.map(({ status }, k) =>
     h("text", { x, y: y(k), fill: `var(${STATUSES[status].colour})` }, STATUSES[status].sign));
-  const ranks = (row) => [row.rank_before && `was ${row.rank_before}`, row.rank_after && `is ${row.rank_after}`].filter(Boolean).join(", ");
-  const column = (rows, name) => h("div", { role: "list", "aria-label": name }, rows.map((row) => h("div", { role: "listitem", key: row.word },
-    mapWord(view, row.word, { class: row.status, title: `${row.word}: ${row.status}, ${ranks(row)}` }))));
+  const about = ({ word, status, rank_before: was, rank_after: is }) =>
+    [`${word}: ${status}`, was && `was ${was}`, is && `is ${is}`].filter(Boolean).join(", ");
+  const column = (rows, name) => h("div", { role: "list", "aria-label": name }, rows.map((row) =>
+    h("div", { role: "listitem", key: row.word }, mapWord(view, row.word, { class: row.status, title: about(row) }))));
   const curve = (row, k) => `M8 ${y(k)}C22 ${y(k)} 22 ${y(right.indexOf(row))} 36 ${y(right.indexOf(row))}`;
   return h("div.slope", null, column(left, "Neighbours before"),
     h("svg", { width: 44, height: 23 * Math.max(left.length, right.length), "aria-hidden": "true" },
@@ -673,11 +681,13 @@ function slopeChart(view, neighbours) {
 
 function ngramTable({ before, after, left, rows }) {
   const most = Math.max(1e-9, ...rows.flatMap((row) => [Math.abs(row.before ?? 0), Math.abs(row.after ?? 0)]));
-  const share = (value) => h("td.number.share", { class: value < 0 && "against", style: `--share: ${100 * Math.abs(value ?? 0) / most}%` },
-    fixed(value, 2));
+  const share = (value) => h("td.number.share",
+    { class: value < 0 && "against", style: `--share: ${100 * Math.abs(value ?? 0) / most}%` }, fixed(value, 2));
+  const row = ({ ngram, status, before: was, after: is, cosine }) => h("tr", { key: ngram },
+    h("th", { scope: "row" }, h("bdi", null, ngram), status !== "stays" && h("small.mute", null, ` ${status}`)),
+    share(was), share(is), h("td.number", null, fixed(cosine, 2)));
   return h("div.ngrams", null, h("p.mute", null, `Made of ${before}; now of ${after}; n-grams left: ${left}.`),
-    h("table", null, h("thead", null, h("tr", null, ["n-gram", "before", "after", "cosine"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", null, rows.map((row) => h("tr", { key: row.ngram, title: row.status }, h("th", { scope: "row" }, h("bdi", null, row.ngram),
-        row.status !== "stays" && h("small.mute", null, ` ${row.status}`)), share(row.before), share(row.after),
-        h("td.number", null, fixed(row.cosine, 2)))))));
+    h("table", null, h("thead", null, h("tr", null,
+      ["n-gram", "before", "after", "cosine"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", null, rows.map(row))));
 }

@@ -1,0 +1,195 @@
+// Arms that are trained side by side: the setting, curves that grow, what each arm keeps, and its ids.
+
+DRAWINGS.training = (view) => {
+  const { problem, errors = {} } = view.get("status");
+  return h("div.panel.training", null, trainingTop(view),
+    h("div.problems", { key: "problems" }, warning(problem), warning(errors.seen)),
+    h("div.sides", null, trainingSetting(view), h("div.results", null, trainingCharts(view), keptTable(view),
+      component(OtherView, { id: view.model.get("opened") }))));
+};
+
+function trainingTop(view) {
+  const { name, about, is_on: isOn } = view.get("setting");
+  const { busy, share = 0, left } = view.get("status");
+  const { now, lines, n_models: n } = view.get("curves");
+  const runs = isOn && busy;
+  const rest = [percent(share), left && `${seconds(left)} left`, now].filter(Boolean).join(" · ");
+  const text = runs ? `Training ${n ?? ""} models…` : !lines ? "Nothing trained yet"
+    : view.get("kept").text ? "Training is done" : "Stopped; Train goes on from here";
+  return h("div.top", null, h("div.chip", null, h("b", null, name), h("span.mute", null, about)),
+    h("span.status", { role: "status" }, h(`span.${runs ? "busy" : "good"}`, null, runs ? "◐ " : "● "), text),
+    runs && bar(share, rest), h("span.space"),
+    button("Stop", () => view.act("stop"), { disabled: !runs, title: "Stop; Train goes on from there" }),
+    button("Train", () => view.act("train"), { name: "button.primary", disabled: runs, title: "Train, or go on" }));
+}
+
+function trainingSetting(view) {
+  const { arms = [], fields = [], errors = {} } = view.get("setting");
+  const { advanced: open = false } = view.local;
+  const set = (name) => (value) => view.act("set", { name, value });
+  const on = arms.filter(([, isOn]) => isOn).map(([name]) => name);
+  const chip = ([name, isOn]) => button(`${isOn ? "✓" : "+"} ${name}`,
+    () => set("on")(isOn ? on.filter((other) => other !== name) : [...on, name]),
+    { name: "button.arm", "aria-pressed": String(isOn) });
+  const row = (field) => h("div", { key: field.name }, ["whole", "number"].includes(field.kind)
+    ? slider(view, `training-${field.name}`, field, { set: set(field.name) })
+    : control(view, null, field), warning(errors[field.name]));
+  const isMain = ({ kind }) => kind === "whole" || kind === "text";
+  const title = (text) => h("div.title", null, h("b", null, text));
+  return h("section.settings", { "aria-label": "Setting" },
+    h("div.card", null, title("Arms"), h("div.row", null, arms.map(chip)), warning(errors.on)),
+    h("div.card", null, title("Setting"), fields.filter(isMain).map(row),
+      button(`${open ? "▾" : "▸"} Advanced`, () => view.setLocal({ advanced: !open }),
+        { name: "button.more", "aria-expanded": String(open) }),
+      open && fields.filter((field) => !isMain(field)).map(row)));
+}
+
+function trainingCharts(view) {
+  const { lines, arm: best, is_share: isShare, edge } = view.get("curves");
+  if (!lines) return h("p.mute", null, "Choose arms and press Train; curves grow here while they train.");
+  const arm = lines.some(({ name, is_end: isEnd }) => name === view.ui.arm && !isEnd) ? view.ui.arm : best;
+  const levels = lines.find(({ name }) => name === arm)?.use ?? [];
+  const of = (column) => lines.filter((line) => line[column].length).map((line) => ({ ...line, points: line[column] }));
+  const most = Math.max(...of("resets").map(({ points }) => points.at(-1)[1]));
+  const [title, about] = isShare ? ["Retained: % of the way from lower to upper",
+    "By validation log-loss: 0% is the model without content, 100% the best one without a bottleneck."]
+    : ["Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better than popularity."];
+  const small = { arm, height: 110, unit: (y) => fixed(y, 2) };
+  return h("div.charts", { class: view.isStale("curves") && "stale" },
+    lineChart(view, title, about, of("points").map((line) => ({ ...line, thin: line.name === arm ? line.seeds : [] })),
+      { ...small, height: 300, isMain: true, ...(isShare && { edge, within: [100], unit: (y) => `${fixed(y, 0)}%` }) }),
+    h("div.smalls", null,
+      lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
+        levels.map((points, i) => ({ name: `level ${i + 1}`, points, opacity: 1 - (0.6 * i) / levels.length })),
+        { ...small, unit: (y) => percent(y), within: [0, 1] }),
+      lineChart(view, "Temperature τ", "Of the arms whose temperature changes.", of("tau"), small),
+      lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.",
+        of("resets").map((line) => ({ ...line, quiet: line.name !== arm && line.points.at(-1)[1] < most })),
+        { ...small, unit: whole, within: [0, 1] })));
+}
+
+// Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
+// below `edge` are drawn at the bottom, with a mark and their number.
+function lineChart(view, title, about, lines, { arm, height, unit, edge, within = [], isMain }) {
+  const { n_steps: n, n_warmup: warm } = view.get("curves");
+  const { step = null, over } = view.local;
+  const low = edge ?? -Infinity;
+  const all = [...within, ...lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1])];
+  const top = Math.max(...all);
+  const bottom = Math.min(...all) < low ? low - 0.08 * (top - low) : Math.min(...all);
+  const y = (value) => ((top - (value < low ? bottom : value)) / (top - bottom || 1)) * height;
+  const x = (at) => (100 * at) / n;
+  const path = (points) => points.map(([at, value]) => `${x(at).toFixed(2)},${y(value).toFixed(1)}`).join(" ");
+  const value = ({ points }) => unit((points.findLast(([at]) => step === null || at <= step) ?? points[0])[1]);
+  const end = ({ points }) => y(points.at(-1)[1]);
+  const look = (line) => [line.is_end && "end", line.name === arm && "chosen", line.name === over && "over"]
+    .filter(Boolean).join(" ");
+  const named = lines.filter(({ quiet, name }) => !quiet || name === over).sort((a, b) => end(a) - end(b));
+  const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
+  const steps = [...new Set(lines.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
+  const move = (event) => {
+    const box = event.currentTarget.getBoundingClientRect();
+    const far = (at) => Math.abs(x(at) / 100 - (event.clientX - box.left) / box.width);
+    view.setLocal({ step: steps.reduce((best, at) => (far(at) < far(best) ? at : best)) });
+  };
+  const press = (event) => {
+    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const next = steps.indexOf(step ?? steps.at(-1)) + by;
+    view.setLocal({ step: steps[Math.min(steps.length - 1, Math.max(0, next))] });
+  };
+  const slide = isMain && { role: "slider", tabindex: 0, onkeydown: press, "aria-label": "Step", "aria-valuemin": 0,
+    "aria-valuemax": n, "aria-valuenow": step ?? n,
+    "aria-valuetext": `step ${step ?? n}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}` };
+  const upright = (name, at) => h(`line.${name}`, { x1: x(at), x2: x(at), y1: 0, y2: height });
+  const ticks = niceTicks(Math.max(bottom, low), top, height / 45);
+  const dips = lines.filter((line) => !line.is_end)
+    .map((line) => [look(line), line.points.reduce((least, point) => (point[1] < least[1] ? point : least))]);
+  const label = (line, i) => {
+    const light = (name) => () => view.setLocal({ over: name });
+    const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name,
+      onpointerenter: light(line.name), onpointerleave: light(null) };
+    const parts = [h("span", null, line.name), h("b", null, value(line))];
+    return isMain && !line.is_end ? button(parts, () => view.setUi({ arm: line.name }),
+      { ...props, "aria-pressed": String(line.name === arm), onfocus: light(line.name), onblur: light(null) })
+      : h("span", props, parts);
+  };
+  return h("div.card.chart", { key: title, style: `--tall: ${height}px` },
+    h("div.title", null, h("b", null, title, help(about)), step !== null && h("span", null, `step ${whole(step)}`)),
+    lines.length === 0 ? h("p.mute", null, "None.") : h("div.plotted", null,
+      h("div.ticks", { "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
+        bottom < low && h("b", { style: `top: ${(y(low) + height) / 2}px` }, "≈")),
+      h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }), ...slide },
+        h("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+          ticks.map((tick) => h("line.grid", { x1: 0, x2: 100, y1: y(tick), y2: y(tick) })), upright("warm", warm),
+          lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
+            h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
+          step !== null && upright("step", step)),
+        dips.map(([name, [at, least]]) => least < low
+          && h("span.dip", { style: `left: ${x(at)}%`, class: name }, `▼ ${unit(least)}`)),
+        [0, warm, n].map((at, i) => (i !== 1 || at > 0)
+          && h("span.x", { style: `left: ${x(at)}%` }, i === 1 && isMain ? `${at}: warm-up ends` : at))),
+      h("svg.leaders", { viewBox: `0 0 16 ${height}`, "aria-hidden": "true" },
+        named.map((line, i) => h("line", { class: look(line), x1: 0, x2: 16, y1: end(line), y2: places[i] }))),
+      h("div.names", null, named.map(label))));
+}
+
+// Places near the wanted ones, which ascend, a gap apart and within a length.
+function spreadOut(wanted, gap, length) {
+  const places = [];
+  for (const place of wanted) places.push(Math.max(place, places.length ? places.at(-1) + gap : 0));
+  return places.map((place, i) => Math.min(place, length - gap * (places.length - 1 - i)));
+}
+
+function niceTicks(low, high, n) {
+  const rough = (high - low) / n || 1;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * [1, 2, 5, 10].find((times) => unit * times >= rough);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+}
+
+function keptTable(view) {
+  const { rows, text, n_seeds: n } = view.get("kept");
+  if (!rows) return null;
+  const at = (share) => Math.min(100, Math.max(0, (100 * share + 20) / 1.4)); // bars go from -20% to 120%
+  const span = (name, from, to) => h(`i.${name}`, { style: `left: ${at(from)}%; right: ${100 - at(to)}%` });
+  const share = ({ retained, low, high, value }) => h("span.kept-cell", { title: fixed(value, 4) },
+    h("span.kept-bar", { "aria-hidden": "true" }, span("fill", Math.min(0, retained), Math.max(0, retained)),
+      high > low && span("whisker", low, high)), retained === null ? "–" : `${fixed(100 * retained, 1)}%`,
+    h("small", null, high > low && `± ${fixed(50 * (high - low), 1)}`));
+  const metric = ([id, label]) => ({ id, label, number: true, value: (row) => row[id].retained,
+    show: (row) => share(row[id]), help: "Kept on the test split: % of the way from the lower to the upper model." });
+  const pick = ({ name, is_trained: isTrained, is_chosen: isChosen }) => [
+    isTrained ? button(name, () => view.setUi({ arm: name }), { name: "button.link" }) : name,
+    isChosen && text && h("b.good", null, " ✓ chosen")];
+  const open = ({ name, use }) => use !== null && button("Open", () => view.act("open", { name }),
+    { name: "button.small", "aria-label": `Open the ids of ${name}` });
+  const metrics = Object.entries({ log_loss: "Log-loss", recall: "Recall@10", ndcg: "NDCG@10" }).map(metric);
+  const columns = [{ id: "name", label: "Model", show: pick }, ...metrics,
+    { id: "use", label: "Least use", help: "Share of codes in use, of the level that uses the fewest.", number: true,
+      show: ({ use }) => (use === null ? "–" : percent(use)) },
+    { id: "ids", label: "Ids", value: () => "", show: open }];
+  return h("section.card.kept", { key: "kept", class: view.isStale("kept") && "stale" },
+    h("div.title", null, h("b", null, "What is kept"), n > 1 ? `means of ${n} seeds ± 95%` : "one seed"),
+    text && h("p", null, text), dataTable(view, "kept", columns, rows, { caption: "What each model keeps" }),
+    view.model.get("opened") && h("p.mute", null, "The ids are below; .ids of this view has them for the next cell."));
+}
+
+// Another view of this kernel, by the id of its model.
+class OtherView {
+  constructor(el, props, view) {
+    Object.assign(this, { el, view });
+    this.update(props);
+  }
+
+  async update({ id }) {
+    if (id === this.id) return;
+    this.id = id;
+    this.end = this.end?.();
+    this.el.replaceChildren();
+    const model = id && (await this.view.model.widget_manager.get_model(id));
+    if (model && id === this.id) this.end = render({ model, el: this.el });
+  }
+}
