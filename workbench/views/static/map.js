@@ -436,7 +436,8 @@ function looks(p, { colour: by, level = 0 }) {
   const damage = p.cosine.map((cosine) => 1 - cosine);
   const sorted = damage.filter((d) => !Number.isNaN(d)).sort();
   const high = Math.max(0.02, sorted[Math.floor(0.95 * sorted.length)] ?? 0);
-  order.sort((a, b) => (damage[a] || 0) - (damage[b] || 0));
+  const weight = damage.map((d) => (Number.isNaN(d) ? 9 : d));
+  order.sort((a, b) => weight[a] - weight[b]);
   return scaled(damage, 0, high, "--bad", "--damage", "damage", "none", fixed(high, 2));
 }
 
@@ -454,24 +455,25 @@ function mapTab(view) {
   const shared = { ...look, head: 28, selected: chosen(view, p),
     name: (i) => p.words[i], tip: (i) => `${p.words[i]}\n${about(i)}`, pick: (i) => lookAt(view, p.words[i]),
     frame: remember(view, "frame", [p], () => frameOf(p.before, p.after)),
-    camera: remember(view, "camera", [p.method, p.n_mapped], newCamera),
+    camera: (view.cameras ??= {})[`${p.method} of ${p.n_mapped}`] ??= newCamera(),
     select: (flags) => view.setLocal({ query: "", selected: flags && new Set(p.words.filter((_, i) => flags[i])) }) };
-  // t: where the names of regions are, from 0, the original's map, to 1, the compressed one's
-  const map = (side, title, note, points, t) => h("figure.map", { key: side }, component(PointMap, { ...shared,
-    ...mapMarks(view, p, side), points, label: `Map, ${title}`, labels: p.topics.map(({ text, before, after }) =>
-      ({ text, x: mix(before[0], after[0], t), y: mix(before[1], after[1], t) })) }),
+  const names = (side) => p.topics.map(({ text, [side]: there, before, after }) => {
+    const [x, y] = there ?? before.map((v, k) => mix(v, after[k], morph));
+    return { text, x, y };
+  });
+  const map = (key, side, title, note, points = p[side]) => h("figure.map", { key },
+    component(PointMap, { ...shared, ...mapMarks(view, p, side), points, labels: names(side), label: `Map, ${title}` }),
     h("figcaption", null, h("b", null, title), " ", h("small.mute", null, note)));
   const kept = (share, rest) => typeof share === "number" && `map neighbours kept ${percent(share)}${rest}`;
   const trust = p.trust.before && `trustworthiness ${fixed(p.trust.before, 2)}`;
   const better = drawing && p.method === "PCA" && [`UMAP is being drawn${left ? `, ${seconds(left)} left` : ""} `,
     button("Stop", () => view.act("draw", { method: "PCA" }), { name: "button.link" })];
   const moving = () => (morph ? p.before.map((v, k) => mix(v, p.after[k], morph)) : p.before);
-  const morphed = () => map("morph", { 0: "Original", 1: "Compressed" }[morph] ?? `${percent(morph)} of the way`,
-    better, remember(view, "morph", [p, morph], moving), morph);
-  const maps = morph !== null ? morphed() : [map("before", "Original", better || trust, p.before, 0),
-    ui.control && p.method === "UMAP"
-      ? map("control", "Original again", kept(p.kept_chance, " by chance"), p.control, 0)
-      : map("after", "Compressed", kept(p.kept_map, `, chance ${percent(p.kept_chance ?? 0)}`), p.after, 1)];
+  const way = { 0: "Original", 1: "Compressed" }[morph] ?? `${percent(morph)} of the way`;
+  const maps = morph !== null ? map("one", "morph", way, better, remember(view, "morph", [p, morph], moving))
+    : [map("one", "before", "Original", better || trust), ui.control && p.method === "UMAP"
+      ? map("two", "control", "Original again", kept(p.kept_chance, " by chance"))
+      : map("two", "after", "Compressed", kept(p.kept_map, `, chance ${percent(p.kept_chance ?? 0)}`))];
   return h("section.map-tab", { key: "map" },
     mapBar(view, p, morph, better ? "UMAP" : p.method), warning(view.error("maps")),
     h("div.maps", { class: view.isStale("points") && "stale" }, maps), mapLegend(view, p, look));
@@ -525,8 +527,8 @@ function chosen(view, p) {
   const { query = "", selected = null } = view.local;
   return remember(view, "chosen", [p, query, selected], () => {
     const wanted = query.trim().toLowerCase();
-    const holds = (word) => (wanted ? word.toLowerCase().includes(wanted) : selected?.has(word));
-    const flags = Uint8Array.from(p.words, holds);
+    const holds = (word) => (wanted ? word.toLowerCase().includes(wanted) : selected.has(word));
+    const flags = wanted || selected ? Uint8Array.from(p.words, holds) : [];
     return flags.includes(1) ? flags : null;
   });
 }
@@ -538,12 +540,12 @@ function mapMarks(view, p, side) {
   const there = (rows) => rows.filter(({ word }) => p.index.has(word));
   const near = shown && p.index.has(shown.word) ? there(shown.neighbours) : [];
   const apart = { lost: "after", gained: "before" }; // where they are no neighbours
-  const lines = near.map((row) => ({ from: place(shown), to: place(row), colour: STATUSES[row.status].colour,
-    dashed: apart[row.status] === side }));
-  const words = there(view.get("looked").words ?? []);
-  return { lines: view.ui.lines === false ? [] : lines, marks: [
-    ...words.map((row) => ({ i: place(row), text: row.word, colour: "--ink", strong: true })),
-    ...near.map((row) => ({ i: place(row), text: row.word, ...STATUSES[row.status] }))] };
+  const words = there(view.get("looked").words ?? []).map((row) => ({ ...row, colour: "--ink", strong: true }));
+  const marks = [...words, ...near.map((row) => ({ ...row, ...STATUSES[row.status] }))];
+  const lines = near.map((row) => ({ from: place(shown), to: place(row), dashed: apart[row.status] === side,
+    colour: STATUSES[row.status].colour }));
+  return { lines: view.ui.lines === false ? [] : lines,
+    marks: marks.map((row) => ({ ...row, i: place(row), text: row.word })) };
 }
 
 function saveFile(name, blob) {
