@@ -57,14 +57,14 @@ class TellingWords:
         self.has = csr_array((ones, np.array(columns, np.int32), ends), (len(found), len(place)))
         self.total = self.has.sum(axis=0)  # (n_words,)
 
-    def of(self, is_here: np.ndarray) -> tuple[str, ...]:
+    def of(self, is_here: np.ndarray) -> str:
         """Return up to three words for some of the items, (n_items,) bool, the best first."""
         if not self.words or is_here.all():
-            return ()
+            return ""
         here, n = self.has[is_here].sum(axis=0) + 0.5, is_here.sum() + 1  # (n_words,)
         rest, n_rest = self.total + 1 - here, len(is_here) + 2 - n
         score = np.log(here / (n - here)) - np.log(rest / (n_rest - rest))
         score = np.where(here > 2, score / np.sqrt(1 / here + 1 / rest), 0)
         score *= (score > 2) * np.sqrt(np.log(len(is_here) / self.total))
         best = np.argsort(-score, kind="stable")[:3]
-        return tuple(self.words[i] for i in best if score[i] > 0)
+        return " · ".join(self.words[i] for i in best if score[i] > 0)

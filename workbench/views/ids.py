@@ -207,11 +207,13 @@ class Cells:
     def named(ids, prefix, level, n_coloured):
         return Named.among(ids.codes, level, prefix, n_coloured)
 
-    def tree(ids, prefix):
-        return tree_table(ids, prefix=prefix)
-
     def words(ids):
         return TellingWords(ids)
+
+    def tree(ids, prefix, words):
+        tree = tree_table(ids, prefix=prefix)
+        texts = [words.of(is_below(ids.codes, prefix)) for prefix in tree["prefix"]]
+        return tree.assign(text=np.where(tree["n_joined"], "", texts))
 
     @cell("item")
     def similar(ids, vectors, item):
@@ -238,39 +240,33 @@ class Blocks:
     """Blocks of `IdsView`."""
 
     def head(ids, vectors):
-        used, no_map = [len(np.unique(codes)) for codes in ids.coding.T], vectors is None and ids.codebooks is None
+        used = [len(np.unique(codes)) for codes in ids.coding.T]
+        no_map = NO_MAP if vectors is None and ids.codebooks is None else ""
         levels = {"used": used, "size": ids.codebook_size, "n_levels": ids.n_levels, "n_extra": ids.n_extra}
-        return {"n": len(ids), "unique": ids.n_unique, **levels, "no_map": NO_MAP if no_map else ""}
+        return {"n": len(ids), "unique": ids.n_unique, "no_map": no_map, **levels}
 
     def path(words, ids, prefix):
-        rows = np.flatnonzero(is_below(ids.codes, prefix))
-        items = [[ids.items[row], printable(ids.names[row])] for row in rows[:N_LISTED]] if prefix else []
-        return {"path": _path(words, ids, prefix), "n": len(rows), "items": items}
+        items = ids.with_prefix(prefix)
+        shown = _named_items(ids, items[:N_LISTED] if prefix else [])
+        return {"path": _path(words, ids, prefix), "n": len(items), "items": shown}
 
     def legend(words, named, ids):
         below, own = is_below(ids.codes, named.prefix), ids.codes[:, named.level - 1]
-        codes = []
+        rows = []
         for code in named.codes:
             here, (colour, shape) = below & (own == code), named.look(code)
-            text = " · ".join(words.of(here))
-            codes.append({"code": code, "count": int(here.sum()), "text": text, "colour": colour, "shape": shape})
-        return {
-            "level": named.level,
-            "prefix": list(named.prefix),
-            "codes": codes,
-            "n_codes": len(np.unique(own[below])),
-        }
+            rows.append({"code": code, "count": here.sum(), "text": words.of(here), "colour": colour, "shape": shape})
+        n_codes = len(np.unique(own[below]))
+        return {"level": named.level, "prefix": named.prefix, "n_codes": n_codes, "codes": rows}
 
-    def tiles(words, tree, ids, similar, selected):
-        item, root = ids[similar.item] if similar else (), tree["prefix"][0]
-        chosen = ids.codes[np.isin(ids.items, selected)]
-        tiles = tree[["level", "count", "n_joined", "top", "height"]].to_dict("records")
-        for tile, prefix, names in zip(tiles, tree["prefix"], tree["exemplars"], strict=True):
-            alone = not tile["n_joined"]
-            tile |= {"prefix": list(prefix), "column": tile["level"] - len(root), "names": list(map(printable, names))}
-            tile["text"] = " · ".join(words.of(is_below(ids.codes, prefix))) if alone else ""
+    def tiles(tree, ids, similar, selected):
+        item, chosen = ids[similar.item] if similar else (), ids.codes[_are_among(ids, selected)]
+        tiles = tree.drop(columns=["share", "exemplars"]).to_dict("records")
+        for tile, names in zip(tiles, tree["exemplars"], strict=True):
+            prefix, alone = tile["prefix"], not tile["n_joined"]
+            tile |= {"column": tile["level"] - tiles[0]["level"], "names": [printable(name) for name in names]}
             tile["star"] = alone and prefix != () and item[: len(prefix)] == prefix
-            tile["n_selected"] = int(is_below(chosen, prefix).sum()) if alone else 0
+            tile["n_selected"] = is_below(chosen, prefix).sum() if alone else 0
         return {"tiles": tiles}
 
     def points(map):
@@ -281,23 +277,22 @@ class Blocks:
     def near(words, similar, ids):
         if similar is None:
             return {}
-        about = {"item": similar.item, "name": printable(ids.names[ids.items.index(similar.item)])}
-        for name in ("by_vector", "by_id"):
-            table = getattr(similar, name)
-            table = table.assign(name=table["name"].map(printable), codes=table["codes"].map(list)).astype(object)
-            about[name] = table.where(table.notna(), None).to_dict("records")
-        return {**about, "path": _path(words, ids, ids[similar.item])}
+        tables = {"by_vector": similar.by_vector, "by_id": similar.by_id}
+        rows = {
+            key: table.assign(name=table["name"].map(printable)).to_dict("records") for key, table in tables.items()
+        }
+        [[item, name]] = _named_items(ids, [similar.item])
+        return {"item": item, "name": name, "path": _path(words, ids, ids[item]), **rows}
 
     def places(words, ids, selected, prefix):
-        codes = ids.codes[np.isin(ids.items, selected), : min(len(prefix) + 1, ids.n_levels)]
+        codes = ids.codes[_are_among(ids, selected), : min(len(prefix) + 1, ids.n_levels)]
         found, counts = np.unique(codes, axis=0, return_counts=True)
         most = np.argsort(-counts, kind="stable")[:N_LISTED]
-        rows = [{**_path(words, ids, tuple(found[i].tolist()))[-1], "selected": int(counts[i])} for i in most]
+        rows = [{**_path(words, ids, tuple(found[i].tolist()))[-1], "selected": counts[i]} for i in most]
         return {"n_prefixes": len(found), "rows": rows}
 
     def offers(offered, ids):
-        names = dict(zip(ids.items, ids.names, strict=True))
-        return {"query": offered[0], "items": [[item, printable(names[item])] for item in offered[1]]}
+        return {"query": offered[0], "items": _named_items(ids, offered[1])}
 
     def quality(card, ids):
         n_levels, rows = ids.coding.shape[1], []
@@ -310,13 +305,23 @@ class Blocks:
         return {"rows": rows, "n_levels": n_levels}
 
 
+def _are_among(ids: SemanticIDs, items: Collection[str]) -> np.ndarray:
+    chosen = set(items)
+    return np.array([item in chosen for item in ids.items])
+
+
+def _named_items(ids: SemanticIDs, items: Iterable[str]) -> list[tuple[str, str]]:
+    names = dict(zip(ids.items, ids.names, strict=True))
+    return [(item, printable(names[item])) for item in items]
+
+
 def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
     """Describe each code on the way down to a prefix; a typical item stands in for words."""
     steps = []
-    for end in range(1, len(prefix) + 1):
-        count, names = _count_and_exemplars(ids, prefix[:end])
-        text = " · ".join(words.of(is_below(ids.codes, prefix[:end])))
-        steps.append({"prefix": list(prefix[:end]), "count": count, "text": text or printable(names[0])})
+    for own in (prefix[:end] for end in range(1, len(prefix) + 1)):
+        count, names = _count_and_exemplars(ids, own)
+        text = words.of(is_below(ids.codes, own)) or printable(names[0])
+        steps.append({"prefix": own, "count": count, "text": text})
     return steps
 
 
@@ -404,41 +409,40 @@ class IdsView(View):
         """Select points of the map; none clears the selection."""
         self.selected = tuple(self.flow["map"]["item"].iloc[points])
 
+    def do_cancel(self) -> None:
+        """Stop UMAP; principal components stay."""
+        self.drawn = "PCA"
+
+    def do_retry(self) -> None:
+        """Compute again what failed."""
+        self.flow.retry()
+
     def page(self) -> str:
         """Return the same numbers, pictures and tables as HTML."""
-        if not self.interactive:
-            self.render()
-        head, near, named = self.head, self.near, self.flow["named"]
-        places, tree, table = self.flow["map"], self.flow["tree"], paper.table_html
-        used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
-        unique = f"{head['unique']:,} different ids ({head['unique'] / head['n']:.1%} of the items)"
-        levels = f"{len(head['used'])} levels of {head['size']:,} entries" + f", {head['n_extra']} extra" * (
-            head["n_extra"] > 0
-        )
-        map_html, tree_html = escape(head["no_map"]), ""
-        if places is not None:
-            picture = plots.id_map_figure(places, marked=[self.item], named=named)
-            map_html = paper.picture_html(picture, "Map of the items, coloured by code")
-        if tree is not None:
-            tree_html = paper.picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
+        head, near, named, quality = self.head, self.near, self.flow["named"], self.quality
         step = {"Id": "<b>{prefix}</b>", "Items": "{count:,}", "Telling words": "{text}"}
-        row = {
-            "Item": "{name}",
-            "Id": "{codes}",
-            "Shared": "{shared:d}",
-            "Cosine": "{cosine:.3f}",
-            "Rank": "{rank:,.0f}",
-        }
-        titles = {"by_vector": "Nearest by vectors", "by_id": "Nearest by id"} if near else {}
-        columns = {f"level {i + 1}": f"{{texts[{i}]}}" for i in range(self.quality.get("n_levels", 0))}
-        sections = {
-            "Numbers": f"<p>{head['n']:,} items; {levels}; {unique}; entries in use, level by level: {used}</p>",
-            "Map": map_html,
-            "Tree of codes": tree_html,
-            "Selected items": table({**step, "Selected": "{selected:,}"}, self.places["rows"]) if self.selected else "",
-            "Similar items, similar ids": (table(step, near["path"], near["name"]) if near else "")
-            + "".join(table(row, near[name], title) for name, title in titles.items()),
-            "Quality": table({"": "{what}", **columns, "how": "{how}"}, self.quality["rows"]) if columns else "",
-        }
+        row = {"Item": "{name}", "Id": "{codes}", "Cosine": "{cosine:.3f}", "Rank": "{rank:,.0f}"}
+        used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
+        extra = f" and {head['n_extra']} to tell equal ids apart" if head["n_extra"] else ""
+        numbers = (
+            f"{head['n']:,} items; {len(head['used'])} levels of {head['size']:,} entries{extra}; {head['unique']:,} different "
+            f"ids ({head['unique'] / head['n']:.1%} of the items); entries in use, level by level: {used}"
+        )
+        sections = {"Numbers": f"<p>{numbers}</p>", "Map": escape(head["no_map"])}
+        if (frame := self.flow["map"]) is not None:
+            figure = plots.id_map_figure(frame, marked=[self.item], named=named)
+            sections["Map"] = paper.picture_html(figure, "Map of the items, coloured by code")
+        if (tree := self.flow["tree"]) is not None:
+            sections["Tree of codes"] = paper.picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
+        if self.selected:
+            sections["Selected items"] = paper.table_html({**step, "Selected": "{selected:,}"}, self.places["rows"])
+        if near:
+            tables = [paper.table_html(step, near["path"], near["name"])]
+            tables += [paper.table_html(row, near["by_vector"], "Nearest by vectors: are their ids similar?")]
+            tables += [paper.table_html(row, near["by_id"], "Nearest by id: are their vectors similar?")]
+            sections["Similar items, similar ids"] = "".join(tables)
+        if quality:
+            levels = {f"level {i + 1}": f"{{texts[{i}]}}" for i in range(quality["n_levels"])}
+            sections["Quality"] = paper.table_html({"": "{what}", **levels, "how": "{how}"}, quality["rows"])
         where = f", below {words_of(self.prefix)}" if self.prefix else ""
         return paper.page_html(f"Semantic IDs of {head['n']:,} items{where}", sections.items())

@@ -188,7 +188,7 @@ class View(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         if not self.interactive:
-            self.flow.wait()
+            self.wait()
             display(HTML(self.page()))
             return
         places.put(self)
