@@ -36,7 +36,7 @@ def offered_items(ids: SemanticIDs, text: str) -> list[str]:
     found = sorted((n for n in plain if part in n), key=lambda n: (not n.startswith(part), len(n))) if part else []
     if part and not found:
         words = get_close_matches(part, {word for name in plain for word in WORD.findall(name)}, 3)
-        found = [*get_close_matches(part, plain, N_OFFERED), *(n for n in plain if any(word in n for word in words))]
+        found = [*get_close_matches(part, plain, N_OFFERED), *(n for word in words for n in plain if word in n)]
     itself = [text.strip()] if text.strip() in ids else []
     return list(dict.fromkeys([*itself, *(plain[name] for name in found)]))[:N_OFFERED]
 

@@ -425,8 +425,8 @@ class IdsView(View):
         used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
         extra = f" and {head['n_extra']} to tell equal ids apart" if head["n_extra"] else ""
         numbers = (
-            f"{head['n']:,} items; {len(head['used'])} levels of {head['size']:,} entries{extra}; {head['unique']:,} different "
-            f"ids ({head['unique'] / head['n']:.1%} of the items); entries in use, level by level: {used}"
+            f"{head['n']:,} items; {len(head['used'])} levels of {head['size']:,} entries{extra}, in use: {used}; "
+            f"{head['unique']:,} different ids ({head['unique'] / head['n']:.1%} of the items)"
         )
         sections = {"Numbers": f"<p>{numbers}</p>", "Map": escape(head["no_map"])}
         if (frame := self.flow["map"]) is not None:

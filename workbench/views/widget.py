@@ -128,8 +128,9 @@ class View(anywidget.AnyWidget):
 
     def close(self) -> None:
         """End the view and its work."""
-        self.flow.end()
-        self._timer.cancel()
+        if "_timer" in vars(self):  # else its arguments were refused
+            self.flow.end()
+            self._timer.cancel()
         super().close()
 
     # -- drawing ----------------------------------------------------------------------------
