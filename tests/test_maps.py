@@ -14,7 +14,6 @@ import pandas as pd
 import psutil
 import pytest
 from conftest import PATIENCE, until
-from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from sklearn.manifold import trustworthiness as of_sklearn
 
@@ -24,7 +23,7 @@ from workbench.progress import Stopped
 from workbench.views import mapper
 from workbench.views.layout import nearest_places, trustworthiness
 from workbench.views.maps import OriginalMap, pca_maps, points, topics, umap_maps
-from workbench.views.plots import colours, map_figure, noise_text
+from workbench.views.plots import map_figure, noise_text
 
 
 def pca_layout(vectors, start, n_neighbors, seed, again):
@@ -150,46 +149,11 @@ def test_equal_places_have_as_many_neighbours_as_others(n, k):
     assert all(len(set(row)) == k for row in found.tolist())
 
 
-# -- colours ------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def frame(fasttext):
     """All kinds of words: with own rows, rebuilt, and without a vector."""
     small = wb.Prune(300, 40).fit_transform(fasttext)
-    frame = OriginalMap(fasttext, 400).umap(small, pca_layout)
-    assert colours(frame).legend
-    return frame
-
-
-def test_colours_by_frequency_are_bands_of_rank_in_order(frame):
-    look = colours(frame, "frequency")
-    assert [entry.name for entry in look.legend[:2]] == ["1 to 100", "101 to 1,000"]
-    palette, band = np.unique(look.colours, axis=0, return_inverse=True)
-    assert len(palette) == 2
-    assert len(set(zip(band.ravel(), frame["rank"] > 100, strict=True))) == 2
-
-
-def test_labels_beyond_the_seven_most_frequent_are_grey_and_seven_differ_by_shape_too(frame):
-    frame["label"] = [f"group {min(i // 40, 8)}" if i < 380 else None for i in range(400)]
-    frame.loc[360:379, "label"] = ["rare"] * 20
-    look = colours(frame, "label")
-    named = look.legend[:7]
-    assert len({e.colour for e in named}) == len({e.shape for e in named}) == 7
-    assert "rare" not in [e.name for e in look.legend]
-    assert look.legend[-1].name == "none"
-    assert look.shapes[0] == named[0].shape
-    assert to_hex(look.colours[0]).upper() == named[0].colour
-    assert look.shapes[399] == "circle"
-
-
-@pytest.mark.parametrize("by", ["damage", "frequency", "label"])
-def test_the_figure_says_what_is_shown_what_is_chance_and_what_colours_mean(frame, by):
-    frame["label"] = [word[0] for word in frame["word"]]
-    shown = text_in(map_figure(frame, colour=by))
-    assert frame.attrs["sample"] in shown
-    assert noise_text(frame) in shown
-    assert colours(frame, by).title in shown
+    return OriginalMap(fasttext, 400).umap(small, pca_layout)
 
 
 # -- names of regions, and what a front end gets ----------------------------------------------
