@@ -513,10 +513,11 @@ function mapBar(view, p, morph, method) {
 
 function mapLegend(view, p, { scale, legend }) {
   const sign = ([shape, ink, text]) =>
-    h("span", null, h("span", { style: ink && `color: ${ink}` }, SIGNS[shape]), ` ${text}`);
+    h("span", null, h("span", { style: ink && `color: ${ink}` }, SIGNS[shape]), " ", h("span", null, text));
   const numbers = (p.numbers ?? []).map((n) => ({ id: n, label: `${whole(n)} words` }));
   return h("div.map-bar.legend", null,
-    scale && h("span", null, `${scale[1]} ${scale[2]} `, h("i", { style: `--ramp: var(${scale[0]})` }), ` ${scale[3]}`),
+    scale && [h("span", null, `${scale[1]} ${scale[2]}`), h("i", { style: `--ramp: var(${scale[0]})` }),
+      h("span", null, scale[3])],
     legend.map(sign), h("span.space"),
     select(numbers, p.n_mapped, (n) => view.act("map_words", { n }), { "aria-label": "Words on the map" }),
     help(`Shown: ${p.sample}. ${p.noise ?? ""}`));
@@ -577,20 +578,15 @@ function savePicture(view) {
   Object.assign(g, { fillStyle: colour(view.root, "--card"), textBaseline: "middle" });
   g.fillRect(left, top, width, bottom - top);
   for (const el of tab.querySelectorAll("canvas, figcaption *, .legend :is(span, i)")) {
-    const box = el.getBoundingClientRect();
+    const { left: x, top: y, width: wide, height: tall } = el.getBoundingClientRect();
     const { color, font } = getComputedStyle(el);
-    if (el.matches("canvas")) g.drawImage(el, box.left, box.top, box.width, box.height);
-    const inks = el.matches("i") ? ramp(colour(el, "--ramp")) : [];
-    inks.forEach((ink, k) => {
-      g.fillStyle = ink;
-      g.fillRect(box.left + k * box.width / SCALE, box.top, box.width / SCALE + 1, box.height);
-    });
     Object.assign(g, { fillStyle: color, font });
-    for (const node of [...el.childNodes].filter(({ nodeType }) => nodeType === Node.TEXT_NODE)) {
-      const range = document.createRange();
-      range.selectNode(node);
-      g.fillText(node.data, range.getBoundingClientRect().left, box.top + box.height / 2);
-    }
+    if (el.matches("canvas")) g.drawImage(el, x, y, wide, tall);
+    else if (el.childElementCount === 0) g.fillText(el.textContent, x, y + tall / 2);
+    if (el.matches("i")) ramp(colour(el, "--ramp")).forEach((ink, k) => {
+      g.fillStyle = ink;
+      g.fillRect(x + k * wide / SCALE, y, wide / SCALE + 1, tall);
+    });
   }
   canvas.toBlob((blob) => saveFile("map.png", blob));
 }
