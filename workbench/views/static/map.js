@@ -430,8 +430,8 @@ function looks(p, { colour: by, level = 0 }) {
     const last = ordered ? p.code_order.length / p.n_levels : highest(codes);
     const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : ordered ? p.code_order[level * last + c] : c));
     const texts = ordered ? ["near codes,", "near colours", ""] : ["code", "0", last];
-    if (codes.includes(-1)) legend.push(["circle", GREYS[1], "no codes of its own"]);
-    return scaled(places, 0, last, GREYS[1], "--cividis", ...texts);
+    if (codes.includes(-1)) legend.push(["circle", `${GREYS[0]}80`, "no codes of its own"]);
+    return scaled(places, 0, last, `${GREYS[0]}80`, "--cividis", ...texts);
   }
   const damage = p.cosine.map((cosine) => 1 - cosine);
   const sorted = damage.filter((d) => !Number.isNaN(d)).sort();
