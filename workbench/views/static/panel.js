@@ -5,13 +5,13 @@
 // An id for the page: each place where a view is shown has its own.
 let viewCount = 0;
 const idOf = (view, name) => `wb${(view.number ??= ++viewCount)}-${name}`;
+const closeMenu = (view) => view.setLocal({ menu: null });
 
 // Move the focus among the elements of a group with the arrow keys, Home and End; return where it went.
 function moveFocus(event, selector) {
   const all = [...event.currentTarget.querySelectorAll(selector)];
-  const at = all.indexOf(event.target);
-  const [next, last] = [at + 1, all.length - 1];
-  const to = { ArrowRight: next, ArrowDown: next, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
+  const [at, last] = [all.indexOf(event.target), all.length - 1];
+  const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
   if (at < 0 || to === undefined) return null;
   event.preventDefault();
   all.at(to % all.length).focus();
@@ -41,7 +41,7 @@ function segmented(label, options, choose) {
   return h("div.segments", group, options.map(one));
 }
 
-// A button that opens a box with `content()`. Escape closes it and the focus returns; so does leaving it (core.js).
+// A button that opens a box with `content()`. Escape closes it and the focus returns; leaving it closes it (core.js).
 function menu(view, name, label, content, { title = name, button: props = {}, side = "left" } = {}) {
   const [open, id] = [view.local.menu === name, idOf(view, `menu-${name}`)];
   const toggle = () => {
@@ -56,39 +56,35 @@ function menu(view, name, label, content, { title = name, button: props = {}, si
     return closeMenu(view);
   };
   const opener = { "aria-expanded": String(open), "aria-haspopup": "dialog", "data-menu": name, ...props };
-  const box = { role: "dialog", tabindex: -1, id, "aria-label": title, class: side };
-  return h("div.menu", { key: `menu-${name}`, onkeydown },
-    button(label, toggle, opener), open && h("div.menu-box", box, content()));
+  return h("div.menu", { key: `menu-${name}`, onkeydown }, button(label, toggle, opener),
+    open && h("div.menu-box", { role: "dialog", tabindex: -1, id, "aria-label": title, class: side }, content()));
 }
 
-const closeMenu = (view) => view.setLocal({ menu: null });
-
+// A choice among [{id, label}].
 function select(options, value, onchange, props = {}) {
   const chosen = (event) => onchange(options[event.target.selectedIndex].id);
-  const option = ({ id, label }) => h("option", { value: String(id) }, label);
-  return h("select", { value: String(value), onchange: chosen, ...props }, options.map(option));
+  const option = ({ id, label }) => h("option", { value: String(id ?? "") }, label);
+  return h("select", { value: String(value ?? ""), onchange: chosen, ...props }, options.map(option));
 }
 
-const field = (label, control) => h("label.field", { key: label }, label, control);
+const textBox = (value, set, props = {}) => // `set` hears of each key
+  h("input", { type: "text", value, oninput: (event) => set(event.target.value), ...props });
+const labelled = (label, control) => h("label.field", { key: label }, label, control);
 
-// Where a value stands on a slider of 1000 places, and back. Zero is one place below the logarithms.
+// Where a value stands on a slider of 1000 places, and back.
 const PLACES = 1000;
-const startOf = ({ low, high, log }) => (log && low <= 0 ? Math.min(1, high / 1e3) : low);
+const curve = (log, value) => (log ? Math.log(Math.max(1, value)) : value);
 
-function placeOf(about, value) {
-  const [start, { high, log }] = [startOf(about), about];
-  if (value === null || high <= start) return PLACES;
-  const share = log ? Math.log(Math.max(value, start) / start) / Math.log(high / start) : (value - start) / (high - start);
-  return value < start ? 0 : Math.min(PLACES, Math.round(PLACES * share));
+function placeOf({ low, high, log }, value) {
+  const [start, end] = [curve(log, low), curve(log, high)];
+  return value === null || end <= start ? PLACES : Math.round((PLACES * (curve(log, value) - start)) / (end - start));
 }
 
-function valueAt(about, place) {
-  const [start, { low, high, log, kind, all_is_none: orAll }] = [startOf(about), about];
+function valueAt({ low, high, log, kind, all_is_none: orAll }, place) {
   if (place <= 0 || place >= PLACES) return place <= 0 ? low : orAll ? null : high;
-  const value = log ? start * (high / start) ** (place / PLACES) : start + ((high - start) * place) / PLACES;
-  const digits = kind === "number" ? 2 : log ? 3 : 15;
-  const rounded = Number(value.toPrecision(digits));
-  return Math.min(high, Math.max(low, kind === "number" ? rounded : Math.round(rounded)));
+  const there = curve(log, low) + ((curve(log, high) - curve(log, low)) * place) / PLACES;
+  const value = Number((log ? Math.exp(there) : there).toPrecision(kind === "number" ? 2 : log ? 3 : 15));
+  return kind === "number" ? value : Math.round(value);
 }
 
 const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1, bytes: 1, kb: 1e3, mb: 1e6, gb: 1e9 };
@@ -127,25 +123,24 @@ function slider(view, key, about, { move = () => {}, set }) {
     if (there === undefined) event.target.value = text;
     else if (there !== about.value) release(there);
   };
-  const bounded = high !== null && high !== undefined;
-  const step = log || kind === "number" || !bounded ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
-  return h("div.slider", { key }, h("span", null, label, help(about.help)), bounded ? h("input", {
+  const isOpen = high === null || high === undefined; // no end, so no slider
+  const step = log || kind === "number" || isOpen ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
+  return h("div.slider", { key }, h("span", null, label, help(about.help)), isOpen ? h("span") : h("input", {
     type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label, "aria-valuetext": text,
-    oninput: slid((there) => { drag(there); move(there); }), onchange: slid(release),
-  }) : h("span"), h("input.number", { type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
+    oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
+  }), h("input.number", { type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
 
 // A part of the page that is drawn again only if something that it `needs` has changed.
 class Unchanged {
-  constructor(el, props) {
-    this.el = el;
-    this.update(props);
+  constructor(el, { needs, draw }) {
+    Object.assign(this, { el, needs });
+    el.append(draw());
   }
 
   update({ needs, draw }) {
-    if (this.needs?.every((need, i) => need === needs[i])) return;
-    if (this.needs) patch(this.el.firstChild, draw());
-    else this.el.append(draw());
+    if (this.needs.every((need, i) => need === needs[i])) return;
+    patch(this.el.firstChild, draw());
     this.needs = needs;
   }
 }
@@ -155,9 +150,9 @@ class Unchanged {
 // options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first, needs: what the
 // columns show besides the rows; with it, the table is drawn again only if something has changed}
 function dataTable(view, id, columns, rows, options = {}) {
-  const { by, down, find, shown } = { by: null, down: false, find: "", shown: options.n ?? 100, ...options.sort, ...view.local[id] };
-  const draw = () => drawTable(view, id, columns, rows, { n: 100, ...options, by, down, find, shown });
-  const needs = [rows, by, down, find, shown, ...(options.needs ?? [])];
+  const state = { by: null, down: false, find: "", shown: options.n ?? 100, ...options.sort, ...view.local[id] };
+  const draw = () => drawTable(view, id, columns, rows, { n: 100, ...options, ...state });
+  const needs = [rows, state.by, state.down, state.find, state.shown, ...(options.needs ?? [])];
   return options.needs ? component(Unchanged, { needs, draw }, "div", { key: id }) : draw();
 }
 
@@ -170,24 +165,24 @@ function drawTable(view, id, columns, rows, { caption, filter, n, by, down, find
   const sorted = columns.find((column) => column.id === by);
   if (sorted) {
     const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b) * (down ? -1 : 1);
-    const compare = ([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : order(a, b));
+    const compare = ([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : order(a, b)); // null last
     found = found.map((row) => [valueOf(sorted, row), row]).sort(compare).map(([, row]) => row);
   }
   const heading = (c) => {
-    const arrow = c === sorted && h("span", { "aria-hidden": "true" }, down ? " ▼" : " ▲");
+    const state = c !== sorted ? "none" : down ? "descending" : "ascending";
     const click = () => set({ by: c.id, down: c === sorted ? !down : Boolean(c.number) });
-    const state = c === sorted ? (down ? "descending" : "ascending") : "none";
     return h("th", { scope: "col", class: c.number && "number", "aria-sort": state },
-      button([c.label, arrow], click, { name: "button.sort" }), help(c.help));
+      button(c.label, click, { name: "button.sort" }), help(c.help));
   };
-  const cell = (row) => (c, place) => h(place === 0 ? "th" : "td",
-    { class: c.number ? "number" : c.wide && "wide", scope: place === 0 && "row" }, c.show ? c.show(row) : valueOf(c, row) ?? "–");
+  const cell = (row) => (c, place) => h(place === 0 ? "th" : "td", {
+    class: c.number ? "number" : c.wide && "wide", scope: place === 0 && "row", title: c.wide && valueOf(c, row),
+  }, c.show ? c.show(row) : valueOf(c, row) ?? "–");
   const count = wanted ? `${whole(found.length)} of ${whole(rows.length)}` : whole(rows.length);
-  const search = { type: "search", placeholder: filter, "aria-label": filter, value: find };
+  const search = (text) => set({ find: text, shown: n });
   const more = Math.min(n, found.length - shown);
   return h("div.data-table", { key: id },
-    filter && h("div.row", { key: "top" }, h("input", { ...search, oninput: (event) => set({ find: event.target.value, shown: n }) }),
-      h("span.mute", { role: "status" }, count)),
+    filter && h("div.row", { key: "top" },
+      textBox(find, search, { type: "search", placeholder: filter, "aria-label": filter }), h("span.mute", { role: "status" }, count)),
     h("table", { key: "table" }, caption && h("caption.sr", null, caption), h("thead", null, h("tr", null, columns.map(heading))),
       h("tbody", null, found.slice(0, shown).map((row) => h("tr", null, columns.map(cell(row)))))),
     more > 0 && button(`Show ${whole(more)} more`, () => set({ shown: shown + n }), { key: "more" }));
@@ -195,7 +190,7 @@ function drawTable(view, id, columns, rows, { caption, filter, n, by, down, find
 
 // A share as a bar with its text.
 function bar(share, text = percent(share)) {
-  const width = `width: ${(100 * Math.min(1, Math.max(0, share ?? 0))).toFixed(1)}%`;
+  const width = `width: ${100 * Math.min(1, Math.max(0, share ?? 0))}%`;
   return h("span.bar-cell", null, h("span.bar", { "aria-hidden": "true" }, h("i", { style: width })), h("span", null, text));
 }
 
@@ -209,35 +204,34 @@ function wordLink(view, word) {
   return view.ui.tabs?.includes("map") ? button(text, show, { name: "button.link.place", title: word }) : h("b", null, text);
 }
 
-const wordLinks = (view, words) => words.map((word, i) => [i > 0 && " · ", wordLink(view, word)]);
-
 // -- the panel --------------------------------------------------------------------------------
 
 const TABS = [
-  { id: "overview", label: "Overview", draw: overviewTab }, { id: "map", label: "Map", draw: (view) => [mapTab(view), inspector(view)] },
-  { id: "neighbours", label: "Neighbours", draw: neighboursTab }, { id: "damage", label: "Damage", draw: damageTab },
+  { id: "overview", label: "Overview", draw: overviewTab },
+  { id: "map", label: "Map", draw: (view) => [mapTab(view), inspector(view)] },
+  { id: "neighbours", label: "Neighbours", draw: neighboursTab },
+  { id: "damage", label: "Damage", draw: damageTab },
   { id: "export", label: "Export", draw: exportTab },
 ];
 
 DRAWINGS.panel = (view) => {
   const { bare, tab = "overview", tabs } = view.ui;
   const there = TABS.filter(({ id }) => tabs?.includes(id) ?? true);
-  const onkeydown = (event) => panelKeys(view, event, there);
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  const full = () => [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)];
-  return h("div.panel", { class: bare && "bare", onkeydown }, topBar(view), problems(view), bare ? pane : full());
+  return h("div.panel", { class: bare && "bare", onkeydown: (event) => !bare && panelKeys(view, event, there) },
+    topBar(view), problems(view), bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
 };
 
 const KEYS = [["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["1 to 5", "tabs"], ["/", "search for a word"], ["?", "these keys"]];
 
 function panelKeys(view, event, tabs) {
   const key = event.key.toLowerCase();
-  const typing = event.target.closest("input:not([type=range], [type=checkbox]), select");
-  if (typing || event.altKey) return;
+  if (event.altKey || event.target.closest("input:not([type=range], [type=checkbox]), select")) return;
   const search = () => view.root.querySelector(".tab-panel input[type=search]");
   const plain = {
+    [key]: tabs[key - 1] && (() => view.setUi({ tab: tabs[key - 1].id })),
     "?": () => view.root.querySelector("[data-menu=keys]").click(),
     "/": () => {
       if (!search()) view.setUi({ tab: "map" });
@@ -246,11 +240,8 @@ function panelKeys(view, event, tabs) {
     escape: view.local.drawer && (() => view.setLocal({ drawer: false })),
   };
   const command = { z: () => view.act(event.shiftKey ? "redo" : "undo"), y: () => view.act("redo") };
-  const digit = tabs[Number(key) - 1] && (() => view.setUi({ tab: tabs[Number(key) - 1].id }));
-  const does = event.ctrlKey || event.metaKey ? command[key] : plain[key] ?? digit;
-  if (!does || view.ui.bare) return;
-  event.preventDefault();
-  does();
+  const does = event.ctrlKey || event.metaKey ? command[key] : plain[key];
+  if (does) event.preventDefault(does());
 }
 
 // -- top bar ----------------------------------------------------------------------------------
@@ -261,25 +252,24 @@ function topBar(view) {
   const { name = "No model", about, can_undo: canUndo, can_redo: canRedo, pinned, save_bytes: size } = view.get("top");
   const label = [h("b", null, h("bdi", null, name)), h("span.mute", null, about)];
   if (view.ui.bare) return h("div.top", { key: "top" }, h("div.chip", null, label), status(view));
-  const drawer = { name: "button.drawer-button", "aria-expanded": String(Boolean(view.local.drawer)) };
-  const pin = { title: "Show what changes against this setting, A", disabled: !pinned && !present(view) };
-  const keys = () => h("table", null, h("tbody", null,
-    KEYS.map(([key, text]) => h("tr", null, h("th", { scope: "row" }, key), h("td", null, text)))));
+  const keys = () => h("table", null, KEYS.map(([key, text]) => h("tr", null, h("th", { scope: "row" }, key), h("td", null, text))));
   const report = () => {
     view.setUi({ tab: "export" });
     queueMicrotask(() => view.root.querySelector(".make-report")?.focus());
   };
   return h("div.top", { key: "top" },
-    button("☰ Recipe", () => view.setLocal({ drawer: !view.local.drawer }), drawer),
+    button("☰ Recipe", () => view.setLocal({ drawer: !view.local.drawer }),
+      { name: "button.drawer-button", "aria-expanded": String(Boolean(view.local.drawer)) }),
     menu(view, "model", [label, " ▾"], () => modelMenu(view), { title: "Open a model", button: { name: "button.chip" } }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
-    button(pinned ? "Unpin A" : "Pin as A", () => view.act("pin", { id: pinned ? null : present(view).id }), pin),
+    button(pinned ? "Unpin A" : "Pin as A", () => view.act("pin", { id: pinned ? null : present(view).id }),
+      { title: "Show what changes against this setting, A", disabled: !pinned && !present(view) }),
     button("Report…", report, { title: "Measure this setting on larger samples, with limits" }),
     menu(view, "save", size ? `Save ${bytes(size)} ▾` : "Save ▾", () => saveForm(view),
       { title: "Save", button: { name: "button.primary", disabled: !size }, side: "right" }),
-    menu(view, "keys", "?", keys, { title: "Keys", button: { name: "button.keys", "aria-label": "Keys" }, side: "right" }));
+    menu(view, "keys", "?", keys, { title: "Keys", button: { "aria-label": "Keys" }, side: "right" }));
 }
 
 function status(view) {
@@ -287,7 +277,7 @@ function status(view) {
   const { seconds: took } = view.get("top");
   const rest = [share > 0 && percent(share), left && `${seconds(left)} left`, !busy && took && `${took.toFixed(1)} s`];
   return h("span.status", { key: "status", class: busy && "busy" }, h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : "● "),
-    h("span", { role: "status" }, busy ? `${what || "Working"}…` : "up to date"), h("span", null, [" ", ...rest.filter(Boolean)].join(" · ")),
+    h("span", { role: "status" }, busy ? `${what || "Working"}…` : "up to date"), [" ", ...rest.filter(Boolean)].join(" · "),
     busy && [" ", button("Cancel", () => view.act("cancel"), { name: "button.small" })]);
 }
 
@@ -300,21 +290,17 @@ function problems(view) {
 
 function modelMenu(view) {
   const { path = "", entries, error } = view.get("folder");
-  const open = (there) => {
-    view.act("open", { path: there });
-    closeMenu(view);
-  };
-  const entry = ({ name, path: there, is_folder: folder, bytes: size }) => h("li", null, button(
-    [folder && "▸ ", h("bdi", null, name), !folder && h("span.mute", null, ` ${bytes(size ?? 0)}`)],
-    () => (folder ? view.act("list_folder", { path: there }) : open(there)), { name: "button.entry" }));
-  const enter = (event) => event.key === "Enter" && event.target.value.trim() && open(event.target.value.trim());
-  const send = (event) => upload(view, event.target.files[0]);
+  const open = (there) => (view.act("open", { path: there }), closeMenu(view));
+  const enter = ({ key, target }) => key === "Enter" && target.value.trim() && open(target.value.trim());
+  const entry = ({ name, path: there, is_folder: isFolder, bytes: size }) => h("li", null,
+    button([isFolder && "▸ ", h("bdi", null, name), !isFolder && h("span.mute", null, ` ${bytes(size ?? 0)}`)],
+      () => (isFolder ? view.act("list_folder", { path: there }) : open(there)), { name: "button.entry" }));
   return [
     h("div.row", null, button("Built-in model", () => open("builtin:en")), button("Browse…", () => view.act("list_folder", { path }))),
-    field("Path of a file, then Enter", h("input", { type: "text", placeholder: "models/cc.en.300.bin", onkeydown: enter })),
+    labelled("Path of a file, then Enter", h("input", { type: "text", placeholder: "models/cc.en.300.bin", onkeydown: enter })),
     warning(error),
     entries && h("div", { key: "folder" }, h("div.mute.path", null, path), h("ul.entries", null, entries.map(entry))),
-    field("Upload from this computer", h("input", { type: "file", onchange: send })),
+    labelled("Upload from this computer", h("input", { type: "file", onchange: (event) => upload(view, event.target.files[0]) })),
   ];
 }
 
@@ -332,36 +318,34 @@ async function upload(view, file) {
 // A file that comes in parts and goes to the browser's downloads.
 LISTENERS.download = (view, { name, offset, total }, [part]) => {
   view.parts = offset === 0 ? [part] : [...view.parts, part];
-  const share = total ? (offset + part.byteLength) / total : 1;
-  view.setLocal({ downloaded: share });
-  if (share < 1) return;
+  view.setLocal({ downloaded: total ? (offset + part.byteLength) / total : 1 });
+  if (view.local.downloaded < 1) return;
   const link = h("a", { href: URL.createObjectURL(new Blob(view.parts)), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  view.parts = [];
 };
 
 // -- cards ------------------------------------------------------------------------------------
 
 const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kept"].map((title) => ({ id: title, title }));
 
-// The change against A: an arrow says the direction, the colour if that is better.
-function against(delta, text, better = 1) {
-  const kind = delta * better < 0 ? "span.bad" : "span.good";
-  return delta ? h(kind, null, `${delta > 0 ? "▲" : "▼"} ${text(Math.abs(delta))} vs A`) : null;
-}
-
-function tile({ id, title, help: about, value, digits, note, delta, how, low, high }) {
-  const half = id === "neighbours" && low !== null && high && h("small", null, `± ${fixed((high - low) / 2, digits)}`);
-  const change = against(delta, (size) => fixed(size, digits));
-  return h("div.card.tile", { key: id, role: "group", "aria-label": title },
-    h("div.title", null, h("span", null, title, help([about, how].filter(Boolean).join(" "))), h("span.how", null, how?.split(/\W/)[0])),
-    h("div.value", null, fixed(value, digits), half), h("div.note", null, change, change && note && " · ", note));
-}
-
 function cards(view) {
   const { cards: numbers = EXPECTED } = view.get("cards");
+  const tile = ({ id, title, help: about, value, digits, note, delta, how }) =>
+    card(id, title, [about, how], how?.split(/\W/)[0], [fixed(value, digits), against(delta, (size) => fixed(size, digits))], note);
   return h("div.cards", { key: "cards", class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
+}
+
+function card(id, title, tips, corner, values, note) {
+  return h("div.card.tile", { key: id, class: id, role: "group", "aria-label": title },
+    h("div.title", null, h("span", null, title, help(tips.filter(Boolean).join(" "))), h("span.corner", null, corner)),
+    h("div.value", null, values), h("div.note", { title: typeof note === "string" && note }, note));
+}
+
+// The change against A: an arrow says the direction, the colour if that is better.
+function against(delta, text, better = 1) {
+  const kind = delta * better < 0 ? "small.bad" : "small.good";
+  return delta ? h(kind, null, `${delta > 0 ? "▲" : "▼"} ${text(Math.abs(delta))} vs A`) : null;
 }
 
 // The size that Python foresees for the slider that is being dragged.
@@ -373,50 +357,48 @@ function foreseen(view) {
 function sizeCard(view) {
   const { help: about, how, bytes: size, limit, original, ratio, delta } = view.get("cards").size ?? {};
   const { size: next } = foreseen(view);
-  const over = limit && size > limit;
-  const at = (n) => `${Math.min(100, (100 * n) / Math.max(limit ?? original, size)).toFixed(1)}%`;
-  return h("div.card.tile.size", { key: "size", role: "group", "aria-label": "File size" },
-    h("div.title", null, h("span", null, "File size", help([about, how].filter(Boolean).join(" "))),
-      limit && h("span", { class: over && "bad" }, over ? "⚠ over limit " : "limit ", h("b", null, bytes(limit)))),
-    h("div.value", null, size ? bytes(size) : "–", next ? h("small.foreseen", null, `→ ${bytes(next)}`)
-      : ratio && h("small", null, `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`)),
-    h("div.note", null, h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: over && "over", style: `width: ${at(size)}` }),
-      limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` })), against(delta, bytes, -1)));
+  const isOver = limit && size > limit;
+  const at = (n) => `${Math.min(100, (100 * n) / Math.max(limit ?? original, size))}%`;
+  const corner = limit && h("span", { class: isOver && "bad" }, isOver ? "⚠ over limit " : "limit ", h("b", null, bytes(limit)));
+  const smaller = ratio && h("small", null, `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
+  const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: isOver && "over", style: `width: ${at(size)}` }),
+    limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` }));
+  return card("size", "File size", [about, how], corner,
+    [size ? bytes(size) : "–", next ? h("small.foreseen", null, `→ ${bytes(next)}`) : smaller], [filled, against(delta, bytes, -1)]);
 }
 
 // -- rail: presets, fit a size, steps ---------------------------------------------------------
 
 function rail(view) {
-  const { presets, steps, addable } = view.get("rail");
+  const { presets, steps, addable, fit } = view.get("rail");
   if (!presets) return h("section.rail", { key: "rail", "aria-label": "Recipe" });
   const custom = { label: "Custom", help: "Steps of your own", on: !presets.some(({ on }) => on), disabled: true };
-  const addition = ({ kind, label, blurb }) => button([h("b", null, label), h("span.mute", null, blurb)], () => {
-    view.act("add", { kind, at: steps.length });
-    closeMenu(view);
-  }, { name: "button.entry" });
+  const add = (kind) => (view.act("add", { kind, at: steps.length }), closeMenu(view));
+  const addition = ({ kind, label, blurb }) =>
+    button([h("b", null, label), h("span.mute", null, blurb)], () => add(kind), { name: "button.entry" });
   const seen = {};
   const keyOf = ({ kind }) => `${kind}-${(seen[kind] = (seen[kind] ?? 0) + 1)}`;
   return h("section.rail", { key: "rail", class: view.local.drawer && "open", "aria-label": "Recipe" },
-    segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view),
+    segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view, fit),
     h("ol.steps", { key: "steps" }, steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
     menu(view, "add", "+ Add a step", () => addable.map(addition), { title: "Steps that can follow", button: { name: "button.add" } }));
 }
 
-function fitCard(view) {
-  const { text, low = 1e4, high = 1e8, goal, goals = [], running } = view.get("rail").fit ?? {};
+function fitCard(view, { text, low, high, goal, goals, running }) {
   const about = { label: "Size limit", kind: "bytes", low, high, log: true };
-  const limit = (size) => view.act("limit", { text: bytes(size) });
-  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
-  const find = () => view.act("find", { text: typed(), goal: view.local.goal ?? goal });
+  const wanted = view.local.goal ?? goal;
+  const limit = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
   const { left } = view.get("status");
   const best = running?.best_bytes ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…";
   return h("div.card.fit", { key: "fit" },
     h("div.title", null, h("b", null, "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
       running && h("span.effect", null, `tried ${running.tried} of ${running.of}${left ? ` · ${seconds(left)} left` : ""}`)),
-    h("div.fit-row", null, slider(view, "fit", { ...about, value: parsed(text ?? "", about) ?? low }, { set: limit }),
-      running ? button("Stop", () => view.act("cancel")) : button("Find best", find, { name: "button.primary" })),
+    h("div.fit-row", null,
+      slider(view, "fit", { ...about, value: parsed(text ?? "", about) ?? low }, { set: (size) => view.act("limit", { text: bytes(size) }) }),
+      running ? button("Stop", () => view.act("cancel"))
+        : button("Find best", () => view.act("find", { text: limit(), goal: wanted }), { name: "button.primary" })),
     running ? h("div.mute", { key: "best", role: "status" }, best)
-      : goals.length > 1 && h("label.goal", { key: "goal" }, "for the best ", select(goals, view.local.goal ?? goal, (id) => view.setLocal({ goal: id }))));
+      : h("label.goal", { key: "goal" }, "for the best ", select(goals, wanted, (id) => view.setLocal({ goal: id }))));
 }
 
 function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
@@ -448,23 +430,27 @@ function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
     h("div.title", null, h("span.grip", grip, "⋮⋮"), h("button.help.name", { type: "button", "data-tip": blurb }, `${i + 1} ${label}`),
       dragged === i ? h("span.effect.foreseen", null, `→ ${bytes(size)}`) : h("span.effect", { title: effect }, effect),
       button(open ? "▾" : "⋯", () => view.setLocal({ [key]: !open }), more)),
-    warning(error), fields.filter(({ main }) => main || open).map((about) => control(view, i, about)),
+    warning(error), fields.filter(({ main }) => main || open).map((about) => fieldRow(view, i, i, about)),
     open && button("Remove this step", () => view.act("remove", { i }), { name: "button.small", key: "remove" }));
 }
 
-function control(view, i, about) {
+// A control for one parameter; it sends `set` with i, its name and the value.
+function fieldRow(view, key, i, about) {
   const { name, label, kind, value, choices } = about;
-  const set = (there) => view.act("set", { i, name, value: there });
+  const set = (there) => {
+    clearTimeout(view.asking);
+    view.act("set", { i, name, value: there });
+  };
   if (["count", "whole", "number"].includes(kind)) {
-    return slider(view, `${i}-${name}`, about, { set, move: (there) => predict(view, { i, name, value: there }) });
+    return slider(view, `${key}-${name}`, about, { set, move: (there) => predict(view, { i, name, value: there }) });
   }
-  const options = choices.map(([id, text]) => ({ id, label: text }));
-  const made = {
-    tick: () => h("input", { type: "checkbox", checked: Boolean(value), "aria-label": label, onchange: (event) => set(event.target.checked) }),
-    text: () => h("input", { type: "text", value: value ?? "", "aria-label": label, onchange: (event) => set(event.target.value) }),
-    choice: () => select(options, value, set, { "aria-label": label }),
+  const common = { "aria-label": label };
+  const control = {
+    tick: () => h("input", { type: "checkbox", checked: Boolean(value), onchange: (event) => set(event.target.checked), ...common }),
+    text: () => h("input", { type: "text", value: value ?? "", onchange: (event) => set(event.target.value), ...common }),
+    choice: () => select(choices.map(([id, text]) => ({ id, label: text })), value, set, common),
   }[kind]();
-  return h("div.slider.wide", { key: name }, h("span", null, label, help(about.help)), made);
+  return h("div.slider.wide", { key: name }, h("span", null, label, help(about.help)), control);
 }
 
 // Ask for the size at this value, ten times a second at most.
@@ -480,9 +466,11 @@ function predict(view, change) {
 
 const MEANING = "A cosine of 1: the vector points where it did. A word without a vector counts as 0. " +
   "Neighbours kept is what people notice first: how many of a word's nearest words are nearest still.";
-const RANK = { id: "rank", label: "Rank", help: "1: the most frequent word.", number: true, show: ({ rank }) => whole(rank) };
-const COSINE = { id: "cosine", label: "Cosine", help: "To the original vector.", number: true, show: ({ cosine }) => fixed(cosine) };
-const wordColumn = (view) => ({ id: "word", label: "Word", show: ({ word }) => wordLink(view, word) });
+const asCount = (id, label, help) => ({ id, label, help, number: true, show: (row) => (row[id] === null ? "–" : whole(row[id])) });
+const asNumber = (id, label, help, digits = 3) => ({ id, label, help, number: true, show: (row) => fixed(row[id], digits) });
+const asWord = (view) => ({ id: "word", label: "Word", show: ({ word }) => wordLink(view, word) });
+const RANK = asCount("rank", "Rank", "1: the most frequent word.");
+const COSINE = asNumber("cosine", "Cosine", "To the word's original vector.");
 
 // The page of a tab, dimmed while its numbers are those of an earlier setting.
 function page(view, block, isThere, content) {
@@ -494,9 +482,10 @@ function overviewTab(view) {
   const { rows = [] } = view.get("overview");
   const columns = [
     { id: "what", label: "Measure", show: (row) => [row.what, help(row.help)] },
-    { id: "value", label: "Value", show: ({ share, value }) => bar(share, h("b", null, value)) }, { id: "spread", label: "Spread" },
-    { id: "before", label: "A" }, { id: "how", label: "Measured", wide: true },
-  ].filter(({ id }) => id !== "before" || rows.some((row) => row.before));
+    { id: "value", label: "Value", show: ({ share, value }) => bar(share, h("b", null, value)) },
+    rows.some((row) => row.before) && { id: "before", label: "A" },
+    { id: "spread", label: "Spread", wide: true }, { id: "how", label: "Measured", wide: true },
+  ].filter(Boolean);
   return page(view, "overview", rows.length, () => [
     present(view) && h("p.recipe", null, h("b", null, "Recipe "), present(view).brief),
     dataTable(view, "measures", columns, rows, { caption: "Measures", needs: [] }), h("p.mute", null, MEANING)]);
@@ -505,36 +494,39 @@ function overviewTab(view) {
 function neighboursTab(view) {
   const { rows = [], how } = view.get("neighbours");
   const list = (id, label, sign) => ({ id, label, wide: true, value: (row) => row[id].join(" · "),
-    show: (row) => h(`span.${id}`, { title: row[id].join(" · ") }, row[id].length > 0 && `${sign} `, row[id].join(" · ")) });
-  const columns = [wordColumn(view), RANK, COSINE, { id: "kept", label: "Kept", number: true, show: ({ kept, k }) => bar(kept / k, `${kept} of ${k}`) },
-    list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
-  return page(view, "neighbours", rows.length, () => [h("p.mute", null, how),
-    dataTable(view, "neighbour-words", columns, rows, { caption: "Neighbours", filter: "Find a word", needs: [view.ui.tabs], sort: { by: "kept" } })]);
+    show: (row) => row[id].length > 0 && h(`span.${id}`, null, `${sign} `, h("bdi", null, row[id].join(" · "))) });
+  const kept = { id: "kept", label: "Kept", number: true, show: ({ kept: n, k }) => bar(n / k, `${n} of ${k}`) };
+  const columns = [asWord(view), RANK, COSINE, kept, list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
+  const options = { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" }, needs: [view.ui.tabs] };
+  return page(view, "neighbours", rows.length, () => [h("p.mute", null, how), dataTable(view, "neighbour-words", columns, rows, options)]);
 }
 
 function damageTab(view) {
   const { summary, how, groups = [], words = [], codes = [] } = view.get("damage");
-  const loss = { id: "loss_share", label: "Share of loss", help: "Weighted by frequency.", number: true };
-  const worst = { id: "worst", label: "Largest shift", wide: true, value: (row) => row.worst.join(" "), show: (row) => wordLinks(view, row.worst) };
-  const wordColumns = [wordColumn(view), RANK, { id: "count", label: "Count", number: true, show: ({ count }) => (count === null ? "–" : whole(count)) },
-    COSINE, { ...loss, show: (row) => percent(row.loss_share, 2) }, { id: "shape", label: "Shape" }, { id: "fate", label: "Vector" }];
-  const mean = { id: "mean", label: "Mean", number: true, show: (row) => fixed(row.mean) };
-  const codeColumns = [{ id: "code", label: "Code" }, { id: "n", label: "Words", number: true }, mean,
-    { id: "z", label: "z", help: "Standard errors from the mean of all words.", number: true, show: (row) => fixed(row.z, 1) },
-    { id: "chance", label: "Chance", value: ({ chance }) => (chance ? "may be chance" : "more than chance") }, worst];
+  const needs = [view.ui.tabs];
   const low = Math.floor(20 * Math.min(0.95, ...groups.map((group) => group.p5 ?? group.mean ?? 1))) / 20;
-  const groupColumns = [{ id: "group", label: "Words", show: (g) => [h("span.mute", null, `${g.by}: `), g.group, help(g.meaning)] },
-    { id: "n", label: "Number", number: true, show: ({ n }) => whole(n) },
-    { id: "mean", label: `Cosine, ${fixed(low, 2)} to 1`, help: "Dot: mean, with its interval. Line: down to the 5th percentile.", show: (group) => dots(group, low) },
-    { ...mean, id: "means", value: (row) => row.mean }, { id: "p5", label: "5th percentile", number: true, show: ({ p5 }) => fixed(p5) },
-    { id: "no_vector", label: "No vector", number: true }, { ...loss, show: (row) => bar(row.loss_share) }, worst];
+  const loss = { id: "loss_share", label: "Share of loss", help: "Weighted by frequency.", number: true };
+  const worst = { id: "worst", label: "Largest shift", wide: true, value: (row) => row.worst.join(" · "),
+    show: (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]) };
+  const ofGroups = [{ id: "group", label: "Words", show: (g) => [h("span.mute", null, `${g.by}: `), g.group, help(g.meaning)] }, asCount("n", "Number"),
+    { id: "dots", label: `Cosine, ${fixed(low, 2)} to 1`, value: (row) => row.mean, show: (group) => dots(group, low),
+      help: "Dot: mean, with its interval. Line: down to the 5th percentile." },
+    asNumber("mean", "Mean"), asNumber("p5", "5th percentile"),
+    { id: "no_vector", label: "No vector", number: true, show: (row) => percent(row.no_vector, 1) }, { ...loss, show: (row) => bar(row.loss_share) }, worst];
+  const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, { ...loss, show: (row) => percent(row.loss_share, 2) },
+    { id: "shape", label: "Shape" }, { id: "fate", label: "Vector" }];
+  const ofCodes = [{ id: "code", label: "Code" }, asCount("n", "Words"), asNumber("mean", "Mean"),
+    asNumber("z", "z", "Standard errors from the mean of all words.", 1),
+    { id: "chance", label: "Chance", value: ({ chance }) => (chance ? "may be chance" : "more than chance") }, worst];
   return page(view, "damage", groups.length || words.length, () => [
-    h("p", null, h("b", null, summary)), h("p.mute", null, how), dataTable(view, "damaged-groups", groupColumns, groups, { caption: "Groups of words", needs: [view.ui.tabs] }),
-    h("h4", null, "Most affected words"), dataTable(view, "damaged-words", wordColumns, words,
-      { caption: "Most affected words", filter: "Find a word", needs: [view.ui.tabs], sort: { by: "loss_share", down: true } }),
-    codes.length > 0 && [h("h4", null, "Codes"), dataTable(view, "damaged-codes", codeColumns, codes, { caption: "Codes", sort: { by: "z" }, n: 20, needs: [view.ui.tabs] })]]);
+    h("p", null, h("b", null, summary)), h("p.mute", null, how),
+    dataTable(view, "damaged-groups", ofGroups, groups, { caption: "Groups of words", needs }),
+    h("h4", null, "Most affected words"), dataTable(view, "damaged-words", ofWords, words,
+      { caption: "Most affected words", filter: "Find a word", sort: { by: "loss_share", down: true }, needs }),
+    codes.length > 0 && [h("h4", null, "Codes"), dataTable(view, "damaged-codes", ofCodes, codes, { caption: "Codes", sort: { by: "z" }, n: 20, needs })]]);
 }
 
+// A dot at the mean, its interval, and a line down to the 5th percentile.
 function dots({ mean, low, high, p5 }, least) {
   const x = (value) => (100 * Math.max(0, (value ?? mean ?? least) - least)) / (1 - least);
   const span = (name, from, to) => h(`i.${name}`, { style: `left: ${x(from)}%; right: ${100 - x(to)}%` });
@@ -544,30 +536,28 @@ function dots({ mean, low, high, p5 }, least) {
 // -- export -----------------------------------------------------------------------------------
 
 function saveForm(view) {
-  const { path = "", formats = [], saved } = view.get("export");
-  const format = formats.find(({ id }) => id === view.local.format) ?? formats[0] ?? { losses: [] };
-  const there = view.local.path ?? path;
-  const choose = (id) => {
-    const { suffix } = formats.find((other) => other.id === id);
-    view.setLocal({ format: id, path: there.endsWith(format.suffix) ? there.slice(0, -format.suffix.length || undefined) + suffix : there });
+  const { path, formats, saved } = view.get("export");
+  if (!formats) return null;
+  const { path: there = path, format: id = formats[0].id, downloaded: share = 1 } = view.local;
+  const format = formats.find((known) => known.id === id);
+  const choose = (next) => {
+    const [old, { suffix }] = [format.suffix, formats.find((known) => known.id === next)];
+    view.setLocal({ format: next, path: old && there.endsWith(old) ? there.slice(0, -old.length) + suffix : there });
   };
-  const share = view.local.downloaded ?? 1;
   return h("div.form", null,
-    h("div.pair", null, field("Format", select(formats.map(({ id, title }) => ({ id, label: title })), format.id, choose)),
-      field("Path", h("input", { type: "text", value: there, oninput: (event) => view.setLocal({ path: event.target.value }) }))),
-    format.losses.length > 0 && h("div", { key: "losses", role: "status" }, "⚠ This format cannot hold:", h("ul", null, format.losses.map((text) => h("li", null, text)))),
-    h("div.row", { key: "go" }, button("Save", () => view.act("save", { path: there, format: format.id }), { name: "button.primary" }),
-      button("Download in the browser", () => view.act("download", { format: format.id })),
+    h("div.pair", null, labelled("Format", select(formats.map((known) => ({ id: known.id, label: known.title })), id, choose)),
+      labelled("Path", textBox(there, (text) => view.setLocal({ path: text })))),
+    format.losses.length > 0 && h("div", { key: "losses", role: "status" }, "⚠ This format cannot hold:",
+      h("ul", null, format.losses.map((text) => h("li", null, text)))),
+    h("div.row", { key: "go" }, button("Save", () => view.act("save", { path: there, format: id }), { name: "button.primary" }),
+      button("Download in the browser", () => view.act("download", { format: id })),
       h("span.saved", { role: "status" }, share < 1 ? `Downloading: ${percent(share)}` : saved && `✓ ${saved}`)));
 }
 
 function exportTab(view) {
   const { code } = view.get("export");
-  const copy = async () => {
-    await navigator.clipboard.writeText(code);
-    view.setLocal({ copied: true });
-    setTimeout(() => view.setLocal({ copied: false }), 1500);
-  };
+  const copied = (is) => view.setLocal({ copied: is });
+  const copy = () => navigator.clipboard.writeText(code).then(() => (copied(true), setTimeout(copied, 1500, false)));
   return page(view, "export", code, () => [
     h("div.form", null, h("h4", null, "Recipe ", button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" })),
       h("pre", { tabindex: 0 }, code)),
@@ -575,30 +565,32 @@ function exportTab(view) {
 }
 
 function reportForm(view) {
-  const { limits = [], folder = "", report, writing } = view.get("export");
-  const asked = limits.map((limit) => ({ ...limit, ...view.local.limits?.[limit.id] }));
-  const change = (id, changes) => view.setLocal({ limits: { ...view.local.limits, [id]: { ...view.local.limits?.[id], ...changes } } });
-  const there = view.local.folder ?? folder;
+  const { limits, folder, report, writing } = view.get("export");
+  const { limits: own = {}, folder: there = folder } = view.local;
+  const asked = limits.map((limit) => ({ ...limit, ...own[limit.id] }));
+  const change = (id, changes) => view.setLocal({ limits: { ...own, [id]: { ...own[id], ...changes } } });
   const start = () => view.act("report", { folder: there, limits: Object.fromEntries(asked.filter(({ on }) => on).map(({ id, value }) => [id, value])) });
   const limit = ({ id, about, value, on }) => h("div.limit", null,
     h("label", null, h("input", { type: "checkbox", checked: on, onchange: (event) => change(id, { on: event.target.checked }) }), ` ${about}`),
-    h("input.number", {
-      type: "text", value: String(value), disabled: !on, "aria-label": `Limit: ${about}`,
-      onchange: (event) => Number.isFinite(Number(event.target.value)) && change(id, { value: Number(event.target.value) }),
-    }));
-  const columns = [{ id: "name", label: "What" }, { id: "value", label: "Measured", number: true, show: (row) => fixed(row.value, 4) },
-    { id: "limit", label: "Limit", number: true, show: (row) => fixed(row.limit, 4) },
-    { id: "met", label: "Verdict", show: ({ met, status: text }) => (met ? h("span.good", null, "✓ met") : h("span.bad", null, `✗ not met ${text ?? ""}`)) }];
+    h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": `Limit: ${about}`,
+      onchange: (event) => change(id, { value: Number(event.target.value) || value }) }));
+  const told = writing && `${writing.what}… ${percent(writing.share ?? 0)}${writing.left ? ` · ${seconds(writing.left)} left` : ""}`;
   return h("div.form", null,
     h("p.mute", null, "Builds this setting again in a notebook of its own, measures it on larger samples, and says of each limit if it is met."),
     h("div", null, asked.map(limit)),
-    h("div.row", null, h("input", { type: "text", value: there, "aria-label": "Folder of the report", oninput: (event) => view.setLocal({ folder: event.target.value }) }),
+    h("div.row", null, textBox(there, (text) => view.setLocal({ folder: text }), { "aria-label": "Folder of the report" }),
       writing ? button("Stop", () => view.act("stop_report"), { key: "stop" }) : button("Make report", start, { name: "button.make-report", key: "make" }),
-      h("span", { role: "status" }, writing && `${writing.what}… ${percent(writing.share ?? 0)}${writing.left ? ` · ${seconds(writing.left)} left` : ""}`)),
-    report && h("div", { key: "report", role: "status" },
-      report.passed ? h("b.good", null, "✓ Every limit is met. ") : h("b.bad", null, "✗ Not every limit is met. "),
-      report.href && h("a", { href: report.href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", null, report.of), warning(report.error),
-      report.rows?.length > 0 && dataTable(view, "verdicts", columns, report.rows, { caption: "Verdicts" })));
+      h("span", { role: "status" }, told)),
+    report && verdicts(view, report));
+}
+
+function verdicts(view, { passed, error, href, of, rows = [] }) {
+  const columns = [{ id: "name", label: "What" }, asNumber("value", "Measured", "", 4), asNumber("limit", "Limit", "", 4), { id: "met", label: "Verdict",
+    show: ({ met, status: text }) => (met ? h("span.good", null, "✓ met") : h("span.bad", null, `✗ not met ${text ?? ""}`)) }];
+  return h("div", { key: "report", role: "status" },
+    passed ? h("b.good", null, "✓ Every limit is met. ") : h("b.bad", null, "✗ Not every limit is met. "),
+    href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", null, of), warning(error),
+    dataTable(view, "verdicts", columns, rows, { caption: "Verdicts" }));
 }
 
 // -- history ----------------------------------------------------------------------------------
@@ -618,33 +610,32 @@ function scale(values, room) {
   return (value) => (100 * (value - low + pad)) / (high - low + 2 * pad);
 }
 
+// Settings tried, size against quality: a list of buttons, each in its place.
 function historyStrip(view) {
   const { quality, qualities = [], limit, points = [] } = view.get("history");
-  const known = points.filter((point) => point.quality !== null).sort((a, b) => a.bytes - b.bytes || b.quality - a.quality);
+  const known = points.filter((point) => point.quality !== null).sort((a, b) => a.bytes - b.bytes || a.quality - b.quality);
   const heights = known.map((point) => point.quality);
-  const frontier = known.filter((point, i) => i === 0 || point.quality > Math.max(...heights.slice(0, i)));
   const across = scale([...known.map((point) => point.bytes), ...(limit ? [limit] : [])].map(Math.log), 0.04);
-  const up = scale(heights, 0.08);
+  const up = scale(heights, 0.1);
   const [x, y] = [(size) => across(Math.log(size)), (value) => 100 - up(value)];
   const reached = known.find(({ now }) => now) ?? known[0]; // by the Tab key; the arrow keys reach the others
   const dot = (point) => {
     const text = `${point.brief}: ${bytes(point.bytes)}, ${fixed(point.quality)}`;
     const name = point.now ? "now" : point.pinned ? "A" : "";
-    const about = { "aria-label": `${name} ${text}`.trim(), "data-tip": text, tabindex: point === reached ? 0 : -1 };
+    const kind = `button.dot${point.best ? ".best" : ""}${point.now ? ".now" : ""}`;
     const click = (event) => view.act(event.shiftKey ? "pin" : "go_back", { id: point.id });
-    const kind = `button.dot${frontier.includes(point) ? ".frontier" : ""}${point.now ? ".now" : ""}`;
+    const about = { "aria-label": `${name} ${text}`.trim(), "data-tip": text, tabindex: point === reached ? 0 : -1 };
     return h("li", { key: point.id, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
       button("", click, { name: kind, ...about }), h("span", { "aria-hidden": "true" }, name));
   };
-  const plot = () => h("div.plot", { key: "plot" },
-    h("span.high.mute", null, fixed(Math.max(...heights), 2)), h("span.low.mute", null, fixed(Math.min(...heights), 2)),
-    h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
-      h("polyline", { points: frontier.map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ") }),
-      limit && h("line", { x1: x(limit), x2: x(limit), y1: 0, y2: 100 })),
-    limit && h("span.limit-text.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
-    h("ol", { "aria-label": "Settings tried, by size", onkeydown: (event) => moveFocus(event, ".dot") }, known.map(dot)));
+  const frontier = known.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
+  const choice = select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" });
   return h("div.card.history", { class: view.isStale("history") && "stale" },
-    h("div.title", null, h("span", null, "Tried so far: size, ", select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" })),
-      h("span", null, "click = go back · Shift-click = compare with A")),
-    known.length > 0 && plot());
+    h("div.title", null, h("span", null, "Tried so far: size, ", choice), h("span", null, "click = go back · Shift-click = compare with A")),
+    known.length > 0 && h("div.plot", { key: "plot" },
+      h("span.high.mute", null, fixed(Math.max(...heights), 2)), h("span.low.mute", null, fixed(Math.min(...heights), 2)),
+      h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
+        h("polyline", { points: frontier }), limit && h("line", { x1: x(limit), x2: x(limit), y1: 0, y2: 100 })),
+      limit && h("span.limit-text.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
+      h("ol", { "aria-label": "Settings tried, by size", onkeydown: (event) => moveFocus(event, ".dot") }, known.map(dot))));
 }
