@@ -12,33 +12,19 @@ import pandas as pd
 
 from .plots import STATUS, Picture, damage_figure, history_figure, map_figure
 
-HELP = {  # one sentence for each metric: on every card, in every table and on paper
+HELP = {  # one sentence for each metric, on cards, in tables and on paper
     "size": "Bytes of the compressed file, words and all.",
-    "ratio": "Size of the smallest float32 file of the original, divided by the size of the compressed file.",
-    "limit": "The size that the compressed file should not exceed.",
     "kept": "Mean cosine to the original vector, of words that keep a row of their own.",
     "remapped": "Mean cosine to the original vector, of words that now use the row of a similar word.",
     "dropped": "Mean cosine to the original vector, of words rebuilt from n-grams; 0 without a vector.",
     "unseen": "Mean cosine to the original vector, of words in neither vocabulary, which no step was fitted on.",
     "all": "Mean cosine to the original vector, of all words of the original.",
-    "known": "Mean cosine to the original vector, of all words of the original vocabulary.",
     "neighbours": "How many of a word's 10 nearest neighbours are still among its 10 nearest, on average.",
     "overlap@10": "Share of the 10 nearest neighbours of a word that stay among its 10 nearest.",
     "agreement": "Rank correlation between the cosine of word pairs and the similarity that people gave them.",
-    "coverage": "Share of words that still have a vector; the others count as cosine 0.",
-    "p5": "5th percentile: one word in twenty has a lower cosine.",
-    "interval": "95% interval of the estimate from a sample.",
-    "delta": "Change against the pinned result A.",
-    "history": "Each recipe that was tried, by size and quality; the line joins the best of each size.",
-    "cosine": "Cosine between a word's original and compressed vector: 1 is unchanged.",
-    "rank": "Place of the word by frequency; 1 is the most frequent.",
-    "loss_share": "Share of the whole loss: 1 - cosine, weighted by how often texts use the word.",
-    "no_vector": "Share of words that have no vector any more.",
-    "code": "Words that share this code; a bad codebook entry changes all of them.",
+    "p5": "One word in twenty has a cosine below the 5th percentile.",
+    "loss_share": "Share of the whole loss, which is 1 - cosine weighted by how often texts use the word.",
     "contributions": "Share of each n-gram in the mean of the word's n-grams; negative ones point against the others.",
-    "control": "The original drawn again with another seed: what differs between the two is chance.",
-    "noise": "Share of each point's 10 nearest on the original map that are still its 10 nearest.",
-    "trust": "Trustworthiness of the map: 1 if words that are near on the map are near in the model, 0.5 by chance.",
 }
 MEANINGS = {  # of groups of `damage_groups`, inside a sentence
     "number": "words with a digit", "mixed scripts": "words that mix two scripts", "long": "long words",
@@ -50,11 +36,12 @@ SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of 
 # Columns of tables: templates for `table_html`.
 OVERVIEW = {"metric": "{what}<br><small>{help}</small>", "value": "<b>{value}</b>", "": "{share:bar}",
             "spread": "{spread}", "origin": "{how}", "before": "{before}"}  # fmt: skip
-NGRAMS = {"n-gram": "{ngram}", "share before": "{before:.3f}", "": "{before_bar:bar}", "share after": "{after:.3f}",
-          " ": "{after_bar:bar}", "cosine": "{cosine:.3f}", "status": "{status}"}  # fmt: skip
+STEPS = {"step": "<b>{label}</b>", "effect": "{effect}", "problem": "<span class='lost'>{error}</span>"}
+NGRAMS = {"n-gram": "{ngram}", "share before": "{before:.3f}", "share after": "{after:.3f}", "cosine": "{cosine:.3f}",
+          "status": "{status}"}  # fmt: skip
 NEIGHBOURS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "kept": "{kept:d} of {k}", "cosine": "{cosine:.3f}",
               "lost": "{lost}", "gained": "{gained}"}  # fmt: skip
-GROUPS = {"group": "<b>{group}</b> <small>{by}</small>", "scored": "{n:,}", "of vocabulary": "{share:.2%}",
+GROUPS = {"group": "<b>{group}</b>&nbsp;<small>{by}</small>", "scored": "{n:,}", "of vocabulary": "{share:.2%}",
           "mean cosine": "<b>{mean:.3f}</b>", "95% interval": "{low:.3f} to {high:.3f}", "5th percentile": "{p5:.3f}",
           "no vector": "{no_vector:.2%}", "loss share": "{loss_share:.1%}", "changed most": "{worst}"}  # fmt: skip
 WORDS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "count": "{count:,}", "cosine": "{cosine:.3f}",
@@ -74,14 +61,14 @@ class _Cells(Formatter):
     """Fills a template with values as HTML; None makes the whole cell a dash."""
 
     def format_field(self, value: Any, spec: str) -> str:
-        if value is None:
-            raise ValueError
         if isinstance(value, list):
             return ", ".join(self.format_field(entry, spec) for entry in value)
-        if spec == "bar":
-            return bar_html(value)
+        if spec == "bar" and value is not None:
+            return f"<span class='room'><span style='width: {100 * min(max(value, 0), 1):.1f}%'></span></span>"
         if isinstance(value, str) and not isinstance(value, Html):
             return value and f"<bdi>{escape(value)}</bdi>"
+        if value is None:
+            raise ValueError
         return format(value, spec)
 
     def cell(self, template: str, row: dict) -> str:
@@ -111,7 +98,7 @@ def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -
     title : str
     """
     cells = [[_Cells().cell(template, row) for template in columns.values()] for row in rows]
-    shown = [i for i in range(len(columns)) if not cells or any(row[i] != MISSING for row in cells)]
+    shown = [i for i in range(len(columns)) if not cells or any(row[i] not in ("", MISSING) for row in cells)]
     sides = [" align='right'" * bool(re.search(r":[,.+d]", template)) for template in columns.values()]
     head = "".join(f"<th{sides[i]}>{escape(list(columns)[i].strip())}</th>" for i in shown)
     body = "".join(f"<tr>{''.join(f'<td{sides[i]}>{row[i]}</td>' for i in shown)}</tr>" for row in cells)
@@ -123,12 +110,6 @@ def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -
 def picture_html(picture: Picture, about: str) -> str:
     """Return a figure as a picture inside the page."""
     return f"<img alt='{escape(about)}' src='data:image/png;base64,{base64.b64encode(picture.png()).decode()}'>"
-
-
-def bar_html(share: float, status: str = "") -> Html:
-    """Return a bar as long as a share of its room, a negative one in another colour."""
-    width, status = 100 * min(abs(share), 1), status or ("kept" if share >= 0 else "lost")
-    return Html(f"<span class='room {status}'><span style='width: {width:.1f}%'></span></span>")
 
 
 def marked_html(status: str, text: str) -> Html:
@@ -175,12 +156,12 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
     top, looked = blocks.get("top", {}), blocks.get("looked", {}).get("words", [])
     errors = blocks.get("status", {}).get("errors", {}).values()
     figure = None if frame is None else map_figure(frame, marked=[entry["word"] for entry in looked])
+    overview = drawn("overview", lambda block: table_html(OVERVIEW, block["rows"]))
+    steps = drawn("rail", lambda block: table_html(STEPS, block["steps"]) if block["steps"] else "")
     sections = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
-        "Numbers": drawn("cards", _cards)
-        + drawn("overview", lambda overview: table_html(OVERVIEW, overview["rows"]))
-        + drawn("history", _history),
-        "Recipe": drawn("rail", _steps) + drawn("export", lambda export: f"<pre>{escape(export['code'])}</pre>"),
+        "Numbers": drawn("cards", _cards) + overview + drawn("history", _history),
+        "Recipe": steps + drawn("export", lambda block: f"<pre>{escape(block['code'])}</pre>"),
         "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
         "Damage": drawn("damage", _damage),
@@ -194,23 +175,20 @@ def _megabytes(n: float, sign: str = "") -> str:
 
 
 def _cards(block: dict) -> str:
-    size, notes = block["size"], [f"{block['size']['ratio']:,.1f} times smaller"]
+    size = block["size"]
+    notes = [f"{size['ratio']:,.1f} times smaller"]
     if limit := size["limit"]:
-        status, text = (
-            ("lost", "\N{MULTIPLICATION SIGN} over") if size["bytes"] > limit else ("kept", "\N{CHECK MARK} within")
-        )
-        notes += [bar_html(size["bytes"] / limit, status), f"{text} the limit of {_megabytes(limit)}"]
+        text = "\N{MULTIPLICATION SIGN} over" if size["bytes"] > limit else "\N{CHECK MARK} within"
+        notes += [f"{text} the limit of {_megabytes(limit)}"]
     cards = [("File size", _megabytes(size["bytes"]), size["delta"] and _megabytes(size["delta"], "+"), notes)]
     for card in block["cards"]:
         form, value, delta = f".{card['digits']}f", card["value"], card["delta"]
         value = "none" if value is None else format(value, form)
-        cards.append((card["title"], value, delta and format(delta, f"+{form}"), [escape(card["note"])]))
-    row = {
-        f"card {i}": Html(
-            f"<b>{value}</b><br><small>{'<br>'.join(notes + [f'{delta} against A'] * bool(delta))}</small>"
-        )
-        for i, (_, value, delta, notes) in enumerate(cards)
-    }
+        cards.append((card["title"], value, delta and format(delta, f"+{form}"), [card["note"]]))
+    row = {}
+    for i, (_, value, delta, notes) in enumerate(cards):
+        notes += [f"{delta} against A"] if delta else []
+        row[f"card {i}"] = Html(f"<b>{value}</b><br><small>{'<br>'.join(map(escape, notes))}</small>")
     heads = {title: f"{{card {i}}}" for i, (title, *_) in enumerate(cards)}
     return f"<div class='cards'>{table_html(heads, [row])}</div>"
 
@@ -219,45 +197,31 @@ def _history(block: dict) -> str:
     return picture_html(history_figure(block), "Size and quality of each recipe") if len(block["points"]) > 1 else ""
 
 
-def _steps(rail: dict) -> str:
-    text = "<li>{label} <small>{effect}</small> <span class='lost'>{error}</span></li>"
-    steps = [{**step, "effect": step["effect"] or "", "error": step["error"] or ""} for step in rail["steps"]]
-    return f"<ol>{''.join(_Cells().cell(text, step) for step in steps)}</ol>"
-
-
 def _looked(block: dict) -> str:
-    legend = ", ".join(marked_html(status, status) for status in STATUS)
+    legend = ", ".join(marked_html(status, status) for status in STATUS) + "; in brackets the rank before"
     tables = "".join(map(_near, block["words"]))
     if not tables:
         return ""
     ngrams = "".join(_ngrams(entry["word"], entry["ngrams"]) for entry in block["words"] if entry["ngrams"])
-    return f"<small>{legend}; in brackets the rank before</small><div class='side'>{tables}</div>{ngrams}"
+    return f"<p><small>{legend}</small></p><div class='side'>{tables}</div>{ngrams}"
 
 
 def _near(entry: dict) -> str:
     """The neighbours of one word by rank, before and after."""
-    rows: dict[int, dict] = {}
+    before, after = {}, {}
     for near in entry["neighbours"]:
-        before, after, text = near["rank_before"], near["rank_after"], marked_html(near["status"], near["word"])
-        if before is not None:
-            rows.setdefault(before, {"before": "", "after": ""})["before"] = text
-        if after is not None:
-            moved = f" <small>({before})</small>" if before not in (None, after) else ""
-            rows.setdefault(after, {"before": "", "after": ""})["after"] = Html(text + moved)
-    columns = {"rank": "{rank:d}", "original": "{before}", "compressed": "{after}"}
+        was, now, text = near["rank_before"], near["rank_after"], marked_html(near["status"], near["word"])
+        before[was] = text
+        after[now] = text if was in (None, now) else Html(f"{text} <small>({was})</small>")
+    ranks = sorted({*before, *after} - {None})
+    rows = [{"rank": rank, "before": before.get(rank, ""), "after": after.get(rank, "")} for rank in ranks]
     title = f"{entry['word']}: {entry['n_kept']} of {entry['n_before']} neighbours kept"
-    return table_html(columns, [{"rank": rank, **rows[rank]} for rank in sorted(rows)], title)
+    return table_html({"rank": "{rank:d}", "original": "{before}", "compressed": "{after}"}, rows, title)
 
 
 def _ngrams(word: str, ngrams: dict) -> str:
     """The contributions of a word's n-grams, before and after."""
-    shares = [row[side] or 0 for row in ngrams["rows"] for side in ("before", "after")]
-    widest = max(map(abs, shares), default=0) or 1
-    rows = [
-        {**row, "status": marked_html(SIGNS[row["status"]], row["status"]),
-         **{f"{side}_bar": row[side] and row[side] / widest for side in ("before", "after")}}
-        for row in ngrams["rows"]
-    ]  # fmt: skip
+    rows = [{**row, "status": marked_html(SIGNS[row["status"]], row["status"])} for row in ngrams["rows"]]
     title = f"{word}: {ngrams['left']} n-grams left, cosine {ngrams['cosine']:.3f}"
     about = f"Vector made of {ngrams['before']}, now of {ngrams['after']}. {HELP['contributions']}"
     return f"{table_html(NGRAMS, rows, title)}<small>{escape(about)}</small>"
@@ -271,21 +235,24 @@ def _neighbours(block: dict) -> str:
 def _damage(block: dict) -> str:
     groups = pd.DataFrame(block["groups"])
     figure = "" if groups.empty else picture_html(damage_figure(groups), "Cosine by group of words")
-    heaviest = sorted(block["words"], key=lambda word: -word["loss_share"])[:N_SHOWN]
-    farthest = sorted(block["words"], key=lambda word: word["cosine"] or 0)[:N_SHOWN]
-    words = table_html(WORDS, heaviest, "Largest share of the loss") + table_html(WORDS, farthest, "Largest shift")
+    words = [word if word["cosine"] is not None else {**word, "cosine": "no vector"} for word in block["words"]]
+    heaviest = sorted(words, key=lambda word: -word["loss_share"])[:N_SHOWN]
+    farthest = sorted(words, key=lambda word: (isinstance(word["cosine"], float), word["cosine"]))[:N_SHOWN]
+    tables = table_html(WORDS, heaviest, "Largest share of the loss") + table_html(WORDS, farthest, "Largest shift")
     rows = [{**row, "by": "" if row["by"] == "all" else row["by"]} for row in block["groups"]]
     codes = [{**code, "chance": "may be chance" if code["chance"] else "more than chance"} for code in block["codes"]]
     return (
         f"<p>{escape(block['summary'])}<br><small>{escape('; '.join(block['how']))}</small></p>{figure}"
-        f"{table_html(GROUPS, rows)}<div class='side'>{words}</div>"
+        f"{table_html(GROUPS, rows)}<small>{HELP['loss_share']} {HELP['p5']}</small><div class='side'>{tables}</div>"
         f"{table_html(CODES, codes, 'Codes whose words changed most') if codes else ''}"
     )
 
 
 def _formats(block: dict) -> str:
+    formats: dict[tuple, list[str]] = {}
+    for known in block["formats"]:
+        formats.setdefault(tuple(known["losses"]), []).append(known["title"])
     rows = [
-        {"title": f["title"], "losses": Html("<br>".join(map(escape, f["losses"])) or "nothing")}
-        for f in block["formats"]
+        {"title": names, "losses": Html("<br>".join(map(escape, lost)) or "nothing")} for lost, names in formats.items()
     ]
-    return table_html({"format": "<b>{title}</b>", "what it cannot hold": "{losses}"}, rows)
+    return table_html({"format": "{title}", "cannot hold": "{losses}"}, rows)
