@@ -3,6 +3,7 @@
 A test of a new view takes the fixture `browser`, opens a notebook, runs it, and looks.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from workbench.cli.notebooks import lab_command
+from workbench.views.widget import SCRIPTS, STATIC
 
 PICTURES = Path(__file__).parents[1] / "reports" / "browser"  # screenshots of tests that failed
 PATIENCE = 60_000  # milliseconds for a kernel to start or numbers to come
@@ -239,3 +241,62 @@ def started(executable: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+# -- the front end without JupyterLab ---------------------------------------------------------
+
+
+MODEL = """
+const decoded = (x) => x?.$bytes !== undefined
+  ? new DataView(Uint8Array.from(atob(x.$bytes), (c) => c.charCodeAt(0)).buffer)
+  : Array.isArray(x) ? x.map(decoded)
+  : x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, v]) => [k, decoded(v)])) : x;
+const [state, on] = [{}, {}];
+const calls = (name) => (on[name] ??= []);
+window.sent = [];
+window.model = {
+  get: (name) => state[name],
+  set: (name, value) => {
+    Object.assign(state, decoded(typeof name === "object" ? name : { [name]: value }));
+    calls("change").forEach((call) => call());
+  },
+  save_changes: () => {}, send: (message) => window.sent.push(message),
+  on: (name, call) => calls(name).push(call),
+  off: (name, call) => { on[name] = calls(name).filter((f) => f !== call); },
+};
+window.front = { render, h, component, patch, DRAWINGS };
+"""
+
+
+def _encoded(value: Any) -> Any:
+    """A part of a state as JSON, bytes as texts that `MODEL` turns back."""
+    if isinstance(value, bytes | memoryview):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: _encoded(part) for key, part in value.items()}
+    return [_encoded(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def drawn(
+    browser: Browser, state: dict[str, Any], width: int = 1200, height: int = 800, dark: bool = False, before: str = ""
+):
+    """Draw the state of a view, such as ``view.get_state()``; gives the page, in which `model` stands for the kernel.
+
+    `before` is JavaScript that runs before it is drawn. An error in the page is one here, in the end.
+    """
+    code = "\n".join((STATIC / name).read_text() for name in SCRIPTS).replace("export default { render };", MODEL)
+    css = "\n".join(path.read_text() for path in sorted(STATIC.glob("*.css")))
+    page = browser.new_page(viewport={"width": width, "height": height})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    theme = f"data-jp-theme-light={str(not dark).lower()}"
+    page.set_content(f"<!doctype html><style>body {{margin: 0}} {css}</style><body {theme}><div id=el></div>")
+    page.add_script_tag(content=code, type="module")
+    page.wait_for_function("window.front")
+    known = {name: value for name, value in state.items() if name != "layout" and not name.startswith("_")}
+    page.evaluate(f"state => {{ model.set(state); {before}; front.render({{ model, el }}); }}", _encoded(known))
+    yield page
+    page.close()
+    assert errors == []

@@ -101,6 +101,7 @@ class View(anywidget.AnyWidget):
         self._drawn: dict[str, tuple] = {}  # by block: the values that it shows
         self._blocks: list[Cell] = cells(self.blocks)
         self._problem = ""  # of the last action
+        self._heard_until = 0  # the number of the front end's last action
         self._version = self._on_page = 0  # of what is drawn, and of what is on the page that stays in the notebook
         self._twin: Any = None  # its place there
         self._timer = threading.Timer(PAUSE, self._keep_page)
@@ -166,13 +167,14 @@ class View(anywidget.AnyWidget):
         work = {} if doing is None else {"what": doing.what, "share": doing.share, "left": doing.left}
         return {
             "busy": flow.is_busy, "lanes": sorted(flow.doing), "errors": dict(flow.errors), "stale": stale,
-            "problem": self._problem, **work,
+            "problem": self._problem, "heard": self._heard_until, **work,
         }  # fmt: skip
 
     # -- what a person does -----------------------------------------------------------------
 
     def _heard(self, _: Any, message: dict, buffers: list) -> None:
-        arguments: dict[str, Any] = {**message, "buffers": buffers} if buffers else message
+        arguments: dict[str, Any] = {**message, **({"buffers": buffers} if buffers else {})}
+        self._heard_until = max(self._heard_until, arguments.pop("n", 0))
         self.act(**arguments)
 
     def act(self, action: str, **arguments: Any) -> None:

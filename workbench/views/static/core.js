@@ -10,21 +10,17 @@ const IN_SVG = new Set("svg g path circle line rect text polyline polygon title 
 function h(name, props, ...children) {
   const [tag, ...classes] = name.split(".");
   const el = IN_SVG.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
-  el._on = {};
-  el._set = {};
-  if (classes.length) el.setAttribute("class", classes.join(" "));
-  for (const [key, value] of Object.entries(props ?? {})) {
+  Object.assign(el, { _name: name, _attributes: {}, _on: {}, _set: {} });
+  const names = [...classes, props?.class].filter(Boolean).join(" ");
+  for (const [key, value] of Object.entries({ ...props, class: names || null })) {
     if (key === "key") el._key = value;
-    else if (key.startsWith("on")) el[key] = el._on[key] = value;
-    else if (key === "class") el.setAttribute("class", [...classes, value].filter(Boolean).join(" "));
+    else if (key.startsWith("on")) el._on[key] = value;
     else if (key === "value" || key === "checked") el._set[key] = value;
-    else if (value !== null && value !== undefined && value !== false) el.setAttribute(key, value === true ? "" : value);
+    else if ((value ?? false) !== false) el._attributes[key] = value === true ? "" : `${value}`;
   }
-  for (const child of children.flat(9)) {
-    if (child !== null && child !== undefined && child !== false && child !== "") el.append(child);
-  }
-  Object.assign(el, el._set); // after the options of a select
-  return el;
+  for (const child of children.flat(9)) if ((child ?? false) !== false && child !== "") el.append(child);
+  for (const [key, value] of Object.entries(el._attributes)) el.setAttribute(key, value);
+  return Object.assign(el, el._on, el._set); // the value of a select after its options
 }
 
 // An element that keeps its own content between drawings: `new Kind(el, props, view)` once it is in the page, then
@@ -41,58 +37,61 @@ function mount(root, view) {
   }
 }
 
+function isAlike(old, fresh) {
+  return old.nodeName === fresh.nodeName && old.type === fresh.type && old._make?.Kind === fresh._make?.Kind;
+}
+
 // Make `old`, which is in the page, look like `fresh`; what a person types or holds stays under the hand.
 function patch(old, fresh) {
-  const same = old.nodeName === fresh.nodeName && old._key === fresh._key && old._make?.Kind === fresh._make?.Kind;
-  if (!same) {
-    old.replaceWith(fresh);
-    return;
-  }
+  if (!isAlike(old, fresh)) return old.replaceWith(fresh);
   if (old.nodeType === Node.TEXT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return;
   }
-  patchAttributes(old, fresh);
+  // Only what a drawing has set: other attributes are JupyterLab's or a person's, as an open <details>.
+  for (const name in old._attributes) if (!(name in fresh._attributes)) old.removeAttribute(name);
+  for (const name in fresh._attributes) {
+    if (old.getAttribute(name) !== fresh._attributes[name]) old.setAttribute(name, fresh._attributes[name]);
+  }
+  for (const name in { ...old._on, ...fresh._on }) old[name] = fresh._on[name] ?? null;
   if (fresh._make) {
     old._make = fresh._make;
     old._made?.update(fresh._make.props);
-    return;
+  } else patchChildren(old, [...fresh.childNodes]);
+  for (const [name, value] of Object.entries(fresh._set)) {
+    const isTyped = name === "value" && old.matches("input:not([type=range]):focus, textarea:focus");
+    const isKept = old._set[name] === value && (isTyped || !isSettled); // what a person has just put there
+    const isHeld = old.type === "range" && old.matches(":active");
+    if (!isKept && !isHeld && `${old[name]}` !== `${value}`) old[name] = value;
   }
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  const keyed = new Map(before.filter((node) => node._key !== undefined).map((node) => [node._key, node]));
-  after.forEach((child, place) => {
-    const match = child._key === undefined ? before[place] : keyed.get(child._key);
-    const there = match && match.parentNode === old && (child._key ?? null) === (match._key ?? null) ? match : null;
-    if (!there) return old.insertBefore(child, old.childNodes[place] ?? null);
-    if (old.childNodes[place] !== there) old.insertBefore(there, old.childNodes[place]);
-    patch(there, child);
-  });
-  while (old.childNodes.length > after.length) old.lastChild.remove();
-  const held = old.getRootNode().activeElement === old;
-  for (const [name, value] of Object.entries(fresh._set ?? {})) {
-    if (!(held && name === "value" && old._set?.value === value) && old[name] !== value) old[name] = value;
-  }
-  old._set = fresh._set;
+  Object.assign(old, { _name: fresh._name, _attributes: fresh._attributes, _on: fresh._on, _set: fresh._set });
 }
 
-function patchAttributes(old, fresh) {
-  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  for (const name of Object.keys({ ...old._on, ...fresh._on })) old[name] = fresh._on?.[name] ?? null;
-  old._on = fresh._on;
+// Children with a key match by it; others the first one left of the same tag and classes, or of the same tag at least.
+function patchChildren(old, after) {
+  const left = new Set(old.childNodes);
+  const find = (test) => {
+    for (const node of left) if (test(node) && left.delete(node)) return node;
+    return null;
+  };
+  const isLike = (node, child) => node._key === child._key && isAlike(node, child);
+  const matches = after.map((child) => find((node) => node._name === child._name && isLike(node, child)));
+  after.forEach((child, i) => { matches[i] ??= find((node) => isLike(node, child)); });
+  left.forEach((node) => node.remove());
+  after.forEach((child, place) => {
+    const node = matches[place] ?? child;
+    if (old.childNodes[place] !== node) old.insertBefore(node, old.childNodes[place] ?? null);
+    if (node !== child) patch(node, child);
+  });
 }
+
+let isSettled = true; // Python has heard all that a person did, and is done
 
 // What drawing functions know: state from Python, `ui` (what a person looks at: kept in the kernel, so it survives a
 // reload), `local` (what goes with the page, such as a slider that is being dragged), and actions for Python.
 class View {
   constructor(model, el) {
-    this.model = model;
-    this.el = el;
-    this.local = {};
-    this.root = null;
-    this.waiting = false;
-    this.binary = new WeakMap();
+    Object.assign(this, { model, el, local: {}, root: null, waiting: false, sent: 0, binary: new WeakMap() });
   }
 
   get(name) {
@@ -115,7 +114,13 @@ class View {
   }
 
   act(action, args = {}, buffers = []) {
-    this.model.send({ action, ...args }, undefined, buffers);
+    this.sent = Math.max(Date.now(), this.sent + 1); // Python says up to where it has heard; so after a reload, too
+    this.model.send({ action, n: this.sent, ...args }, undefined, buffers);
+  }
+
+  get isSettled() {
+    const { heard = 0, busy } = this.get("status");
+    return heard >= this.sent && !busy;
   }
 
   redraw() {
@@ -128,15 +133,21 @@ class View {
   }
 
   draw() {
-    const fresh = h("div.wb", { tabindex: -1 }, DRAWINGS[this.model.get("kind")](this));
-    if (this.root) {
-      const { activeElement: held } = document;
-      patch(this.root, fresh);
-      if (held !== document.activeElement && this.root.contains(held)) held.focus({ preventScroll: true }); // it moved
-    } else {
-      this.root = fresh;
-      this.el.append(fresh);
+    let drawn;
+    try {
+      drawn = DRAWINGS[this.model.get("kind")](this);
+    } catch (error) {
+      console.error(error);
+      drawn = warning(`This cannot be drawn: ${error.message}`);
     }
+    const fresh = h("div.wb", { tabindex: -1 }, drawn);
+    isSettled = this.isSettled;
+    if (this.root) {
+      const held = this.root.contains(document.activeElement) && document.activeElement;
+      patch(this.root, fresh);
+      const isLost = held && !this.root.contains(document.activeElement); // it moved, or went: keys stay in the view
+      if (isLost) (this.root.contains(held) ? held : this.root).focus({ preventScroll: true });
+    } else this.el.append((this.root = fresh));
     mount(this.root, this);
   }
 
@@ -178,6 +189,7 @@ function render({ model, el }) {
   el.append(tip);
   for (const event of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(event, showTip);
   el.addEventListener("focusout", leaveMenu);
+  el.addEventListener("focusout", redraw); // what was typed and not taken gives way to the state
   return () => {
     theme.disconnect();
     window.removeEventListener("keydown", keepKeys, true);
@@ -187,7 +199,7 @@ function render({ model, el }) {
 
   function showTip({ type, target }) {
     const marked = ["mouseover", "focusin"].includes(type) && target.closest("[data-tip]");
-    tip.togglePopover(Boolean(marked));
+    if (tip.isConnected) tip.togglePopover(Boolean(marked));
     if (!marked) return;
     tip.textContent = marked.dataset.tip;
     const [at, own] = [marked.getBoundingClientRect(), tip.getBoundingClientRect()];
@@ -207,7 +219,7 @@ function render({ model, el }) {
   function keepKeys(event) {
     if (!el.contains(event.target)) return;
     const own = !event.ctrlKey && !event.altKey && !event.metaKey;
-    event.target.toggleAttribute("data-lm-suppress-shortcuts", own || SHORTCUTS.has(event.key.toLowerCase()));
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", own || SHORTCUTS.has(event.key?.toLowerCase()));
   }
 }
 

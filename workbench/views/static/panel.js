@@ -108,15 +108,12 @@ function written(value, { kind, all_is_none: orAll }) {
 // about: {label, help, kind: "count" | "whole" | "number" | "bytes", value, low, high, log, all_is_none}
 function slider(view, key, about, { move = () => {}, set }) {
   const { label, low, high, log, kind } = about;
-  const value = view.local.drag?.key === key ? view.local.drag.value : about.value;
+  const held = view.local.drag;
+  if (held?.key === key && held.released && (held.from !== about.value || view.isSettled)) view.local.drag = null;
+  const value = view.local.drag?.key === key ? held.value : about.value;
   const text = written(value, about);
-  const drag = (there) => view.setLocal({ drag: { key, value: there } });
-  const release = (there) => {
-    drag(there); // shown until Python's own value has come
-    const held = view.local.drag;
-    setTimeout(() => view.local.drag === held && view.setLocal({ drag: null }), 500);
-    set(there);
-  };
+  const drag = (there, released) => view.setLocal({ drag: { key, value: there, from: about.value, released } });
+  const release = (there) => (set(there), drag(there, true)); // shown until Python's own value has come
   const slid = (then) => (event) => then(valueAt(about, Number(event.target.value)));
   const typed = (event) => {
     const there = parsed(event.target.value, about);
