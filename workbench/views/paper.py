@@ -162,8 +162,8 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
         "Numbers": drawn("cards", _cards) + overview + drawn("history", _history),
         "Recipe": steps + drawn("export", lambda block: f"<pre>{escape(block['code'])}</pre>"),
-        "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
+        "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
         "Damage": drawn("damage", _damage),
         "Formats": drawn("export", _formats),
     }
