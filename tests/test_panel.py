@@ -518,7 +518,7 @@ def test_a_live_panel_leaves_a_page_of_its_state_with_words_as_text(use, plain, 
 def test_closing_ends_the_work_and_takes_uploads_away(use, fasttext, gate):
     panel = use(opened(fasttext))
     panel.begin("upload", name="x.bin", offset=0, total=9, buffers=[b"abc"])
-    folder, build = Path(panel.view._folder.name), gate(BUILD)
+    folder, build = Path(panel.view._uploads.name), gate(BUILD)
     panel.turn("n_words", next(FRESH))
     build.reach()
     vectors = panel.view.vectors

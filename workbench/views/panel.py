@@ -1,14 +1,15 @@
 """The compression panel, and views of a model beside a small one that is given."""
 
+import json
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -39,16 +40,16 @@ CHUNK, PAUSE = 1 << 18, 0.3  # bytes of a download at once, and seconds between:
 SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}
 QUALITIES = {"known": "All words", "unseen": "Unseen words", "overlap@10": "Neighbours kept"}
 N_MAPPED = (1_000, 2_000, 5_000, 10_000, 20_000)
-OPENED = tuple({end for known in FORMATS for end in (*known.suffixes, *known.also_opens, ".gz" * known.gzips) if end})
+SIDES = ("before", "control", "after")
+ENDINGS = tuple({end for known in FORMATS for end in (*known.suffixes, *known.also_opens, ".gz" * known.gzips) if end})
 
 
 class Blocks:
     """What is drawn: functions of cells and inputs, which return what the traits of the same names hold."""
 
     def top(model, result, past, future, pinned):
-        v = model.original
+        v, trial = model.original, result.trial if result else {}
         n_bytes = v.meta.get("provenance", {}).get("source_bytes") or v.file_bytes
-        trial = result.trial if result else {}
         return {
             "name": Path(model.source).name or "a model in memory", "source": model.source,
             "about": f"{len(v):,} words × {v.dim} · {n_bytes / 1e6:,.1f} MB on disk",
@@ -57,54 +58,58 @@ class Blocks:
         }  # fmt: skip
 
     def cards(result, limit, pinned):
-        rows = rows_of(result.card)
-        if not rows:
-            return {}
-        size, original = rows["size", "compressed"], rows["size", "original"].value
-        source_file = rows["size", "source file"].value if ("size", "source file") in rows else None
-        found = [card(rows, split, "fidelity", split, pinned) for split in SPLITS if ("fidelity", split) in rows]
-        if ("overlap@10", "all") in rows:
-            found.append(card(rows, "neighbours", "overlap@10", "all", pinned))
-        return {
-            "cards": found,
-            "size": {
-                "help": HELP["size"], "how": size.how, "bytes": size.value, "limit": limit, "original": original,
-                "source_file": source_file, "ratio": rows["ratio", "all"].value,
-                "delta": None if pinned is None else size.value - pinned["bytes"],
-            },
+        found, sizes = [], {row.split: row for row in result.card.itertuples() if row.metric == "size"}
+        for split, title, row, spread in measures(result.card):
+            scale = 10 if split == "all" else 1  # neighbours of 10
+            before = number(pinned and pinned[row.metric if split == "all" else split])
+            if row.metric == "fidelity" or split == "all":
+                found.append({
+                    "id": "neighbours" if scale == 10 else split, "title": title, "value": scale * row.value,
+                    "help": HELP["neighbours" if scale == 10 else split], "digits": 1 if scale == 10 else 3,
+                    "note": spread if scale == 1 else f"± {5 * (row.high - row.low):.1f}", "how": how(row),
+                    "delta": None if before is None else scale * (row.value - before),
+                    "low": number(scale * row.low), "high": number(scale * row.high),
+                })  # fmt: skip
+        size = sizes and {
+            "help": HELP["size"], "how": sizes["compressed"].how, "bytes": sizes["compressed"].value, "limit": limit,
+            "original": sizes["original"].value, "ratio": sizes["original"].value / sizes["compressed"].value,
+            "source_file": sizes["source file"].value if "source file" in sizes else None,
+            "delta": None if pinned is None else sizes["compressed"].value - pinned["bytes"],
         }  # fmt: skip
+        return {"cards": found, "size": size} if sizes else {}
 
     def rail(model, wish, recipe, result, limit, goal, failed, seed):
         if isinstance(wish, Vectors):
             return {}
         now, v = present(wish, recipe, result), model.vectors
-        effects = result.effects if result and result.recipe == now else []
-        error = failed[1:] if failed and failed[0] == now else (None, "")
+        effects = result.effects if result and result.recipe == now else ()
+        wrong, error = failed[1:] if failed and failed[0] == now else (None, "")
         steps = [
             {
                 "i": i, "kind": type(step).__name__, "label": step.label, "blurb": f"{step.label} {step.blurb}",
-                "effect": effects[i] if i < len(effects) else "", "error": error[1] if error[0] == i else None,
+                "effect": effects[i] if i < len(effects) else "", "error": error if i == wrong else None,
                 "fields": recipes.fields(now, i, v),
             }
             for i, step in enumerate(now.steps if now else ())
         ]  # fmt: skip
-        running = None
+        running, best = None, result.trial if result and result.search else {}
         if isinstance(wish, Search):
-            tried, of = result.search if result and result.search else (0, N_TRIALS)
-            best = result.trial if result and result.search else {}
-            running = {"tried": tried, "of": of, "best_bytes": number(best.get("bytes")),
-                       "best_quality": number(best.get("score"))}  # fmt: skip
+            tried, of = result.search if best else (0, N_TRIALS)
+            running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
         presets = [
-            {"id": id, "label": label, "help": about, "on": chain == now}
-            for id, (label, about, chain) in recipes.presets(v, seed).items()
+            {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}
+            for id, preset in recipes.presets(v, seed).items()
         ]
-        high = v.file_bytes
-        fit = {"text": "" if limit is None else f"{limit / 1e6:g} MB", "low": high // 200, "high": high, "goal": goal,
-               "goals": [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)],
-               "running": running}  # fmt: skip
-        return {"presets": presets, "fit": fit, "steps": steps, "addable": recipes.addable(now, v) if now else []}
+        goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
+        return {
+            "presets": presets, "steps": steps, "addable": recipes.addable(now, v) if now else [],
+            "fit": {
+                "text": "" if limit is None else f"{limit / 1e6:g} MB", "low": v.file_bytes // 200,
+                "high": v.file_bytes, "goal": goal, "goals": goals, "running": running,
+            },
+        }  # fmt: skip
 
-    def history(trail, recipe, result, quality, pinned, limit):
+    def history(trail, result, quality, pinned, limit):
         tried = table(list(trail))
         tried = tried[tried["bytes"].notna() & tried[quality].notna()]
         best = best_of_their_size(tried, quality)
@@ -120,97 +125,80 @@ class Blocks:
         return {"quality": quality, "qualities": qualities, "points": points, "limit": limit}
 
     def overview(result, agreement, before, pinned):
-        rows, old = rows_of(result.card), (pinned or before or {}).get
-        if not rows:
-            return {}
-        size, original = rows["size", "compressed"].value, rows["size", "original"].value
-        was = old("bytes")
-        lines = [{
-            "what": "Size of the file", "help": HELP["size"], "value": f"{size / 1e6:,.2f} MB",
-            "share": size / original, "spread": f"{original / size:,.1f} times smaller than {original / 1e6:,.2f} MB in float32",
-            "how": "exact", "before": "" if was is None else f"{was / 1e6:,.2f} MB",
-        }]  # fmt: skip
-        for metric, named, digits in (("fidelity", "Cosine, {}", 4), ("overlap@10", "Neighbours kept of 10, {}", 3)):
-            for split, about in {"all": "All words", **SPLITS}.items():
-                if (metric, split) in rows:
-                    row, was = rows[metric, split], old(split if metric == "fidelity" else f"{metric}.{split}")
-                    lines.append({
-                        "what": named.format(about.lower()), "help": HELP[split if metric == "fidelity" else metric],
-                        "value": f"{row.value:.{digits}f}", "share": min(max(row.value, 0), 1),
-                        "spread": spread(rows, metric, split), "how": how(row),
-                        "before": "" if was is None or np.isnan(was) else f"{was:.{digits}f}",
-                    })  # fmt: skip
-        for (metric, name), row in rows_of(agreement).items():
+        old, lines = pinned or before or {}, []
+
+        def line(what: str, help: str, value: str, share: float, spread: str, how: str, was: str = "") -> None:
+            row = {"what": what, "help": HELP[help], "value": value, "share": min(max(share, 0), 1), "spread": spread}
+            lines.append({**row, "how": how, "before": was})
+
+        if n := result.trial.get("bytes"):
+            original = n * result.trial["ratio"]
+            spread = f"{original / n:,.1f} times smaller than {original / 1e6:,.2f} MB in float32"
+            was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
+            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
+        for split, title, row, spread in measures(result.card):
+            is_cosine, digits = row.metric == "fidelity", 4 if row.metric == "fidelity" else 3
+            was = number(old.get(split if is_cosine else "overlap@10" if split == "all" else None))
+            what = f"Cosine, {title.lower()}" if is_cosine else title
+            line(what, split if is_cosine else "overlap@10", f"{row.value:.{digits}f}", row.value, spread, how(row),
+                 "" if was is None else f"{was:.{digits}f}")  # fmt: skip
+        rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
+        for (metric, name), row in rows.items():
             if metric == "similarity":
-                first = rows_of(agreement)["similarity_original", name].value
-                lines.append({
-                    "what": f"Agreement with people, {name}", "help": HELP["agreement"], "value": f"{row.value:.3f}",
-                    "share": min(max(row.value, 0), 1), "how": f"{row.how.split(';')[0]}, {row.n:,} pairs", "before": "",
-                    "spread": f"original {first:.3f}; 95% interval {row.low:.2f} to {row.high:.2f}",
-                })  # fmt: skip
+                first, how_many = rows["similarity_original", name], f"{row.how.split(';')[0]}, {row.n:,} pairs"
+                spread = f"original {first.value:.3f}; 95% interval {row.low:.2f} to {row.high:.2f}"
+                line(f"Agreement with people, {name}", "agreement", f"{row.value:.3f}", row.value, spread, how_many)
         return {"rows": lines}
 
     def worst(damage):
         words, title = damage.words, "Changed most: all words"
         if (words["split"] == "dropped").any():
             words, title = words[words["split"] == "dropped"], "Changed most: dropped words"
-        first = words.sort_values(["cosine", "rank"]).head(12)
-        found = [
-            {"word": row.word, "cosine": number(row.cosine) if row.has_vector else None,
+        first = [
+            {"word": row.word, "cosine": row.cosine if row.has_vector else None,
              "note": "" if pd.isna(row.count) else f"{row.count:,}×"}
-            for row in first.itertuples(index=False)
+            for row in words.sort_values(["cosine", "rank"]).head(12).itertuples()
         ]  # fmt: skip
-        return {"title": title, "words": found, "n": round(words["represents"].sum())}
+        return {"title": title, "words": first, "n": round(words["represents"].sum())}
 
     def points(maps, codes, model, n_mapped):
-        about, n = maps.attrs, len(maps)
-        lost = maps["cosine"].isna()
+        about, noise, n = maps.attrs, maps.attrs["noise"] or {}, len(maps)
         levels, coded = (np.empty((n, 0)), None) if codes is None or len(codes[0]) != n else codes
-        noise = about["noise"] or {}
-        drawn = {
-            side: maps[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in ("before", "control", "after")
-        }
+        fate = np.where(maps["cosine"].isna(), 2, np.where(maps["in_vocabulary"], 0, 1))
         return {
-            **drawn, "n": n, "words": maps["word"].tolist(), "cosine": maps["cosine"].to_numpy("<f4").tobytes(),
-            "rank": maps["rank"].to_numpy("<i4").tobytes(), "n_levels": levels.shape[1],
-            "fate": np.where(lost, 2, np.where(maps["in_vocabulary"], 0, 1)).astype("u1").tobytes(),
-            "codes": levels.astype("<i2").tobytes(), "code_order": coded and orders(coded),
-            "labels": maps["label"].tolist() if "label" in maps else None, "topics": about.get("topics", []),
-            "method": about["method"], "sample": about["sample"], "noise": noise_text(maps),
-            "trust": {side: about[f"trust_{side}"] for side in ("before", "control", "after")},
+            **{side: maps[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
+            "n": n, "words": maps["word"].tolist(), "cosine": maps["cosine"].to_numpy("<f4").tobytes(),
+            "rank": maps["rank"].to_numpy("<i4").tobytes(), "fate": fate.astype("u1").tobytes(),
+            "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1], "code_order": coded and orders(coded),
+            "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
+            "topics": about.get("topics", []), "method": about["method"], "sample": about["sample"],
+            "noise": noise_text(maps), "trust": {side: about[f"trust_{side}"] for side in SIDES},
             "kept_map": noise.get("kept_compressed"), "kept_chance": noise.get("kept_control"), "n_mapped": n_mapped,
             "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
         }  # fmt: skip
 
     def looked(changes, contributions, model, result):
-        tables = {printable(word): found for word, found in (contributions or {}).items()}
-        return {"words": [
-            looked_at(model.vectors, result.small, word, rows, tables.get(word))
-            for word, rows in changes.groupby("word", sort=False)
-        ]}  # fmt: skip
+        ngrams = {printable(word): found for word, found in (contributions or {}).items()}
+        words = changes.groupby("word", sort=False)
+        return {"words": [looked_at(model.vectors, result.small, word, rows, ngrams.get(word)) for word, rows in words]}
 
     def neighbours(sampled):
-        fields = ("word", "rank", "kept", "k", "cosine", "lost", "gained")
-        rows = [dict(zip(fields, row, strict=True)) for row in sampled[list(fields)].itertuples(index=False)]
-        return {"rows": [plain(row) for row in rows], "how": sampled.attrs["how"]}
+        return {"rows": records(sampled, "word rank kept k cosine lost gained"), "how": sampled.attrs["how"]}
 
     def damage(damage):
         words, about = damage.words, damage.words.attrs
-        worst = words.index.isin(
-            [*words.nlargest(MAX_WORST, "worry").index, *words.nsmallest(MAX_WORST, "cosine").index]
-        )
         weighed = "counts" if about["weights"] == "counts" else "frequencies guessed from ranks by Zipf's law"
-        renamed = {"share_of_vocabulary": "share", "worry": "loss_share", "split": "fate"}
-        group_fields = ["by", "group", "n", "share", "mean", "low", "high", "p5", "no_vector", "loss_share", "worst"]
-        word_fields = ["word", "rank", "count", "cosine", "loss_share", "shape", "fate"]
-        scored = words[worst].assign(cosine=words["cosine"].where(words["has_vector"])).rename(columns=renamed)
-        codes = damage.codes.rename(columns={"group": "name"}).assign(chance=damage.codes["p"] > 0.05)
+        orders = words.nlargest(MAX_WORST, "worry").index, words.nsmallest(MAX_WORST, "cosine").index
+        worst = words.loc[words.index.isin([*orders[0], *orders[1]])]
+        worst = worst.assign(cosine=worst["cosine"].where(worst["has_vector"]), loss_share=worst["worry"])
+        groups = damage.groups.rename(columns={"share_of_vocabulary": "share", "worry": "loss_share"})
+        codes = damage.codes.assign(chance=damage.codes["p"] > 0.05, code=damage.codes["group"])
         return {
             "summary": damage_summary(damage.groups),
             "how": [f"{about['how']}, {len(words):,} of {about['n_total']:,} words", f"loss weighted by {weighed}"],
-            "groups": records(damage.groups.rename(columns=renamed), group_fields),
-            "words": records(scored, word_fields),
-            "codes": [r | {"code": r["name"]} for r in records(codes, ["name", "n", "mean", "z", "chance", "worst"])],
+            "groups": records(groups, "by group n share mean low high p5 no_vector loss_share worst"),
+            "words": records(worst.assign(fate=worst["split"]), "word rank count cosine loss_share shape fate"),
+            "codes": records(codes, "code n mean z chance worst"),
         }
 
     def export(result, model, saved, report, reported, writing):
@@ -236,50 +224,27 @@ def number(x: Any) -> float | None:
     return None if x is None or pd.isna(x) else float(x)
 
 
-def plain(x: Any) -> Any:
-    """Return a value of a table as JSON has it."""
-    if isinstance(x, Mapping):
-        return {str(name): plain(value) for name, value in x.items()}
-    if isinstance(x, tuple | list):
-        return [plain(value) for value in x]
-    if isinstance(x, np.generic):
-        x = x.item()
-    return None if pd.isna(x) else x
-
-
-def records(frame: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    return [plain(row) for row in frame[list(columns)].astype(object).to_dict("records")]
-
-
-def rows_of(card: pd.DataFrame | None) -> dict[tuple[str, str], Any]:
-    """Return the rows of a card by metric and split."""
-    return {} if card is None else {(row.metric, row.split): row for row in card.itertuples()}
+def records(frame: pd.DataFrame, columns: str) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON has them."""
+    return json.loads(frame[columns.split()].to_json(orient="records", double_precision=15))
 
 
 def how(row: Any) -> str:
     return f"{row.how}, {row.n:,} words"
 
 
-def spread(rows: dict, metric: str, split: str) -> str:
-    """Return how values are spread around their mean, in words."""
-    if metric != "fidelity":
-        return f"95% interval {rows[metric, split].low:.2f} to {rows[metric, split].high:.2f}"
-    covered = rows["coverage", split].value
-    low = f"5th percentile {rows['fidelity_p5', split].value:.3f}"
-    return low if covered == 1 else f"{low} · {covered:.1%} have a vector"
-
-
-def card(rows: dict, id: str, metric: str, split: str, pinned: dict | None) -> dict[str, Any]:
-    """Return a card's content: cosines as they are, neighbours of 10."""
-    row, scale = rows[metric, split], 1 if metric == "fidelity" else 10
-    before = None if pinned is None else number(pinned[split if metric == "fidelity" else metric])
-    return {
-        "id": id, "title": SPLITS.get(id, "Neighbours kept of 10"), "help": HELP[id], "value": scale * row.value,
-        "digits": 3 if scale == 1 else 1, "how": how(row),
-        "note": spread(rows, metric, split) if scale == 1 else f"± {scale * (row.high - row.low) / 2:.1f}",
-        "delta": None if before is None else scale * (row.value - before),
-        "low": number(scale * row.low), "high": number(scale * row.high),
-    }  # fmt: skip
+def measures(card: pd.DataFrame) -> list[tuple[str, str, Any, str]]:
+    """Return the split, title and row of each mean of a card, and in words how values are spread around it."""
+    rows, found = {(row.metric, row.split): row for row in card.itertuples()}, []
+    for (metric, split), row in rows.items():
+        if metric == "fidelity":
+            covered = rows["coverage", split].value
+            spread = f"5th percentile {rows['fidelity_p5', split].value:.3f}"
+            found.append((split, SPLITS[split], row, spread + f" · {covered:.1%} have a vector" * (covered < 1)))
+        elif metric == "overlap@10":
+            title = "Neighbours kept of 10" + ("" if split == "all" else f", {SPLITS[split].lower()}")
+            found.append((split, title, row, f"95% interval {row.low:.2f} to {row.high:.2f}"))
+    return found
 
 
 def present(wish: Any, recipe: Chain | None, result: Any) -> Chain | None:
@@ -288,10 +253,9 @@ def present(wish: Any, recipe: Chain | None, result: Any) -> Chain | None:
 
 
 def orders(coded: Any) -> bytes:
-    """Return places of the entries of each codebook along its first principal component: (n_levels, n_entries)."""
-    ends = np.cumsum(np.diff(coded.spans, axis=1))
+    """Return the places of codebook entries along the first principal component: (n_levels, n_entries) int16."""
     places = []
-    for book in np.split(coded.codebooks, ends[:-1], axis=1):
+    for book in np.split(coded.codebooks, np.cumsum(np.diff(coded.spans, axis=1))[:-1], axis=1):
         centred = book - book.mean(axis=0)
         axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
         places.append(np.argsort(np.argsort(centred @ axis * np.sign(axis[np.abs(axis).argmax()]), kind="stable")))
@@ -301,22 +265,23 @@ def orders(coded: Any) -> bytes:
 def looked_at(original: Vectors, small: Vectors, word: str, rows: pd.DataFrame, ngrams: Any) -> dict[str, Any]:
     """Return what the inspector shows of a word."""
     sides = [v.get_vectors([word], missing="nan") for v in (original, small)]
-    place, counts = original.vocab.place(word), original.vocab.counts
-    fate = "kept" if word in small else "dropped" if place is not None else "unseen"
-    if word in small and small.vocab.remapped[small.vocab.place(word)]:
-        fate = "remapped"
-    fields = ["neighbour", "status", "rank_before", "rank_after"]
+    place, after, counts = original.vocab.place(word), small.vocab.place(word), original.vocab.counts
+    fate = "unseen" if place is None else "dropped"
+    if after is not None:
+        fate = "remapped" if small.vocab.remapped[after] else "kept"
+    is_there = original.dim == small.dim and not np.isnan(sides[1]).any()
+    near = rows.assign(word=rows["neighbour"])
+    about = ngrams is not None and {
+        "before": ngrams.attrs["made_of_before"], "after": ngrams.attrs["made_of_after"],
+        "left": ngrams.attrs["ngrams_left"], "cosine": ngrams.attrs["cosine"],
+        "rows": records(ngrams.rename(columns={f"share_{side}": side for side in SIDES}),
+                        "ngram before after cosine status"),
+    }  # fmt: skip
     return {
-        "word": word, "fate": fate, "cosine": None if np.isnan(sides[1]).any() else float(cosines(*sides)[0]),
+        "word": word, "fate": fate, "cosine": float(cosines(*sides)[0]) if is_there else None,
         "rank": None if place is None else 1 + (place if counts is None else int((counts > counts[place]).sum())),
         "n_kept": int((rows["status"] == "kept").sum()), "n_before": int(rows["rank_before"].notna().sum()),
-        "neighbours": [row | {"word": row["neighbour"]} for row in records(rows, fields)],
-        "ngrams": None if ngrams is None else {
-            "before": ngrams.attrs["made_of_before"], "after": ngrams.attrs["made_of_after"],
-            "left": ngrams.attrs["ngrams_left"], "cosine": ngrams.attrs["cosine"],
-            "rows": records(ngrams.rename(columns={"share_before": "before", "share_after": "after"}),
-                            ["ngram", "before", "after", "cosine", "status"]),
-        },
+        "neighbours": records(near, "word status rank_before rank_after"), "ngrams": about or None,
     }  # fmt: skip
 
 
@@ -340,6 +305,26 @@ def recipe_code(source: str, recipe: Chain, path: str = "small.safetensors") -> 
     )
 
 
+def checked(recipe: Any) -> Chain:
+    """Return a recipe; refuse what is none, and values that no parameter can have."""
+    recipe = Chain([recipe]) if isinstance(recipe, Step) and not isinstance(recipe, Chain) else recipe
+    if not isinstance(recipe, Chain) or not all(isinstance(step, Step) for step in recipe.steps):
+        raise TypeError(f"expected a recipe such as Chain([Prune(n_words=1000), PQ(50)]), got {recipe!r}")
+    for step in recipe.steps:
+        for name, field in step.fields.items():
+            field.check(f"{type(step).__name__}: {name}", getattr(step, name))
+    return recipe
+
+
+def openable(source: Any) -> Any:
+    """Return a model or where it is; refuse what cannot be opened, as far as that is clear at once."""
+    if not isinstance(source, Vectors | str | Path):
+        raise TypeError(f"expected a model, its path or 'builtin:en', got {type(source).__name__}")
+    if not isinstance(source, Vectors) and str(source) not in NAMES and not Path(source).expanduser().exists():
+        raise FileNotFoundError(f"{source} does not exist; expected a model file or 'builtin:en'")
+    return source
+
+
 def some_words(text: str | Sequence[str], model: Any = None) -> tuple[str, ...]:
     """Return words to look at, of a text or a list; refuse those that the model knows nothing of."""
     if isinstance(text, str):
@@ -352,34 +337,23 @@ def some_words(text: str | Sequence[str], model: Any = None) -> tuple[str, ...]:
     return words
 
 
-def openable(source: Any) -> Any:
-    """Return a model or where it is; refuse what cannot be opened, as far as that is clear at once."""
-    if not isinstance(source, Vectors | str | Path):
-        raise TypeError(f"expected a model, its path or 'builtin:en', got {type(source).__name__}")
-    if not isinstance(source, Vectors) and str(source) not in NAMES and not Path(source).expanduser().exists():
-        raise FileNotFoundError(f"{source} does not exist; expected a model file or 'builtin:en'")
-    return source
-
-
 class ModelView(View):
-    """What views of one model, or of two, have in common: blocks to draw, and words to look at."""
+    """What the panel and views of two models have in common: blocks to draw, and words to look at."""
 
     blocks = Blocks
-    (top, cards, rail, predicted, history, overview, worst, points, looked, neighbours, damage, export, folder) = (
+    top, cards, rail, predicted, history, overview, worst, points, looked, neighbours, damage, export, folder = (
         shown() for _ in range(13)
     )
     words = traitlets.Any((), help="words that are looked at, up to four")
+    wanted: ClassVar[Sequence[str] | None] = None  # cells, if not all
+    tabs: ClassVar[Sequence[str]] = ("overview", "map", "neighbours", "damage", "export")
 
-    def __init__(
-        self, source: Any, words: Sequence[str], interactive: bool | None, random_state: int,
-        wanted: Collection[str] | None = None, ui: dict | None = None, **inputs: Any,
-    ) -> None:  # fmt: skip
+    def __init__(self, source: Any, words: Sequence[str], interactive: bool | None, **inputs: Any) -> None:
         live, words = run_by_a_person() if interactive is None else interactive, some_words(words)
-        usual = {"wish": None, "pairs": None, "labels": None, "unseen": None, "n_words": 0, "n_queries": 200,
-                 "n_mapped": 2_000, "suggest": None, "drawn": "UMAP", "reporting": None}  # fmt: skip
-        given = usual | inputs | {"source": openable(source), "words": words, "seed": random_state}
-        flow = Flow(Compression, live, wanted, **given)
-        super().__init__(flow, kind="panel", ui=ui or {}, words=words)
+        usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None}
+        given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP"}
+        ui = {"tab": self.tabs[0], "tabs": list(self.tabs), "bare": self.wanted is not None}
+        super().__init__(Flow(Compression, live, self.wanted, **given), kind="panel", ui=ui, words=words)
         if not live:
             self.wait()
 
@@ -405,7 +379,7 @@ class ModelView(View):
         self.flow.set(n_mapped=int(n))
 
     def do_draw(self, method: str) -> None:
-        """Draw the maps by UMAP or by principal components."""
+        """Draw the maps by UMAP or by principal components (PCA)."""
         self.flow.set(drawn=method)
 
     def do_retry(self) -> None:
@@ -416,8 +390,8 @@ class ModelView(View):
 class CompressionPanel(ModelView):
     """Compress a model and see at once what each setting costs.
 
-    The next cell may read and set, and observe, as of any widget: `recipe`, `limit`, `words`, `source`; and read and
-    observe `vectors`, the small model, and `card`, its numbers.
+    The next cell may set `recipe`, `limit`, `words` and `source`, and observe these, `vectors` (the small model) and
+    `card` (its numbers), as of any widget.
 
     Parameters
     ----------
@@ -429,10 +403,8 @@ class CompressionPanel(ModelView):
         In place of `recipe`, the numbers of the usual one (prune, re-fit, PQ).
     words : sequence of str
         Words whose neighbours are compared first, up to four.
-    unseen : list of str, optional
-        Real words that the model does not know, to score; see `scorecard`.
-    pairs : mapping, optional
-        Word pairs that people scored; see `scorecard`.
+    unseen, pairs : optional
+        Real words that the model does not know, and word pairs that people scored; see `scorecard`.
     labels : mapping of word to str, optional
         Your own, to colour the maps by.
     n_mapped : int
@@ -465,37 +437,27 @@ class CompressionPanel(ModelView):
         interactive: bool | None = None,
         random_state: int = 0,
     ):
-        self._model: Any = None  # those whose values traits have
-        self._result: Any = None
-        self._told: dict[str, Any] = {}  # values of traits that we set ourselves
+        self._model, self._result = None, None  # those that traits tell of
+        self._told: dict[str, Any] = {"source": source}  # values of traits that nobody asks for
         self._before: dict[str, Any] = {}  # what to go back to if another model cannot be opened
-        self._folder: Any = None  # of uploads
-        self._source = source
-
-        suggest = partial(
-            recipes.usual, n_words=n_words, n_ngrams=n_ngrams, n_subvectors=n_subvectors, seed=random_state
-        )
+        self._uploads: Any = None  # a temporary folder
+        numbers: Any = {"n_words": n_words, "n_ngrams": n_ngrams, "n_subvectors": n_subvectors}
         super().__init__(
-            source, words, interactive, random_state,
-            ui={"tab": "overview", "tabs": ["overview", "map", "neighbours", "damage", "export"]},
-            wish=None if recipe is None else checked(recipe), suggest=suggest, unseen=unseen, pairs=pairs, labels=labels,
-            n_words=2_000, n_mapped=n_mapped, past=(), future=(), pinned=None, quality="known", goal=GOALS[0],
-            limit=None, trail=(), failed=None, saved=None, before=None, reported=None, writing=None,
+            source, words, interactive, wish=None if recipe is None else checked(recipe), labels=labels, pairs=pairs,
+            suggest=partial(recipes.usual, seed=random_state, **numbers), unseen=unseen, n_words=2_000,
+            n_mapped=n_mapped, seed=random_state, past=(), future=(), pinned=None, before=None, quality="known",
+            goal=GOALS[0], limit=None, trail=(), failed=None, saved=None, reported=None, writing=None,
         )  # fmt: skip
+        self.source = source
 
     # -- what the next cell may set ---------------------------------------------------------
 
-    @traitlets.validate("recipe")
-    def _check_recipe(self, proposal: Any) -> Chain:
-        return checked(proposal["value"])
-
-    @traitlets.validate("limit")
-    def _check_limit(self, proposal: Any) -> int | None:
-        return None if proposal["value"] in (None, "") else parse_bytes(proposal["value"])
-
-    @traitlets.validate("source")
-    def _check_source(self, proposal: Any) -> Any:
-        return openable(proposal["value"])
+    @traitlets.validate("recipe", "limit", "source")
+    def _check(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "limit":
+            return None if value in (None, "") else parse_bytes(value)
+        return checked(value) if name == "recipe" else openable(value)
 
     @traitlets.observe("recipe", "limit", "source")
     def _set(self, change: Any) -> None:
@@ -505,96 +467,90 @@ class CompressionPanel(ModelView):
         elif new is not self._told.get(name):
             self._want(new) if name == "recipe" else self._open(new)
 
-    def _open(self, source: Any) -> None:
-        """Open another model; until it is there, and if it cannot be opened, the old one stays."""
-        if not self._before and self.flow.is_fresh("model"):
-            self._before = {name: self.flow[name] for name in ("wish", "past", "future", "pinned", "suggest")}
-            self._before |= {"source": self.flow["model"], "given": self._source}
-        self._source, self._result = source, None
-        self.flow.set(
-            source=source,
-            wish=None,
-            suggest=partial(recipes.usual, seed=self.flow["seed"]),
-            past=(),
-            future=(),
-            pinned=None,
-            before=None,
-        )
-
-    def _go_back(self) -> None:
-        """Return to the model that was open before."""
-        before, self._before = self._before, {}
-        self._source = before.pop("given")
-        self.flow.set(**before)
-
-    @property
-    def _present(self) -> Chain | None:
-        return present(*(self.flow[name] for name in ("wish", "recipe", "result")))
-
-    def _want(self, recipe: Chain) -> None:
-        """Build a recipe; undo goes back to the present one."""
-        now, past = self._present, self.flow["past"]
-        if now is not None and now != recipe:
-            past = (*past, now)[-MAX_UNDONE:]
-        self.flow.set(wish=checked(recipe), past=past, future=())
+    def _tell(self, **traits: Any) -> None:
+        self._told |= traits
+        for name, value in traits.items():
+            self.set_trait(name, value)
 
     def _note(self, **values: Any) -> None:
         """Change what is drawn and nothing is computed from."""
         self.flow.values.update(values)
         self.render()
 
-    def _tell(self, **traits: Any) -> None:
-        """Set traits to what was found, which nobody asks for."""
-        for name, value in traits.items():
-            self._told[name] = value
-            self.set_trait(name, value)
+    def _open(self, source: Any) -> None:
+        """Open another model; until it is there, and if it cannot be opened, the old one stays."""
+        if not self._before and self.flow.is_fresh("model"):
+            self._before = {name: self.flow[name] for name in ("wish", "suggest", "past", "future", "pinned", "before")}
+            self._before |= {"source": self.flow["model"], "given": self._told["source"]}
+        self._told["source"], usual = source, partial(recipes.usual, seed=self.flow["seed"])
+        self.flow.set(source=source, wish=None, suggest=usual, past=(), future=(), pinned=None, before=None)
+
+    def _go_back(self) -> None:
+        """Return to the model that was open before."""
+        before, self._before = self._before, {}
+        self._tell(source=before.pop("given"))
+        self.flow.set(**before)
+
+    @property
+    def _recipe(self) -> Chain:
+        """The recipe that a person sees."""
+        recipe = present(*(self.flow[name] for name in ("wish", "recipe", "result")))
+        if recipe is None:
+            raise ValueError("there is no recipe yet; try again once the model is open")
+        return recipe
+
+    def _want(self, recipe: Any, **more: Any) -> None:
+        """Build a recipe, or search for one; undo goes back to the present one."""
+        flow = self.flow
+        now = present(flow["wish"], flow["recipe"], flow["result"])
+        past = flow["past"] if now is None or now == recipe else (*flow["past"], now)[-MAX_UNDONE:]
+        flow.set(wish=recipe, past=past, future=(), **more)
 
     def render(self) -> None:
         """Draw what is new, and take over what was found; called from any thread."""
         with self._drawing:
             try:
                 self._follow()
-            except Exception as error:  # else it would end the thread of the flow, out of sight
+            except Exception as error:  # it must not end the thread of the flow, out of sight
                 self._problem = in_words(error)
             super().render()
 
     def _follow(self) -> None:
-        flow, values = self.flow, self.flow.values
-        model, result, wish, errors = flow["model"], flow["result"], flow["wish"], flow.errors
+        flow, values, errors = self.flow, self.flow.values, self.flow.errors
+        model, result, wish = flow["model"], flow["result"], flow["wish"]
         if self._before and "model" in errors:
             self._problem = errors["model"]
-            return self._go_back()
+            self._go_back()
+        elif isinstance(wish, Search) and ("result" in errors or (flow.is_fresh("result") and not result.search)):
+            self._problem = errors.get("result", self._problem)
+            flow.set(wish=result.recipe if result else Chain([]))
+        elif model is not self._model:
+            self._model, self._result, self._before = model, None, {}
+            self.words = [word for word in self.words if model.original.can_embed(word)]
         if model is None:
-            return self._tell(source=self._source)
-        if model is not self._model:
-            self._model, self._before = model, {}
-            self._tell(words=tuple(word for word in self.words if model.original.can_embed(word)))
-            flow.set(words=self.words)
-        if isinstance(wish, Search) and "result" in errors:
-            self._problem = errors["result"]
-            return flow.set(wish=result.recipe if result else Chain([]))
-        if isinstance(wish, Search) and flow.is_fresh("result") and result.search is None:
-            return flow.set(wish=result.recipe)
-        if result is not self._result and result is not None:
+            return
+        if result is not None and result is not self._result:
             if self._result is not None and self._result.recipe != result.recipe:
                 values["before"] = self._result.trial
             self._result = result
             self._tell(vectors=result.small, card=result.card)
-        self._tell(source=self._source, **({} if self._present is None else {"recipe": self._present}))
+        if (now := present(flow["wish"], flow["recipe"], result)) is not None:
+            self._tell(recipe=now)
         failed = (*model.failed, errors["result"]) if "result" in errors and model.failed else None
-        values |= {"trail": model.trail, "failed": values["failed"] if failed == values["failed"] else failed}
-        if flow.is_fresh("report"):
-            values["reported"] = flow["reporting"]
-        waits = flow["reporting"] is not flow["reported"] and "report" not in errors
-        values["writing"] = asdict(flow.doing.get("report", Doing("Starting", 0.0, None))) if waits else None
+        waits = "report" not in errors and not flow.is_fresh("report")
+        values |= {
+            "trail": model.trail, "failed": values["failed"] if failed == values["failed"] else failed,
+            "reported": values["reported"] if waits else values["reporting"],
+            "writing": asdict(flow.doing.get("report", Doing("Starting", 0.0, None))) if waits else None,
+        }  # fmt: skip
 
     def close(self) -> None:
         """End the view and its work; uploads go."""
         super().close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._uploads is not None:
+            self._uploads.cleanup()
 
-    # -- what a person does -----------------------------------------------------------------
+    # -- what a person does: models ---------------------------------------------------------
 
     def do_open(self, path: str) -> None:
         """Open another model."""
@@ -602,30 +558,32 @@ class CompressionPanel(ModelView):
 
     def do_upload(self, name: str, offset: int, total: int, buffers: Sequence[Any] = ()) -> None:
         """Take a part of a file that the browser sends; open it once it is whole."""
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="workbench-")
-        path = Path(self._folder.name, Path(name).name)
+        self._uploads = self._uploads or tempfile.TemporaryDirectory(prefix="workbench-")
+        path = Path(self._uploads.name, Path(name).name)
         with open(path, "ab" if offset else "wb") as file:
             if file.tell() != offset:
                 raise ValueError(f"part of {name} is missing at byte {file.tell():,}; choose the file again")
             file.writelines(buffers)
-            whole = file.tell() >= total
-        if whole:
+            is_whole = file.tell() >= total
+        if is_whole:
             self.source = str(path)
 
     def do_list_folder(self, path: str = "") -> None:
         """List the folders and models of a folder on the machine where the kernel runs."""
-        folder = Path(path or ".").expanduser().resolve()
-        listed = {"path": str(folder), "entries": [], "error": None}
+        folder, inside, error = Path(path or ".").expanduser().resolve(), [], None
         try:
-            found = sorted(folder.iterdir(), key=lambda entry: (not entry.is_dir(), entry.name.lower()))
-            listed["entries"] = [{"name": "..", "path": str(folder.parent), "is_folder": True, "bytes": None}] + [
-                {"name": entry.name, "path": str(entry), "is_folder": entry.is_dir(), "bytes": entry.stat().st_size}
-                for entry in found
-                if not entry.name.startswith(".") and (entry.is_dir() or entry.name.endswith(OPENED))
-            ]
-        except OSError as error:
-            listed["error"] = str(error)
-        self.folder = listed
+            inside = sorted(folder.iterdir(), key=lambda entry: (not entry.is_dir(), entry.name.lower()))
+        except OSError as problem:
+            error = str(problem)
+        shown = [e for e in inside if e.name[0] != "." and (e.is_dir() or (e.is_file() and e.name.endswith(ENDINGS)))]
+        above = next(parent for parent in (*folder.parents, folder) if parent.is_dir())
+        entries = [
+            {"name": name, "path": str(entry), "is_folder": entry.is_dir(), "bytes": entry.stat().st_size}
+            for name, entry in (("..", above), *((entry.name, entry) for entry in shown))
+        ]
+        self.folder = {"path": str(folder), "entries": entries, "error": error}
+
+    # -- recipes ----------------------------------------------------------------------------
 
     def do_undo(self) -> None:
         """Go back to the recipe before."""
@@ -636,24 +594,47 @@ class CompressionPanel(ModelView):
         self._step("future", "past")
 
     def _step(self, source: str, target: str) -> None:
-        if self.flow[source] and self._present:
+        if self.flow[source]:
             *left, wish = self.flow[source]
-            self.flow.set(wish=wish, **{source: tuple(left), target: (*self.flow[target], self._present)})
-
-    def do_pin(self, id: int | None = None) -> None:
-        """Compare with a result from now on: one of the history, or the present one; pinned again, with none."""
-        trial = self._fresh().trial if id is None else self.flow["trail"][id]
-        pinned = self.flow["pinned"]
-        unpin = pinned is not None and (id is None or pinned["recipe"] == trial["recipe"])
-        self._note(pinned=None if unpin else trial)
+            self.flow.set(wish=wish, **{source: tuple(left), target: (*self.flow[target], self._recipe)})
 
     def do_preset(self, id: str) -> None:
         """Begin with a preset."""
         self._want(recipes.presets(self.flow["model"].vectors, self.flow["seed"])[id].recipe)
 
+    def do_set(self, i: int, name: str, value: Any) -> None:
+        """Change a parameter of a step."""
+        self._want(recipes.changed(self._recipe, i, name, value, self.flow["model"].vectors))
+
+    def do_add(self, kind: str, at: int | None = None) -> None:
+        """Add a step."""
+        self._want(recipes.added(self._recipe, kind, at, self.flow["model"].vectors, self.flow["seed"]))
+
+    def do_move(self, i: int, to: int) -> None:
+        """Move a step to another place."""
+        steps = list(self._recipe.steps)
+        steps.insert(to, steps.pop(i))
+        self._want(Chain(steps))
+
+    def do_remove(self, i: int) -> None:
+        """Take out a step."""
+        self._want(Chain([*self._recipe.steps[:i], *self._recipe.steps[i + 1 :]]))
+
+    def do_predict(self, i: int, name: str, value: Any) -> None:
+        """Say how large the file would be with another value, while a slider is dragged."""
+        v = self.flow["model"].vectors
+        n_bytes = recipes.predicted_bytes(recipes.changed(self._recipe, i, name, value, v), v)
+        self.predicted = {"bytes": n_bytes, "i": i, "name": name, "value": value}
+
     def do_go_back(self, id: int) -> None:
         """Go back to a recipe of the history."""
         self._want(self.flow["trail"][id]["recipe"])
+
+    def do_pin(self, id: int | None = None) -> None:
+        """Compare with a result of the history, or the present one, from now on; pinned again, with none."""
+        pinned, trial = self.flow["pinned"], self._fresh().trial if id is None else self.flow["trail"][id]
+        is_again = pinned is not None and (id is None or pinned["recipe"] == trial["recipe"])
+        self._note(pinned=None if is_again else trial)
 
     def do_quality(self, id: str) -> None:
         """Choose what the history shows beside the size."""
@@ -669,46 +650,22 @@ class CompressionPanel(ModelView):
             self.limit = text
         if self.limit is None:
             raise ValueError("say first how large the file may be, such as 20 MB")
-        now = () if self._present is None else (self._present,)
-        self.flow.set(
-            wish=Search(self.limit, goal), goal=goal, past=(*self.flow["past"], *now)[-MAX_UNDONE:], future=()
-        )
+        self._want(Search(self.limit, goal), goal=goal)
 
     def do_cancel(self) -> None:
         """Stop what is being computed, and keep what was found last; of a search, the best so far."""
         flow, result = self.flow, self.flow["result"]
         if not flow.is_fresh("model"):
-            return self._go_back() if self._before else None
-        if isinstance(flow["wish"], Search) or not flow.is_fresh("result"):
-            return flow.set(wish=result.recipe if result else Chain([]))
-        flow.set(drawn="PCA")
+            self._go_back() if self._before else None
+        elif isinstance(flow["wish"], Search) or not flow.is_fresh("result"):
+            flow.set(wish=result.recipe if result else Chain([]))
+        else:
+            flow.set(drawn="PCA")
 
-    def do_set(self, i: int, name: str, value: Any) -> None:
-        """Change a parameter of a step."""
-        self._want(recipes.changed(self._present, i, name, value, self.flow["model"].vectors))
-
-    def do_add(self, kind: str, at: int | None = None) -> None:
-        """Add a step."""
-        self._want(recipes.added(self._present, kind, at, self.flow["model"].vectors, self.flow["seed"]))
-
-    def do_move(self, i: int, to: int) -> None:
-        """Move a step to another place."""
-        steps = list(self._present.steps)
-        steps.insert(to, steps.pop(i))
-        self._want(Chain(steps))
-
-    def do_remove(self, i: int) -> None:
-        """Take out a step."""
-        self._want(Chain([step for place, step in enumerate(self._present.steps) if place != i]))
-
-    def do_predict(self, i: int, name: str, value: Any) -> None:
-        """Say how large the file would be with another value, while a slider is dragged."""
-        v = self.flow["model"].vectors
-        n_bytes = recipes.predicted_bytes(recipes.changed(self._present, i, name, value, v), v)
-        self.predicted = {"bytes": n_bytes, "i": i, "name": name, "value": value}
+    # -- files ------------------------------------------------------------------------------
 
     def _fresh(self) -> Any:
-        """Return the result of the present recipe."""
+        """The result of the present recipe."""
         if self.flow["result"] is None or not self.flow.is_fresh("result"):
             raise ValueError("the numbers for this setting are not there yet; try again once they are")
         return self.flow["result"]
@@ -716,10 +673,9 @@ class CompressionPanel(ModelView):
     def do_save(self, path: str, format: str = OWN.name) -> None:
         """Save the small model in a format of `export`; never over the model itself."""
         self._note(saved=None)
-        result, place = self._fresh(), Path(path.strip()).expanduser()
+        result, place, source = self._fresh(), Path(path.strip()).expanduser(), self.flow["model"].source
         if format == OWN.name and not place.name.endswith(OWN.suffixes):
             raise ValueError(f"the file's name must end in {OWN.suffixes[0]}, got {path!r}")
-        source = self.flow["model"].source
         if source and Path(source).expanduser().resolve() == place.resolve():
             raise ValueError(f"{path} is the model itself; save under another name")
         export(result.small, place, format, warn=False)
@@ -735,102 +691,74 @@ class CompressionPanel(ModelView):
         name = f"small{known.suffixes[0]}"
         with tempfile.TemporaryDirectory() as folder:
             content = export(self._fresh().small, Path(folder, name), format, warn=False).read_bytes()
-        threading.Thread(target=self._send_parts, args=[name, memoryview(content)], daemon=True).start()
 
-    def _send_parts(self, name: str, content: memoryview) -> None:
-        for offset in range(0, len(content), CHUNK):
-            if self.comm is None:
-                return
-            message = {"do": "download", "name": name, "offset": offset, "total": len(content)}
-            self.send(message, [content[offset : offset + CHUNK]])
-            time.sleep(PAUSE)
+        def send() -> None:
+            for offset in range(0, len(content), CHUNK):
+                if self.comm is not None:
+                    message = {"do": "download", "name": name, "offset": offset, "total": len(content)}
+                    self.send(message, [content[offset : offset + CHUNK]])
+                    time.sleep(PAUSE)
+
+        threading.Thread(target=send, daemon=True).start()
 
     def do_report(self, folder: str, limits: Mapping[str, float]) -> None:
         """Build and measure this setting again in a notebook of its own, and hold it against limits."""
-        result, model = self._fresh(), self.flow["model"]
-        request = Reporting(Path(folder.strip()).expanduser(), dict(limits), model, result.recipe, self.words)
-        self.flow.set(reporting=request)
+        place = Path(folder.strip()).expanduser()
+        self.flow.set(reporting=Reporting(place, limits, self.flow["model"], self._fresh().recipe, self.words))
 
     def do_stop_report(self) -> None:
         """Give up the report; the one before stays."""
         self.flow.set(reporting=self.flow["reported"])
 
 
-def checked(recipe: Any) -> Chain:
-    """Return a recipe; refuse what is none, and values that no parameter can have."""
-    recipe = Chain([recipe]) if isinstance(recipe, Step) and not isinstance(recipe, Chain) else recipe
-    if not isinstance(recipe, Chain) or not all(isinstance(step, Step) for step in recipe.steps):
-        raise TypeError(f"expected a recipe such as Chain([Prune(n_words=1000), PQ(50)]), got {recipe!r}")
-    for step in recipe.steps:
-        for name, field in step.fields.items():
-            field.check(f"{type(step).__name__}: {name}", getattr(step, name))
-    return recipe
-
-
-class NeighbourView(ModelView):
-    """Neighbours that words keep, lose and gain, and the n-grams that contribute to a word.
+class PairView(ModelView):
+    """A view of a model and a small one.
 
     Parameters
     ----------
     original : Vectors, path or str
     small : Vectors
     words : sequence of str
-        To look at first, up to four; unseen ones are welcome.
-    interactive : bool, optional
-        As for `CompressionPanel`.
-    """
-
-    def __init__(
-        self, original: Vectors | str | Path, small: Vectors, *, words: Sequence[str] = (),
-        interactive: bool | None = None,
-    ):  # fmt: skip
-        super().__init__(original, words, interactive, 0, ("changes", "contributions", "sampled"),
-                         {"bare": True, "tab": "neighbours", "tabs": ["neighbours"]}, wish=small)  # fmt: skip
-
-
-class DamageView(ModelView):
-    """The most damaged words, and what they have in common.
-
-    Parameters
-    ----------
-    original : Vectors, path or str
-    small : Vectors
-    interactive : bool, optional
-        As for `CompressionPanel`.
-    random_state : int
-        Seed of the sample, where the vocabulary is large.
-    """
-
-    def __init__(
-        self, original: Vectors | str | Path, small: Vectors, *, interactive: bool | None = None, random_state: int = 0
-    ):
-        super().__init__(original, (), interactive, random_state, ("damage", "changes", "contributions"),
-                         {"bare": True, "tab": "damage", "tabs": ["damage"]}, wish=small)  # fmt: skip
-
-
-class MapView(ModelView):
-    """Linked maps of both models, and of the original drawn again, which shows what is chance.
-
-    Parameters
-    ----------
-    original : Vectors, path or str
-    small : Vectors
-    words : sequence of str
-        To point out, up to four.
+        To look at or point out, up to four; unseen ones are welcome.
     labels : mapping of word to str, optional
-        Your own, to colour the maps by.
+        Your own, to colour maps by.
     n_mapped : int
-        Words on the maps.
+        Words on maps.
     interactive : bool, optional
         As for `CompressionPanel`.
     random_state : int
+        Seed of samples and maps.
     """
 
     def __init__(
-        self, original: Vectors | str | Path, small: Vectors, *, words: Sequence[str] = (),
-        labels: Mapping[str, str] | None = None, n_mapped: int = 2_000, interactive: bool | None = None,
+        self,
+        original: Vectors | str | Path,
+        small: Vectors,
+        *,
+        words: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        n_mapped: int = 2_000,
+        interactive: bool | None = None,
         random_state: int = 0,
-    ):  # fmt: skip
-        super().__init__(original, words, interactive, random_state, ("maps", "codes", "changes", "contributions"),
-                         {"bare": True, "tab": "map", "tabs": ["map"]}, wish=small, labels=labels,
-                         n_mapped=n_mapped)  # fmt: skip
+    ):
+        super().__init__(
+            original, words, interactive, wish=small, labels=labels, n_mapped=n_mapped, seed=random_state
+        )  # fmt: skip
+
+
+class NeighbourView(PairView):
+    """Neighbours that words keep, lose and gain, and the n-grams that contribute; parameters of `PairView`."""
+
+    wanted, tabs = ("changes", "contributions", "sampled"), ("neighbours",)
+
+
+class DamageView(PairView):
+    """The most damaged words, and what they have in common; parameters of `PairView`."""
+
+    wanted, tabs = ("damage", "changes", "contributions"), ("damage",)
+
+
+class MapView(PairView):
+    """Linked maps of both models, and of the original drawn again: that is chance; parameters of `PairView`."""
+
+    wanted, tabs = ("maps", "codes", "changes", "contributions"), ("map",)
