@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from .ids import SemanticIDs
 
 N_OFFERED = 8  # items that a search offers
+PRIOR, MIN_SCORE = 2, 4.0  # names that all words are in by their frequency, besides the names of a group
 WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -44,8 +45,8 @@ def offered_items(ids: SemanticIDs, text: str) -> list[str]:
 class TellingWords:
     """Words of names that tell groups of items apart; none where items have no names.
 
-    A word's score is the z-score of its log-odds to stand in a name (Monroe, Colaresi and Quinn, 2008, with a flat
-    prior), less for frequent words; at least two names must have it.
+    A word's score is the z-score of its log-odds to stand in a name (Monroe, Colaresi and Quinn, 2008), less for
+    frequent words; at least two names must have it.
     """
 
     def __init__(self, ids: SemanticIDs) -> None:
@@ -61,10 +62,12 @@ class TellingWords:
         """Return up to three words for some of the items, (n_items,) bool, the best first."""
         if not self.words or is_here.all():
             return ""
-        here, n = self.has[is_here].sum(axis=0) + 0.5, is_here.sum() + 1  # (n_words,)
-        rest, n_rest = self.total + 1 - here, len(is_here) + 2 - n
-        score = np.log(here / (n - here)) - np.log(rest / (n_rest - rest))
-        score = np.where(here > 2, score / np.sqrt(1 / here + 1 / rest), 0)
-        score *= (score > 2) * np.sqrt(np.log(len(is_here) / self.total))
+        count, n_all, n = self.has[is_here].sum(axis=0), len(is_here), is_here.sum()  # (n_words,)
+        prior = PRIOR * self.total / (n_all + 1)
+        here, rest = count + prior, self.total - count + prior
+        odds = np.log(here / (n + PRIOR - here)) - np.log(rest / (n_all - n + PRIOR - rest))
+        score = odds / np.sqrt(1 / here + 1 / rest)
+        score *= (count > 1) & (score > MIN_SCORE)
+        score *= np.sqrt(np.log(n_all / self.total))
         best = np.argsort(-score, kind="stable")[:3]
         return " · ".join(self.words[i] for i in best if score[i] > 0)

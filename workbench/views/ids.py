@@ -277,12 +277,12 @@ class Blocks:
     def near(words, similar, ids):
         if similar is None:
             return {}
-        tables = {"by_vector": similar.by_vector, "by_id": similar.by_id}
-        rows = {
-            key: table.assign(name=table["name"].map(printable)).to_dict("records") for key, table in tables.items()
-        }
         [[item, name]] = _named_items(ids, [similar.item])
-        return {"item": item, "name": name, "path": _path(words, ids, ids[item]), **rows}
+        about = {"item": item, "name": name, "path": _path(words, ids, ids[item])}
+        for key, table in (("by_vector", similar.by_vector), ("by_id", similar.by_id)):
+            texts = {"name": table["name"].map(printable), "id": table["codes"].map(words_of)}
+            about[key] = table.assign(**texts).to_dict("records")
+        return about
 
     def places(words, ids, selected, prefix):
         codes = ids.codes[_are_among(ids, selected), : min(len(prefix) + 1, ids.n_levels)]
@@ -321,7 +321,7 @@ def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
     for own in (prefix[:end] for end in range(1, len(prefix) + 1)):
         count, names = _count_and_exemplars(ids, own)
         text = words.of(is_below(ids.codes, own)) or printable(names[0])
-        steps.append({"prefix": own, "count": count, "text": text})
+        steps.append({"prefix": own, "id": words_of(own), "count": count, "text": text})
     return steps
 
 
@@ -420,8 +420,8 @@ class IdsView(View):
     def page(self) -> str:
         """Return the same numbers, pictures and tables as HTML."""
         head, near, named, quality = self.head, self.near, self.flow["named"], self.quality
-        step = {"Id": "<b>{prefix}</b>", "Items": "{count:,}", "Telling words": "{text}"}
-        row = {"Item": "{name}", "Id": "{codes}", "Cosine": "{cosine:.3f}", "Rank": "{rank:,.0f}"}
+        step = {"Id": "<b>{id}</b>", "Items": "{count:,}", "Telling words": "{text}"}
+        row = {"Item": "{name}", "Id": "{id}", "Cosine": "{cosine:.3f}", "Rank": "{rank:,.0f}"}
         used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
         extra = f" and {head['n_extra']} to tell equal ids apart" if head["n_extra"] else ""
         numbers = (
@@ -433,6 +433,7 @@ class IdsView(View):
             figure = plots.id_map_figure(frame, marked=[self.item], named=named)
             sections["Map"] = paper.picture_html(figure, "Map of the items, coloured by code")
         if (tree := self.flow["tree"]) is not None:
+            tree = tree.assign(exemplars=tree["text"].map(lambda text: (text,) if text else ()) + tree["exemplars"])
             sections["Tree of codes"] = paper.picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
         if self.selected:
             sections["Selected items"] = paper.table_html({**step, "Selected": "{selected:,}"}, self.places["rows"])

@@ -10,6 +10,7 @@ const itemLink = (view, { item, name }) =>
 
 DRAWINGS.ids = (view) => {
   const { n, used, size, unique, no_map: noMap } = view.get("head");
+  if (!n) return h("div.panel.ids", null, status(view), problems(view));
   const contents = { similar: ["Similar items, similar ids", similarTab], quality: ["Quality", qualityTab] };
   if (view.model.get("selected").length) contents.selected = ["Selected items", selectedTab];
   const tabs = Object.entries(contents).map(([id, [label]]) => ({ id, label }));
@@ -20,7 +21,8 @@ DRAWINGS.ids = (view) => {
     problems(view),
     h("div.cards", null,
       idCard("Items", "Items that have an id.", whole(n), `${used.length} codes each`),
-      idCard("Different ids", "Items of the same id cannot be told apart.", whole(unique), `${percent(unique / n, 1)} of the items`),
+      idCard("Different ids", "Items of the same id cannot be told apart.", whole(unique),
+        `${percent(unique / n, 1)} of the items`),
       idCard("Entries in use", "Codes of each level that some item has.",
         used.map((count) => h("span", null, percent(count / size))), `level by level, of ${whole(size)}`),
       metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
@@ -30,48 +32,42 @@ DRAWINGS.ids = (view) => {
 };
 
 const idCard = (title, about, value, note) => h("div.card.tile", { role: "group", "aria-label": title },
-  h("div.title", null, h("span", null, title, help(about))), h("div.value", null, value), h("div.note.mute", null, note));
+  h("div.title", null, h("span", null, title, help(about))), h("div.value", null, value),
+  h("div.note.mute", null, note));
 
 function metricCard(view, name) {
-  const { help: about, texts = ["–"], by_level: byLevel, how } = (view.get("quality").rows ?? []).find((row) => row.what === name) ?? {};
+  const { rows } = view.get("quality");
+  const { help: about, texts = ["…"], by_level: byLevel, how } = rows?.find(({ what }) => what === name) ?? {};
+  if (rows && !how) return null; // nothing is known of vectors
   const [value, spread] = texts[0].split(/[()]/);
   return idCard(name, about, value, [byLevel && "first code, ", spread ?? how]);
 }
 
-// A search that asks Python for items while one types; arrow keys and Enter choose, as does a click.
+// A search that asks Python for items while one types; Enter takes the first, arrow keys move among them.
 function itemSearch(view) {
-  const { typed = "", at = 0 } = view.local;
-  const { query = "", items = [] } = view.get("offers");
-  const open = typed.trim() !== "" && query.trim() !== "";
-  const set = (text, place = 0) => view.setLocal({ typed: text, at: place });
+  const { typed = "" } = view.local;
+  const { query, items = [] } = view.get("offers");
   const choose = (item) => {
-    set("");
+    view.setLocal({ typed: "" });
     view.setUi({ tab: "similar" });
     want(view, { item });
   };
+  const oninput = ({ target: { value: text } }) => {
+    view.setLocal({ typed: text });
+    view.act("search", { text });
+  };
   const onkeydown = (event) => {
-    const act = {
-      Enter: () => query === typed && items[at] && choose(items[at][0]), Escape: () => set(""),
-      ArrowDown: () => set(typed, Math.min(items.length - 1, at + 1)), ArrowUp: () => set(typed, Math.max(0, at - 1)),
-    }[event.key];
-    if (!act || !open) return;
-    event.preventDefault();
-    act();
+    if (event.key === "Escape") view.setLocal({ typed: "" });
+    else if (event.key === "Enter" && event.target.value && query === typed && items[0]) choose(items[0][0]);
+    else if (["ArrowDown", "ArrowUp"].includes(event.key)) moveFocus(event, "input, button");
   };
-  const oninput = ({ target }) => {
-    set(target.value);
-    view.act("search", { text: target.value });
-  };
-  const list = idOf(view, "offers");
-  const option = ([item, name], i) => h("li", { role: "option", id: `${list}-${i}`, "aria-selected": String(i === at),
-    onpointerdown: (event) => event.preventDefault(), onclick: () => choose(item) }, h("bdi", null, name));
-  const combo = { role: "combobox", "aria-expanded": String(open), "aria-controls": list,
-    "aria-activedescendant": open && items[at] ? `${list}-${at}` : null };
   const label = "Find an item";
-  return h("div.item-search", null,
-    h("input", { type: "search", placeholder: label, "aria-label": label, value: typed, oninput, onkeydown, onblur: () => set(""), ...combo }),
-    h("ul", { id: list, role: "listbox", "aria-label": "Items", hidden: !open },
-      items.length ? items.map(option) : h("li", { role: "option", "aria-disabled": "true" }, "No item is called so or alike")));
+  const found = items.length ? `${items.length} found` : "No item is called so or alike";
+  return h("div.item-search", { onkeydown },
+    h("input", { type: "search", placeholder: label, "aria-label": label, value: typed, oninput }),
+    typed.trim() && query && h("div.offers", { role: "group", "aria-label": "Items found" },
+      h("div.mute", { role: "status" }, found),
+      items.map(([item, name]) => button(h("bdi", null, name), () => choose(item), { name: "button.entry" }))));
 }
 
 // Codes one behind the other, each with its telling words; a click goes there.
@@ -79,7 +75,8 @@ function codeChips(view, path, current) {
   const chip = ({ prefix, text, count }) => button(
     [h("b", null, path.length > 1 ? prefix.at(-1) ?? "All items" : idText(prefix)), " ", h("bdi", null, text)],
     () => want(view, { prefix }),
-    { name: "button.code", title: `${idText(prefix)}: ${itemCount(count)}\n${text}`, "aria-current": idText(prefix) === current && "true" });
+    { name: "button.code", title: `${idText(prefix)}: ${itemCount(count)}\n${text}`,
+      "aria-current": idText(prefix) === current && "true" });
   return h("ol.codes", null, path.map((step) => h("li", null, chip(step))));
 }
 
@@ -88,12 +85,13 @@ function idPath(view) {
   const { level, n_codes: nCodes, prefix = [] } = view.get("legend");
   const { n, n_levels: deepest } = view.get("head");
   const first = Math.min(prefix.length + 1, deepest);
-  const levels = Array.from({ length: deepest - first + 1 }, (_, i) => [first + i, `Level ${first + i}`]);
+  const levels = Array.from({ length: deepest - first + 1 }, (_, i) => first + i);
   const field = { label: "Codes in colour", value: Math.min(view.model.get("n_coloured"), nCodes), low: 1,
-    high: Math.min(49, nCodes), kind: "count", help: "The most populous codes have a colour and a shape each; the others are grey." };
+    high: Math.min(49, nCodes), kind: "count", help: "The most populous codes have a colour and a shape each." };
   return h("nav.way", { "aria-label": "Codes" },
     codeChips(view, [{ prefix: [], text: "", count: n }, ...path], idText(prefix)), h("span.space"),
-    levels.length > 1 && mapSelect("Colour by", level, levels, (value) => want(view, { level: Number(value) })),
+    levels.length > 1 && select(levels.map((id) => ({ id, label: `Level ${id}` })), level,
+      (id) => want(view, { level: id }), { "aria-label": "Level in colour", title: "Level in colour" }),
     nCodes > 1 && slider(view, "n_coloured", field, { set: (value) => want(view, { n_coloured: value }) }));
 }
 
@@ -108,7 +106,8 @@ function idMap(view, noMap) {
   const { n } = view.get("head");
   const near = view.get("near");
   const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
-  if (!p.n) return h("section.pane", { "aria-label": "Map" }, h("p.page.mute", null, noMap || "The map will appear here…"));
+  const label = { "aria-label": "Map" };
+  if (!p.n) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
   const look = remember(view, "id-look", [p, view.get("legend")], () => idLook(view, p));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
   const flags = remember(view, "id-flags", [p, selected], () => {
@@ -118,22 +117,25 @@ function idMap(view, noMap) {
   const mark = (rows = [], props) =>
     rows.filter(({ item }) => at.has(item)).map(({ item, name }) => ({ i: at.get(item), text: name, ...props }));
   const marks = mark(near.item && [near], { colour: "--bad", shape: "star", strong: true });
-  for (const [kind, [shape, , ink]] of Object.entries(NEAREST)) marks.push(...mark(near[kind], { colour: ink, shape, hollow: true }));
-  const select = (found) => {
+  for (const [kind, [shape, , ink]] of Object.entries(NEAREST)) {
+    marks.push(...mark(near[kind], { colour: ink, shape, hollow: true }));
+  }
+  const choose = (found) => {
     view.act("select", { points: found ? [...found.keys()].filter((i) => found[i]) : [] });
     if (found) view.setUi({ tab: "selected" });
   };
   const numbers = [...new Set([500, 1000, 2000, 5000, 20_000, nItems, n].map((some) => Math.min(some, n)))];
-  const options = numbers.sort((a, b) => a - b).map((some) => [some, some === n ? `all ${itemCount(n)}` : itemCount(some)]);
-  return h("section.pane", { "aria-label": "Map", class: view.isStale("points") && "stale" },
+  const counts = numbers.sort((a, b) => a - b).map((id) => ({ id, label: (id === n ? "all " : "") + itemCount(id) }));
+  const kinds = ["UMAP", "PCA"].map((id) => ({ id, label: id, on: id === drawn }));
+  return h("section.pane", label,
     h("div.map-bar", null, h("b", null, "Map"),
-      mapSelect("Items on the map", Math.min(nItems, n), options, (value) => want(view, { n_items: Number(value) })),
-      segmented("Kind of map", ["UMAP", "PCA"].map((id) => ({ id, label: id, on: id === drawn })), (id) => want(view, { drawn: id })),
+      select(counts, Math.min(nItems, n), (id) => want(view, { n_items: id }), { "aria-label": "Items on the map" }),
+      segmented("Kind of map", kinds, (id) => want(view, { drawn: id })),
       h("span.space"), p.trustworthiness && `trustworthiness ${fixed(p.trustworthiness, 2)}`,
-      help(`Shown: ${p.sample}. Trustworthiness is 1 if points that are near on the map have near vectors, 0.5 by chance.`)),
-    component(PointMap, { ...look, points: view.array(Float32Array, p.places), selected: flags, marks, select,
+      help(`Shown: ${p.sample}. Trustworthiness is 1 if near points have near vectors, and 0.5 by chance.`)),
+    component(PointMap, { ...look, points: view.array(Float32Array, p.places), selected: flags, marks, select: choose,
       label: "Map of the items", name: (i) => p.names[i], tip: (i) => `${p.names[i]}\n${idText(look.id(i))}`,
-      pick: (i) => want(view, { item: p.items[i] }) }),
+      pick: (i) => want(view, { item: p.items[i] }) }, "div", { class: view.isStale("points") && "stale" }),
     codeLegend(view, look.counts, near.item && at.has(near.item), near.item));
 }
 
@@ -144,9 +146,10 @@ function idLook(view, p) {
   const id = (i) => [...ids.subarray((i * ids.length) / p.n, ((i + 1) * ids.length) / p.n)];
   const place = new Map(codes.map(({ code }, k) => [code, k]));
   const groups = Array.from({ length: codes.length + 2 }, () => []); // other codes and other prefixes behind the codes
-  const colours = Uint8Array.from({ length: p.n }, (_, i) => {
+  const colours = Uint16Array.from({ length: p.n }, (_, i) => {
     const own = id(i);
-    const k = prefix.every((code, depth) => own[depth] === code) ? place.get(own[level - 1]) ?? codes.length : codes.length + 1;
+    const isBelow = prefix.every((code, depth) => own[depth] === code);
+    const k = isBelow ? place.get(own[level - 1]) ?? codes.length : codes.length + 1;
     groups[k].push(i);
     return k;
   });
@@ -167,7 +170,7 @@ function codeLegend(view, counts, isThere, item) {
   const entry = ({ code, text, colour: ink, shape }, k) =>
     button([idSign(SIGNS[shape], ink), " ", h("b", null, code), " ", h("bdi", null, text)],
       () => want(view, { prefix: [...prefix, code] }),
-      { name: "button.code", disabled: level !== prefix.length + 1, title: `${itemCount(counts[k])} on the map\n${text}` });
+      { name: "button.code", disabled: level !== prefix.length + 1, title: `${itemCount(counts[k])} on the map` });
   return h("div.legend", { tabindex: 0, role: "group", "aria-label": "Legend" }, codes.map(entry),
     others > 0 && idSign("●", GREYS[0], `${whole(nCodes - codes.length)} other codes`),
     outside > 0 && idSign("●", `${GREYS[0]}70`, `not ${idText(prefix)}`),
@@ -184,13 +187,15 @@ function codeTree(view) {
   const { tiles = [] } = view.get("tiles");
   const { items = [], n } = view.get("path");
   const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
-  return h("section.pane", { "aria-label": "Tree of codes", class: view.isStale("tiles") && "stale" },
-    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are of " +
-      "items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
-    h("div.tree", { role: "group", "aria-label": "Tree of codes", class: tiles.length === 1 && "alone" },
+  const state = [tiles.length === 1 && "alone", view.isStale("tiles") && "stale"].filter(Boolean).join(" ");
+  return h("section.pane", { "aria-label": "Tree of codes" },
+    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are " +
+      "of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
+    h("div.tree", { role: "group", "aria-label": "Tree of codes", class: state },
       tiles.map((tile) => branch(view, tile, unit))),
     items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
-      items.map(([item, name]) => itemLink(view, { item, name })), n > items.length && `and ${whole(n - items.length)} more`));
+      items.map(([item, name]) => itemLink(view, { item, name })),
+      n > items.length && `and ${whole(n - items.length)} more`));
 }
 
 function branch(view, tile, unit) {
@@ -205,7 +210,8 @@ function branch(view, tile, unit) {
   const ground = own ? look.colour : look ? `color-mix(in srgb, ${look.colour} 35%, var(--card))` : "var(--soft)";
   const ink = own ? (look.colour === "#0072B2" ? "#fff" : "#000") : "var(--ink)";
   const [left, width] = column ? [(column - 1 + ROOT) * unit, unit] : [0, ROOT * unit];
-  const style = `left: ${left}%; width: ${width}%; top: ${100 * top}%; height: ${100 * height}%; background: ${ground}; color: ${ink}`;
+  const style = `left: ${left}%; width: ${width}%; top: ${100 * top}%; height: ${100 * height}%; ` +
+    `background: ${ground}; color: ${ink}`;
   const head = h("b", null, up && "‹ ", own && `${SIGNS[look.shape]} `, title, text && h("i", null, ` ${text}`));
   const lines = [head, names.map((name) => h("small", null, name))];
   const key = `${tile.level} ${joined} ${idText(prefix)}`;
@@ -218,13 +224,13 @@ function branch(view, tile, unit) {
 
 function similarTab(view) {
   const { item, name, path, ...near } = view.get("near");
-  if (!item) return h("p.page.mute", null, "Find an item, or click a point on the map, to see its nearest by vectors and by id.");
+  if (!item) return h("p.page.mute", null, "Find an item, or click a point on the map, to see what is nearest to it.");
   const columns = [
     { id: "name", label: "Item", show: (row) => itemLink(view, row) },
     { id: "codes", label: "Id", help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
       show: ({ codes, shared }) => codes.map((code, k) => [k > 0 && "-", h(k < shared ? "b" : "span", null, code)]) },
-    { id: "cosine", label: "Cosine", help: "Between the vectors of the two items.", number: true, show: (row) => fixed(row.cosine) },
-    { id: "rank", label: "Rank", help: "By cosine among all items.", number: true, show: (row) => (row.rank ? whole(row.rank) : "–") },
+    { id: "cosine", label: "Cosine", help: "Between the two vectors.", number: true, show: (row) => fixed(row.cosine) },
+    { id: "rank", label: "Rank", help: "By cosine among all items.", number: true },
   ];
   const table = (id, title, none) => h("section", null, h("h4", null, title),
     near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", null, none));
@@ -248,9 +254,10 @@ function selectedTab(view) {
 }
 
 function qualityTab(view) {
-  const { rows = [], n_levels: n = 0 } = view.get("quality");
+  const { rows, n_levels: n } = view.get("quality");
+  if (!rows) return h("p.page.mute", null, "Being computed…");
   const level = (_, i) => ({ id: `level${i}`, label: i ? `Level ${i + 1}` : "All, or level 1", value: (row) => row.texts[i] });
-  const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] }, ...Array.from({ length: n }, level),
-    { id: "how", label: "How" }];
-  return h("div.page", null, n ? dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }) : "Being computed…");
+  const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] },
+    ...Array.from({ length: n }, level), { id: "how", label: "How" }];
+  return h("div.page", null, dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }));
 }
