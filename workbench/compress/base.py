@@ -209,7 +209,7 @@ class Step:
         found: dict[str, str] = {}
         section = re.search(r"Parameters\n-+\n(.*?\n)(?:\n\S|\Z)", f"{inspect.getdoc(cls)}\n", re.DOTALL)
         for names, text in re.findall(r"^(\w[\w, ]*).*\n((?: {4}.*\n)+)", section[1] if section else "", re.MULTILINE):
-            sentence = re.split(r"[.;](?=\s|$)", " ".join(text.replace("`", "").split()))[0] + "."
+            sentence = re.split(r"\.(?=\s|$)", " ".join(text.replace("`", "").split()))[0] + "."
             like = re.match(r"As for (\w+)", sentence)
             for name in re.findall(r"\w+", names):
                 found[name] = STEPS[like[1]].helps().get(name, "") if like else sentence

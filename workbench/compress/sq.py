@@ -24,6 +24,7 @@ class SQ(ValueStep):
     Parameters
     ----------
     dtype : {"float16", "int8", "kmeans"}
+        How each number is stored.
     n_bits : int, 2 to 8
         Bits a number, for ``"kmeans"``.
     on : {"all", "words", "ngrams"}

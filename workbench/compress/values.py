@@ -36,12 +36,14 @@ class ValueStep(Step):
         raise NotImplementedError
 
     def _stored(self, rows: Rows) -> Rows | None:
-        """Return the sizes of rows that this step stores; None where it refuses them."""
+        """Return the sizes of rows that this step stores; None where it refuses them. Without it, nobody knows."""
         raise NotImplementedError
 
     def _outlined(self, o: Outline) -> Outline | None:
         if (self.on == "ngrams" and o.ngrams is None) or (self.on != "words" and o.is_fixed):
             return None
+        if type(self)._stored is ValueStep._stored:
+            return super()._outlined(o)
         new = {name: self._stored(rows) for name, rows in o.parts.items() if self.on in ("all", name)}
         return None if None in new.values() else replace(o, **new)  # type: ignore[arg-type]
 

@@ -78,9 +78,10 @@ def fields(recipe: Chain, i: int, v: Vectors) -> list[dict[str, Any]]:
         if field.kind == "seed" or (field.of_ngrams and v.vocab.subwords is None):
             continue
         low, high = bounds(recipe, i, name, v) if field.kind in NUMBERS else (None, None)
-        labels = field.choices if isinstance(field.choices, Mapping) else {choice: choice for choice in field.choices}
+        offered = (False, True) if field.kind == "tick" else field.choices
+        labels = offered if isinstance(offered, Mapping) else {choice: choice for choice in offered}
         choices = [[c, text] for c, text in labels.items() if c == values[name] or _with(recipe, i, name, c, v)]
-        if (field.kind in NUMBERS and low == high) or (field.kind == "choice" and len(choices) < 2):
+        if (field.kind in NUMBERS and low == high) or (field.kind in ("choice", "tick") and len(choices) < 2):
             continue
         is_wide = field.kind == "count" and low is not None and high is not None and high > WIDE * max(low, 1)
         is_main = field.main and sum(other["main"] for other in found) < N_MAIN
@@ -98,7 +99,8 @@ def bounds(recipe: Chain, i: int, name: str, v: Vectors) -> tuple[float, float |
     """Return the least and the greatest value of a number with which all steps work; None for no greatest one."""
     step, o = recipe.steps[i], Chain(recipe.steps[:i]).outlined(outline(v))
     field, value = step.fields[name], getattr(step, name)
-    high = field.high(v) if callable(field.high) else field.high
+    is_for = v.vocab.subwords is not None or not step.needs_ngrams
+    high = (field.high(v) if is_for else None) if callable(field.high) else field.high
     if o and high is not None:
         n_ngrams = min(o.ngrams.n, n_used_ngrams(v)) if o.ngrams else 0
         high = min(high, {"n_words": o.n_words, "n_ngrams": n_ngrams, "n_buckets": o.n_buckets}.get(name, high))
