@@ -48,7 +48,8 @@ class Scorecard(pd.DataFrame):
         if list(self.columns) == COLUMNS:
             for column in ("value", "low", "high"):
                 plain[column] = [_readable(m, x) for m, x in zip(self["metric"], self[column], strict=True)]
-        return plain.to_html(index=False, justify="left", border=0)
+        is_labelled = self.index.dtype.kind != "i"  # as that of a pivot table
+        return plain.to_html(index=is_labelled, justify="left", border=0)
 
 
 def _readable(metric: str, value: float) -> str:
