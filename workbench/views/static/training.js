@@ -110,7 +110,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
     const light = (name) => () => view.setLocal({ over: name });
     const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name,
       onpointerenter: light(line.name), onpointerleave: light(null) };
-    const parts = [h("span", null, line.name), h("b", null, value(line))];
+    const parts = [h("span", null, line.name), " ", h("b", null, value(line))];
     return isMain && !line.is_end ? button(parts, () => view.setUi({ arm: line.name }),
       { ...props, "aria-pressed": String(line.name === arm), onfocus: light(line.name), onblur: light(null) })
       : h("span", props, parts);
