@@ -7,7 +7,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
-from matplotlib.lines import Line2D
 
 from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
 from .plots import BLUE, GREY, Picture, as_text
@@ -21,51 +20,37 @@ MIN_SHOWN = -20.0  # % retained; smaller values are drawn at the edge, with thei
 
 
 def curves_state(curves: pd.DataFrame, arm: str = "") -> dict[str, Any]:
-    """Return curves as they are drawn: lists of ``[step, value]``.
+    """Return what `Results.curves` gave as lines to draw, lists of ``[step, value]``, and the arm to look at.
 
     Shares are % of the way from the lower model's validation log-loss to the best of the upper model with the same
     seed. Where an end is missing, or the upper model is no better, the log-loss itself is drawn. What an arm shares
     with all others, the warm-up, is left out but for its last step.
-
-    Parameters
-    ----------
-    curves : DataFrame
-        From `Results.curves`.
-    arm : str
-        The arm to look at; by default that with the smallest log-loss in the mean over seeds.
     """
     levels = sorted((c for c in curves if c.startswith("use_")), key=lambda c: (len(c), c))
-    has_codes = curves[levels].notna().any(axis=1)
-    is_shared = ~has_codes & ~curves["arm"].isin(DASHES)
-    last = curves[is_shared].groupby(["arm", "seed"])["step"].transform("max").reindex(curves.index)
-    own = curves[~is_shared | (curves["step"] == last)].reindex(
-        columns=["arm", "seed", "step", "log_loss", "tau", "resets", *levels]
-    )
+    own = curves.reindex(columns=["arm", "seed", "step", "log_loss", "tau", "resets", *levels])
+    has_codes, by_model = own[levels].notna().any(axis=1), ["arm", "seed"]
+    is_shared = ~has_codes & ~own["arm"].isin(DASHES)
+    last = own[is_shared].groupby(by_model)["step"].transform("max").reindex(own.index)
+    if len(used := own[has_codes]):
+        arm = arm or used.groupby(by_model, sort=False)["log_loss"].min().groupby("arm", sort=False).mean().idxmin()
+    own = own[~is_shared | (own["step"] == last)]
     lower, upper = (own["seed"].map(own[own["arm"] == end].groupby("seed")["log_loss"].min()) for end in DASHES)
     shares = 100 * (lower - own["log_loss"]) / (lower - upper).where(lower > upper)
     is_share = bool(shares.notna().all())
     own = own.assign(y=shares if is_share else own["log_loss"])
-    least = (
-        own[has_codes[own.index]]
-        .groupby(["arm", "seed"], sort=False)["log_loss"]
-        .min()
-        .groupby("arm", sort=False)
-        .mean()
-    )
-    lines, ends = [], []
+    lines = []
     for name, rows in own.groupby("arm", sort=False):
-        mean, is_end = rows.drop(columns=["arm", "seed"]).groupby("step").mean(), name in DASHES
+        mean, is_end = rows.drop(columns=by_model).groupby("step").mean(), name in DASHES
         seeds = [pairs(one.set_index("step")["y"]) for _, one in rows.groupby("seed")]
-        tempered = not is_end and mean["tau"].nunique() > 1
         lines.append({
             "name": name, "is_end": is_end, "points": pairs(mean["y"]), "seeds": seeds if len(seeds) > 1 else [],
             "use": [use for level in levels if (use := pairs(mean[level]))],
-            "tau": pairs(mean["tau"]) if tempered else [], "resets": [] if is_end else pairs(mean["resets"]),
+            "tau": pairs(mean["tau"]) if not is_end and mean["tau"].nunique() > 1 else [],
+            "resets": [] if is_end else pairs(mean["resets"]),
         })  # fmt: skip
-        ends += [] if is_end else [mean["y"].iloc[-1]]
-    low = 10 * np.floor(min(ends, default=0) / 10) - 10  # a little below where the arms end
-    edge = (float(low) if low >= 20 else MIN_SHOWN) if is_share else None
-    return {"lines": lines, "is_share": is_share, "edge": edge, "arm": arm or (least.idxmin() if len(least) else "")}
+    low = min((10 * (line["points"][-1][1] // 10) - 10 for line in lines if not line["is_end"]), default=0)
+    edge = (low if low >= 20 else MIN_SHOWN) if is_share else None  # a little below where the arms end
+    return {"lines": lines, "is_share": is_share, "edge": edge, "arm": arm}
 
 
 def pairs(values: pd.Series) -> list[list[float]]:
@@ -74,35 +59,19 @@ def pairs(values: pd.Series) -> list[list[float]]:
 
 
 def kept_state(table: pd.DataFrame, chosen: str = "") -> list[dict[str, Any]]:
-    """Return a row for each model, best first: its name, and by metric the value and the share that is retained.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `Results.table`.
-    chosen : str
-        The arm to look at; by default the best in validation.
-    """
+    """Return what `Results.table` gave as rows, the best arm first between the two ends."""
     by_metric = {metric: rows.set_index("arm") for metric, rows in table.groupby("metric")}
     losses = by_metric["log_loss"].drop(list(DASHES)).sort_values("retained", ascending=False, kind="stable")
-    chosen = chosen or (str(losses["valid"].idxmin()) if losses["valid"].notna().any() else "")
+    trained = losses["valid"].dropna()
+    chosen = chosen or (trained.idxmin() if len(trained) else "")
     rows = []
     for name in (UPPER_NAME, *losses.index, LOWER_NAME):
-        own = {metric: by_metric[metric].loc[name] for metric in METRICS}
-        is_trained = name in losses.index and not np.isnan(losses["valid"][name])
-        numbers = {
-            m: {c: plain(row[c]) for c in ("value", "retained", "low", "high")} | {"text": kept_text(row)}
-            for m, row in own.items()
-        }
-        rows.append(
-            {
-                "name": name,
-                "is_trained": is_trained,
-                "is_chosen": name == chosen,
-                "use": plain(own["ndcg"]["use"]),
-                **numbers,
-            }
-        )
+        row = {"name": name, "is_trained": name in trained, "is_chosen": name == chosen}
+        for metric, of_metric in by_metric.items():
+            own = of_metric.loc[name]
+            row["use"] = plain(own["use"])
+            row[metric] = {c: plain(own[c]) for c in ("value", "retained", "low", "high")} | {"text": kept_text(own)}
+        rows.append(row)
     return rows
 
 
@@ -113,18 +82,15 @@ def plain(value: float) -> float | None:
 
 def kept_text(row: pd.Series) -> str:
     """Return the share that is kept, with its interval over seeds where there is one."""
-    if np.isnan(row["retained"]):
-        return "\N{EN DASH}"
-    return f"{row['retained']:.1%}" + (
-        "" if np.isnan(row["low"]) else f" ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
-    )
+    text = "\N{EN DASH}" if np.isnan(row["retained"]) else f"{row['retained']:.1%}"
+    return text if np.isnan(row["low"]) else f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
 
 
 def chosen_text(table: pd.DataFrame, chosen: str) -> str:
     """Return which arm validation chose and what it keeps, with a warning where shares mean nothing."""
     rows, values = (
         table[table["arm"] == chosen].set_index("metric"),
-        table.pivot(index="metric", columns="arm", values="value"),
+        table.pivot(columns="arm", index="metric")["value"],
     )
     shares = ", ".join(f"{kept_text(rows.loc[metric])} by {NAMES[metric]}" for metric in METRICS)
     n, valid = int(rows["n_seeds"].iloc[0]), rows["valid"].iloc[0]
@@ -160,29 +126,29 @@ def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
     state = curves_state(curves, arm)
     arm, lines = state["arm"], {line["name"]: line for line in state["lines"]}
     levels = {f"level {i}, {arm}": points for i, points in enumerate(lines[arm]["use"] if arm else [], 1)}
-    shades = dict(
-        zip(levels, map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels)))), strict=True)
-    )
+    shades = map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels))))
     tau, resets = ({name: line[column] for name, line in lines.items() if line[column]} for column in ("tau", "resets"))
-    panels = {  # height, label, lines, colours
-        "main": (max(3.6, 0.19 * len(lines)), RETAINED if state["is_share"] else LOG_LOSS, lines, {}),
-        "use": (1.3, "codes in use\n(share)", levels, shades),
-        "tau": (1.1, "temperature\n\N{GREEK SMALL LETTER TAU}", tau, {arm: BLUE}),
-        "resets": (1.1, "codes reset\nso far", resets, {arm: BLUE}),
-    }
-    panels = {name: panel for name, panel in panels.items() if panel[2]}
-    heights = [height for height, *_ in panels.values()]
+    panels = [  # lines, heights, labels
+        (lines, max(3.6, 0.19 * len(lines)), RETAINED if state["is_share"] else LOG_LOSS),
+        (levels, 1.3, "codes in use\n(share)"),
+        (tau, 1.1, "temperature\n\N{GREEK SMALL LETTER TAU}"),
+        (resets, 1.1, "codes reset\nso far"),
+    ]
+    panels = [panel for panel in panels if panel[0]]
+    heights = [height for _, height, _ in panels]
     figure = Picture(figsize=(9.5, 0.7 + sum(heights)), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axis, (name, (_, label, drawn, colours)) in zip(axes, panels.items(), strict=True):
-        if name == "main":
+    for axis, (drawn, _, label) in zip(axes, panels, strict=True):
+        if drawn is lines:
             _draw_main(axis, state)
-        elif name == "resets":
-            most = max(drawn, key=lambda arm: drawn[arm][-1][1])
-            _draw_lines(axis, drawn, colours, {arm, most}, drawstyle="steps-post")
+        elif drawn is levels:
+            _draw_lines(axis, drawn, dict(zip(levels, shades, strict=True)), ylim=(0, 1.05))
+        elif drawn is tau:
+            _draw_lines(axis, drawn, {arm: BLUE})
         else:
-            _draw_lines(axis, drawn, colours)
-        axis.set(ylabel=label, **({"ylim": (0, 1.05)} if name == "use" else {}))
+            most = max(drawn, key=lambda name: drawn[name][-1][1])
+            _draw_lines(axis, drawn, {arm: BLUE}, {arm, most}, (0, 1.05 * max(1, drawn[most][-1][1])), "steps-post")
+        axis.set_ylabel(label)
         axis.spines[["top", "right"]].set_visible(False)
         if arm:
             axis.axvline(lines[arm]["points"][0][0], color=GREY, linewidth=0.8, linestyle=":")
@@ -217,17 +183,14 @@ def _draw_main(axis: Any, state: dict) -> None:
 
 
 def _draw_lines(
-    axis: Any, lines: Mapping[str, list], colours: Mapping[str, str], named: Collection[str] = (), **style: Any
-) -> None:
+    axis: Any, lines: Mapping[str, list], colours: Mapping[str, str], named: Collection[str] = (), ylim: Any = None,
+    drawstyle: str = "default",
+) -> None:  # fmt: skip
     """Draw lines with names (of those `named`, or all) right of their ends, so that none covers another."""
     for name, points in lines.items():
-        looks = style | {
-            "color": colours.get(name, GREY),
-            "linewidth": 1 + (name in colours),
-            "zorder": 2 + (name in colours),
-        }
-        axis.plot(*zip(*points, strict=True), linestyle=DASHES.get(name, "-"), **looks)
-    low, high = axis.get_ylim()
+        width, looks = 1 + (name in colours), {"color": colours.get(name, GREY), "linestyle": DASHES.get(name, "-")}
+        axis.plot(*zip(*points, strict=True), linewidth=width, zorder=1 + width, drawstyle=drawstyle, **looks)
+    low, high = axis.set_ylim(ylim)
     ends = sorted((points[-1][1], name) for name, points in lines.items() if name in (named or lines))
     gap = 0.16 / (axis.figure.get_figheight() * axis.get_position().height)  # of an inch
     for (y, name), place in zip(ends, spread([(y - low) / (high - low) for y, _ in ends], gap), strict=True):
@@ -261,20 +224,19 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
         The arm in colour; by default the best in validation.
     """
     rows = kept_state(table, chosen)[-2:0:-1]  # without the two ends, the best on top
-    colours = [BLUE if row["is_chosen"] else GREY for row in rows]
     figure = Picture(figsize=(11, 1.6 + 0.3 * max(len(rows), 2)), layout="constrained")
     axes = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, METRICS, strict=True):
-        for place, (row, colour) in enumerate(zip(rows, colours, strict=True)):
-            share, low, high = (
-                np.nan if row[metric][c] is None else 100 * row[metric][c] for c in ("retained", "low", "high")
-            )
+        for place, row in enumerate(rows):
+            kept = [np.nan if row[metric][c] is None else row[metric][c] for c in ("retained", "low", "high")]
+            share, low, high = 100 * np.array(kept)
+            colour = BLUE if row["is_chosen"] else GREY
             axis.hlines(place, max(low, MIN_SHOWN), high, color=colour, linewidth=1.5)
             marker, fill = ("o", colour) if row["is_trained"] else ("D", "white")
             axis.plot(max(share, MIN_SHOWN), place, marker=marker, color=colour, markerfacecolor=fill)
             if share < MIN_SHOWN:
-                text, where = f"\N{LEFTWARDS ARROW} {share:.0f}%", {"xytext": (7, 0), "ha": "left", "va": "center"}
-                _note(axis, text, (MIN_SHOWN, place), "data", colour, **where)
+                where = {"xytext": (7, 0), "ha": "left", "va": "center"}
+                _note(axis, f"\N{LEFTWARDS ARROW} {share:.0f}%", (MIN_SHOWN, place), "data", colour, **where)
         axis.set_xlim(max(min(axis.get_xlim()[0], -3), MIN_SHOWN - 3), max(axis.get_xlim()[1], 108))
         for share, text in ((0, "lower"), (100, "upper")):
             axis.axvline(share, color=GREY, linewidth=1, linestyle="--" if share else ":")
@@ -285,9 +247,7 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
     axes[0].set_yticks(range(len(rows)), [as_text(row["name"]) for row in rows])
     for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
         label.set(color=BLUE if row["is_chosen"] else "black", fontweight="bold" if row["is_chosen"] else "normal")
-    kinds = (("o", "black", "trained with its bottleneck"), ("D", "white", "codes after the fact"))
-    handles = [
-        Line2D([], [], ls="", marker=m, color="black", markerfacecolor=fill, label=text) for m, fill, text in kinds
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    for marker, fill, text in (("o", "black", "trained with its bottleneck"), ("D", "white", "codes after the fact")):
+        axes[0].plot([], [], marker, color="black", markerfacecolor=fill, label=text)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -1,5 +1,6 @@
 """Arms trained side by side: the setting, the work, the live view and its page."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +22,6 @@ from .flow import Flow, cell, publish
 from .paper import page_html, picture_html, table_html
 from .widget import View, run_by_a_person, shown
 
-MAX_CODES = 256  # of a level, where nobody says how many
-
 
 class Plan(NamedTuple):
     """What is to be trained: the part of an `Experiment` that a person sets."""
@@ -32,9 +31,9 @@ class Plan(NamedTuple):
     seeds: tuple[int, ...]
 
     def holders(self, of: str) -> list[Any]:
-        """Return what has a setting: all arms, those with a temperature, or the training."""
-        if of == "training":
-            return [self.training]
+        """Return what has a setting: the plan, the training, all arms, or those with a temperature."""
+        if of in ("plan", "training"):
+            return [self if of == "plan" else self.training]
         return [arm for arm in self.arms.values() if of == "arms" or str(arm.estimator).startswith("gumbel")]
 
 
@@ -60,13 +59,13 @@ CONTROLS = (
     Control("end", "tempered", "number", "Gumbel to", "Temperature at the last step.", 0.001, 100),
     Control("reading", "tempered", "choice", "Read as", "The two numbers are temperatures, or their inverses."),
     Control("simvq", "arms", "tick", "SimVQ", "One matrix moves all codes of a level together, so that none dies."),
+    Control("seeds", "plan", "text", "Seeds", "Each model is trained once with each."),
 )
-SEEDS = Control("seeds", "", "text", "Seeds", "Each model is trained once with each.")
 
 
 def usual_arms(n_items: int) -> dict[str, Arm]:
     """Return the three estimators, with no more codes than so many items can fill."""
-    plain = Arm("ste", n_levels=3, codebook_size=min(MAX_CODES, max(n_items // 8, 2)))
+    plain = Arm("ste", n_levels=3, codebook_size=min(256, max(n_items // 8, 2)))
     gumbel = replace(plain, estimator="gumbel", end=0.1)
     return {"STE": plain, "rotation": replace(plain, estimator="rotation"), "Gumbel": gumbel}
 
@@ -74,22 +73,22 @@ def usual_arms(n_items: int) -> dict[str, Arm]:
 def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan, list[dict], dict[str, str]]:
     """Return the plan that controls ask for, the controls with values and bounds, and error messages by control."""
     rows, errors = [], {}
-    changes: dict[str, dict[str, Any]] = {"arms": {}, "tempered": {}, "training": {}}
+    changes: dict[str, dict[str, Any]] = {"arms": {}, "tempered": {}, "training": {}, "plan": {}}
     bounds = {"codebook_size": len(items), "n_warmup": asked.get("n_steps", offered.training.n_steps) - 1}
     for control in CONTROLS:
         values = {getattr(holder, control.name) for holder in offered.holders(control.of)}
         if len(values) == 1:
             value = asked.get(control.name, values.pop())
             high = min(control.high, bounds.get(control.name, control.high))
-            choices = [[reading, reading] for reading in READINGS]
-            rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
-            changes[control.of][control.name] = value
             if control.kind in ("whole", "number") and not control.low <= value <= high:
                 errors[control.name] = f"{control.label}: expected {control.low:g} to {high:,}, got {value}"
-    seeds = str(asked.get("seeds", offered.seeds)).strip("(,)")
-    rows.append(SEEDS._asdict() | {"value": seeds, "choices": []})
-    if not all(seed.isdecimal() for seed in seeds.replace(",", " ").split() or "-"):
-        errors["seeds"], seeds = f"Seeds: expected such as 0, 1, 2, got {seeds!r}", ""
+            if control.kind == "text":
+                value = str(value).strip("(,)")
+                if not re.fullmatch(r"\s*\d+([\s,]+\d+)*\s*", value):
+                    errors[control.name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
+            changes[control.of][control.name] = value
+            choices = [[reading, reading] for reading in READINGS]
+            rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
     arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
     if not arms:
         errors["on"] = "Arms: choose one or more"
@@ -97,8 +96,8 @@ def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan
         return offered, rows, errors
     tempered = offered.holders("tempered")
     arms = {n: replace(a, **changes["arms"], **(changes["tempered"] if a in tempered else {})) for n, a in arms.items()}
-    numbers = dict.fromkeys(map(int, seeds.replace(",", " ").split()))
-    return Plan(arms, replace(offered.training, **changes["training"]), tuple(numbers)), rows, errors
+    seeds = dict.fromkeys(map(int, re.findall(r"\d+", changes["plan"]["seeds"])))
+    return Plan(arms, replace(offered.training, **changes["training"]), tuple(seeds)), rows, errors
 
 
 class Seen(NamedTuple):

@@ -65,7 +65,7 @@ function trainingCharts(view) {
       lineChart(view, "Temperature τ", "Of the arms whose temperature changes.", of("tau"), small),
       lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.",
         of("resets").map((line) => ({ ...line, quiet: line.name !== arm && line.points.at(-1)[1] < most })),
-        { ...small, unit: whole, within: [0, 1] })));
+        { ...small, unit: whole, within: [0, 2] })));
 }
 
 // Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
@@ -123,6 +123,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
       h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }), ...slide },
         h("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
           ticks.map((tick) => h("line.grid", { x1: 0, x2: 100, y1: y(tick), y2: y(tick) })), upright("warm", warm),
+          named.map((line) => h("line.ahead", { x1: x(line.points.at(-1)[0]), x2: 100, y1: end(line), y2: end(line) })),
           lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
             h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
           step !== null && upright("step", step)),
