@@ -87,7 +87,7 @@ def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan
                 if not re.fullmatch(r"\s*\d+([\s,]+\d+)*\s*", value):
                     errors[control.name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
             changes[control.of][control.name] = value
-            choices = [[reading, reading] for reading in READINGS]
+            choices = [{"id": reading, "label": reading} for reading in READINGS]
             rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
     arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
     if not arms:
@@ -256,7 +256,7 @@ class TrainingView(View):
         is_same = experiment is not None and look_at(experiment).plan == plan
         return experiment if is_same else Experiment(items, *plan, self._folder)
 
-    def do_set(self, name: str, value: Any, i: None = None) -> None:
+    def do_set(self, name: str, value: Any) -> None:
         """Set a control."""
         self.flow.set(asked={**self.flow["asked"], name: value})
 

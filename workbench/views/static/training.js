@@ -31,9 +31,13 @@ function trainingSetting(view) {
   const chip = ([name, isOn]) => button(`${isOn ? "✓" : "+"} ${name}`,
     () => set("on")(isOn ? on.filter((other) => other !== name) : [...on, name]),
     { name: "button.arm", "aria-pressed": String(isOn) });
+  const box = ({ name, label, kind, value, choices }) => kind === "choice"
+    ? select(choices, value, set(name), { "aria-label": label })
+    : kind === "tick" ? h("input", { type: "checkbox", "aria-label": label, checked: value, onchange: (e) => set(name)(e.target.checked) })
+    : h("input", { type: "text", "aria-label": label, value, onchange: (e) => set(name)(e.target.value) });
   const row = (field) => h("div", { key: field.name }, ["whole", "number"].includes(field.kind)
     ? slider(view, `training-${field.name}`, field, { set: set(field.name) })
-    : control(view, null, field), warning(errors[field.name]));
+    : h("div.slider.wide", null, h("span", null, field.label, help(field.help)), box(field)), warning(errors[field.name]));
   const isMain = ({ kind }) => kind === "whole" || kind === "text";
   const title = (text) => h("div.title", null, h("b", null, text));
   return h("section.settings", { "aria-label": "Setting" },
