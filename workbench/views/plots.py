@@ -281,11 +281,10 @@ def _draw_points(axis: "Axes", x: pd.Series, y: pd.Series, groups: list[Group], 
 
 def _handles(groups: list[Group]) -> list[Line2D]:
     """The lines of a legend."""
-    looks = [(as_text(name), SHAPES[shape][0], colour) for name, _, colour, shape in groups]
-    return [
-        Line2D([], [], linestyle="", label=name, marker=marker, color=colour if isinstance(colour, str) else GREY)
-        for name, marker, colour in looks
+    looks = [
+        (as_text(name), SHAPES[shape][0], look if isinstance(look, str) else GREY) for name, _, look, shape in groups
     ]
+    return [Line2D([], [], linestyle="", label=name, marker=marker, color=colour) for name, marker, colour in looks]
 
 
 def map_figure(
@@ -412,11 +411,7 @@ def words_of(prefix: Prefix) -> str:
 
 
 def id_map_figure(
-    frame: pd.DataFrame,
-    level: int = 1,
-    prefix: Iterable[int] = (),
-    marked: Collection[str] = (),
-    named: Named | None = None,
+    frame: pd.DataFrame, level: int = 1, prefix: Prefix = (), marked: Collection[str] = (), named: Named | None = None
 ) -> Picture:
     """Draw the map of items, coloured by their codes at one level below a prefix; the others are grey.
 
@@ -470,14 +465,19 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
     for entry in (root, *entries):
         left, right = lefts[entry.level - root.level :][:2]
-        is_alone = not entry.n_joined and entry.level >= named.level
-        own, shape = named.look(entry.prefix[named.level - 1]) if is_alone else ("#E4E4E4", "")
-        is_named, is_top = own in LABELS, entry.level == named.level
-        red, green, blue = (0.4 * part + 0.6 for part in to_rgb(own))  # of branches below
-        colour = "#D0D0D0" if own == GREY else own if is_top or not is_named else to_hex((red, green, blue))
+        colour, sign = "#E4E4E4", ""
+        if not entry.n_joined and entry.level >= named.level:
+            own, shape = named.look(entry.prefix[named.level - 1])
+            if own == GREY:
+                colour = "#D0D0D0"
+            elif entry.level == named.level:
+                colour, sign = own, SHAPES[shape][1]
+            else:
+                red, green, blue = (0.4 * part + 0.6 for part in to_rgb(own))
+                colour = to_hex((red, green, blue))
         patch = axis.add_patch(Rectangle((left, entry.top), right - left, entry.height, fc=colour, ec="white", lw=1.2))
         name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
-        lines = [f"{SHAPES[shape][1] if is_named and is_top else ''} {name}: {entry.count:,}".strip(), *entry.exemplars]
+        lines = [f"{sign} {name}: {entry.count:,}".strip(), *entry.exemplars]
         n_lines, n_characters = int(entry.height / 0.0285) if entries else 4, int((right - left) / lefts[-1] * 170)
         lines = ["  ".join(lines[:2])] if n_lines == 1 else lines[:n_lines]  # as many as there is room for
         text = "\n".join(as_text(shortened(line, n_characters)) for line in lines)
