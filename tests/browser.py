@@ -27,7 +27,7 @@ from workbench.views.widget import SCRIPTS, STATIC
 PICTURES = Path(__file__).parents[1] / "reports" / "browser"  # screenshots of tests that failed
 PATIENCE = 60_000  # milliseconds for a kernel to start or numbers to come
 expect.set_options(timeout=PATIENCE)
-VIEW = ".jp-OutputArea-output:has(.widget-vbox.wb)"  # the output of a cell that shows a view
+VIEW = ".jp-OutputArea .wb"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -50,6 +50,9 @@ class Notebook:
 
     def __init__(self, page: Page, url: str):
         self.page = page
+        self.errors: list[str] = []  # of the page
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.set_default_timeout(PATIENCE)
         self.page.goto(url)
         self.page.wait_for_selector(".jp-Notebook-cell")
@@ -85,94 +88,35 @@ class Notebook:
         change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
         self.page.evaluate(change, f"JupyterLab {theme}")
 
-    def find(self, selector: str) -> Locator:
-        """The part of the page that a CSS selector names, once it is there, in view."""
-        found = self.page.locator(selector).first
-        found.wait_for(state="attached")
-        found.scroll_into_view_if_needed()
-        return found
+    def settle(self) -> None:
+        """Wait until a live view stands there whose kernel has heard everything and is done, and all is painted."""
+        ready = "() => document.querySelector('.jp-OutputArea .wb')?.view.isSettled"
+        self.page.wait_for_function(ready, timeout=3 * PATIENCE)
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
 
-    def fill(self, label: str, text: str) -> None:
-        """Type into the box with this label, and press Enter."""
-        box = self.page.get_by_label(label, exact=True)
-        box.fill(text)
-        box.press("Enter")
+    def picture(self) -> dict[str, Any]:
+        """Return what is to be seen of the view: texts, values of controls, pixels of maps."""
+        return self.page.locator(VIEW).first.evaluate(
+            """(view) => ({
+              text: view.innerText,
+              values: [...view.querySelectorAll("input, select")].map((box) => `${box.value} ${box.checked}`),
+              maps: [...view.querySelectorAll("canvas")].map((canvas) => canvas.toDataURL()),
+              ink: [...view.querySelectorAll("canvas")].map((canvas) => {  // pixels that are not background
+                const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+                const pixels = new Uint32Array(data.buffer);
+                return pixels.filter((pixel) => pixel !== pixels[0]).length;
+              }),
+            })"""
+        )
 
-    def press(self, name: str) -> None:
+    def press(self, name: str, role: str = "button") -> None:
         """Press the button with this name."""
-        self.page.get_by_role("button", name=name, exact=True).click()
+        self.page.locator(VIEW).get_by_role(role, name=name, exact=True).click()
 
-
-class Plot:
-    """A figure of plotly in the page.
-
-    Parameters
-    ----------
-    selector : str
-        CSS selector of its element, the first of those found.
-    """
-
-    def __init__(self, page: Page, selector: str):
-        self.page, self.selector = page, selector
-
-    def read(self, expression: str) -> Any:
-        """The value of a JavaScript expression about `figure`."""
-        return self.page.locator(self.selector).first.evaluate(f"figure => {expression}")
-
-    def wait_until(self, condition: str, value: Any = None) -> None:
-        """Wait until a JavaScript expression about `figure` and `value` is true."""
-        find = "const figure = document.querySelector(selector); return figure && figure._fullData"
-        self.page.wait_for_function(f"([selector, value]) => {{ {find} && ({condition}) }}", arg=[self.selector, value])
-
-    def point(self, trace: int, at: int) -> tuple[float, float]:
-        """Where a point of a trace is in the window, once the figure is in view."""
-        self.page.locator(self.selector).first.scroll_into_view_if_needed()
-        x, y = self.read(
-            f"""{{ const data = figure._fullData[{trace}], layout = figure._fullLayout;
-                const box = figure.getBoundingClientRect();
-                const [x, y] = ["x", "y"].map(name => layout[name + "axis" + data[name + "axis"].slice(1)]);
-                return [box.left + x._offset + x.d2p(data.x[{at}]), box.top + y._offset + y.d2p(data.y[{at}])]; }}"""
-        )
-        return x, y
-
-    def hover(self, trace: int, at: int, answer: Locator) -> tuple[float, float]:
-        """Rest the mouse on a point until the page says something of it; gives where that is.
-
-        A single movement is dropped where a new map is drawn under the mouse in that moment. A hand
-        moves again, and looks where the point is now.
-        """
-        end = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < end:
-            self.page.mouse.move(*self.inside(-0.01, 0.5))  # beside the plot, so that it comes from no other point
-            place = self.point(trace, at)
-            self.page.mouse.move(*place)
-            with suppress(AssertionError):
-                expect(answer).not_to_be_empty(timeout=2_000)
-                return place
-        raise AssertionError(f"nothing is said of point {at} of trace {trace} under the mouse at {place}")
-
-    def inside(self, across: float, down: float) -> tuple[float, float]:
-        """Where a place of the first plot is in the window, given as shares of its width and height."""
-        x, y = self.read(
-            f"""{{ const {{xaxis, yaxis}} = figure._fullLayout, box = figure.getBoundingClientRect();
-                return [box.left + xaxis._offset + {across} * xaxis._length,
-                        box.top + yaxis._offset + {down} * yaxis._length]; }}"""
-        )
-        return x, y
-
-    def mode(self, name: str) -> None:
-        """Press a button of the figure's own bar, such as "Lasso Select"."""
-        self.page.locator(self.selector).first.hover()
-        self.page.locator(f"{self.selector} .modebar-btn[data-title='{name}']").first.click()
-
-    def drag(self, *places: tuple[float, float]) -> None:
-        """Draw a line through places of the window with the mouse's button down."""
-        mouse = self.page.mouse
-        mouse.move(*places[0])
-        mouse.down()
-        for place in places[1:]:
-            mouse.move(*place, steps=8)
-        mouse.up()
+    def close(self) -> None:
+        """End the kernel and close the page."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:shutdown-kernel')")
+        self.page.close()
 
 
 def violations(page: Page, selector: str) -> list[str]:

@@ -137,7 +137,7 @@ def test_what_was_chosen_stays_until_python_has_answered(page):
     page.locator("[type=checkbox]").check()
     put(page, *tree, status={"busy": True})
     assert page.locator("select").input_value() == "b"
-    n = page.evaluate("sent.at(-1).n")
+    n = page.evaluate("sent.at(-1).sent")
     put(page, *tree, status={"busy": True, "heard": n})
     assert page.locator("[type=checkbox]").is_checked()
     put(page, *tree, status={"busy": False, "heard": n})  # Python refused

@@ -174,7 +174,7 @@ class View(anywidget.AnyWidget):
 
     def _heard(self, _: Any, message: dict, buffers: list) -> None:
         arguments: dict[str, Any] = {**message, **({"buffers": buffers} if buffers else {})}
-        self._heard_until = max(self._heard_until, arguments.pop("n", 0))
+        self._heard_until = max(self._heard_until, arguments.pop("sent", 0))
         self.act(**arguments)
 
     def act(self, action: str, **arguments: Any) -> None:

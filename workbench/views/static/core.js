@@ -115,7 +115,7 @@ class View {
 
   act(action, args = {}, buffers = []) {
     this.sent = Math.max(Date.now(), this.sent + 1); // Python says up to where it has heard; so after a reload, too
-    this.model.send({ action, n: this.sent, ...args }, undefined, buffers);
+    this.model.send({ action, sent: this.sent, ...args }, undefined, buffers);
   }
 
   get isSettled() {
@@ -147,7 +147,7 @@ class View {
       patch(this.root, fresh);
       const isLost = held && !this.root.contains(document.activeElement); // it moved, or went: keys stay in the view
       if (isLost) (this.root.contains(held) ? held : this.root).focus({ preventScroll: true });
-    } else this.el.append((this.root = fresh));
+    } else this.el.append((this.root = Object.assign(fresh, { view: this }))); // for who looks in from outside
     mount(this.root, this);
   }
 
