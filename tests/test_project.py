@@ -81,7 +81,7 @@ def test_imports_have_no_circles():
     TopologicalSorter(IMPORTS).prepare()  # its error names a circle
 
 
-BUDGETS = {  # lines of Python, docstrings and blank lines included; raise one only with a reason in the commit
+BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_040, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_150, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (100, {"workbench/data.py"}),
@@ -91,26 +91,30 @@ BUDGETS = {  # lines of Python, docstrings and blank lines included; raise one o
     "search": (480, {"workbench/search"}),
     "reports": (590, {"workbench/reports"}),
     "semantic": (2_650, {"workbench/semantic"}),
-    "views": (7_430, {"workbench/views"}),
+    "views": (2_800, {"workbench/views"}),
+    "front end": (1_600, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (13_740, {"tests"}),
 }
 
 
-def python_files(place: str) -> list[Path]:
-    return sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
+def files_in(place: str) -> list[Path]:
+    """The files that count: Python, or what the browser gets."""
+    found = (ROOT / place).rglob("*" if place.endswith("static") else "*.py")
+    return sorted(found) if (ROOT / place).is_dir() else [ROOT / place]
 
 
 @pytest.mark.parametrize("name", BUDGETS)
 def test_no_part_is_longer_than_its_budget(name):
     most, places = BUDGETS[name]
-    lines = sum(path.read_bytes().count(b"\n") for place in places for path in python_files(place))
+    lines = sum(path.read_bytes().count(b"\n") for place in places for path in files_in(place))
     assert lines <= most
 
 
 def test_every_module_has_a_budget():
-    counted = [path for _, places in BUDGETS.values() for place in places for path in python_files(place)]
-    assert sorted(path for path in counted if PACKAGE in path.parents) == sorted(MODULES.values())
+    counted = [path for _, places in BUDGETS.values() for place in places for path in files_in(place)]
+    python = [path for path in counted if path.suffix == ".py" and PACKAGE in path.parents]
+    assert sorted(python) == sorted(MODULES.values())
 
 
 def python(code: str) -> str:
