@@ -321,6 +321,7 @@ def map_figure(
     figure.legend(handles=_handles(groups), loc="outside upper center", ncols=6, fontsize=9)
     figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # names stay where they are measured
     for axis in axes:
         boxes: list[Any] = []
         for text in axis.texts:  # names that would cover an earlier one are hidden
