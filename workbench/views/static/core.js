@@ -6,8 +6,10 @@ const SVG = "http://www.w3.org/2000/svg";
 const IN_SVG = new Set("svg g path circle line rect text polyline polygon title defs".split(" "));
 
 // An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children). Children may be nested arrays,
-// texts, numbers; null and false are left out. `key` tells siblings of the same tag apart.
+// texts, numbers; null and false are left out; an element without props may begin with them: h("b", "text"). `key` tells
+// siblings of the same tag apart.
 function h(name, props, ...children) {
+  if (typeof props !== "object" || Array.isArray(props) || props instanceof Node) return h(name, null, props, ...children);
   const [tag, ...classes] = name.split(".");
   const el = IN_SVG.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   Object.assign(el, { _name: name, _attributes: {}, _on: {}, _set: {} });

@@ -7,15 +7,13 @@ let viewCount = 0;
 const idOf = (view, name) => `wb${(view.number ??= ++viewCount)}-${name}`;
 const closeMenu = (view) => view.setLocal({ menu: null });
 
-// Move the focus among the elements of a group with the arrow keys, Home and End; return where it went.
+// Move the focus among the elements of a group with the arrow keys; return where it went.
 function moveFocus(event, selector) {
   const all = [...event.currentTarget.querySelectorAll(selector)];
-  const [at, last] = [all.indexOf(event.target), all.length - 1];
-  const to = { ArrowRight: at + 1, ArrowDown: at + 1, ArrowLeft: at - 1, ArrowUp: at - 1, Home: 0, End: last }[event.key];
-  if (at < 0 || to === undefined) return null;
-  event.preventDefault();
-  all.at(to % all.length).focus();
-  return all.at(to % all.length);
+  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const next = by && all.includes(event.target) && all.at((all.indexOf(event.target) + by) % all.length);
+  if (next) event.preventDefault(next.focus());
+  return next || null;
 }
 
 // A row of tabs: [{id, label}]; `tabPanel` is the part below it.
@@ -42,7 +40,7 @@ function segmented(label, options, choose) {
 }
 
 // A button that opens a box with `content()`. Escape closes it and the focus returns; leaving it closes it (core.js).
-function menu(view, name, label, content, { title = name, button: props = {}, side = "left" } = {}) {
+function menu(view, name, label, content, { title, side = "left", ...props }) {
   const [open, id] = [view.local.menu === name, idOf(view, `menu-${name}`)];
   const toggle = () => {
     view.setLocal({ menu: open ? null : name });
@@ -60,10 +58,10 @@ function menu(view, name, label, content, { title = name, button: props = {}, si
     open && h("div.menu-box", { role: "dialog", tabindex: -1, id, "aria-label": title, class: side }, content()));
 }
 
-// A choice among [{id, label}].
+// A choice among [{id, label or title}].
 function select(options, value, onchange, props = {}) {
   const chosen = (event) => onchange(options[event.target.selectedIndex].id);
-  const option = ({ id, label }) => h("option", { value: String(id ?? "") }, label);
+  const option = ({ id, label, title }) => h("option", { value: String(id ?? "") }, label ?? title);
   return h("select", { value: String(value ?? ""), onchange: chosen, ...props }, options.map(option));
 }
 
@@ -122,7 +120,7 @@ function slider(view, key, about, { move = () => {}, set }) {
   };
   const isOpen = high === null || high === undefined; // no end, so no slider
   const step = log || kind === "number" || isOpen ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
-  return h("div.slider", { key }, h("span", null, label, help(about.help)), isOpen ? h("span") : h("input", {
+  return h("div.slider", { key }, h("span", label, help(about.help)), isOpen ? h("span") : h("input", {
     type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label, "aria-valuetext": text,
     oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
   }), h("input.number", { type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
@@ -177,18 +175,21 @@ function drawTable(view, id, columns, rows, { caption, filter, n, by, down, find
   const count = wanted ? `${whole(found.length)} of ${whole(rows.length)}` : whole(rows.length);
   const search = (text) => set({ find: text, shown: n });
   const more = Math.min(n, found.length - shown);
+  const field = filter && textBox(find, search, { type: "search", placeholder: filter, "aria-label": filter });
   return h("div.data-table", { key: id },
-    filter && h("div.row", { key: "top" },
-      textBox(find, search, { type: "search", placeholder: filter, "aria-label": filter }), h("span.mute", { role: "status" }, count)),
-    h("table", { key: "table" }, caption && h("caption.sr", null, caption), h("thead", null, h("tr", null, columns.map(heading))),
-      h("tbody", null, found.slice(0, shown).map((row) => h("tr", null, columns.map(cell(row)))))),
+    filter && h("div.row", { key: "top" }, field, h("span.mute", { role: "status" }, count)),
+    h("table", { key: "table" }, caption && h("caption.sr", caption), h("thead", h("tr", columns.map(heading))),
+      h("tbody", found.slice(0, shown).map((row) => h("tr", columns.map(cell(row)))))),
     more > 0 && button(`Show ${whole(more)} more`, () => set({ shown: shown + n }), { key: "more" }));
 }
+
+const timeLeft = (left) => (left ? ` · ${seconds(left)} left` : "");
+const progressText = ({ what, share, left }) => `${what || "Working"}… ${share ? percent(share) : ""}${timeLeft(left)}`;
 
 // A share as a bar with its text.
 function bar(share, text = percent(share)) {
   const width = `width: ${100 * Math.min(1, Math.max(0, share ?? 0))}%`;
-  return h("span.bar-cell", null, h("span.bar", { "aria-hidden": "true" }, h("i", { style: width })), h("span", null, text));
+  return h("span.bar-cell", h("span.bar", { "aria-hidden": "true" }, h("i", { style: width })), h("span", text));
 }
 
 // A word that leads to its place on the map.
@@ -197,8 +198,8 @@ function wordLink(view, word) {
     view.act("look", { words: [word] });
     view.setUi({ tab: "map" });
   };
-  const text = h("bdi", null, word);
-  return view.ui.tabs?.includes("map") ? button(text, show, { name: "button.link.place", title: word }) : h("b", null, text);
+  const hasMap = view.ui.tabs?.includes("map");
+  return hasMap ? button(h("bdi", word), show, { name: "button.link.place", title: word }) : h("b", h("bdi", word));
 }
 
 // -- the panel --------------------------------------------------------------------------------
@@ -217,11 +218,12 @@ DRAWINGS.panel = (view) => {
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  return h("div.panel", { class: bare && "bare", onkeydown: (event) => !bare && panelKeys(view, event, there) },
-    topBar(view), problems(view), bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
+  const onkeydown = (event) => !bare && panelKeys(view, event, there);
+  return h("div.panel", { class: bare && "bare", onkeydown }, topBar(view), problems(view),
+    bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
 };
 
-const KEYS = [["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"], ["1 to 5", "tabs"], ["/", "search for a word"], ["?", "these keys"]];
+const KEYS = { "Ctrl+Z, Ctrl+Shift+Z": "undo, redo", "1 to 5": "tabs", "/": "search for a word", "?": "these keys" };
 
 function panelKeys(view, event, tabs) {
   const key = event.key.toLowerCase();
@@ -247,9 +249,9 @@ const present = (view) => view.get("history").points?.find((point) => point.now)
 
 function topBar(view) {
   const { name = "No model", about, can_undo: canUndo, can_redo: canRedo, pinned, save_bytes: size } = view.get("top");
-  const label = [h("b", null, h("bdi", null, name)), h("span.mute", null, about)];
-  if (view.ui.bare) return h("div.top", { key: "top" }, h("div.chip", null, label), status(view));
-  const keys = () => h("table", null, KEYS.map(([key, text]) => h("tr", null, h("th", { scope: "row" }, key), h("td", null, text))));
+  const label = [h("b", h("bdi", name)), h("span.mute", about)];
+  if (view.ui.bare) return h("div.top", { key: "top" }, h("div.chip", label), status(view));
+  const keys = () => h("table", Object.entries(KEYS).map((pair) => h("tr", pair.map((text) => h("td", text)))));
   const report = () => {
     view.setUi({ tab: "export" });
     queueMicrotask(() => view.root.querySelector(".make-report")?.focus());
@@ -257,7 +259,7 @@ function topBar(view) {
   return h("div.top", { key: "top" },
     button("☰ Recipe", () => view.setLocal({ drawer: !view.local.drawer }),
       { name: "button.drawer-button", "aria-expanded": String(Boolean(view.local.drawer)) }),
-    menu(view, "model", [label, " ▾"], () => modelMenu(view), { title: "Open a model", button: { name: "button.chip" } }),
+    menu(view, "model", [label, " ▾"], () => modelMenu(view), { title: "Open a model", name: "button.chip" }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
@@ -265,17 +267,18 @@ function topBar(view) {
       { title: "Show what changes against this setting, A", disabled: !pinned && !present(view) }),
     button("Report…", report, { title: "Measure this setting on larger samples, with limits" }),
     menu(view, "save", size ? `Save ${bytes(size)} ▾` : "Save ▾", () => saveForm(view),
-      { title: "Save", button: { name: "button.primary", disabled: !size }, side: "right" }),
-    menu(view, "keys", "?", keys, { title: "Keys", button: { "aria-label": "Keys" }, side: "right" }));
+      { title: "Save", name: "button.primary", disabled: !size, side: "right" }),
+    menu(view, "keys", "?", keys, { title: "Keys", "aria-label": "Keys", side: "right" }));
 }
 
 function status(view) {
-  const { busy, what, share, left } = view.get("status");
+  const { busy, ...work } = view.get("status");
   const { seconds: took } = view.get("top");
-  const rest = [share > 0 && percent(share), left && `${seconds(left)} left`, !busy && took && `${took.toFixed(1)} s`];
-  return h("span.status", { key: "status", class: busy && "busy" }, h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : "● "),
-    h("span", { role: "status" }, busy ? `${what || "Working"}…` : "up to date"), [" ", ...rest.filter(Boolean)].join(" · "),
-    busy && [" ", button("Cancel", () => view.act("cancel"), { name: "button.small" })]);
+  const text = busy ? progressText(work) : took ? `up to date · ${took.toFixed(1)} s` : "up to date";
+  return h("span.status", { key: "status", class: busy && "busy" },
+    h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : "● "), h("span", text),
+    h("span.sr", { role: "status" }, busy ? work.what : "up to date"),
+    busy && button("Cancel", () => view.act("cancel"), { name: "button.small" }));
 }
 
 function problems(view) {
@@ -290,14 +293,15 @@ function modelMenu(view) {
   const open = (there) => (view.act("open", { path: there }), closeMenu(view));
   const enter = ({ key, target }) => key === "Enter" && target.value.trim() && open(target.value.trim());
   const entry = ({ name, path: there, is_folder: isFolder, bytes: size }) => h("li", null,
-    button([isFolder && "▸ ", h("bdi", null, name), !isFolder && h("span.mute", null, ` ${bytes(size ?? 0)}`)],
+    button([isFolder && "▸ ", h("bdi", name), !isFolder && h("span.mute", ` ${bytes(size ?? 0)}`)],
       () => (isFolder ? view.act("list_folder", { path: there }) : open(there)), { name: "button.entry" }));
+  const send = (event) => upload(view, event.target.files[0]);
+  const browse = () => view.act("list_folder", { path });
   return [
-    h("div.row", null, button("Built-in model", () => open("builtin:en")), button("Browse…", () => view.act("list_folder", { path }))),
-    labelled("Path of a file, then Enter", h("input", { type: "text", placeholder: "models/cc.en.300.bin", onkeydown: enter })),
-    warning(error),
-    entries && h("div", { key: "folder" }, h("div.mute.path", null, path), h("ul.entries", null, entries.map(entry))),
-    labelled("Upload from this computer", h("input", { type: "file", onchange: (event) => upload(view, event.target.files[0]) })),
+    h("div.row", button("Built-in model", () => open("builtin:en")), button("Browse…", browse)),
+    labelled("Path, then Enter", h("input", { type: "text", placeholder: "cc.en.300.bin", onkeydown: enter })),
+    warning(error), entries && h("div", h("div.mute.path", path), h("ul.entries", entries.map(entry))),
+    labelled("Upload from this computer", h("input", { type: "file", onchange: send })),
   ];
 }
 
@@ -324,19 +328,21 @@ LISTENERS.download = (view, { name, offset, total }, [part]) => {
 
 // -- cards ------------------------------------------------------------------------------------
 
-const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kept"].map((title) => ({ id: title, title }));
+const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kept"];
 
 function cards(view) {
-  const { cards: numbers = EXPECTED } = view.get("cards");
-  const tile = ({ id, title, help: about, value, digits, note, delta, how }) =>
-    card(id, title, [about, how], how?.split(/\W/)[0], [fixed(value, digits), against(delta, (size) => fixed(size, digits))], note);
+  const { cards: numbers = EXPECTED.map((title) => ({ id: title, title })) } = view.get("cards");
+  const tile = ({ id, title, help: about, value, digits, note, delta, how }) => {
+    const change = against(delta, (size) => fixed(size, digits));
+    return card(id, title, [about, how], how?.split(/\W/)[0], [fixed(value, digits), change], note);
+  };
   return h("div.cards", { key: "cards", class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
 }
 
 function card(id, title, tips, corner, values, note) {
   return h("div.card.tile", { key: id, class: id, role: "group", "aria-label": title },
-    h("div.title", null, h("span", null, title, help(tips.filter(Boolean).join(" "))), h("span.corner", null, corner)),
-    h("div.value", null, values), h("div.note", { title: typeof note === "string" && note }, note));
+    h("div.title", h("span", title, help(tips.filter(Boolean).join(" "))), h("span.corner", corner)),
+    h("div.value", values), h("div.note", { title: typeof note === "string" && note }, note));
 }
 
 // The change against A: an arrow says the direction, the colour if that is better.
@@ -354,14 +360,14 @@ function foreseen(view) {
 function sizeCard(view) {
   const { help: about, how, bytes: size, limit, original, ratio, delta } = view.get("cards").size ?? {};
   const { size: next } = foreseen(view);
-  const isOver = limit && size > limit;
+  const over = limit && size > limit && "bad";
   const at = (n) => `${Math.min(100, (100 * n) / Math.max(limit ?? original, size))}%`;
-  const corner = limit && h("span", { class: isOver && "bad" }, isOver ? "⚠ over limit " : "limit ", h("b", null, bytes(limit)));
-  const smaller = ratio && h("small", null, `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
-  const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: isOver && "over", style: `width: ${at(size)}` }),
+  const corner = limit && h("span", { class: over }, over ? "⚠ over limit " : "limit ", h("b", bytes(limit)));
+  const smaller = ratio && h("small", `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
+  const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: over, style: `width: ${at(size)}` }),
     limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` }));
-  return card("size", "File size", [about, how], corner,
-    [size ? bytes(size) : "–", next ? h("small.foreseen", null, `→ ${bytes(next)}`) : smaller], [filled, against(delta, bytes, -1)]);
+  const values = [size ? bytes(size) : "–", next ? h("small.foreseen", `→ ${bytes(next)}`) : smaller];
+  return card("size", "File size", [about, how], corner, values, [filled, against(delta, bytes, -1)]);
 }
 
 // -- rail: presets, fit a size, steps ---------------------------------------------------------
@@ -372,29 +378,30 @@ function rail(view) {
   const custom = { label: "Custom", help: "Steps of your own", on: !presets.some(({ on }) => on), disabled: true };
   const add = (kind) => (view.act("add", { kind, at: steps.length }), closeMenu(view));
   const addition = ({ kind, label, blurb }) =>
-    button([h("b", null, label), h("span.mute", null, blurb)], () => add(kind), { name: "button.entry" });
+    button([h("b", label), h("span.mute", blurb)], () => add(kind), { name: "button.entry" });
   const seen = {};
   const keyOf = ({ kind }) => `${kind}-${(seen[kind] = (seen[kind] ?? 0) + 1)}`;
   return h("section.rail", { key: "rail", class: view.local.drawer && "open", "aria-label": "Recipe" },
     segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view, fit),
     h("ol.steps", { key: "steps" }, steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
-    menu(view, "add", "+ Add a step", () => addable.map(addition), { title: "Steps that can follow", button: { name: "button.add" } }));
+    menu(view, "add", "+ Add a step", () => addable.map(addition), { title: "What can follow", name: "button.add" }));
 }
 
 function fitCard(view, { text, low, high, goal, goals, running }) {
   const about = { label: "Size limit", kind: "bytes", low, high, log: true };
+  const value = parsed(text ?? "", about) ?? low;
   const wanted = view.local.goal ?? goal;
-  const limit = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
+  const limit = (size) => view.act("limit", { text: bytes(size) });
+  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
+  const find = () => view.act("find", { text: typed(), goal: wanted });
   const { left } = view.get("status");
-  const best = running?.best_bytes ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…";
   return h("div.card.fit", { key: "fit" },
-    h("div.title", null, h("b", null, "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
-      running && h("span.effect", null, `tried ${running.tried} of ${running.of}${left ? ` · ${seconds(left)} left` : ""}`)),
-    h("div.fit-row", null,
-      slider(view, "fit", { ...about, value: parsed(text ?? "", about) ?? low }, { set: (size) => view.act("limit", { text: bytes(size) }) }),
-      running ? button("Stop", () => view.act("cancel"))
-        : button("Find best", () => view.act("find", { text: limit(), goal: wanted }), { name: "button.primary" })),
-    running ? h("div.mute", { key: "best", role: "status" }, best)
+    h("div.title", h("b", "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
+      running && h("span.effect", `tried ${running.tried} of ${running.of}${timeLeft(left)}`)),
+    h("div.fit-row", slider(view, "fit", { ...about, value }, { set: limit }),
+      running ? button("Stop", () => view.act("cancel")) : button("Find best", find, { name: "button.primary" })),
+    running ? h("div.mute", { key: "best", role: "status" }, running.best_bytes
+      ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…")
       : h("label.goal", { key: "goal" }, "for the best ", select(goals, wanted, (id) => view.setLocal({ goal: id }))));
 }
 
@@ -403,7 +410,8 @@ function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
   const { i: dragged, size } = foreseen(view);
   const move = (from, to) => to >= 0 && to < n && to !== from && view.act("move", { i: from, to });
   const grip = {
-    role: "button", tabindex: 0, draggable: "true", title: "Drag, or press the arrow keys", "aria-label": `Move ${label}, step ${i + 1} of ${n}`,
+    role: "button", tabindex: 0, draggable: "true", title: "Drag, or press the arrow keys",
+    "aria-label": `Move ${label}, step ${i + 1} of ${n}`,
     ondragstart: ({ dataTransfer, target }) => {
       dataTransfer.setData("text/plain", label);
       dataTransfer.setDragImage(target.closest("li"), 10, 10);
@@ -422,10 +430,11 @@ function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
     },
     ondrop: (event) => event.preventDefault(move(view.local.dragged, i)),
   };
-  const more = { name: "button.more", "aria-expanded": String(open), "aria-label": `${label}: advanced`, title: "Advanced, remove" };
+  const more = { name: "button.more", "aria-expanded": String(open), "aria-label": `${label}: advanced` };
+  const name = button(`${i + 1} ${label}`, null, { name: "button.help.name", "data-tip": blurb });
   return h("li.card.step", { key, class: view.local.over === i && "over", ...place },
-    h("div.title", null, h("span.grip", grip, "⋮⋮"), h("button.help.name", { type: "button", "data-tip": blurb }, `${i + 1} ${label}`),
-      dragged === i ? h("span.effect.foreseen", null, `→ ${bytes(size)}`) : h("span.effect", { title: effect }, effect),
+    h("div.title", h("span.grip", grip, "⋮⋮"), name,
+      dragged === i ? h("span.effect.foreseen", `→ ${bytes(size)}`) : h("span.effect", { title: effect }, effect),
       button(open ? "▾" : "⋯", () => view.setLocal({ [key]: !open }), more)),
     warning(error), fields.filter(({ main }) => main || open).map((about) => fieldRow(view, i, i, about)),
     open && button("Remove this step", () => view.act("remove", { i }), { name: "button.small", key: "remove" }));
@@ -441,13 +450,13 @@ function fieldRow(view, key, i, about) {
   if (["count", "whole", "number"].includes(kind)) {
     return slider(view, `${key}-${name}`, about, { set, move: (there) => predict(view, { i, name, value: there }) });
   }
-  const common = { "aria-label": label };
+  const input = (type, props) => h("input", { type, "aria-label": label, ...props });
   const control = {
-    tick: () => h("input", { type: "checkbox", checked: Boolean(value), onchange: (event) => set(event.target.checked), ...common }),
-    text: () => h("input", { type: "text", value: value ?? "", onchange: (event) => set(event.target.value), ...common }),
-    choice: () => select(choices.map(([id, text]) => ({ id, label: text })), value, set, common),
-  }[kind]();
-  return h("div.slider.wide", { key: name }, h("span", null, label, help(about.help)), control);
+    tick: () => input("checkbox", { checked: Boolean(value), onchange: (event) => set(event.target.checked) }),
+    text: () => input("text", { value: value ?? "", onchange: (event) => set(event.target.value) }),
+    choice: () => select(choices.map(([id, text]) => ({ id, label: text })), value, set, { "aria-label": label }),
+  };
+  return h("div.slider.wide", { key: name }, h("span", label, help(about.help)), control[kind]());
 }
 
 // Ask for the size at this value, ten times a second at most.
@@ -463,71 +472,79 @@ function predict(view, change) {
 
 const MEANING = "A cosine of 1: the vector points where it did. A word without a vector counts as 0. " +
   "Neighbours kept is what people notice first: how many of a word's nearest words are nearest still.";
-const asCount = (id, label, help) => ({ id, label, help, number: true, show: (row) => (row[id] === null ? "–" : whole(row[id])) });
-const asNumber = (id, label, help, digits = 3) => ({ id, label, help, number: true, show: (row) => fixed(row[id], digits) });
-const asWord = (view) => ({ id: "word", label: "Word", show: ({ word }) => wordLink(view, word) });
+
+// Columns of tables.
+const column = (id, label, show, more) => ({ id, label, show, ...more });
+const asNumber = (id, label, text, about) => column(id, label, (row) => text(row[id]), { number: true, help: about });
+const asCount = (id, label, about) => asNumber(id, label, (n) => (n === null ? "–" : whole(n)), about);
+const asWord = (view) => column("word", "Word", ({ word }) => wordLink(view, word));
 const RANK = asCount("rank", "Rank", "1: the most frequent word.");
-const COSINE = asNumber("cosine", "Cosine", "To the word's original vector.");
+const COSINE = asNumber("cosine", "Cosine", fixed, "To the word's original vector.");
+const WIDE = { wide: true };
 
 // The page of a tab, dimmed while its numbers are those of an earlier setting.
 function page(view, block, isThere, content) {
   const waiting = view.get("status").busy ? "The numbers will appear here…" : "Nothing to show yet.";
-  return h("div.page", { key: block, class: `${block}${view.isStale(block) ? " stale" : ""}` }, isThere ? content() : h("p.mute", null, waiting));
+  return h(`div.page.${block}`, { key: block, class: view.isStale(block) && "stale" },
+    isThere ? content() : h("p.mute", waiting));
 }
 
 function overviewTab(view) {
   const { rows = [] } = view.get("overview");
   const columns = [
-    { id: "what", label: "Measure", show: (row) => [row.what, help(row.help)] },
-    { id: "value", label: "Value", show: ({ share, value }) => bar(share, h("b", null, value)) },
-    rows.some((row) => row.before) && { id: "before", label: "A" },
-    { id: "spread", label: "Spread", wide: true }, { id: "how", label: "Measured", wide: true },
-  ].filter(Boolean);
+    column("what", "Measure", (row) => [row.what, help(row.help)]),
+    column("value", "Value", ({ share, value }) => bar(share, h("b", value))),
+    ...(rows.some((row) => row.before) ? [column("before", "A")] : []),
+    column("spread", "Spread", undefined, WIDE), column("how", "Measured", undefined, WIDE)];
   return page(view, "overview", rows.length, () => [
-    present(view) && h("p.recipe", null, h("b", null, "Recipe "), present(view).brief),
-    dataTable(view, "measures", columns, rows, { caption: "Measures", needs: [] }), h("p.mute", null, MEANING)]);
+    present(view) && h("p.recipe", h("b", "Recipe "), present(view).brief),
+    dataTable(view, "measures", columns, rows, { caption: "Measures", needs: [] }), h("p.mute", MEANING)]);
 }
 
 function neighboursTab(view) {
   const { rows = [], how } = view.get("neighbours");
-  const list = (id, label, sign) => ({ id, label, wide: true, value: (row) => row[id].join(" · "),
-    show: (row) => row[id].length > 0 && h(`span.${id}`, null, `${sign} `, h("bdi", null, row[id].join(" · "))) });
-  const kept = { id: "kept", label: "Kept", number: true, show: ({ kept: n, k }) => bar(n / k, `${n} of ${k}`) };
+  const list = (id, label, sign) => column(id, label,
+    (row) => row[id].length > 0 && h(`span.${id}`, `${sign} `, h("bdi", row[id].join(" · "))),
+    { ...WIDE, value: (row) => row[id].join(" · ") });
+  const kept = column("kept", "Kept", (row) => bar(row.kept / row.k, `${row.kept} of ${row.k}`), { number: true });
   const columns = [asWord(view), RANK, COSINE, kept, list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
   const options = { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" }, needs: [view.ui.tabs] };
-  return page(view, "neighbours", rows.length, () => [h("p.mute", null, how), dataTable(view, "neighbour-words", columns, rows, options)]);
+  return page(view, "neighbours", rows.length, () => [
+    h("p.mute", how), dataTable(view, "neighbour-words", columns, rows, options)]);
 }
 
 function damageTab(view) {
   const { summary, how, groups = [], words = [], codes = [] } = view.get("damage");
-  const needs = [view.ui.tabs];
   const low = Math.floor(20 * Math.min(0.95, ...groups.map((group) => group.p5 ?? group.mean ?? 1))) / 20;
-  const loss = { id: "loss_share", label: "Share of loss", help: "Weighted by frequency.", number: true };
-  const worst = { id: "worst", label: "Largest shift", wide: true, value: (row) => row.worst.join(" · "),
-    show: (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]) };
-  const ofGroups = [{ id: "group", label: "Words", show: (g) => [h("span.mute", null, `${g.by}: `), g.group, help(g.meaning)] }, asCount("n", "Number"),
-    { id: "dots", label: `Cosine, ${fixed(low, 2)} to 1`, value: (row) => row.mean, show: (group) => dots(group, low),
-      help: "Dot: mean, with its interval. Line: down to the 5th percentile." },
-    asNumber("mean", "Mean"), asNumber("p5", "5th percentile"),
-    { id: "no_vector", label: "No vector", number: true, show: (row) => percent(row.no_vector, 1) }, { ...loss, show: (row) => bar(row.loss_share) }, worst];
-  const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, { ...loss, show: (row) => percent(row.loss_share, 2) },
-    { id: "shape", label: "Shape" }, { id: "fate", label: "Vector" }];
-  const ofCodes = [{ id: "code", label: "Code" }, asCount("n", "Words"), asNumber("mean", "Mean"),
-    asNumber("z", "z", "Standard errors from the mean of all words.", 1),
-    { id: "chance", label: "Chance", value: ({ chance }) => (chance ? "may be chance" : "more than chance") }, worst];
+  const loss = (text) => asNumber("loss_share", "Share of loss", text, "Weighted by frequency.");
+  const links = (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]);
+  const worst = column("worst", "Largest shift", links, { ...WIDE, value: (row) => row.worst.join(" · ") });
+  const ofGroups = [
+    column("group", "Words", (g) => [h("span.mute", `${g.by}: `), g.group, help(g.meaning)]), asCount("n", "Number"),
+    column("dots", `Cosine, ${fixed(low, 2)} to 1`, (group) => dots(group, low),
+      { value: (row) => row.mean, help: "Dot: mean, with its interval. Line: down to the 5th percentile." }),
+    asNumber("mean", "Mean", fixed), asNumber("p5", "5th percentile", fixed),
+    asNumber("no_vector", "No vector", (share) => percent(share, 1)), loss(bar), worst];
+  const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
+    column("shape", "Shape"), column("fate", "Vector")];
+  const ofCodes = [column("code", "Code"), asCount("n", "Words"), asNumber("mean", "Mean", fixed),
+    asNumber("z", "z", (z) => fixed(z, 1), "Standard errors from the mean of all words."),
+    column("chance", "Chance", undefined, { value: (row) => (row.chance ? "may be" : "more than chance") }), worst];
+  const byLoss = { filter: "Find a word", sort: { by: "loss_share", down: true } };
+  const table = (title, columns, rows, more) =>
+    dataTable(view, title, columns, rows, { caption: title, needs: [view.ui.tabs], ...more });
   return page(view, "damage", groups.length || words.length, () => [
-    h("p", null, h("b", null, summary)), h("p.mute", null, how),
-    dataTable(view, "damaged-groups", ofGroups, groups, { caption: "Groups of words", needs }),
-    h("h4", null, "Most affected words"), dataTable(view, "damaged-words", ofWords, words,
-      { caption: "Most affected words", filter: "Find a word", sort: { by: "loss_share", down: true }, needs }),
-    codes.length > 0 && [h("h4", null, "Codes"), dataTable(view, "damaged-codes", ofCodes, codes, { caption: "Codes", sort: { by: "z" }, n: 20, needs })]]);
+    h("p", h("b", summary)), h("p.mute", how), table("Groups of words", ofGroups, groups),
+    h("h4", "Most affected words"), table("Most affected words", ofWords, words, byLoss),
+    codes.length > 0 && [h("h4", "Codes"), table("Codes", ofCodes, codes, { sort: { by: "z" }, n: 20 })]]);
 }
 
 // A dot at the mean, its interval, and a line down to the 5th percentile.
 function dots({ mean, low, high, p5 }, least) {
   const x = (value) => (100 * Math.max(0, (value ?? mean ?? least) - least)) / (1 - least);
   const span = (name, from, to) => h(`i.${name}`, { style: `left: ${x(from)}%; right: ${100 - x(to)}%` });
-  return h("span.dots", { "aria-hidden": "true" }, span("tail", p5, mean), span("interval", low, high), span("mean", mean, mean));
+  const marks = [span("tail", p5, mean), span("interval", low, high), span("mean", mean, mean)];
+  return h("span.dots", { "aria-hidden": "true" }, marks);
 }
 
 // -- export -----------------------------------------------------------------------------------
@@ -536,17 +553,17 @@ function saveForm(view) {
   const { path, formats, saved } = view.get("export");
   if (!formats) return null;
   const { path: there = path, format: id = formats[0].id, downloaded: share = 1 } = view.local;
-  const format = formats.find((known) => known.id === id);
-  const choose = (next) => {
-    const [old, { suffix }] = [format.suffix, formats.find((known) => known.id === next)];
-    view.setLocal({ format: next, path: old && there.endsWith(old) ? there.slice(0, -old.length) + suffix : there });
-  };
-  return h("div.form", null,
-    h("div.pair", null, labelled("Format", select(formats.map((known) => ({ id: known.id, label: known.title })), id, choose)),
+  const known = (name) => formats.find((format) => format.id === name);
+  const { suffix: old, losses } = known(id);
+  const choose = (next) => view.setLocal({
+    format: next, path: old && there.endsWith(old) ? there.slice(0, -old.length) + known(next).suffix : there });
+  const save = () => view.act("save", { path: there, format: id });
+  return h("div.form",
+    h("div.pair", labelled("Format", select(formats, id, choose)),
       labelled("Path", textBox(there, (text) => view.setLocal({ path: text })))),
-    format.losses.length > 0 && h("div", { key: "losses", role: "status" }, "⚠ This format cannot hold:",
-      h("ul", null, format.losses.map((text) => h("li", null, text)))),
-    h("div.row", { key: "go" }, button("Save", () => view.act("save", { path: there, format: id }), { name: "button.primary" }),
+    losses.length > 0 && h("div", { key: "losses", role: "status" }, "⚠ This format cannot hold:",
+      h("ul", losses.map((text) => h("li", text)))),
+    h("div.row", { key: "go" }, button("Save", save, { name: "button.primary" }),
       button("Download in the browser", () => view.act("download", { format: id })),
       h("span.saved", { role: "status" }, share < 1 ? `Downloading: ${percent(share)}` : saved && `✓ ${saved}`)));
 }
@@ -555,38 +572,43 @@ function exportTab(view) {
   const { code } = view.get("export");
   const copied = (is) => view.setLocal({ copied: is });
   const copy = () => navigator.clipboard.writeText(code).then(() => (copied(true), setTimeout(copied, 1500, false)));
+  const copier = button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" });
   return page(view, "export", code, () => [
-    h("div.form", null, h("h4", null, "Recipe ", button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" })),
-      h("pre", { tabindex: 0 }, code)),
-    h("div.form", null, h("h4", null, "Save"), saveForm(view), h("h4", null, "Report"), reportForm(view))]);
+    h("div.form", h("h4", "Recipe ", copier), h("pre", { tabindex: 0 }, code)),
+    h("div.form", h("h4", "Save"), saveForm(view), h("h4", "Report"), reportForm(view))]);
 }
 
 function reportForm(view) {
   const { limits, folder, report, writing } = view.get("export");
   const { limits: own = {}, folder: there = folder } = view.local;
   const asked = limits.map((limit) => ({ ...limit, ...own[limit.id] }));
-  const change = (id, changes) => view.setLocal({ limits: { ...own, [id]: { ...own[id], ...changes } } });
-  const start = () => view.act("report", { folder: there, limits: Object.fromEntries(asked.filter(({ on }) => on).map(({ id, value }) => [id, value])) });
-  const limit = ({ id, about, value, on }) => h("div.limit", null,
-    h("label", null, h("input", { type: "checkbox", checked: on, onchange: (event) => change(id, { on: event.target.checked }) }), ` ${about}`),
-    h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": `Limit: ${about}`,
-      onchange: (event) => change(id, { value: Number(event.target.value) || value }) }));
-  const told = writing && `${writing.what}… ${percent(writing.share ?? 0)}${writing.left ? ` · ${seconds(writing.left)} left` : ""}`;
-  return h("div.form", null,
-    h("p.mute", null, "Builds this setting again in a notebook of its own, measures it on larger samples, and says of each limit if it is met."),
-    h("div", null, asked.map(limit)),
-    h("div.row", null, textBox(there, (text) => view.setLocal({ folder: text }), { "aria-label": "Folder of the report" }),
-      writing ? button("Stop", () => view.act("stop_report"), { key: "stop" }) : button("Make report", start, { name: "button.make-report", key: "make" }),
-      h("span", { role: "status" }, told)),
+  const chosen = asked.filter(({ on }) => on).map(({ id, value }) => [id, value]);
+  const start = () => view.act("report", { folder: there, limits: Object.fromEntries(chosen) });
+  const limit = ({ id, about, value, on }) => {
+    const set = (changes) => view.setLocal({ limits: { ...own, [id]: { ...own[id], ...changes } } });
+    const onchange = (event) => set({ value: Number(event.target.value) || value });
+    return h("div.limit",
+      h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${about}`),
+      h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": about, onchange }));
+  };
+  return h("div.form",
+    h("p.mute", "Builds this setting again in a notebook, measures it on larger samples, and checks each limit."),
+    h("div", asked.map(limit)),
+    h("div.row", textBox(there, (text) => view.setLocal({ folder: text }), { "aria-label": "Folder of the report" }),
+      writing ? button("Stop", () => view.act("stop_report"), { key: "stop" })
+        : button("Make report", start, { name: "button.make-report", key: "make" }),
+      h("span", { role: "status" }, writing && progressText(writing))),
     report && verdicts(view, report));
 }
 
 function verdicts(view, { passed, error, href, of, rows = [] }) {
-  const columns = [{ id: "name", label: "What" }, asNumber("value", "Measured", "", 4), asNumber("limit", "Limit", "", 4), { id: "met", label: "Verdict",
-    show: ({ met, status: text }) => (met ? h("span.good", null, "✓ met") : h("span.bad", null, `✗ not met ${text ?? ""}`)) }];
+  const verdict = ({ met, status: text }) => (met ? h("span.good", "✓ met") : h("span.bad", `✗ not met ${text ?? ""}`));
+  const number = (value) => fixed(value, 4);
+  const columns = [column("name", "What"), asNumber("value", "Measured", number), asNumber("limit", "Limit", number),
+    column("met", "Verdict", verdict)];
   return h("div", { key: "report", role: "status" },
-    passed ? h("b.good", null, "✓ Every limit is met. ") : h("b.bad", null, "✗ Not every limit is met. "),
-    href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", null, of), warning(error),
+    passed ? h("b.good", "✓ Every limit is met. ") : h("b.bad", "✗ Not every limit is met. "),
+    href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", of), warning(error),
     dataTable(view, "verdicts", columns, rows, { caption: "Verdicts" }));
 }
 
@@ -594,10 +616,12 @@ function verdicts(view, { passed, error, href, of, rows = [] }) {
 
 function footer(view) {
   const { title = "Changed most", words = [], n = 0 } = view.get("worst");
-  const item = ({ word, cosine, note }) => h("li", null, wordLink(view, word), " ", h("span.mute", null, note || fixed(cosine)));
-  const all = n > words.length && button(`all ${whole(n)} →`, () => view.setUi({ tab: "damage" }), { name: "button.link" });
+  const item = ({ word, cosine, note }) => h("li", wordLink(view, word), " ", h("span.mute", note || fixed(cosine)));
+  const go = () => view.setUi({ tab: "damage" });
   return h("div.footer", { key: "footer" }, historyStrip(view),
-    h("div.card.worst", { class: view.isStale("worst") && "stale" }, h("div.title", null, title, all), h("ul", null, words.map(item))));
+    h("div.card.worst", { class: view.isStale("worst") && "stale" },
+      h("div.title", title, n > words.length && button(`all ${whole(n)} →`, go, { name: "button.link" })),
+      h("ul", words.map(item))));
 }
 
 // Where a value lies between the least and the greatest, in percent, with room at the ends.
@@ -610,7 +634,7 @@ function scale(values, room) {
 // Settings tried, size against quality: a list of buttons, each in its place.
 function historyStrip(view) {
   const { quality, qualities = [], limit, points = [] } = view.get("history");
-  const known = points.filter((point) => point.quality !== null).sort((a, b) => a.bytes - b.bytes || a.quality - b.quality);
+  const known = points.filter((point) => point.quality !== null).sort((a, b) => a.bytes - b.bytes);
   const heights = known.map((point) => point.quality);
   const across = scale([...known.map((point) => point.bytes), ...(limit ? [limit] : [])].map(Math.log), 0.04);
   const up = scale(heights, 0.1);
@@ -628,11 +652,11 @@ function historyStrip(view) {
   const frontier = known.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
   const choice = select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" });
   return h("div.card.history", { class: view.isStale("history") && "stale" },
-    h("div.title", null, h("span", null, "Tried so far: size, ", choice), h("span", null, "click = go back · Shift-click = compare with A")),
+    h("div.title", h("span", "Tried so far: size, ", choice), "click = go back · Shift-click = compare with A"),
     known.length > 0 && h("div.plot", { key: "plot" },
-      h("span.high.mute", null, fixed(Math.max(...heights), 2)), h("span.low.mute", null, fixed(Math.min(...heights), 2)),
+      h("span.high.mute", fixed(Math.max(...heights), 2)), h("span.low.mute", fixed(Math.min(...heights), 2)),
       h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
         h("polyline", { points: frontier }), limit && h("line", { x1: x(limit), x2: x(limit), y1: 0, y2: 100 })),
       limit && h("span.limit-text.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
-      h("ol", { "aria-label": "Settings tried, by size", onkeydown: (event) => moveFocus(event, ".dot") }, known.map(dot))));
+      h("ol", { "aria-label": "Settings tried", onkeydown: (event) => moveFocus(event, ".dot") }, known.map(dot))));
 }
