@@ -1,5 +1,7 @@
 """Figures and pages carry what the tables say, in any script and without scripts, and colours are never alone."""
 
+import re
+
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -195,7 +197,7 @@ def blocks_of(words: list[str]) -> dict[str, dict]:
 
 def test_the_page_shows_every_part_without_scripts_links_or_markup_from_words(frame):
     words = [word.encode("utf-8", "replace").decode() for word in ODD]
-    html = panel_page(blocks_of(words), frame)
+    html = re.sub("base64,[^']*", "", panel_page(blocks_of(words), frame))  # letters of pictures may spell anything
     assert not any(tag in html.lower() for tag in ("<script", "<a ", "href", "http", "<b>f", "onload"))
     assert html.count("<bdi>&lt;b&gt;</bdi>") > 5
     assert html.count("<bdi>{word}</bdi>") > 5
