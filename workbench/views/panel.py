@@ -1,7 +1,5 @@
 """The compression panel, and views of a model beside a small one that is given."""
 
-import json
-import os
 import tempfile
 import threading
 import time
@@ -11,298 +9,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-import pandas as pd
 import traitlets
 
 from ..compress import Chain, Step
 from ..data import NAMES
-from ..evaluate.fidelity import cosines
 from ..evaluate.similarity import Pairs
-from ..formats import FORMATS, OWN, export, writable
-from ..reports.metrics import WORDS
-from ..reports.setting import LIMITS, suggest_limits
+from ..formats import OWN, export, readable_suffixes, writable
 from ..search.budget import GOALS, parse_bytes
-from ..search.sweep import best_of_their_size, table
-from ..vectors import Vectors, remembered
-from ..vocab import printable
+from ..vectors import Vectors
 from . import recipes
-from .compression import N_TRIALS, Compression, Reporting, Search
+from .blocks import Blocks, present
+from .compression import Compression, Reporting, Search
 from .flow import Doing, Flow, in_words
-from .paper import HELP, damage_summary, panel_page
-from .plots import noise_text
+from .paper import panel_page
 from .widget import View, run_by_a_person, shown
 
 MAX_WORDS = 4  # looked at side by side
 MAX_UNDONE = 100  # recipes that undo goes back over
-MAX_WORST = 250  # words of the table of damage, by each of two orders
 CHUNK, PAUSE = 1 << 18, 0.3  # bytes of a download at once, and seconds between: the server drops what comes faster
-SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}
-QUALITIES = {"known": "All words", "unseen": "Unseen words", "overlap@10": "Neighbours kept"}
-N_MAPPED = (1_000, 2_000, 5_000, 10_000, 20_000)
-SIDES = ("before", "control", "after")
-ENDINGS = tuple({end for known in FORMATS for end in (*known.suffixes, *known.also_opens, ".gz" * known.gzips) if end})
-
-
-class Blocks:
-    """What is drawn: functions of cells and inputs, which return what the traits of the same names hold."""
-
-    def top(model, result, past, future, pinned):
-        v, trial = model.original, result.trial if result else {}
-        n_bytes = v.meta.get("provenance", {}).get("source_bytes") or v.file_bytes
-        return {
-            "name": Path(model.source).name or "a model in memory", "source": model.source,
-            "about": f"{len(v):,} words × {v.dim} · {n_bytes / 1e6:,.1f} MB on disk",
-            "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
-            "save_bytes": number(trial.get("bytes")), "seconds": number(trial.get("seconds")),
-        }  # fmt: skip
-
-    def cards(result, limit, pinned):
-        found, sizes = [], {row.split: row for row in result.card.itertuples() if row.metric == "size"}
-        for split, title, row, spread in measures(result.card):
-            scale = 10 if split == "all" else 1  # neighbours of 10
-            before = number(pinned and pinned[row.metric if split == "all" else split])
-            if row.metric == "fidelity" or split == "all":
-                found.append({
-                    "id": "neighbours" if scale == 10 else split, "title": title, "value": scale * row.value,
-                    "help": HELP["neighbours" if scale == 10 else split], "digits": 1 if scale == 10 else 3,
-                    "note": spread if scale == 1 else f"± {5 * (row.high - row.low):.1f}", "how": how(row),
-                    "delta": None if before is None else scale * (row.value - before),
-                    "low": number(scale * row.low), "high": number(scale * row.high),
-                })  # fmt: skip
-        size = sizes and {
-            "help": HELP["size"], "how": sizes["compressed"].how, "bytes": sizes["compressed"].value, "limit": limit,
-            "original": sizes["original"].value, "ratio": sizes["original"].value / sizes["compressed"].value,
-            "source_file": sizes["source file"].value if "source file" in sizes else None,
-            "delta": None if pinned is None else sizes["compressed"].value - pinned["bytes"],
-        }  # fmt: skip
-        return {"cards": found, "size": size} if sizes else {}
-
-    def rail(model, wish, recipe, result, limit, goal, failed, seed):
-        if isinstance(wish, Vectors):
-            return {}
-        now, v = present(wish, recipe, result), model.vectors
-        effects = result.effects if result and result.recipe == now else ()
-        wrong, error = failed[1:] if failed and failed[0] == now else (None, "")
-        steps = [
-            {
-                "i": i, "kind": type(step).__name__, "label": step.label, "blurb": f"{step.label} {step.blurb}",
-                "effect": effects[i] if i < len(effects) else "", "error": error if i == wrong else None,
-                "fields": recipes.fields(now, i, v),
-            }
-            for i, step in enumerate(now.steps if now else ())
-        ]  # fmt: skip
-        running, best = None, result.trial if result and result.search else {}
-        if isinstance(wish, Search):
-            tried, of = result.search if best else (0, N_TRIALS)
-            running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
-        presets = [
-            {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}
-            for id, preset in recipes.presets(v, seed).items()
-        ]
-        goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
-        return {
-            "presets": presets, "steps": steps, "addable": recipes.addable(now, v) if now else [],
-            "fit": {
-                "text": "" if limit is None else f"{limit / 1e6:g} MB", "low": v.file_bytes // 200,
-                "high": v.file_bytes, "goal": goal, "goals": goals, "running": running,
-            },
-        }  # fmt: skip
-
-    def history(trail, result, quality, pinned, limit):
-        tried = table(list(trail))
-        tried = tried[tried["bytes"].notna() & tried[quality].notna()]
-        best = best_of_their_size(tried, quality)
-        points = [
-            {
-                "id": i, "bytes": float(row["bytes"]), "quality": float(row[quality]), "brief": row["recipe"].brief(),
-                "best": bool(best[i]), "now": result is not None and row["recipe"] == result.recipe,
-                "pinned": pinned is not None and row["recipe"] == pinned["recipe"],
-            }
-            for i, row in tried.iterrows()
-        ]  # fmt: skip
-        qualities = [{"id": id, "label": label} for id, label in QUALITIES.items()]
-        return {"quality": quality, "qualities": qualities, "points": points, "limit": limit}
-
-    def overview(result, agreement, before, pinned):
-        old, lines = pinned or before or {}, []
-
-        def line(what: str, help: str, value: str, share: float, spread: str, how: str, was: str = "") -> None:
-            row = {"what": what, "help": HELP[help], "value": value, "share": min(max(share, 0), 1), "spread": spread}
-            lines.append({**row, "how": how, "before": was})
-
-        if n := result.trial.get("bytes"):
-            original = n * result.trial["ratio"]
-            spread = f"{original / n:,.1f} times smaller than {original / 1e6:,.2f} MB in float32"
-            was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
-            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
-        for split, title, row, spread in measures(result.card):
-            is_cosine, digits = row.metric == "fidelity", 4 if row.metric == "fidelity" else 3
-            was = number(old.get(split if is_cosine else "overlap@10" if split == "all" else None))
-            what = f"Cosine, {title.lower()}" if is_cosine else title
-            line(what, split if is_cosine else "overlap@10", f"{row.value:.{digits}f}", row.value, spread, how(row),
-                 "" if was is None else f"{was:.{digits}f}")  # fmt: skip
-        rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
-        for (metric, name), row in rows.items():
-            if metric == "similarity":
-                first, how_many = rows["similarity_original", name], f"{row.how.split(';')[0]}, {row.n:,} pairs"
-                spread = f"original {first.value:.3f}; 95% interval {row.low:.2f} to {row.high:.2f}"
-                line(f"Agreement with people, {name}", "agreement", f"{row.value:.3f}", row.value, spread, how_many)
-        return {"rows": lines}
-
-    def worst(damage):
-        words, title = damage.words, "Changed most: all words"
-        if (words["split"] == "dropped").any():
-            words, title = words[words["split"] == "dropped"], "Changed most: dropped words"
-        first = [
-            {"word": row.word, "cosine": row.cosine if row.has_vector else None,
-             "note": "" if pd.isna(row.count) else f"{row.count:,}×"}
-            for row in words.sort_values(["cosine", "rank"]).head(12).itertuples()
-        ]  # fmt: skip
-        return {"title": title, "words": first, "n": round(words["represents"].sum())}
-
-    def points(maps, codes, model, n_mapped):
-        about, noise, n = maps.attrs, maps.attrs["noise"] or {}, len(maps)
-        levels, coded = (np.empty((n, 0)), None) if codes is None or len(codes[0]) != n else codes
-        fate = np.where(maps["cosine"].isna(), 2, np.where(maps["in_vocabulary"], 0, 1))
-        return {
-            **{side: maps[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
-            "n": n, "words": maps["word"].tolist(), "cosine": maps["cosine"].to_numpy("<f4").tobytes(),
-            "rank": maps["rank"].to_numpy("<i4").tobytes(), "fate": fate.astype("u1").tobytes(),
-            "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1], "code_order": coded and orders(coded),
-            "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
-            "topics": about.get("topics", []), "method": about["method"], "sample": about["sample"],
-            "noise": noise_text(maps), "trust": {side: about[f"trust_{side}"] for side in SIDES},
-            "kept_map": noise.get("kept_compressed"), "kept_chance": noise.get("kept_control"), "n_mapped": n_mapped,
-            "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
-        }  # fmt: skip
-
-    def looked(changes, contributions, model, result):
-        ngrams = {printable(word): found for word, found in (contributions or {}).items()}
-        words = changes.groupby("word", sort=False)
-        return {"words": [looked_at(model.vectors, result.small, word, rows, ngrams.get(word)) for word, rows in words]}
-
-    def neighbours(sampled):
-        return {"rows": records(sampled, "word rank kept k cosine lost gained"), "how": sampled.attrs["how"]}
-
-    def damage(damage):
-        words, about = damage.words, damage.words.attrs
-        weighed = "counts" if about["weights"] == "counts" else "frequencies guessed from ranks by Zipf's law"
-        orders = words.nlargest(MAX_WORST, "worry").index, words.nsmallest(MAX_WORST, "cosine").index
-        worst = words.loc[words.index.isin([*orders[0], *orders[1]])]
-        worst = worst.assign(cosine=worst["cosine"].where(worst["has_vector"]), loss_share=worst["worry"])
-        groups = damage.groups.rename(columns={"share_of_vocabulary": "share", "worry": "loss_share"})
-        codes = damage.codes.assign(chance=damage.codes["p"] > 0.05, code=damage.codes["group"])
-        return {
-            "summary": damage_summary(damage.groups),
-            "how": [f"{about['how']}, {len(words):,} of {about['n_total']:,} words", f"loss weighted by {weighed}"],
-            "groups": records(groups, "by group n share mean low high p5 no_vector loss_share worst"),
-            "words": records(worst.assign(fate=worst["split"]), "word rank count cosine loss_share shape fate"),
-            "codes": records(codes, "code n mean z chance worst"),
-        }
-
-    def export(result, model, saved, report, reported, writing):
-        if result.recipe is None:
-            return {}
-        limits = [{"id": id, "about": f"{id}: {WORDS[LIMITS[id]]}", "value": value, "on": True}
-                  for id, value in suggest_limits(result.card).items()]  # fmt: skip
-        done = report and {
-            "passed": report.passed, "error": report.error, "href": os.path.relpath(report.html),
-            "of": reported.recipe.brief() if reported else "",
-            "rows": [{"name": v.name, "value": number(v.value), "limit": number(v.baseline), "met": not v.failed,
-                      "status": v.status} for v in report.verdicts],
-        }  # fmt: skip
-        return {
-            "code": recipe_code(model.source, result.recipe), "path": f"out/small{OWN.suffixes[0]}",
-            "formats": formats(result.small), "saved": saved[1] if saved and saved[0] is result else None,
-            "limits": limits, "folder": "out/report", "report": done, "writing": writing,
-        }  # fmt: skip
-
-
-def number(x: Any) -> float | None:
-    """Return a number for JSON; None for NaN and what is missing."""
-    return None if x is None or pd.isna(x) else float(x)
-
-
-def records(frame: pd.DataFrame, columns: str) -> list[dict[str, Any]]:
-    """Return the rows of a table as JSON has them."""
-    return json.loads(frame[columns.split()].to_json(orient="records", double_precision=15))
-
-
-def how(row: Any) -> str:
-    return f"{row.how}, {row.n:,} words"
-
-
-def measures(card: pd.DataFrame) -> list[tuple[str, str, Any, str]]:
-    """Return the split, title and row of each mean of a card, and in words how values are spread around it."""
-    rows, found = {(row.metric, row.split): row for row in card.itertuples()}, []
-    for (metric, split), row in rows.items():
-        if metric == "fidelity":
-            covered = rows["coverage", split].value
-            spread = f"5th percentile {rows['fidelity_p5', split].value:.3f}"
-            found.append((split, SPLITS[split], row, spread + f" · {covered:.1%} have a vector" * (covered < 1)))
-        elif metric == "overlap@10":
-            title = "Neighbours kept of 10" + ("" if split == "all" else f", {SPLITS[split].lower()}")
-            found.append((split, title, row, f"95% interval {row.low:.2f} to {row.high:.2f}"))
-    return found
-
-
-def present(wish: Any, recipe: Chain | None, result: Any) -> Chain | None:
-    """Return the recipe that a person sees: the wanted one, or the best that a search found so far."""
-    return wish if isinstance(wish, Chain) else recipe or (result and result.recipe)
-
-
-def orders(coded: Any) -> bytes:
-    """Return the places of codebook entries along the first principal component: (n_levels, n_entries) int16."""
-    places = []
-    for book in np.split(coded.codebooks, np.cumsum(np.diff(coded.spans, axis=1))[:-1], axis=1):
-        centred = book - book.mean(axis=0)
-        axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
-        places.append(np.argsort(np.argsort(centred @ axis * np.sign(axis[np.abs(axis).argmax()]), kind="stable")))
-    return np.stack(places).astype("<i2").tobytes()
-
-
-def looked_at(original: Vectors, small: Vectors, word: str, rows: pd.DataFrame, ngrams: Any) -> dict[str, Any]:
-    """Return what the inspector shows of a word."""
-    sides = [v.get_vectors([word], missing="nan") for v in (original, small)]
-    place, after, counts = original.vocab.place(word), small.vocab.place(word), original.vocab.counts
-    fate = "unseen" if place is None else "dropped"
-    if after is not None:
-        fate = "remapped" if small.vocab.remapped[after] else "kept"
-    is_there = original.dim == small.dim and not np.isnan(sides[1]).any()
-    near = rows.assign(word=rows["neighbour"])
-    about = ngrams is not None and {
-        "before": ngrams.attrs["made_of_before"], "after": ngrams.attrs["made_of_after"],
-        "left": ngrams.attrs["ngrams_left"], "cosine": ngrams.attrs["cosine"],
-        "rows": records(ngrams.rename(columns={f"share_{side}": side for side in SIDES}),
-                        "ngram before after cosine status"),
-    }  # fmt: skip
-    return {
-        "word": word, "fate": fate, "cosine": float(cosines(*sides)[0]) if is_there else None,
-        "rank": None if place is None else 1 + (place if counts is None else int((counts > counts[place]).sum())),
-        "n_kept": int((rows["status"] == "kept").sum()), "n_before": int(rows["rank_before"].notna().sum()),
-        "neighbours": records(near, "word status rank_before rank_after"), "ngrams": about or None,
-    }  # fmt: skip
-
-
-@remembered
-def formats(small: Vectors) -> list[dict[str, Any]]:
-    """Return the formats that can be written, and what each would lose of a model."""
-    return [
-        {"id": known.name, "title": known.title, "suffix": (known.suffixes or ("",))[0], "losses": known.losses(small)}
-        for known in writable().values()
-    ]
-
-
-def recipe_code(source: str, recipe: Chain, path: str = "small.safetensors") -> str:
-    """Return a recipe as a script to paste."""
-    names = [*sorted({"Chain", *(type(step).__name__ for step in recipe.steps)}), "load"]
-    steps = "".join(f"    {step!r},\n" for step in recipe.steps)
-    big = f"load({source!r})" if source else "...  # the model that you gave"
-    return (
-        f"from workbench import {', '.join(names)}\n\nbig = {big}\nrecipe = Chain([\n{steps}])\n"
-        f"small = recipe.fit_transform(big)\nsmall.save({path!r})\n"
-    )
 
 
 def checked(recipe: Any) -> Chain:
@@ -420,6 +144,7 @@ class CompressionPanel(ModelView):
     card = traitlets.Any(read_only=True, help="the numbers of the small model, as of `scorecard`")
     limit = traitlets.Any(help="bytes that the file should stay within, or a text such as '20 MB'; None for no limit")
     source = traitlets.Any(help="the model, or where it is")
+    _model = _result = _uploads = None  # those that traits tell of, and a temporary folder
 
     def __init__(
         self,
@@ -437,10 +162,8 @@ class CompressionPanel(ModelView):
         interactive: bool | None = None,
         random_state: int = 0,
     ):
-        self._model, self._result = None, None  # those that traits tell of
         self._told: dict[str, Any] = {"source": source}  # values of traits that nobody asks for
         self._before: dict[str, Any] = {}  # what to go back to if another model cannot be opened
-        self._uploads: Any = None  # a temporary folder
         numbers: Any = {"n_words": n_words, "n_ngrams": n_ngrams, "n_subvectors": n_subvectors}
         super().__init__(
             source, words, interactive, wish=None if recipe is None else checked(recipe), labels=labels, pairs=pairs,
@@ -492,19 +215,15 @@ class CompressionPanel(ModelView):
         self.flow.set(**before)
 
     @property
-    def _recipe(self) -> Chain:
-        """The recipe that a person sees."""
-        recipe = present(*(self.flow[name] for name in ("wish", "recipe", "result")))
-        if recipe is None:
-            raise ValueError("there is no recipe yet; try again once the model is open")
-        return recipe
+    def _present(self) -> Any:
+        """The recipe that a person sees; None before the first."""
+        return present(*(self.flow[name] for name in ("wish", "recipe", "result")))
 
-    def _want(self, recipe: Any, **more: Any) -> None:
+    def _want(self, wish: Any, **more: Any) -> None:
         """Build a recipe, or search for one; undo goes back to the present one."""
-        flow = self.flow
-        now = present(flow["wish"], flow["recipe"], flow["result"])
-        past = flow["past"] if now is None or now == recipe else (*flow["past"], now)[-MAX_UNDONE:]
-        flow.set(wish=recipe, past=past, future=(), **more)
+        now, past = self._present, self.flow["past"]
+        past = past if now is None or now == wish else (*past, now)[-MAX_UNDONE:]
+        self.flow.set(wish=wish, past=past, future=(), **more)
 
     def render(self) -> None:
         """Draw what is new, and take over what was found; called from any thread."""
@@ -534,8 +253,8 @@ class CompressionPanel(ModelView):
                 values["before"] = self._result.trial
             self._result = result
             self._tell(vectors=result.small, card=result.card)
-        if (now := present(flow["wish"], flow["recipe"], result)) is not None:
-            self._tell(recipe=now)
+        if self._present is not None:
+            self._tell(recipe=self._present)
         failed = (*model.failed, errors["result"]) if "result" in errors and model.failed else None
         waits = "report" not in errors and not flow.is_fresh("report")
         values |= {
@@ -570,33 +289,31 @@ class CompressionPanel(ModelView):
 
     def do_list_folder(self, path: str = "") -> None:
         """List the folders and models of a folder on the machine where the kernel runs."""
-        folder, inside, error = Path(path or ".").expanduser().resolve(), [], None
+        folder, inside, error = Path(path or ".").expanduser().resolve(), list[Path](), None
         try:
-            inside = sorted(folder.iterdir(), key=lambda entry: (not entry.is_dir(), entry.name.lower()))
+            inside = [entry for entry in folder.iterdir() if entry.name[0] != "." and entry.exists()]
         except OSError as problem:
             error = str(problem)
-        shown = [e for e in inside if e.name[0] != "." and (e.is_dir() or (e.is_file() and e.name.endswith(ENDINGS)))]
+        found = [entry for entry in inside if entry.is_dir() or entry.name.endswith(readable_suffixes())]
+        found.sort(key=lambda entry: (not entry.is_dir(), entry.name.lower()))
         above = next(parent for parent in (*folder.parents, folder) if parent.is_dir())
         entries = [
             {"name": name, "path": str(entry), "is_folder": entry.is_dir(), "bytes": entry.stat().st_size}
-            for name, entry in (("..", above), *((entry.name, entry) for entry in shown))
+            for name, entry in (("..", above), *((entry.name, entry) for entry in found))
         ]
         self.folder = {"path": str(folder), "entries": entries, "error": error}
 
     # -- recipes ----------------------------------------------------------------------------
 
-    def do_undo(self) -> None:
+    def do_undo(self, source: str = "past", target: str = "future") -> None:
         """Go back to the recipe before."""
-        self._step("past", "future")
+        if self.flow[source]:
+            *left, wish = self.flow[source]
+            self.flow.set(wish=wish, **{source: tuple(left), target: (*self.flow[target], self._present)})
 
     def do_redo(self) -> None:
         """Go forward to the recipe that was undone last."""
-        self._step("future", "past")
-
-    def _step(self, source: str, target: str) -> None:
-        if self.flow[source]:
-            *left, wish = self.flow[source]
-            self.flow.set(wish=wish, **{source: tuple(left), target: (*self.flow[target], self._recipe)})
+        self.do_undo("future", "past")
 
     def do_preset(self, id: str) -> None:
         """Begin with a preset."""
@@ -604,26 +321,26 @@ class CompressionPanel(ModelView):
 
     def do_set(self, i: int, name: str, value: Any) -> None:
         """Change a parameter of a step."""
-        self._want(recipes.changed(self._recipe, i, name, value, self.flow["model"].vectors))
+        self._want(recipes.changed(self._present, i, name, value, self.flow["model"].vectors))
 
     def do_add(self, kind: str, at: int | None = None) -> None:
         """Add a step."""
-        self._want(recipes.added(self._recipe, kind, at, self.flow["model"].vectors, self.flow["seed"]))
+        self._want(recipes.added(self._present, kind, at, self.flow["model"].vectors, self.flow["seed"]))
 
     def do_move(self, i: int, to: int) -> None:
         """Move a step to another place."""
-        steps = list(self._recipe.steps)
+        steps = list(self._present.steps)
         steps.insert(to, steps.pop(i))
         self._want(Chain(steps))
 
     def do_remove(self, i: int) -> None:
         """Take out a step."""
-        self._want(Chain([*self._recipe.steps[:i], *self._recipe.steps[i + 1 :]]))
+        self._want(Chain([*self._present.steps[:i], *self._present.steps[i + 1 :]]))
 
     def do_predict(self, i: int, name: str, value: Any) -> None:
         """Say how large the file would be with another value, while a slider is dragged."""
         v = self.flow["model"].vectors
-        n_bytes = recipes.predicted_bytes(recipes.changed(self._recipe, i, name, value, v), v)
+        n_bytes = recipes.predicted_bytes(recipes.changed(self._present, i, name, value, v), v)
         self.predicted = {"bytes": n_bytes, "i": i, "name": name, "value": value}
 
     def do_go_back(self, id: int) -> None:
@@ -632,9 +349,9 @@ class CompressionPanel(ModelView):
 
     def do_pin(self, id: int | None = None) -> None:
         """Compare with a result of the history, or the present one, from now on; pinned again, with none."""
-        pinned, trial = self.flow["pinned"], self._fresh().trial if id is None else self.flow["trail"][id]
-        is_again = pinned is not None and (id is None or pinned["recipe"] == trial["recipe"])
-        self._note(pinned=None if is_again else trial)
+        pinned, chosen = self.flow["pinned"], None if id is None else self.flow["trail"][id]
+        is_again = pinned is not None and (chosen is None or chosen["recipe"] == pinned["recipe"])
+        self._note(pinned=None if is_again else chosen or self._fresh().trial)
 
     def do_quality(self, id: str) -> None:
         """Choose what the history shows beside the size."""

@@ -1,0 +1,281 @@
+"""What a view of models draws: functions of cells and inputs, each of which fills the trait of its name."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..compress import Chain
+from ..evaluate.fidelity import cosines
+from ..formats import OWN, writable
+from ..reports.metrics import WORDS
+from ..reports.setting import LIMITS, suggest_limits
+from ..search.budget import GOALS
+from ..search.sweep import best_of_their_size, table
+from ..vectors import Vectors, remembered
+from ..vocab import printable
+from . import recipes
+from .compression import N_TRIALS, Search
+from .paper import HELP, damage_summary
+from .plots import noise_text
+
+MAX_WORST = 250  # words of the table of damage, by each of two orders
+SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}
+QUALITIES = {"known": "All words", "unseen": "Unseen words", "overlap@10": "Neighbours kept"}
+N_MAPPED = (1_000, 2_000, 5_000, 10_000, 20_000)
+SIDES = ("before", "control", "after")
+
+
+class Blocks:
+    """The blocks; see `widget.View`."""
+
+    def top(model, result, past, future, pinned):
+        v, trial = model.original, result.trial if result else {}
+        n_bytes = v.meta.get("provenance", {}).get("source_bytes") or v.file_bytes
+        return {
+            "name": Path(model.source).name or "a model in memory", "source": model.source,
+            "about": f"{len(v):,} words × {v.dim} · {n_bytes / 1e6:,.1f} MB on disk",
+            "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
+            "save_bytes": trial.get("bytes"), "seconds": trial.get("seconds"),
+        }  # fmt: skip
+
+    def cards(result, limit, pinned):
+        found = []
+        for column, title, row, spread in measures(result.card):
+            is_near = column == "overlap@10"
+            scale, id = (10, "neighbours") if is_near else (1, column)
+            if column:
+                found.append({
+                    "id": id, "title": title, "help": HELP[id], "how": how(row), "value": scale * row.value,
+                    "note": f"± {5 * (row.high - row.low):.1f}" if is_near else spread, "digits": 1 if is_near else 3,
+                    "low": scale * row.low, "high": scale * row.high,
+                    "delta": None if pinned is None else scale * (row.value - pinned[column]),
+                })  # fmt: skip
+        sizes = {row.split: row for row in result.card.itertuples() if row.metric == "size"}
+        size = sizes and {
+            "help": HELP["size"], "how": sizes["compressed"].how, "bytes": sizes["compressed"].value, "limit": limit,
+            "original": sizes["original"].value, "ratio": result.trial["ratio"],
+            "source_file": sizes["source file"].value if "source file" in sizes else None,
+            "delta": None if pinned is None else sizes["compressed"].value - pinned["bytes"],
+        }  # fmt: skip
+        return {"cards": found, "size": size} if sizes else {}
+
+    def rail(model, wish, recipe, result, limit, goal, failed, seed):
+        if isinstance(wish, Vectors):
+            return {}
+        now, v = present(wish, recipe, result), model.vectors
+        effects = result.effects if result and result.recipe == now else ()
+        wrong, error = failed[1:] if failed and failed[0] == now else (None, None)
+        steps = [
+            {
+                "i": i, "kind": type(step).__name__, "label": step.label, "blurb": f"{step.label} {step.blurb}",
+                "effect": effects[i] if i < len(effects) else "", "error": error if i == wrong else None,
+                "fields": recipes.fields(now, i, v),
+            }
+            for i, step in enumerate(now.steps if now else ())
+        ]  # fmt: skip
+        running, best = None, result.trial if result and result.search else {}
+        if isinstance(wish, Search):
+            tried, of = result.search if best else (0, N_TRIALS)
+            running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
+        goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
+        fit = {"text": "" if limit is None else f"{limit / 1e6:g} MB", "low": v.file_bytes // 200, "high": v.file_bytes}
+        presets = [
+            {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}
+            for id, preset in recipes.presets(v, seed).items()
+        ]
+        return {
+            "presets": presets, "fit": {**fit, "goal": goal, "goals": goals, "running": running}, "steps": steps,
+            "addable": recipes.addable(now, v) if now else [],
+        }  # fmt: skip
+
+    def history(trail, result, quality, pinned, limit):
+        tried = table(list(trail))
+        tried = tried[tried["bytes"].notna() & tried[quality].notna()]
+        best, a = best_of_their_size(tried, quality), pinned and pinned["recipe"]
+        points = [
+            {
+                "id": i, "bytes": row["bytes"], "quality": row[quality], "brief": row["recipe"].brief(),
+                "best": best[i], "now": result is not None and row["recipe"] == result.recipe,
+                "pinned": row["recipe"] == a,
+            }
+            for i, row in tried.iterrows()
+        ]  # fmt: skip
+        qualities = [{"id": id, "label": label} for id, label in QUALITIES.items()]
+        return {"quality": quality, "qualities": qualities, "points": points, "limit": limit}
+
+    def overview(result, agreement, before, pinned):
+        old, lines = pinned or before or {}, []
+
+        def line(what: str, help: str, value: str, share: float, spread: str, how: str, was: str = "") -> None:
+            row = {"what": what, "help": HELP[help], "value": value, "share": min(max(share, 0), 1), "spread": spread}
+            lines.append({**row, "how": how, "before": was})
+
+        if n := result.trial.get("bytes"):
+            original = n * result.trial["ratio"]
+            spread = f"{original / n:,.1f} times smaller than {original / 1e6:,.2f} MB in float32"
+            was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
+            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
+        for column, title, row, spread in measures(result.card):
+            form, was = ".4f" if column in SPLITS else ".3f", old.get(column, np.nan)
+            what, help = (f"Cosine, {title.lower()}", column) if column in SPLITS else (title, "overlap@10")
+            line(what, help, f"{row.value:{form}}", row.value, spread, how(row), "" if was != was else f"{was:{form}}")
+        rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
+        for name in [name for metric, name in rows if metric == "similarity"]:
+            row, first = rows["similarity", name], rows["similarity_original", name].value
+            spread = f"original {first:.3f}; 95% interval {row.low:.2f} to {row.high:.2f}"
+            pairs = f"{row.how.split(';')[0]}, {row.n:,} pairs"
+            line(f"Agreement with people, {name}", "agreement", f"{row.value:.3f}", row.value, spread, pairs)
+        return {"rows": lines}
+
+    def worst(damage):
+        words, title = damage.words, "Changed most: all words"
+        if (words["split"] == "dropped").any():
+            words, title = words[words["split"] == "dropped"], "Changed most: dropped words"
+        first = [
+            {"word": row.word, "cosine": row.cosine if row.has_vector else None,
+             "note": "" if pd.isna(row.count) else f"{row.count:,}×"}
+            for row in words.sort_values(["cosine", "rank"]).head(12).itertuples()
+        ]  # fmt: skip
+        return {"title": title, "words": first, "n": round(words["represents"].sum())}
+
+    def points(maps, codes, model, n_mapped):
+        about, noise, n = maps.attrs, maps.attrs["noise"] or {}, len(maps)
+        levels, coded = (np.empty((n, 0)), None) if codes is None or len(codes[0]) != n else codes
+        fate = np.where(maps["cosine"].isna(), 2, np.where(maps["in_vocabulary"], 0, 1))
+        return {
+            **{side: maps[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
+            "n": n, "words": maps["word"].tolist(), "cosine": maps["cosine"].to_numpy("<f4").tobytes(),
+            "rank": maps["rank"].to_numpy("<i4").tobytes(), "fate": fate.astype("u1").tobytes(),
+            "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1], "code_order": coded and orders(coded),
+            "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
+            "topics": about.get("topics", []), "method": about["method"], "sample": about["sample"],
+            "noise": noise_text(maps), "trust": {side: about[f"trust_{side}"] for side in SIDES},
+            "kept_map": noise.get("kept_compressed"), "kept_chance": noise.get("kept_control"), "n_mapped": n_mapped,
+            "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
+        }  # fmt: skip
+
+    def looked(changes, contributions, model, result):
+        ngrams = {printable(word): found for word, found in (contributions or {}).items()}
+        words = changes.groupby("word", sort=False)
+        return {"words": [looked_at(model.vectors, result.small, word, rows, ngrams.get(word)) for word, rows in words]}
+
+    def neighbours(sampled):
+        return {"rows": records(sampled, "word rank kept k cosine lost gained"), "how": sampled.attrs["how"]}
+
+    def damage(damage):
+        words, about = damage.words, damage.words.attrs
+        weighed = "counts" if about["weights"] == "counts" else "frequencies guessed from ranks by Zipf's law"
+        first = [*words.nlargest(MAX_WORST, "worry").index, *words.nsmallest(MAX_WORST, "cosine").index]
+        worst = words[words.index.isin(first)].rename(columns={"worry": "loss_share", "split": "fate"})
+        worst["cosine"] = worst["cosine"].where(worst["has_vector"])
+        groups = damage.groups.rename(columns={"share_of_vocabulary": "share", "worry": "loss_share"})
+        codes = damage.codes.assign(chance=damage.codes["p"] > 0.05, code=damage.codes["group"])
+        return {
+            "summary": damage_summary(damage.groups),
+            "how": [f"{about['how']}, {len(words):,} of {about['n_total']:,} words", f"loss weighted by {weighed}"],
+            "groups": records(groups, "by group n share mean low high p5 no_vector loss_share worst"),
+            "words": records(worst, "word rank count cosine loss_share shape fate"),
+            "codes": records(codes, "code n mean z chance worst"),
+        }
+
+    def export(result, model, saved, report, reported, writing):
+        if result.recipe is None:
+            return {}
+        limits = [{"id": id, "about": f"{id}: {WORDS[LIMITS[id]]}", "value": value, "on": True}
+                  for id, value in suggest_limits(result.card).items()]  # fmt: skip
+        done = report and {
+            "passed": report.passed, "error": report.error, "href": os.path.relpath(report.html),
+            "of": reported.recipe.brief() if reported else "",
+            "rows": [{"name": v.name, "value": v.value, "limit": v.baseline, "met": not v.failed, "status": v.status}
+                     for v in report.verdicts],
+        }  # fmt: skip
+        return {
+            "code": recipe_code(model.source, result.recipe), "path": f"out/small{OWN.suffixes[0]}",
+            "formats": formats(result.small), "saved": saved[1] if saved and saved[0] is result else None,
+            "limits": limits, "folder": "out/report", "report": done, "writing": writing,
+        }  # fmt: skip
+
+
+def records(frame: pd.DataFrame, columns: str) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON has them."""
+    return json.loads(frame[columns.split()].to_json(orient="records", double_precision=15))
+
+
+def how(row: Any) -> str:
+    return f"{row.how}, {row.n:,} words"
+
+
+def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
+    """Return of each mean of a card its column in `sweep`, a title, its row, and in words how values are spread."""
+    rows, found = {(row.metric, row.split): row for row in card.itertuples()}, list[tuple[str | None, str, Any, str]]()
+    for (metric, split), row in rows.items():
+        if metric == "fidelity":
+            covered = rows["coverage", split].value
+            spread = f"5th percentile {rows['fidelity_p5', split].value:.3f}"
+            found.append((split, SPLITS[split], row, spread + f" · {covered:.1%} have a vector" * (covered < 1)))
+        elif metric == "overlap@10":
+            column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")
+            found.append((column, f"Neighbours kept of 10{of}", row, f"95% interval {row.low:.2f} to {row.high:.2f}"))
+    return found
+
+
+def present(wish: Any, recipe: Chain | None, result: Any) -> Chain | None:
+    """Return the recipe that a person sees: the wanted one, or the best that a search found so far."""
+    return wish if isinstance(wish, Chain) else recipe or (result and result.recipe)
+
+
+def orders(coded: Any) -> bytes:
+    """Return the places of codebook entries along the first principal component: (n_levels, n_entries) int16."""
+    places = []
+    for book in np.split(coded.codebooks, np.cumsum(np.diff(coded.spans, axis=1))[:-1], axis=1):
+        centred = book - book.mean(axis=0)
+        axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
+        places.append(np.argsort(np.argsort(centred @ axis * np.sign(axis[np.abs(axis).argmax()]), kind="stable")))
+    return np.stack(places).astype("<i2").tobytes()
+
+
+def looked_at(original: Vectors, small: Vectors, word: str, rows: pd.DataFrame, ngrams: Any) -> dict[str, Any]:
+    """Return what the inspector shows of a word."""
+    sides = [v.get_vectors([word], missing="nan") for v in (original, small)]
+    place, after, counts = original.vocab.place(word), small.vocab.place(word), original.vocab.counts
+    fate = "unseen" if place is None else "dropped"
+    if after is not None:
+        fate = "remapped" if small.vocab.remapped[after] else "kept"
+    is_there = original.dim == small.dim and not np.isnan(sides[1]).any()
+    about = ngrams is not None and {
+        "before": ngrams.attrs["made_of_before"], "after": ngrams.attrs["made_of_after"],
+        "left": ngrams.attrs["ngrams_left"], "cosine": ngrams.attrs["cosine"],
+        "rows": records(ngrams.rename(columns={f"share_{side}": side for side in SIDES}),
+                        "ngram before after cosine status"),
+    }  # fmt: skip
+    return {
+        "word": word, "fate": fate, "cosine": cosines(*sides)[0] if is_there else None,
+        "rank": None if place is None else 1 + (place if counts is None else (counts > counts[place]).sum()),
+        "n_kept": (rows["status"] == "kept").sum(), "n_before": rows["rank_before"].notna().sum(),
+        "neighbours": records(rows.assign(word=rows["neighbour"]), "word status rank_before rank_after"),
+        "ngrams": about or None,
+    }  # fmt: skip
+
+
+@remembered
+def formats(small: Vectors) -> list[dict[str, Any]]:
+    """Return the formats that can be written, and what each would lose of a model."""
+    return [
+        {"id": known.name, "title": known.title, "suffix": (known.suffixes or ("",))[0], "losses": known.losses(small)}
+        for known in writable().values()
+    ]
+
+
+def recipe_code(source: str, recipe: Chain, path: str = "small.safetensors") -> str:
+    """Return a recipe as a script to paste."""
+    names = [*sorted({"Chain", *(type(step).__name__ for step in recipe.steps)}), "load"]
+    steps = "".join(f"    {step!r},\n" for step in recipe.steps)
+    big = f"load({source!r})" if source else "...  # the model that you gave"
+    return (
+        f"from workbench import {', '.join(names)}\n\nbig = {big}\nrecipe = Chain([\n{steps}])\n"
+        f"small = recipe.fit_transform(big)\nsmall.save({path!r})\n"
+    )
