@@ -212,7 +212,7 @@ def test_what_is_kept_is_drawn_best_first_and_a_sentence_warns_where_shares_mean
     loss = table[table["metric"] == "log_loss"].set_index("arm")
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == loss.drop([LOWER_NAME, UPPER_NAME]).sort_values("retained").index.tolist()
-    dots = [line.get_xydata()[0, 0] for line in axis.lines if line.get_marker() in ("o", "D")]
+    dots = [line.get_xydata()[0, 0] for line in axis.lines if line.get_marker() in ("o", "D") and len(line.get_xdata())]
     assert dots == pytest.approx(list(100 * loss.loc[names, "retained"].clip(lower=-0.2)))  # others at the edge
     assert f"{loss.loc[chosen, 'retained']:.1%}" in chosen_text(table, chosen)
     assert re.search("By log-loss.*no better than popularity", chosen_text(table, chosen))

@@ -83,7 +83,7 @@ def plain(value: float) -> float | None:
 def kept_text(row: pd.Series) -> str:
     """Return the share that is kept, with its interval over seeds where there is one."""
     text = "\N{EN DASH}" if np.isnan(row["retained"]) else f"{row['retained']:.1%}"
-    return text if np.isnan(row["low"]) else f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})"
+    return f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["low"] < row["high"] else text
 
 
 def chosen_text(table: pd.DataFrame, chosen: str) -> str:

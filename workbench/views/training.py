@@ -318,7 +318,7 @@ def plan_code(plan: Plan) -> str:
     arms = "".join(f"    {name!r}: {_brief(arm)},\n" for name, arm in plan.arms.items())
     return (
         f"from workbench.semantic import Arm, Experiment, Training\n\narms = {{\n{arms}}}\n"
-        f"results = Experiment(items, arms, {_brief(plan.training)}, seeds={plan.seeds}).run()\n"
+        f"training = {_brief(plan.training)}\nresults = Experiment(items, arms, training, seeds={plan.seeds}).run()\n"
     )
 
 
