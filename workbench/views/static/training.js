@@ -4,8 +4,8 @@ DRAWINGS.training = (view) => {
   const { problem, errors = {} } = view.get("status");
   return h("div.panel.training", null, trainingTop(view),
     h("div.problems", { key: "problems" }, warning(problem), warning(errors.seen)),
-    h("div.sides", null, trainingSetting(view), h("div.results", null, trainingCharts(view), keptTable(view),
-      component(OtherView, { id: view.model.get("opened") }))));
+    h("div.sides", null, trainingSetting(view), h("div.results", null, trainingCharts(view), keptTable(view))),
+    component(OtherView, { id: view.model.get("opened") }));
 };
 
 function trainingTop(view) {
@@ -33,11 +33,12 @@ function trainingSetting(view) {
     { name: "button.arm", "aria-pressed": String(isOn) });
   const box = ({ name, label, kind, value, choices }) => kind === "choice"
     ? select(choices, value, set(name), { "aria-label": label })
-    : kind === "tick" ? h("input", { type: "checkbox", "aria-label": label, checked: value, onchange: (e) => set(name)(e.target.checked) })
-    : h("input", { type: "text", "aria-label": label, value, onchange: (e) => set(name)(e.target.value) });
+    : h("input", { type: kind === "tick" ? "checkbox" : "text", "aria-label": label, value, checked: value === true,
+      onchange: ({ target }) => set(name)(kind === "tick" ? target.checked : target.value) });
   const row = (field) => h("div", { key: field.name }, ["whole", "number"].includes(field.kind)
     ? slider(view, `training-${field.name}`, field, { set: set(field.name) })
-    : h("div.slider.wide", null, h("span", null, field.label, help(field.help)), box(field)), warning(errors[field.name]));
+    : h("div.slider.wide", null, h("span", null, field.label, help(field.help)), box(field)),
+  warning(errors[field.name]));
   const isMain = ({ kind }) => kind === "whole" || kind === "text";
   const title = (text) => h("div.title", null, h("b", null, text));
   return h("section.settings", { "aria-label": "Setting" },
@@ -78,7 +79,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
   const { n_steps: n, n_warmup: warm } = view.get("curves");
   const { step = null, over } = view.local;
   const low = edge ?? -Infinity;
-  const all = [...within, ...lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1])];
+  const all = lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1]).concat(within);
   const top = Math.max(...all);
   const bottom = Math.min(...all) < low ? low - 0.08 * (top - low) : Math.min(...all);
   const y = (value) => ((top - (value < low ? bottom : value)) / (top - bottom || 1)) * height;
@@ -96,16 +97,12 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
     const far = (at) => Math.abs(x(at) / 100 - (event.clientX - box.left) / box.width);
     view.setLocal({ step: steps.reduce((best, at) => (far(at) < far(best) ? at : best)) });
   };
-  const press = (event) => {
-    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    const next = steps.indexOf(step ?? steps.at(-1)) + by;
-    view.setLocal({ step: steps[Math.min(steps.length - 1, Math.max(0, next))] });
-  };
-  const slide = isMain && { role: "slider", tabindex: 0, onkeydown: press, "aria-label": "Step", "aria-valuemin": 0,
-    "aria-valuemax": n, "aria-valuenow": step ?? n,
-    "aria-valuetext": `step ${step ?? n}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}` };
+  const at = step === null ? steps.length - 1 : steps.indexOf(step);
+  const told = `step ${steps[at]}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}`;
+  const stepper = isMain && h("label.row", null, `step ${whole(steps[at])}`, h("input", {
+    type: "range", min: 0, max: steps.length - 1, value: at, "aria-label": "Step", "aria-valuetext": told,
+    oninput: ({ target }) => view.setLocal({ step: steps[target.value] }),
+  }));
   const upright = (name, at) => h(`line.${name}`, { x1: x(at), x2: x(at), y1: 0, y2: height });
   const ticks = niceTicks(Math.max(bottom, low), top, height / 45);
   const dips = lines.filter((line) => !line.is_end)
@@ -120,11 +117,11 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
       : h("span", props, parts);
   };
   return h("div.card.chart", { key: title, style: `--tall: ${height}px` },
-    h("div.title", null, h("b", null, title, help(about)), step !== null && h("span", null, `step ${whole(step)}`)),
+    h("div.title", null, h("b", null, title, help(about)), stepper),
     lines.length === 0 ? h("p.mute", null, "None.") : h("div.plotted", null,
-      h("div.ticks", { "aria-hidden": "true" }, ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
+      h("div.ticks", null, ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
         bottom < low && h("b", { style: `top: ${(y(low) + height) / 2}px` }, "≈")),
-      h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }), ...slide },
+      h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }) },
         h("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
           ticks.map((tick) => h("line.grid", { x1: 0, x2: 100, y1: y(tick), y2: y(tick) })), upright("warm", warm),
           named.map((line) => h("line.ahead", { x1: x(line.points.at(-1)[0]), x2: 100, y1: end(line), y2: end(line) })),
