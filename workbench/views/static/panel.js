@@ -71,16 +71,17 @@ const labelled = (label, control) => h("label.field", { key: label }, label, con
 
 // Where a value stands on a slider of 1000 places, and back.
 const PLACES = 1000;
-const curve = (log, value) => (log ? Math.log(Math.max(1, value)) : value);
+const curve = ({ low, log }, value) => (log ? Math.log(Math.max(low || 1, value)) : value);
 
-function placeOf({ low, high, log }, value) {
-  const [start, end] = [curve(log, low), curve(log, high)];
-  return value === null || end <= start ? PLACES : Math.round((PLACES * (curve(log, value) - start)) / (end - start));
+function placeOf(about, value) {
+  const [start, end] = [curve(about, about.low), curve(about, about.high)];
+  return value === null || end <= start ? PLACES : Math.round((PLACES * (curve(about, value) - start)) / (end - start));
 }
 
-function valueAt({ low, high, log, kind, all_is_none: orAll }, place) {
+function valueAt(about, place) {
+  const { low, high, log, kind, all_is_none: orAll } = about;
   if (place <= 0 || place >= PLACES) return place <= 0 ? low : orAll ? null : high;
-  const there = curve(log, low) + ((curve(log, high) - curve(log, low)) * place) / PLACES;
+  const there = curve(about, low) + ((curve(about, high) - curve(about, low)) * place) / PLACES;
   const value = Number((log ? Math.exp(there) : there).toPrecision(kind === "number" ? 2 : log ? 3 : 15));
   return kind === "number" ? value : Math.round(value);
 }
@@ -120,10 +121,11 @@ function slider(view, key, about, { move = () => {}, set }) {
   };
   const isOpen = high === null || high === undefined; // no end, so no slider
   const step = log || kind === "number" || isOpen ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
-  return h("div.slider", { key }, h("span", label, help(about.help)), isOpen ? h("span") : h("input", {
+  return h("div.slider", { key, class: isOpen && "open" }, h("span", label, help(about.help)), !isOpen && h("input", {
+    key: "range",
     type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label, "aria-valuetext": text,
     oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
-  }), h("input.number", { type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
+  }), h("input.number", { key: "box", type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
 
 // A part of the page that is drawn again only if something that it `needs` has changed.
@@ -199,7 +201,7 @@ function wordLink(view, word) {
     view.setUi({ tab: "map" });
   };
   const hasMap = view.ui.tabs?.includes("map");
-  return hasMap ? button(h("bdi", word), show, { name: "button.link.place", title: word }) : h("b", h("bdi", word));
+  return hasMap ? button(h("bdi", word), show, { name: "button.link.place", title: word }) : h("b.place", h("bdi", word));
 }
 
 // -- the panel --------------------------------------------------------------------------------
@@ -272,12 +274,14 @@ function topBar(view) {
 }
 
 function status(view) {
-  const { busy, ...work } = view.get("status");
+  const { busy, errors = {}, ...work } = view.get("status");
   const { seconds: took } = view.get("top");
-  const text = busy ? progressText(work) : took ? `up to date · ${took.toFixed(1)} s` : "up to date";
-  return h("span.status", { key: "status", class: busy && "busy" },
-    h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : "● "), h("span", text),
-    h("span.sr", { role: "status" }, busy ? work.what : "up to date"),
+  const failed = Object.keys(errors).length > 0;
+  const state = busy ? work.what : failed ? "stopped by an error" : "up to date";
+  const text = busy ? progressText(work) : took && !failed ? `${state} · ${took.toFixed(1)} s` : state;
+  return h("span.status", { key: "status", class: busy ? "busy" : failed && "failed" },
+    h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : failed ? "▲ " : "● "), h("span", text),
+    h("span.sr", { role: "status" }, state),
     busy && button("Cancel", () => view.act("cancel"), { name: "button.small" }));
 }
 
