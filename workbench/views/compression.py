@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,34 +69,18 @@ class Result:
 
 
 class Model:
-    """A model, and what is kept about it."""
+    """A model, and what is kept about it. Recipes begin with `vectors`, and are compared with them."""
 
     def __init__(self, original: Vectors):
         self.original, self.source = original, original.origin  # empty for one that was made in memory
+        try:
+            self.vectors = original.adjusted()  # made once, in place of at every recipe
+        except ValueError:  # word rows are compressed already
+            self.vectors = original
+        self.builder = Builder(self.vectors)
         self.recent: dict[str, Result] = {}  # by the recipe as JSON, the newest last
         self.trail: tuple[dict, ...] = ()  # everything tried, as rows of `sweep`
         self.failed: tuple[Chain, int] | None = None  # the last recipe that failed, and the place of the step that did
-        self._map: tuple[tuple[int, int], OriginalMap] | None = None
-
-    @cached_property
-    def builder(self) -> Builder:
-        """The builder of all recipes, from whole word rows; from rows as they are where they are compressed already."""
-        try:
-            return Builder(self.original.adjusted())
-        except ValueError:
-            return Builder(self.original)
-
-    @property
-    def vectors(self) -> Vectors:
-        """The model that recipes begin with, and that they are compared with."""
-        return self.builder.original
-
-    def map(self, n_words: int, seed: int) -> OriginalMap:
-        """Return the original's own part of maps of so many words; for one thread."""
-        if self._map is None or self._map[0] != (n_words, seed):
-            n_neighbors = min(N_NEIGHBORS, max((len(self.original) - 1) // 2, 2))
-            self._map = (n_words, seed), OriginalMap(self.vectors, n_words, n_neighbors, seed)
-        return self._map[1]
 
     def built(self, recipe: Chain, trial: dict, small: Vectors) -> Result:
         """Return the result of a recipe, and keep it with the last few."""
@@ -149,7 +132,7 @@ class Compression:
             return _searched(model, wish, n_scored=n_words, **samples)
         if recipe is None:
             card = quick_card(model.vectors, wish, n_words=n_words, **samples) if n_words else Scorecard()
-            return Result(None, wish, card, {"recipe": None} | (scores(model.vectors, wish, card) if n_words else {}))
+            return Result(None, wish, card, scores(model.vectors, wish, card) if n_words else {})
         if found := model.recent.get(json.dumps(recipe.to_json())):
             return found
         trial, small = attempt(model.builder, recipe, n_scored=n_words, **samples)
@@ -184,12 +167,12 @@ class Compression:
     @cell(lane="maps")
     def codes(model, result, n_mapped, seed):
         """The codes of the words on the maps; None where word rows are not coded."""
-        return word_codes(result.small, model.map(n_mapped, seed).words)
+        return word_codes(result.small, _map(model.vectors, n_mapped, seed).words)
 
     @cell(lane="maps")
     def maps(model, result, n_mapped, drawn, labels, seed):
         """Principal components first and then, where it is wanted, UMAP."""
-        original = model.map(n_mapped, seed)
+        original = _map(model.vectors, n_mapped, seed)
 
         def labelled(frame):
             return frame.assign(label=[labels.get(word) for word in original.words]) if labels else frame
@@ -227,6 +210,11 @@ def _searched(model: Model, wish: Search, **samples: Any) -> Result:
         fit_budget(model.vectors, wish.n_bytes, goal=wish.goal, n_trials=N_TRIALS, callback=tried, **samples)
     assert best is not None
     return best
+
+
+@remembered
+def _map(v: Vectors, n_words: int, seed: int) -> OriginalMap:
+    return OriginalMap(v, n_words, min(N_NEIGHBORS, max((len(v) - 1) // 2, 2)), seed)
 
 
 @remembered
