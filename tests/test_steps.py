@@ -11,7 +11,6 @@ from workbench.compress.base import STEPS, parameter
 from workbench.compress.values import ROWS, ValueStep
 from workbench.reports import setting
 from workbench.storage import Dense, Projected
-from workbench.views.live.editor import RecipeEditor, fields_of, steps_for
 
 
 @pytest.fixture
@@ -68,20 +67,6 @@ def test_a_new_step_is_in_the_command_line_and_in_a_report(first_columns, plain,
     np.testing.assert_array_equal(small.matrix(), plain.matrix() * (np.arange(plain.dim) < 3))
     path = setting.write_report(tmp_path, source, wb.Chain([first_columns(5)]), {"size.compressed": 10**6})
     assert "FirstColumns" in path.read_text(encoding="utf-8")
-
-
-def test_a_new_step_is_in_the_editor(first_columns, plain, fasttext):
-    told = []
-    editor = RecipeEditor(told.append)
-    assert first_columns in steps_for(plain)
-    assert list(fields_of(first_columns, plain)) == ["n_columns", "weight"]  # no n-grams to choose
-    assert list(fields_of(first_columns, fasttext)) == ["n_columns", "on", "weight"]
-    editor.show(plain, wb.Chain([wb.SQ()]))
-    assert ("First columns", first_columns) in editor.add.options
-    editor.add.value = first_columns
-    editor.dials["n_columns"].box.value = 7
-    assert editor.dials["n_columns"].box.max == plain.dim
-    assert told[-1].steps[-1] == first_columns(7)
 
 
 def test_every_step_says_what_it_is_called_and_for():
