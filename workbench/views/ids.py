@@ -23,9 +23,7 @@ from .widget import View, run_by_a_person, shown
 N_NEIGHBORS, MIN_UMAP = 15, 8  # of a point on a map; items that UMAP maps, of fewer principal components are shown
 MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
 N_LISTED = 12  # items below a prefix, prefixes of selected items
-NO_MAP = (
-    "There is no map: these ids have no codebooks to decode vectors from. Give the vectors of the items to see one."
-)
+NO_MAP = "There is no map, as these ids have no codebooks to decode vectors from; give the vectors of the items."
 QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sentence of help
     "unique": ("Items with an id of their own", ".1%", "Share of items whose id no other item has."),
     "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
@@ -46,9 +44,8 @@ def item_vectors(ids: SemanticIDs, vectors: Vectors | np.ndarray | None = None) 
     """Return a vector for each item, (n_items, dim) float32: those given, else decoded ones, else None."""
     if vectors is None:
         return None if ids.codebooks is None else ids.decode()
-    return checked_rows(
-        vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors), ids.items
-    )
+    rows = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
+    return checked_rows(rows, ids.items)
 
 
 def id_map(
@@ -65,18 +62,16 @@ def id_map(
     ----------
     vectors : Vectors or (n_items, dim) array, optional
         The originals, with items for words or in their order; without them decoded vectors are mapped.
-    n_items, random_state : int
-        Items to map, of more a sample; the seed of the sample and of UMAP.
+    n_items : int
+        Items to map; of more, a sample, which has those in `keep`.
     layout : callable or None
         Takes the arguments of `layout.umap_layout`. None, or too few items: principal components.
-    keep : collection of str
-        Items that the sample must not leave out.
 
     Returns
     -------
     DataFrame
-        ``item``, ``name``, ``x``, ``y``, ``code_1``, ``code_2``... Its ``attrs`` are ``method``, ``trustworthiness``
-        (see `layout.trustworthiness`; None for too few items) and ``sample``, the items shown, in words.
+        ``item``, ``name``, ``x``, ``y``, ``code_1``... Its ``attrs``: ``method``, ``trustworthiness`` (see
+        `layout.trustworthiness`; None for too few items) and ``sample``, the items shown, in words.
     """
     what, vectors = "decoded" if vectors is None else "original", item_vectors(ids, vectors)
     if vectors is None:
@@ -96,18 +91,12 @@ def id_map(
             trust = trustworthiness(vectors, places, k)
         else:
             (places, trust), method = layout(vectors, places, k, random_state, False), "UMAP"
-    frame = pd.DataFrame(
-        {"item": [ids.items[row] for row in rows], "name": [printable(ids.names[row]) for row in rows]}
-    )
+    frame = pd.DataFrame({"item": np.array(ids.items, object)[rows], "name": np.array(ids.names, object)[rows]})
+    frame["name"] = frame["name"].map(printable)
     frame[["x", "y"]] = places
     frame[[f"code_{level}" for level in range(1, ids.n_levels + 1)]] = ids.codes[rows]
     frame.attrs.update(method=method, trustworthiness=trust, sample=f"{sample}, by their {what} vectors")
     return frame
-
-
-def codes_of(frame: pd.DataFrame) -> np.ndarray:
-    """Return the codes in a frame of `id_map`: (n, n_levels)."""
-    return frame.filter(regex=r"^code_\d+$").to_numpy()
 
 
 def _count_and_exemplars(ids: SemanticIDs, prefix: Prefix) -> tuple[int, tuple[str, ...]]:
@@ -118,22 +107,20 @@ def _count_and_exemplars(ids: SemanticIDs, prefix: Prefix) -> tuple[int, tuple[s
 def tree_table(
     ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
 ) -> pd.DataFrame:
-    """Return the tree of codes below a prefix: its most populous branches, and how many others there are.
+    """Return the tree of codes below a prefix, `depth` levels of it.
 
     Parameters
     ----------
-    depth : int
-        Levels below the prefix.
     most : sequence of int
-        Branches under each, level by level; the last number holds for deeper levels. The others are joined in one row.
+        Branches under each, level by level, the most populous; the last number holds for deeper levels.
 
     Returns
     -------
     DataFrame
-        A row for each branch, those under it behind it, the first the prefix itself: ``prefix`` (of joined branches
-        that of the branch they are in), ``level``, ``count`` (items), ``share`` (of those below `prefix`),
-        ``exemplars`` (names), ``n_joined`` (0, or the number of branches in this row), ``top`` and ``height`` (of its
-        tile, as shares; joined branches are drawn no higher than the average of those beside them).
+        A row for each branch, those under it behind it, the first the prefix itself: ``prefix``, ``level``, ``count``
+        (items), ``share`` (of those below `prefix`), ``exemplars`` (names), ``n_joined`` (0, or how many less populous
+        branches of the ``prefix`` this row stands for), ``top`` and ``height`` (of its tile, as shares; joined branches
+        are drawn no higher than the average of those beside them).
     """
     prefix, rows = tuple(prefix), list[tuple]()
     if depth < 1 or not most or min(most) < 1:
@@ -189,7 +176,7 @@ class Similar(NamedTuple):
 def similar_tables(ids: SemanticIDs, vectors: Vectors | np.ndarray | None, item: str, topn: int = 10) -> Similar:
     """Compare the items that are nearest by vectors, see `id_map`, with those that are nearest by id.
 
-    Without vectors ``by_vector`` is empty; ``by_id`` has only items that share the first code.
+    Those nearest by id share the first code at least; by vectors there are none where nothing is known of vectors.
     """
     row, vectors = ids.items.index(item), item_vectors(ids, vectors)
     frame = pd.DataFrame({"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))})
@@ -270,7 +257,7 @@ class Blocks:
         return {"tiles": tiles}
 
     def points(map):
-        places, codes = map[["x", "y"]].to_numpy("<f4"), codes_of(map).astype("<i4")  # (n, 2), (n, n_levels)
+        places, codes = map[["x", "y"]].to_numpy("<f4"), map.filter(like="code_").to_numpy("<i4")
         about = {"n": len(map), "names": map["name"].tolist(), "items": map["item"].tolist(), **map.attrs}
         return {**about, "places": places.tobytes(), "codes": codes.tobytes()}
 
@@ -328,23 +315,18 @@ def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
 class IdsView(View):
     """Semantic IDs seen: their codes, items of similar codes, and codes of similar items.
 
+    Traits to observe, and to set from the next cell: ``item`` (looked at), ``prefix`` (whose items are looked at),
+    ``level`` (whose codes have colours), ``n_coloured``, ``n_items`` (on the map), ``drawn`` ("UMAP" or "PCA") and
+    ``selected`` (items).
+
     Parameters
     ----------
     vectors : Vectors or (n_items, dim) array, optional
         See `id_map`; without vectors and codebooks there is no map.
     item : str
         To look at first: an item, or its name.
-    n_items : int
-        Items on the map.
     interactive : bool, optional
-        Live, or else a page of tables and pictures, as for programs such as papermill. A live view leaves this page
-        in the notebook for readers who open it when nothing runs.
-
-    Attributes
-    ----------
-    item, prefix, level, n_coloured, n_items, drawn, selected
-        Traits to observe, and to set from the next cell: the item looked at, the codes below which items are looked at,
-        the level whose codes have colours and how many of them, items on the map, "UMAP" or "PCA", selected items.
+        Live, or else a page of tables and pictures, as for programs such as papermill.
     """
 
     blocks = Blocks
@@ -428,7 +410,7 @@ class IdsView(View):
             f"{head['n']:,} items; {len(head['used'])} levels of {head['size']:,} entries{extra}, in use: {used}; "
             f"{head['unique']:,} different ids ({head['unique'] / head['n']:.1%} of the items)"
         )
-        sections = {"Numbers": f"<p>{numbers}</p>", "Map": escape(head["no_map"])}
+        sections = {"Numbers": f"<p>{numbers}</p>", "Map": escape(head["no_map"] or self.flow.errors.get("map", ""))}
         if (frame := self.flow["map"]) is not None:
             figure = plots.id_map_figure(frame, marked=[self.item], named=named)
             sections["Map"] = paper.picture_html(figure, "Map of the items, coloured by code")

@@ -11,6 +11,7 @@ const itemLink = (view, { item, name }) =>
 DRAWINGS.ids = (view) => {
   const { n, used, size, unique, no_map: noMap } = view.get("head");
   if (!n) return h("div.panel.ids", null, status(view), problems(view));
+  const shares = [Math.min(...used), Math.max(...used)].map((count) => percent(count / size));
   const contents = { similar: ["Similar items, similar ids", similarTab], quality: ["Quality", qualityTab] };
   if (view.model.get("selected").length) contents.selected = ["Selected items", selectedTab];
   const tabs = Object.entries(contents).map(([id, [label]]) => ({ id, label }));
@@ -23,8 +24,8 @@ DRAWINGS.ids = (view) => {
       idCard("Items", "Items that have an id.", whole(n), `${used.length} codes each`),
       idCard("Different ids", "Items of the same id cannot be told apart.", whole(unique),
         `${percent(unique / n, 1)} of the items`),
-      idCard("Entries in use", "Codes of each level that some item has.",
-        used.map((count) => h("span", null, percent(count / size))), `level by level, of ${whole(size)}`),
+      idCard("Entries in use", "Codes of a level that some item has.", [...new Set(shares)].join(" to "),
+        `${used.map(whole).join(", ")} of ${whole(size)}`),
       metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
     idPath(view), h("div.both", null, idMap(view, noMap), codeTree(view)),
     h("section.pane", { "aria-label": "Details" }, tabsOf(view, "tabs", tabs, tab, (id) => view.setUi({ tab: id })),
