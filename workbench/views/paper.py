@@ -140,15 +140,7 @@ def _named(group: pd.Series) -> str:
 
 
 def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> str:
-    """Return the panel, or a part of it, as a page.
-
-    Parameters
-    ----------
-    blocks : dict of str and dict
-        The traits of the view by name; those that are missing or empty are left out.
-    frame : DataFrame, optional
-        The maps, from `umap_maps` or `pca_maps`.
-    """
+    """Return the panel, or a part of it, as a page: the blocks that are there, and a frame of `umap_maps`."""
 
     def drawn(name: str, draw: Callable[[dict], str]) -> str:
         return draw(blocks[name]) if blocks.get(name) else ""
@@ -160,7 +152,7 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
     steps = drawn("rail", lambda block: table_html(STEPS, block["steps"]) if block["steps"] else "")
     sections = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
-        "Numbers": drawn("cards", _cards) + overview + drawn("history", _history),
+        "Numbers": drawn("cards", _limit) + overview + drawn("history", _history),
         "Recipe": steps + drawn("export", lambda block: f"<pre>{escape(block['code'])}</pre>"),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
         "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
@@ -170,27 +162,12 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
     return page_html(" · ".join(filter(None, (top.get("name"), top.get("about")))) or "Comparison", sections.items())
 
 
-def _megabytes(n: float, sign: str = "") -> str:
-    return f"{n / 1e6:{sign},.2f} MB" if abs(n) >= 1e5 else f"{n / 1e3:{sign},.2f} kB"
-
-
-def _cards(block: dict) -> str:
-    size = block["size"]
-    notes = [f"{size['ratio']:,.1f} times smaller"]
-    if limit := size["limit"]:
-        text = "\N{MULTIPLICATION SIGN} over" if size["bytes"] > limit else "\N{CHECK MARK} within"
-        notes += [f"{text} the limit of {_megabytes(limit)}"]
-    cards = [("File size", _megabytes(size["bytes"]), size["delta"] and _megabytes(size["delta"], "+"), notes)]
-    for card in block["cards"]:
-        form, value, delta = f".{card['digits']}f", card["value"], card["delta"]
-        value = "none" if value is None else format(value, form)
-        cards.append((card["title"], value, delta and format(delta, f"+{form}"), [card["note"]]))
-    row = {}
-    for i, (_, value, delta, notes) in enumerate(cards):
-        notes += [f"{delta} against A"] if delta else []
-        row[f"card {i}"] = Html(f"<b>{value}</b><br><small>{'<br>'.join(map(escape, notes))}</small>")
-    heads = {title: f"{{card {i}}}" for i, (title, *_) in enumerate(cards)}
-    return f"<div class='cards'>{table_html(heads, [row])}</div>"
+def _limit(cards: dict) -> str:
+    n_bytes, limit = cards["size"]["bytes"], cards["size"]["limit"]
+    if limit is None:
+        return ""
+    text = "\N{MULTIPLICATION SIGN} over" if n_bytes > limit else "\N{CHECK MARK} within"
+    return f"<p><b>{n_bytes / 1e6:,.2f} MB</b> {text} the limit of {limit / 1e6:,.2f} MB</p>"
 
 
 def _history(block: dict) -> str:

@@ -379,13 +379,7 @@ class Named(NamedTuple):
 
     @classmethod
     def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = (), n: int = MAX_NAMED) -> "Named":
-        """Return the `n` most populous ones of codes (n_items, n_levels).
-
-        Raises
-        ------
-        ValueError
-            If `level`, from 1, does not lie below the prefix, or is not the last one of a whole id.
-        """
+        """Return the `n` most populous ones of codes (n_items, n_levels) at a level, from 1, below the prefix."""
         prefix, n_levels = tuple(prefix), codes.shape[1]
         lowest = min(len(prefix) + 1, n_levels)
         if not lowest <= level <= n_levels:
