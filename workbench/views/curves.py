@@ -88,23 +88,12 @@ def kept_text(row: pd.Series) -> str:
 
 def chosen_text(table: pd.DataFrame, chosen: str) -> str:
     """Return which arm validation chose and what it keeps, with a warning where shares mean nothing."""
-    rows, values = (
-        table[table["arm"] == chosen].set_index("metric"),
-        table.pivot(columns="arm", index="metric")["value"],
-    )
+    rows, values = table[table["arm"] == chosen].set_index("metric"), table.pivot(columns="arm", index="metric").value
     shares = ", ".join(f"{kept_text(rows.loc[metric])} by {NAMES[metric]}" for metric in METRICS)
-    n, valid = int(rows["n_seeds"].iloc[0]), rows["valid"].iloc[0]
-    over = f"means over {n} seeds, with 95% intervals" if n > 1 else "one seed, so without an interval"
-    text = (
-        f"Validation chose {chosen}, with a log-loss of {valid:.3f} nats there. On the test split it keeps, of what "
-        f"content adds to popularity: {shares} ({over})."
-    )
+    text = f"Validation chose {chosen}. On the test split it keeps, of what content adds to popularity: {shares}."
     gains = (values[UPPER_NAME] - values[LOWER_NAME]) * pd.Series({"log_loss": -1, "recall": 1, "ndcg": 1})
-    if poor := [NAMES[metric] for metric in METRICS if not gains[metric] > 0]:
-        text += (
-            f" By {' and '.join(poor)} the model without a bottleneck is no better than popularity alone, so shares "
-            "of that mean nothing: change the number of steps, or give more examples."
-        )
+    if poor := " and ".join(NAMES[metric] for metric in METRICS if not gains[metric] > 0):
+        text += f" By {poor} the model without a bottleneck is no better than popularity: such shares mean nothing."
     return text
 
 

@@ -30,6 +30,11 @@ class Plan(NamedTuple):
     training: Training
     seeds: tuple[int, ...]
 
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Plan":
+        """Return the plan of an experiment."""
+        return cls(experiment.arms, experiment.training, experiment.seeds)
+
     def holders(self, of: str) -> list[Any]:
         """Return what has a setting: the plan, the training, all arms, or those with a temperature."""
         if of in ("plan", "training"):
@@ -112,7 +117,7 @@ class Seen(NamedTuple):
 
 def look_at(experiment: Experiment) -> Seen:
     """Return a snapshot of an experiment."""
-    results, plan = experiment.results, Plan(experiment.arms, experiment.training, experiment.seeds)
+    results, plan = experiment.results, Plan.of(experiment)
     is_done = all(results.has(name, seed) for name in plan.arms for seed in plan.seeds)
     now = "{}, seed {}".format(*list(results.looks)[-1]) if results.looks else ""
     table = results.table() if results.outcomes else None
@@ -148,7 +153,7 @@ class Cells:
         if experiment is None:
             return None
         if pressed is not None:
-            with counted(look_at(experiment).plan):
+            with counted(Plan.of(experiment)):
                 experiment.run(lambda *_: publish(look_at(experiment)))
         return look_at(experiment)
 
@@ -253,7 +258,7 @@ class TrainingView(View):
         most = max(arm.codebook_size for arm in plan.arms.values())
         if most > len(items):
             raise ValueError(f"{most} codes a level are more than the {len(items)} items can fill: choose fewer")
-        is_same = experiment is not None and look_at(experiment).plan == plan
+        is_same = experiment is not None and Plan.of(experiment) == plan
         return experiment if is_same else Experiment(items, *plan, self._folder)
 
     def do_set(self, name: str, value: Any) -> None:
@@ -264,7 +269,7 @@ class TrainingView(View):
         """Train, or go on after a stop."""
         experiment = self.do_check()
         if experiment is not self.flow["experiment"]:
-            self._close_below()
+            self.do_open()
         self._n_pressed += 1
         self.flow.set(experiment=experiment, pressed=self._n_pressed)
 
@@ -272,25 +277,21 @@ class TrainingView(View):
         """Stop; what came stays."""
         self.flow.set(pressed=None)
 
-    def do_open(self, name: str) -> None:
-        """Show the ids of an arm below."""
+    def do_open(self, name: str = "") -> None:
+        """Show the ids of an arm below; of none without a name."""
         from .ids import IdsView
 
-        self._close_below()
-        results = self.flow["experiment"].results
-        self.ids = results.ids(name)
-        self._below = IdsView(self.ids, results.outcome(name).encoded, interactive=True)
-        self.opened = self._below.model_id
-
-    def _close_below(self) -> None:
-        self.opened = ""
         if self._below is not None:
             self._below.close()
-            self._below = None
+        self._below, results = None, self.results
+        if name and results is not None:
+            self.ids = results.ids(name)
+            self._below = IdsView(self.ids, results.outcome(name).encoded, interactive=True)
+        self.opened = "" if self._below is None else self._below.model_id
 
     def close(self) -> None:
         """End the view and its work."""
-        self._close_below()
+        self.do_open()
         super().close()
 
     def page(self) -> str:

@@ -79,16 +79,15 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
   const { n_steps: n, n_warmup: warm } = view.get("curves");
   const { step = null, over } = view.local;
   const low = edge ?? -Infinity;
-  const all = lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1]).concat(within);
-  const top = Math.max(...all);
-  const bottom = Math.min(...all) < low ? low - 0.08 * (top - low) : Math.min(...all);
+  const drawn = lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1]);
+  const [least, top] = [Math.min(...within, ...drawn), Math.max(...within, ...drawn)];
+  const bottom = least < low ? low - 0.08 * (top - low) : least;
   const y = (value) => ((top - (value < low ? bottom : value)) / (top - bottom || 1)) * height;
   const x = (at) => (100 * at) / n;
   const path = (points) => points.map(([at, value]) => `${x(at).toFixed(2)},${y(value).toFixed(1)}`).join(" ");
   const value = ({ points }) => unit((points.findLast(([at]) => step === null || at <= step) ?? points[0])[1]);
   const end = ({ points }) => y(points.at(-1)[1]);
-  const look = (line) => [line.is_end && "end", line.name === arm && "chosen", line.name === over && "over"]
-    .filter(Boolean).join(" ");
+  const look = ({ name, is_end: isEnd }) => (name === over ? "over" : name === arm ? "chosen" : isEnd && "end");
   const named = lines.filter(({ quiet, name }) => !quiet || name === over).sort((a, b) => end(a) - end(b));
   const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
   const steps = [...new Set(lines.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
@@ -105,8 +104,6 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
   }));
   const upright = (name, at) => h(`line.${name}`, { x1: x(at), x2: x(at), y1: 0, y2: height });
   const ticks = niceTicks(Math.max(bottom, low), top, height / 45);
-  const dips = lines.filter((line) => !line.is_end)
-    .map((line) => [look(line), line.points.reduce((least, point) => (point[1] < least[1] ? point : least))]);
   const label = (line, i) => {
     const light = (name) => () => view.setLocal({ over: name });
     const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name,
@@ -128,8 +125,8 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
           lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
             h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
           step !== null && upright("step", step)),
-        dips.map(([name, [at, least]]) => least < low
-          && h("span.dip", { style: `left: ${x(at)}%`, class: name }, `▼ ${unit(least)}`)),
+        lines.map((line) => [line, line.points.reduce((a, b) => (b[1] < a[1] ? b : a))]).map(([line, [at, dip]]) =>
+          dip < low && !line.is_end && h("span.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(dip)}`)),
         [0, warm, n].map((at, i) => (i !== 1 || at > 0)
           && h("span.x", { style: `left: ${x(at)}%` }, i === 1 && isMain ? `${at}: warm-up ends` : at))),
       h("svg.leaders", { viewBox: `0 0 16 ${height}`, "aria-hidden": "true" },
