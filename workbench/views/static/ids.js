@@ -108,8 +108,9 @@ function idMap(view, noMap) {
   const near = view.get("near");
   const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
   const label = { "aria-label": "Map" };
-  if (!p.n) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
-  const look = remember(view, "id-look", [p, view.get("legend")], () => idLook(view, p));
+  const legend = view.get("legend");
+  if (!p.n || !legend.codes) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
+  const look = remember(view, "id-look", [p, legend], () => idLook(view, p, legend));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
   const flags = remember(view, "id-flags", [p, selected], () => {
     const chosen = new Set(selected);
@@ -141,8 +142,7 @@ function idMap(view, noMap) {
 }
 
 // Colours and shapes of points by code, and the words of codes in the middle of their points.
-function idLook(view, p) {
-  const { level, prefix, codes } = view.get("legend");
+function idLook(view, p, { level, prefix, codes }) {
   const [ids, places] = [view.array(Int32Array, p.codes), view.array(Float32Array, p.places)];
   const id = (i) => [...ids.subarray((i * ids.length) / p.n, ((i + 1) * ids.length) / p.n)];
   const place = new Map(codes.map(({ code }, k) => [code, k]));
