@@ -109,7 +109,8 @@ function idMap(view, noMap) {
   const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
   const label = { "aria-label": "Map" };
   const legend = view.get("legend");
-  if (!p.n || !legend.codes) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
+  const isThere = p.n && legend.codes;
+  if (!isThere) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
   const look = remember(view, "id-look", [p, legend], () => idLook(view, p, legend));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
   const flags = remember(view, "id-flags", [p, selected], () => {
@@ -190,8 +191,8 @@ function codeTree(view) {
   const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
   const state = [tiles.length === 1 && "alone", view.isStale("tiles") && "stale"].filter(Boolean).join(" ");
   return h("section.pane", { "aria-label": "Tree of codes" },
-    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are " +
-      "of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
+    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are" +
+      " of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
     h("div.tree", { role: "group", "aria-label": "Tree of codes", class: state },
       tiles.map((tile) => branch(view, tile, unit))),
     items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
@@ -257,7 +258,8 @@ function selectedTab(view) {
 function qualityTab(view) {
   const { rows, n_levels: n } = view.get("quality");
   if (!rows) return h("p.page.mute", null, "Being computed…");
-  const level = (_, i) => ({ id: `level${i}`, label: i ? `Level ${i + 1}` : "All, or level 1", value: (row) => row.texts[i] });
+  const label = (i) => (i ? `Level ${i + 1}` : "All, or level 1");
+  const level = (_, i) => ({ id: `level${i}`, label: label(i), value: (row) => row.texts[i] });
   const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] },
     ...Array.from({ length: n }, level), { id: "how", label: "How" }];
   return h("div.page", null, dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }));
