@@ -126,7 +126,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge, within 
             h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
           step !== null && upright("step", step)),
         lines.map((line) => [line, line.points.reduce((a, b) => (b[1] < a[1] ? b : a))]).map(([line, [at, dip]]) =>
-          dip < low && !line.is_end && h("span.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(dip)}`)),
+          dip < low && !line.is_end && h("b.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(dip)}`)),
         [0, warm, n].map((at, i) => (i !== 1 || at > 0)
           && h("span.x", { style: `left: ${x(at)}%` }, i === 1 && isMain ? `${at}: warm-up ends` : at))),
       h("svg.leaders", { viewBox: `0 0 16 ${height}`, "aria-hidden": "true" },
@@ -152,25 +152,21 @@ function niceTicks(low, high, n) {
 function keptTable(view) {
   const { rows, text, n_seeds: n } = view.get("kept");
   if (!rows) return null;
-  const at = (share) => Math.min(100, Math.max(0, (100 * share + 20) / 1.4)); // bars go from -20% to 120%
-  const span = (name, from, to) => h(`i.${name}`, { style: `left: ${at(from)}%; right: ${100 - at(to)}%` });
-  const share = ({ retained, low, high, value }) => h("span.kept-cell", { title: fixed(value, 4) },
-    h("span.kept-bar", { "aria-hidden": "true" }, span("fill", Math.min(0, retained), Math.max(0, retained)),
-      high > low && span("whisker", low, high)), retained === null ? "–" : `${fixed(100 * retained, 1)}%`,
-    h("small", null, high > low && `± ${fixed(50 * (high - low), 1)}`));
-  const metric = ([id, label]) => ({ id, label, number: true, value: (row) => row[id].retained,
-    show: (row) => share(row[id]), help: "Kept on the test split: % of the way from the lower to the upper model." });
+  const share = ({ retained, low, high }) => bar(retained, retained === null ? "–" : [`${fixed(100 * retained, 1)}%`,
+    high > low && h("small", null, ` ± ${fixed(50 * (high - low), 1)}`)]);
+  const metric = ([id, label]) => ({ id, label, value: (row) => row[id].retained, show: (row) => share(row[id]),
+    help: "Kept on the test split: % of the way from the lower to the upper model." });
   const pick = ({ name, is_trained: isTrained, is_chosen: isChosen }) => [
     isTrained ? button(name, () => view.setUi({ arm: name }), { name: "button.link" }) : name,
     isChosen && text && h("b.good", null, " ✓ chosen")];
   const open = ({ name, use }) => use !== null && button("Open", () => view.act("open", { name }),
     { name: "button.small", "aria-label": `Open the ids of ${name}` });
-  const metrics = Object.entries({ log_loss: "Log-loss", recall: "Recall@10", ndcg: "NDCG@10" }).map(metric);
-  const columns = [{ id: "name", label: "Model", show: pick }, ...metrics,
+  const columns = [{ id: "name", label: "Model", show: pick },
+    ...Object.entries({ log_loss: "Log-loss", recall: "Recall@10", ndcg: "NDCG@10" }).map(metric),
     { id: "use", label: "Least use", help: "Share of codes in use, of the level that uses the fewest.", number: true,
       show: ({ use }) => (use === null ? "–" : percent(use)) },
     { id: "ids", label: "Ids", value: () => "", show: open }];
-  return h("section.card.kept", { key: "kept", class: view.isStale("kept") && "stale" },
+  return h("section.card.retained", { key: "kept", class: view.isStale("kept") && "stale" },
     h("div.title", null, h("b", null, "What is kept"), n > 1 ? `means of ${n} seeds ± 95%` : "one seed"),
     text && h("p", null, text), dataTable(view, "kept", columns, rows, { caption: "What each model keeps" }),
     view.model.get("opened") && h("p.mute", null, "The ids are below; .ids of this view has them for the next cell."));
