@@ -54,6 +54,11 @@ class Person:
         i = next(step["i"] for step in self.steps if any(field["name"] == name for field in step["fields"]))
         self.begin("set", i=i, name=name, value=value)
 
+    def change(self, name: str, value: Any) -> Any:
+        """The same, and wait until everything is computed for it."""
+        self.turn(name, value)
+        return self.wait()
+
     def get(self, name: str) -> Any:
         """The value of the first parameter of this name."""
         return next(field["value"] for step in self.steps for field in step["fields"] if field["name"] == name)

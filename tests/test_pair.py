@@ -120,15 +120,3 @@ def test_models_of_other_dimensions_are_said_to_be_so_and_have_neighbours(use, p
     person = use(DamageView(plain, other, interactive=True))
     assert "dimensions" in person.alerts[0]
     assert person.do("look", words=plain.words[0]).looked["words"][0]["cosine"] is None  # neighbours: each model's own
-
-
-def test_a_view_ends_when_its_cell_is_run_again_unless_it_stands_elsewhere(fasttext, small, shown, monkeypatch):
-    views = [NeighbourView(fasttext, small, interactive=True) for _ in range(3)]
-    alive = []
-    for message, (cell, displayed) in enumerate([("a", [0, 1]), ("b", [1]), ("a", [2]), ("a", [2]), ("b", [2])]):
-        header = {"metadata": {"cellId": cell}, "header": {"msg_id": str(message)}}
-        monkeypatch.setattr("workbench.views.widget.asked", lambda header=header: header)
-        for number in displayed:
-            views[number]._ipython_display_()
-        alive.append([number for number, view in enumerate(views) if view.comm is not None])
-    assert alive == [[0, 1, 2], [0, 1, 2], [1, 2], [1, 2], [2]]  # the second stands in cell b too

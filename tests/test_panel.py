@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import ipywidgets as widgets
 import numpy as np
@@ -15,7 +14,6 @@ import workbench as wb
 from workbench.evaluate.scorecard import quick_card
 from workbench.reports.metrics import compare, read_baseline
 from workbench.reports.setting import Report, suggest_limits
-from workbench.views.compression import MAX_RECENT
 
 BUILD = "workbench.compress.builder.Builder.build"
 LAYOUT = "workbench.views.mapper.shared.layout"
@@ -79,23 +77,16 @@ def test_a_panel_stands_among_other_widgets_and_goes_with_interact(panel):
     assert len(view.vectors) == 450
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_a_view_is_live_only_where_a_front_end_can_ask_a_person(plain, monkeypatch, live):
-    kernel = SimpleNamespace(get_parent=lambda _: {"content": {"allow_stdin": live}})
-    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(kernel=kernel))
-    view = wb.views.NeighbourView(plain, plain)
-    assert view.interactive is live
-    view.wait(PATIENCE).close()
-
-
 # -- recipes --------------------------------------------------------------------------------
 
 
-def test_a_panel_begins_where_it_was_told_to(panel):
+def test_a_panel_begins_where_it_was_told_to_or_at_a_preset(panel):
     assert panel.kinds == ["Prune", "Refit", "PQ"]
     assert [panel.get(name) for name in ("n_words", "n_ngrams", "n_subvectors")] == [300, 300, 6]
     assert "700 words × 12" in panel.view.top["about"]
-    assert panel.view.rail["fit"]["text"] == ""
+    panel.do("preset", id="tiny")
+    assert [preset["on"] for preset in panel.view.rail["presets"]] == [False, False, True]
+    assert panel.view.vectors.meta["recipe"] == panel.view.recipe.to_json()["steps"]
 
 
 def test_steps_are_changed_added_moved_and_taken_out_and_undo_goes_back_over_all_of_it(panel):
@@ -114,14 +105,6 @@ def test_steps_are_changed_added_moved_and_taken_out_and_undo_goes_back_over_all
     assert (panel.wait().recipe.steps[0].n_words, panel.kinds) == (350, ["Prune", "Refit", "PQ"])
 
 
-def test_a_preset_is_the_recipe_that_it_names(panel):
-    for preset in panel.wait().rail["presets"]:
-        panel.do("preset", id=preset["id"])
-        on = [other["id"] for other in panel.view.rail["presets"] if other["on"]]
-        assert on == [preset["id"]]
-        assert panel.view.vectors.meta["recipe"] == panel.view.recipe.to_json()["steps"]
-
-
 def test_a_step_that_fails_says_why_and_the_numbers_before_stay_until_the_next_setting(panel):
     view = panel.wait()
     numbers = view.cards
@@ -131,8 +114,7 @@ def test_a_step_that_fails_says_why_and_the_numbers_before_stay_until_the_next_s
     assert "256 centroids need as many rows" in panel.steps[2]["error"]
     assert panel.alerts == [panel.steps[2]["error"]]
     assert (view.cards, "cards" in panel.stale, panel.get("n_words")) == (numbers, True, 1)
-    panel.turn("n_words", 400)
-    panel.wait()
+    panel.change("n_words", 400)
     assert (panel.alerts, panel.stale, [step["error"] for step in panel.steps]) == ([], set(), [None] * 3)
     assert view.cards != numbers
 
@@ -153,8 +135,7 @@ def test_of_a_burst_of_changes_only_the_last_is_computed(panel, counted, monkeyp
     builds = counted(BUILD)
     for n in range(2, 7):
         panel.turn("n_subvectors", n)
-        panel.turn("n_words", next(FRESH))
-    assert panel.wait().recipe.steps[2].n_subvectors == 6
+        assert panel.change("n_words", next(FRESH)).recipe.steps[2].n_subvectors == 6
     assert builds.entered == 1
 
 
@@ -232,21 +213,15 @@ def test_maps_belong_to_the_setting_and_numbers_do_not_wait_for_them(panel, gate
 # -- history, A, limits and searches --------------------------------------------------------
 
 
-def test_going_back_builds_nothing_gives_the_same_and_few_results_are_kept(panel, counted):
+def test_going_back_builds_nothing_and_gives_the_same(panel, counted):
     view = panel.wait()
     first, n = view.vectors, len(view.history["points"])
     place = next(point["id"] for point in view.history["points"] if point["now"])
-    panel.turn("n_subvectors", 4)
-    panel.wait()
+    panel.change("n_subvectors", 4)
     assert len(view.history["points"]) == n + 1
     builds = counted(BUILD)
     assert panel.do("go_back", id=place).vectors is first
     assert builds.entered == 0
-    for n_words in range(310, 312 + MAX_RECENT):
-        view.recipe = wb.Chain([wb.Prune(n_words, 400)])
-        view.wait(PATIENCE)
-    assert len(view.flow["model"].recent) == MAX_RECENT
-    assert len(view.history["points"]) == n + 3 + MAX_RECENT
 
 
 def test_the_history_marks_the_best_of_each_size_for_any_quality(panel):
@@ -264,8 +239,7 @@ def test_numbers_are_compared_with_what_is_pinned_until_it_is_no_more(panel):
     size = panel.view.cards["size"]["bytes"]
     panel.begin("pin")
     assert {card["delta"] for card in panel.cards.values()} == {0}
-    panel.turn("n_subvectors", 3)
-    panel.wait()
+    panel.change("n_subvectors", 3)
     assert {id: card["value"] - card["delta"] for id, card in panel.cards.items()} == pytest.approx(old)
     assert panel.view.cards["size"]["delta"] == panel.view.cards["size"]["bytes"] - size
     assert [point["pinned"] for point in panel.view.history["points"]].count(True) == 1
@@ -287,6 +261,9 @@ def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried(pa
     assert panel.kinds == [type(step).__name__ for step in panel.view.recipe.steps]
     panel.do("undo")
     assert panel.get("n_words") == 300
+    vectors = panel.do("find", text="10 B").vectors  # too few: a message, and the setting before
+    assert "10 bytes are too few" in panel.alerts[0]
+    assert (len(vectors), panel.stale, panel.get("n_words")) == (300, set(), 300)
 
 
 def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
@@ -305,13 +282,6 @@ def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
     assert panel.view.cards["size"]["bytes"] == seen[0]["best_bytes"] <= 45_000
     assert len(panel.view.recipe.steps) > 3
     assert (panel.stale, panel.view.rail["fit"]["running"]) == (set(), None)
-
-
-def test_an_impossible_limit_is_a_message_and_the_setting_before_stays(panel):
-    vectors = panel.wait().vectors
-    panel.do("find", text="10 B")
-    assert "10 bytes are too few" in panel.alerts[0]
-    assert (panel.view.vectors is vectors, panel.stale, panel.get("n_words")) == (True, set(), 300)
 
 
 # -- models and words -----------------------------------------------------------------------
@@ -379,16 +349,6 @@ def test_words_that_hold_spaces_are_looked_at_whole_and_unknown_ones_are_refused
     assert panel.view.words == ("1,000",)
 
 
-def test_agreement_is_over_the_pairs_that_are_given_and_a_missing_file_is_said(use, fasttext):
-    rng = np.random.default_rng(0)
-    pairs = [(fasttext.words[a], fasttext.words[b], float(rng.random())) for a, b in rng.integers(700, size=(60, 2))]
-    panel = use(opened(fasttext, pairs={"mine": pairs}))
-    assert panel.view.overview["rows"][-1]["what"] == "Agreement with people, mine"
-    panel = use(opened(fasttext, pairs={"mine": "nowhere/pairs.tsv"}, words=fasttext.words[:1]))
-    assert "pairs.tsv" in panel.alerts[0]
-    assert all((panel.view.looked, panel.view.damage, panel.view.points, panel.view.overview))
-
-
 # -- files ----------------------------------------------------------------------------------
 
 
@@ -400,8 +360,7 @@ def test_a_file_that_is_saved_opens_as_the_same_model_to_the_bit(panel, tmp_path
     copied = tmp_path / "copied.safetensors"
     exec(view.export["code"].replace("'small.safetensors'", repr(str(copied))), {})
     assert copied.read_bytes() == saved.read_bytes()
-    panel.turn("n_subvectors", 4)
-    assert panel.wait().export["saved"] is None
+    assert panel.change("n_subvectors", 4).export["saved"] is None
 
 
 def test_a_save_that_fails_says_why_and_never_goes_over_the_model_itself(panel, tmp_path, monkeypatch):
@@ -449,10 +408,11 @@ def test_folders_and_models_are_listed_to_open(panel, tmp_path):
     for name in ("b.vec", "a.bin", "notes.md", ".hidden.bin"):
         (tmp_path / name).touch()
     (tmp_path / "more").mkdir()
-    entries = panel.do("list_folder", path=str(tmp_path)).folder["entries"]
-    assert [entry["name"] for entry in entries] == ["..", "more", "a.bin", "b.vec"]
-    assert [entry["is_folder"] for entry in entries] == [True, True, False, False]
-    assert panel.do("list_folder", path=str(tmp_path / "none")).folder["error"]
+    panel.begin("list_folder", path=str(tmp_path))
+    entries = [(entry["name"], entry["is_folder"]) for entry in panel.view.folder["entries"]]
+    assert entries == [("..", True), ("more", True), ("a.bin", False), ("b.vec", False)]
+    panel.begin("list_folder", path=str(tmp_path / "none"))
+    assert panel.view.folder["error"]
 
 
 def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tmp_path, gate, monkeypatch):
@@ -509,8 +469,7 @@ def test_a_live_panel_leaves_a_page_of_its_state_with_words_as_text(use, plain, 
     panel.view.limit = "1 MB"
     panel.wait()
     until(lambda: all(text in text_of(shown.page) for text in (HOSTILE, repr(panel.view.recipe.steps[-1]))))
-    panel.turn("n_subvectors", 4)
-    panel.wait()
+    panel.change("n_subvectors", 4)
     until(lambda: repr(panel.view.recipe.steps[-1]) in text_of(shown.page))
     assert "<script" not in shown.page
 

@@ -19,14 +19,13 @@ from ..vectors import Vectors, remembered
 from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
+from .maps import SIDES, points
 from .paper import HELP, damage_summary
-from .plots import noise_text
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
 SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}
 QUALITIES = {"known": "All words", "unseen": "Unseen words", "overlap@10": "Neighbours kept"}
 N_MAPPED = (1_000, 2_000, 5_000, 10_000, 20_000)
-SIDES = ("before", "control", "after")
 
 
 class Blocks:
@@ -143,18 +142,11 @@ class Blocks:
         return {"title": title, "words": first, "n": round(words["represents"].sum())}
 
     def points(maps, codes, model, n_mapped):
-        about, noise, n = maps.attrs, maps.attrs["noise"] or {}, len(maps)
-        levels, coded = (np.empty((n, 0)), None) if codes is None or len(codes[0]) != n else codes
-        fate = np.where(maps["cosine"].isna(), 2, np.where(maps["in_vocabulary"], 0, 1))
+        levels, coded = (np.empty((len(maps), 0)), None) if codes is None or len(codes[0]) != len(maps) else codes
         return {
-            **{side: maps[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
-            "n": n, "words": maps["word"].tolist(), "cosine": maps["cosine"].to_numpy("<f4").tobytes(),
-            "rank": maps["rank"].to_numpy("<i4").tobytes(), "fate": fate.astype("u1").tobytes(),
-            "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1], "code_order": coded and orders(coded),
+            **points(maps), "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1],
+            "code_order": coded and orders(coded), "topics": maps.attrs.get("topics", []), "n_mapped": n_mapped,
             "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
-            "topics": about.get("topics", []), "method": about["method"], "sample": about["sample"],
-            "noise": noise_text(maps), "trust": {side: about[f"trust_{side}"] for side in SIDES},
-            "kept_map": noise.get("kept_compressed"), "kept_chance": noise.get("kept_control"), "n_mapped": n_mapped,
             "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
         }  # fmt: skip
 

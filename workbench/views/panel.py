@@ -17,7 +17,7 @@ from ..evaluate.similarity import Pairs
 from ..formats import OWN, export, readable_suffixes, writable
 from ..search.budget import GOALS, parse_bytes
 from ..vectors import Vectors
-from . import recipes
+from . import mapper, recipes
 from .blocks import Blocks, present
 from .compression import Compression, Reporting, Search
 from .flow import Doing, Flow, in_words
@@ -80,6 +80,8 @@ class ModelView(View):
         super().__init__(Flow(Compression, live, self.wanted, **given), kind="panel", ui=ui, words=words)
         if not live:
             self.wait()
+        elif "maps" in self.flow.cells:
+            mapper.shared.warm()  # it gets ready while numbers are computed
 
     def page(self) -> str:
         """Return what is shown as HTML that needs no network, kernel or script."""
@@ -273,7 +275,7 @@ class CompressionPanel(ModelView):
 
     def do_open(self, path: str) -> None:
         """Open another model."""
-        self.source = path.strip()
+        self.source = str(Path(path.strip()).expanduser())
 
     def do_upload(self, name: str, offset: int, total: int, buffers: Sequence[Any] = ()) -> None:
         """Take a part of a file that the browser sends; open it once it is whole."""
