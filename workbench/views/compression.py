@@ -24,7 +24,7 @@ from ..search.sweep import attempt, scores
 from ..vectors import Vectors, remembered
 from . import mapper
 from .flow import cell, publish
-from .maps import OriginalMap
+from .maps import OriginalMap, topics
 from .recipes import effects
 
 REST = 0.3  # seconds from new numbers to what is shown beside them: a person's next change comes first
@@ -177,11 +177,12 @@ class Compression:
         def labelled(frame):
             return frame.assign(label=[labels.get(word) for word in original.words]) if labels else frame
 
-        sketch = labelled(original.pca(result.small))
-        if drawn == "PCA":
-            return sketch
-        publish(sketch)
-        return labelled(original.umap(result.small, mapper.shared.layout))
+        frame = labelled(original.pca(result.small))
+        if drawn != "PCA":
+            publish(frame)
+            frame = labelled(original.umap(result.small, mapper.shared.layout))
+        frame.attrs["topics"] = topics(frame, original.vectors)
+        return frame
 
     @cell(lane="report")
     def report(reporting, unseen, seed):
