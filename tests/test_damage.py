@@ -68,14 +68,14 @@ def test_every_word_is_scored_and_each_grouping_parts_all_words(pair):
     vectors = small.get_vectors([original.words[i] for i in damage.index], missing="nan")
     assert (damage["has_vector"] == ~np.isnan(vectors[:, 0])).all()
     assert (damage.loc[~damage["has_vector"], "cosine"] == 0).all()
-    assert damage["worry"].sum() == pytest.approx(float(name != "folded"))  # which leaves known words as they are
+    assert damage["loss_share"].sum() == pytest.approx(float(name != "folded"))  # which leaves known words as they are
     assert (damage["split"] == "dropped").sum() == len(set(original.words) - set(small.words))
     groups = damage_groups(damage, min_words=1)
     for by in ("frequency", "shape", "fate"):
         parts = of(groups, by)
         assert parts["n"].sum() == len(original)
         assert parts["share_of_vocabulary"].sum() == pytest.approx(1)
-        assert parts["worry"].sum() == pytest.approx(damage["worry"].sum())
+        assert parts["loss_share"].sum() == pytest.approx(damage["loss_share"].sum())
         assert (parts["mean"] * parts["share_of_vocabulary"]).sum() == pytest.approx(damage["cosine"].mean())
     assert groups["low"].isna().all()  # nothing was sampled, so nothing is unsure
     card = wb.scorecard(original, small, parts=("fidelity",))
@@ -83,13 +83,13 @@ def test_every_word_is_scored_and_each_grouping_parts_all_words(pair):
     assert of(groups, "fate")["mean"].to_dict() == pytest.approx(fidelity.to_dict(), abs=1e-6)
 
 
-def test_ranks_go_by_count_and_worry_is_count_times_what_is_lost(fasttext):
+def test_ranks_go_by_count_and_loss_share_is_count_times_what_is_lost(fasttext):
     damage = wb.word_damage(fasttext, CUT.fit_transform(fasttext))
     assert damage["rank"].tolist() == list(range(1, 701))
     assert damage["count"].is_monotonic_decreasing
     lost = damage["count"].to_numpy(float) * (1 - damage["cosine"].clip(upper=1 - 1e-12))
     lost[damage["cosine"] > 1 - 1e-6] = 0
-    np.testing.assert_allclose(damage["worry"], lost / lost.sum(), atol=1e-9)
+    np.testing.assert_allclose(damage["loss_share"], lost / lost.sum(), atol=1e-9)
     assert damage.groupby("band", observed=True)["rank"].agg(["min", "max"]).T.to_dict("list") == {
         "1 to 100": [1, 100], "101 to 700": [101, 700]
     }  # fmt: skip
@@ -101,7 +101,7 @@ def test_without_counts_places_stand_for_ranks_and_weights_say_so(plain):
     assert damage["count"].isna().all()
     assert damage.index.tolist() == list(range(700))
     assert "Zipf" in damage.attrs["weights"]
-    lost = damage["worry"] * damage["rank"]
+    lost = damage["loss_share"] * damage["rank"]
     np.testing.assert_allclose(lost[damage["split"] == "dropped"], lost.max())
 
 
@@ -112,7 +112,7 @@ def test_words_that_keep_their_direction_are_not_damaged_and_those_that_had_none
     damage = wb.word_damage(v, v)
     assert len(damage) == 630
     assert damage["cosine"].to_numpy() == pytest.approx(1)
-    assert (damage["worry"] == 0).all()
+    assert (damage["loss_share"] == 0).all()
     assert damage_summary(damage_groups(damage)).startswith("Nothing was damaged")
     nothing = wb.Vectors.from_arrays(["a", "b"], np.zeros((2, 3)))
     damage = wb.word_damage(nothing, nothing)
@@ -140,7 +140,7 @@ def test_a_sample_has_the_frequent_words_and_stands_for_the_whole_vocabulary(lar
     assert sampled["rank"].iloc[:200].tolist() == list(range(1, 201))
     assert sampled["rank"].is_monotonic_increasing
     assert sampled.index.nunique() == len(sampled) == 600
-    assert damage_groups(sampled)["worry"].iloc[0] == pytest.approx(1)
+    assert damage_groups(sampled)["loss_share"].iloc[0] == pytest.approx(1)
     assert set(sampled.index) != set(wb.word_damage(*large, n_words=600, random_state=3).index)
 
 
@@ -219,7 +219,7 @@ def test_wrecked_numbers_are_the_worst_group(large):
     groups = damage_groups(wb.word_damage(original, small, n_words=900))
     shapes = of(groups, "shape")
     assert shapes["mean"].idxmin() == "number"
-    assert shapes.loc["number", "worry"] == pytest.approx(1)
+    assert shapes.loc["number", "loss_share"] == pytest.approx(1)
     assert all(word.endswith("7") for word in shapes.loc["number", "worst"])
     summary = damage_summary(groups)
     assert f"The most affected words are words with a digit: mean cosine {shapes.loc['number', 'mean']:.3f}" in summary

@@ -60,10 +60,10 @@ def test_damage_live_is_that_of_the_whole_vocabulary(use, fasttext, small):
     assert [code["z"] for code in block["codes"]] == pytest.approx(codes["z"].tolist())
     listed = pd.DataFrame(block["words"]).set_index("word")
     by_word = words.set_index("word")
-    for column, largest in (("worry", True), ("cosine", False)):  # the first of both orders are there
+    for column, largest in (("loss_share", True), ("cosine", False)):  # the first of both orders are there
         first = by_word.sort_values(column, ascending=not largest).index[:15]
         assert set(first) <= set(listed.index)
-    assert listed["loss_share"].tolist() == pytest.approx(by_word.loc[listed.index, "worry"].tolist())
+    assert listed["loss_share"].tolist() == pytest.approx(by_word.loc[listed.index, "loss_share"].tolist())
     assert (person.view.words, person.view.looked) == ((), {})
     worst = block["groups"][0]["worst"][0]
     assert person.do("look", words=worst).looked["words"][0]["word"] == worst

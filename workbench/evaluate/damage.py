@@ -28,7 +28,7 @@ MIN_WORDS_A_CODE = 20
 
 ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", "IDEOGRAPHIC": "CJK"}  # Japanese
 
-GROUP_COLUMNS = ["by", "group", "n", "share_of_vocabulary", "mean", "low", "high", "p5", "no_vector", "worry", "worst"]
+GROUP_COLUMNS = "by group n share_of_vocabulary mean low high p5 no_vector loss_share worst".split()
 CODE_COLUMNS = ["by", "group", "level", "code", "n", "mean", "z", "p", "worst"]
 
 
@@ -55,7 +55,7 @@ def word_damage(original: Vectors, small: Vectors, n_words: int = 20_000, random
         - ``shape``: see `word_shapes`; ``split``: kept, remapped or dropped, see `splits`;
         - ``cosine`` to the original vector, 0 for a word without ``has_vector``;
         - ``represents``: the number of words of the vocabulary that it stands for in the sample;
-        - ``worry``: its share of the loss, which is 1 - cosine weighted by count, or without counts by
+        - ``loss_share``: its share of the loss, which is 1 - cosine weighted by count, or without counts by
           1 / rank (Zipf's law). Times ``represents`` it adds up to 1, unless nothing was damaged.
 
         ``attrs``: ``how`` (exact or sampled), ``n_total`` (words of the vocabulary) and
@@ -87,7 +87,7 @@ def word_damage(original: Vectors, small: Vectors, n_words: int = 20_000, random
     weights = (damage["count"] if has_counts else 1 / damage["rank"]).to_numpy(float)
     loss = 1 - damage["cosine"].to_numpy()
     loss = np.where(loss > ROUNDING, loss, 0) * weights
-    damage = damage.assign(worry=loss / ((loss @ damage["represents"].to_numpy()) or 1))
+    damage = damage.assign(loss_share=loss / ((loss @ damage["represents"].to_numpy()) or 1))
     damage.attrs = {
         "how": f"sampled, seed {random_state}" if len(words) < len(original) else "exact",
         "n_total": len(original),
@@ -203,7 +203,7 @@ def damage_groups(damage: pd.DataFrame, min_words: int = 5) -> pd.DataFrame:
         ``by`` ("all", "frequency", "shape" or "fate"), ``group``, ``n`` (words scored),
         ``share_of_vocabulary``, ``mean`` (cosine), ``low`` and ``high`` (its 95% interval, NaN
         where no word was drawn at random), ``p5`` (5th percentile), ``no_vector`` (share),
-        ``worry`` (share of the loss) and ``worst`` (a tuple of up to five words, the least similar
+        ``loss_share`` (share of the loss) and ``worst`` (a tuple of up to five words, the least similar
         first). ``attrs`` are those of `damage`.
     """
     found = [("all", "all words", damage)]
@@ -222,9 +222,9 @@ def damage_groups(damage: pd.DataFrame, min_words: int = 5) -> pd.DataFrame:
         order = np.argsort(cosine, kind="stable")
         p5 = cosine[order][(np.cumsum(weights[order]) >= 0.05 * total).argmax()]
         no_vector = ~group["has_vector"].to_numpy() @ weights / total
-        share, worry = total / damage["represents"].sum(), group["worry"].to_numpy() @ weights
+        share, loss_share = total / damage["represents"].sum(), group["loss_share"].to_numpy() @ weights
         worst = tuple(group["word"].to_numpy()[order[:N_WORST]])
-        rows.append((by, name, len(group), share, mean, low, high, p5, no_vector, worry, worst))
+        rows.append((by, name, len(group), share, mean, low, high, p5, no_vector, loss_share, worst))
     groups = pd.DataFrame(rows, columns=GROUP_COLUMNS)
     groups.attrs = dict(damage.attrs)
     return groups

@@ -161,10 +161,10 @@ class Blocks:
     def damage(damage):
         words, about = damage.words, damage.words.attrs
         weighed = "counts" if about["weights"] == "counts" else "frequencies guessed from ranks by Zipf's law"
-        first = [*words.nlargest(MAX_WORST, "worry").index, *words.nsmallest(MAX_WORST, "cosine").index]
-        worst = words[words.index.isin(first)].rename(columns={"worry": "loss_share", "split": "fate"})
+        first = [*words.nlargest(MAX_WORST, "loss_share").index, *words.nsmallest(MAX_WORST, "cosine").index]
+        worst = words[words.index.isin(first)].rename(columns={"split": "fate"})
         worst["cosine"] = worst["cosine"].where(worst["has_vector"])
-        groups = damage.groups.rename(columns={"share_of_vocabulary": "share", "worry": "loss_share"})
+        groups = damage.groups.rename(columns={"share_of_vocabulary": "share"})
         codes = damage.codes.assign(chance=damage.codes["p"] > 0.05, code=damage.codes["group"])
         return {
             "summary": damage_summary(damage.groups),

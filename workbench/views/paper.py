@@ -122,7 +122,7 @@ def damage_summary(groups: pd.DataFrame) -> str:
     compared, everything = groups[groups["by"] != "all"], groups[groups["by"] == "all"]
     if everything.empty:
         return "Too few words were scored to compare groups of them."
-    if everything["worry"].iloc[0] == 0:
+    if everything["loss_share"].iloc[0] == 0:
         return "Nothing was damaged: every word keeps its direction."
     worst, bands = compared.loc[compared["mean"].idxmin()], compared[compared["by"] == "frequency"]
     text = (
@@ -131,8 +131,8 @@ def damage_summary(groups: pd.DataFrame) -> str:
     )
     if bands.empty:
         return text
-    heaviest = bands.loc[bands["worry"].idxmax()]
-    return f"{text} {heaviest['worry']:.0%} of the loss in texts is in {_named(heaviest)}."
+    heaviest = bands.loc[bands["loss_share"].idxmax()]
+    return f"{text} {heaviest['loss_share']:.0%} of the loss in texts is in {_named(heaviest)}."
 
 
 def _named(group: pd.Series) -> str:
