@@ -28,7 +28,8 @@ MIN_WORDS_A_CODE = 20
 
 ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK", "IDEOGRAPHIC": "CJK"}  # Japanese
 
-GROUP_COLUMNS = "by group n share_of_vocabulary mean low high p5 no_vector loss_share worst".split()
+GROUP_COLUMNS = ["by", "group", "n", "share_of_vocabulary", "mean", "low", "high", "p5", "no_vector", "loss_share",
+                 "worst"]  # fmt: skip
 CODE_COLUMNS = ["by", "group", "level", "code", "n", "mean", "z", "p", "worst"]
 
 
