@@ -48,8 +48,12 @@ function metricCard(view, name) {
 function itemSearch(view) {
   const { typed = "" } = view.local;
   const { query, items = [] } = view.get("offers");
-  const choose = (item) => {
+  const close = () => {
+    view.root.querySelector(".item-search input").focus();
     view.setLocal({ typed: "" });
+  };
+  const choose = (item) => {
+    close();
     view.setUi({ tab: "similar" });
     want(view, { item });
   };
@@ -58,7 +62,7 @@ function itemSearch(view) {
     view.act("search", { text });
   };
   const onkeydown = (event) => {
-    if (event.key === "Escape") view.setLocal({ typed: "" });
+    if (event.key === "Escape") close();
     else if (event.key === "Enter" && event.target.value && query === typed && items[0]) choose(items[0][0]);
     else if (["ArrowDown", "ArrowUp"].includes(event.key)) moveFocus(event, "input, button");
   };
@@ -191,8 +195,8 @@ function codeTree(view) {
   const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
   const state = [tiles.length === 1 && "alone", view.isStale("tiles") && "stale"].filter(Boolean).join(" ");
   return h("section.pane", { "aria-label": "Tree of codes" },
-    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names are" +
-      " of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
+    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names " +
+      "are of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
     h("div.tree", { role: "group", "aria-label": "Tree of codes", class: state },
       tiles.map((tile) => branch(view, tile, unit))),
     items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
