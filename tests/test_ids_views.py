@@ -116,8 +116,7 @@ def test_the_map_has_every_item_with_its_codes_by_the_vectors_that_are_given(ids
     assert decoded.attrs["sample"] == "all 120 items, by their decoded vectors"
     assert not decoded["x"].equals(frame["x"])
     plain = id_map(ids, vectors, layout=None).attrs
-    assert plain["method"] == "PCA"
-    assert 0.5 < plain["trustworthiness"] <= 1
+    assert (plain["method"], 0.5 < plain["trustworthiness"] <= 1) == ("PCA", True)
 
 
 def test_a_sample_is_said_to_be_one_and_keeps_what_it_must(ids):
@@ -194,8 +193,7 @@ def test_similar_tables_agree_with_a_plain_search(ids, vectors):
 
 
 def test_an_item_is_found_by_what_a_person_may_call_it(ids):
-    for text in ("item5", ids.names[5], f"  {ids.names[5].upper()} "):
-        assert find_item(ids, text) == "item5"
+    assert {find_item(ids, text) for text in ("item5", ids.names[5], f"  {ids.names[5].upper()} ")} == {"item5"}
     films = SemanticIDs(["a", "b", "c"], [[0], [1], [1]], names=["Toy Story (1995)", "Heat (1995)", "toy story (1995)"])
     assert [find_item(films, name) for name in films.names] == list(films.items)
     for text, said in {"Toy Storry": "'Toy Story (1995)'", "haet": "'Heat (1995)'", "1995": "'Heat (1995)', 'Toy",
@@ -276,14 +274,6 @@ def test_items_are_looked_at_searched_and_selected(ids, opened):
     assert "there is no item 'unheard of'" in view.status["problem"]
 
 
-def test_every_number_of_the_card_is_shown(ids, vectors, opened):
-    card = id_card(ids, vectors)
-    texts = [text.split(" (")[0] for row in opened().quality["rows"] for text in row["texts"] if text]
-    assert len(texts) == len(card) >= 9
-    forms = (".1%", ".2%", ".4%", ".4f", ",.1f", ".3f", ",.0f")
-    assert all(any(f"{value:{form}}" in texts for form in forms) for value in card["value"])
-
-
 def test_the_page_of_a_live_view_and_that_on_paper_say_the_same(ids, vectors, opened, monkeypatch):
     pages: list = []
 
@@ -308,10 +298,15 @@ def test_the_page_of_a_live_view_and_that_on_paper_say_the_same(ids, vectors, op
     assert "Semantic IDs of 120 items, below 0" in pages[-1]
 
 
-@pytest.mark.parametrize("n", [1, 9])
-def test_few_items_are_no_trouble(opened, n):
-    view = opened(made(n), None, item="item0")
+@pytest.mark.parametrize("n", [1, 9, 120])
+def test_few_items_are_no_trouble_and_all_numbers_of_the_card_are_shown(opened, n):
+    of = made(n)
+    view = opened(of, of.decode(), item="item0")
     assert (view.points["n"], view.status["errors"], view.status["problem"]) == (n, {}, "")
+    texts = [text.split(" (")[0] for row in view.quality["rows"] for text in row["texts"] if text]
+    values, forms = id_card(of, of.decode())["value"], (".1%", ".2%", ".4%", ".4f", ",.1f", ".3f", ",.0f")
+    assert len(texts) == len(values) >= 9
+    assert all(any(f"{value:{form}}" in texts for form in forms) for value in values)
 
 
 def test_ids_without_codebooks_and_vectors_are_shown_without_a_map(ids, opened):
