@@ -122,9 +122,8 @@ function slider(view, key, about, { move = () => {}, set }) {
   const isOpen = high === null || high === undefined; // no end, so no slider
   const step = log || kind === "number" || isOpen ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
   return h("div.slider", { key, class: isOpen && "open" }, h("span", label, help(about.help)), !isOpen && h("input", {
-    key: "range",
-    type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label, "aria-valuetext": text,
-    oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
+    key: "range", type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label,
+    "aria-valuetext": text, oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
   }), h("input.number", { key: "box", type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
 
@@ -220,8 +219,8 @@ DRAWINGS.panel = (view) => {
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  const onkeydown = (event) => !bare && panelKeys(view, event, there);
-  return h("div.panel", { class: bare && "bare", onkeydown }, topBar(view), problems(view),
+  view.el.onkeydown = (event) => !bare && panelKeys(view, event, there); // there, for the focus may be on the view itself
+  return h("div.panel", { class: bare && "bare" }, topBar(view), problems(view),
     bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
 };
 
