@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections import Counter
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,9 @@ TRAINING: dict[str, Any] = SKIPGRAM | NGRAMS | {"seed": 1, "workers": 1}  # more
 
 def model_path(name: str) -> Path:
     """Return the path of a built-in model; train it first where it is not in the cache."""
-    from importlib.metadata import version
-
     if name not in NAMES:
         raise ValueError(f"unknown built-in model {name!r}; the only one is {', '.join(NAMES)}")
-    recipe = json.dumps([TRAINING, version("gensim")], sort_keys=True)  # another recipe or gensim: another file
-    path = cache_folder() / f"builtin-en-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.bin"
+    path = _cached(".bin")
     if not path.exists():
         try:
             files.check_writable(path)
@@ -42,6 +40,14 @@ def model_path(name: str) -> Path:
     if not path.exists():
         _train(path)
     return path
+
+
+def _cached(suffix: str) -> Path:
+    """The place of a file in the cache; another one for another recipe or gensim."""
+    from importlib.metadata import version
+
+    recipe = json.dumps([TRAINING, version("gensim")], sort_keys=True)
+    return cache_folder() / f"builtin-en-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}{suffix}"
 
 
 def cache_folder() -> Path:
@@ -79,9 +85,15 @@ def sentences() -> tuple[tuple[str, ...], ...]:
 
 @cache
 def rare_words() -> tuple[str, ...]:
-    """Return the words that are too rare for the model's vocabulary: real unseen words."""
+    """Return the words that are too rare for the model's vocabulary: real unseen words. Cached: texts take seconds."""
+    path = _cached("-rare.txt")
+    with suppress(OSError):
+        return tuple(path.read_text(encoding="utf-8").split())
     counts = Counter(token for sentence in sentences() for token in sentence)
-    return tuple(sorted(word for word, n in counts.items() if n < TRAINING["min_count"]))
+    words = tuple(sorted(word for word, n in counts.items() if n < TRAINING["min_count"]))
+    with suppress(OSError), files.replacing(path) as file:  # a cache that cannot be written is none
+        file.write("\n".join(words).encode())
+    return words
 
 
 def _train(path: Path) -> None:
