@@ -29,7 +29,9 @@ def presets(v: Vectors, seed: int = 0) -> dict[str, Preset]:
     return {
         "light": Preset("Light", "Each number in fewer bits: hardly a difference.", light),
         "balanced": Preset("Balanced", "Fewer words and n-grams, in codes: the default recipe.", usual(v, seed=seed)),
-        "tiny": Preset("Tiny", "Very few bytes a word: a small file, with more damage.", tiny(v, seed)),
+        "tiny": Preset(
+            "Tiny", "Very few bytes a word: the smallest file, which takes longest to build.", tiny(v, seed)
+        ),
     }
 
 
