@@ -94,6 +94,10 @@ class Notebook:
         self.page.wait_for_function(ready, timeout=3 * PATIENCE)
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
 
+    def state(self, name: str) -> Any:
+        """Return a trait of the view, as the page has it."""
+        return self.page.locator(VIEW).first.evaluate("(el, name) => el.view.get(name)", name)
+
     def picture(self) -> dict[str, Any]:
         """Return what is to be seen of the view: texts, values of controls, pixels of maps."""
         return self.page.locator(VIEW).first.evaluate(
@@ -112,6 +116,14 @@ class Notebook:
     def press(self, name: str, role: str = "button") -> None:
         """Press the button with this name."""
         self.page.locator(VIEW).get_by_role(role, name=name, exact=True).click()
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        """Draw a line through places of the window with the mouse's button down."""
+        self.page.mouse.move(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*place, steps=8)
+        self.page.mouse.up()
 
     def close(self) -> None:
         """End the kernel and close the page."""

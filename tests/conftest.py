@@ -11,6 +11,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from functools import wraps
+from itertools import count
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -326,7 +327,7 @@ def counted(monkeypatch):
 
 @pytest.fixture(scope="module")
 def browser(request, tmp_path_factory):
-    """Opens a copy of a notebook, or one of new cells, in JupyterLab; one server and one kernel for each test module.
+    """Opens a copy of a notebook, or one of new cells, in JupyterLab; one server for each test module.
 
     When a test of the module fails, a screenshot stays in `harness.PICTURES`.
     """
@@ -337,12 +338,13 @@ def browser(request, tmp_path_factory):
     with harness.jupyterlab(folder) as address, harness.started(executable) as chromium:
         context = chromium.new_context(viewport={"width": 1280, "height": 1000})
         context.grant_permissions(["clipboard-read", "clipboard-write"])
+        numbers = count()
 
         def opened(notebook: Path | Sequence[str]) -> harness.Notebook:
             if isinstance(notebook, Path):
                 path = Path(shutil.copy(notebook, folder))
             else:
-                path = harness.written(notebook, folder / "cells.ipynb")
+                path = harness.written(notebook, folder / f"cells-{next(numbers)}.ipynb")
             return harness.Notebook(context.new_page(), f"{address}/lab/tree/{path.name}?reset")
 
         request.node.stash[OPEN] = context
