@@ -25,7 +25,7 @@ from workbench.cli.notebooks import lab_command
 from workbench.views.widget import SCRIPTS, STATIC
 
 PICTURES = Path(__file__).parents[1] / "reports" / "browser"  # screenshots of tests that failed
-PATIENCE = 60_000  # milliseconds for a kernel to start or numbers to come
+PATIENCE = 90_000  # milliseconds for a kernel to start or numbers to come
 expect.set_options(timeout=PATIENCE)
 VIEW = ".jp-OutputArea .wb"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -116,6 +116,11 @@ class Notebook:
     def press(self, name: str, role: str = "button") -> None:
         """Press the button with this name."""
         self.page.locator(VIEW).get_by_role(role, name=name, exact=True).click()
+
+    def act(self, action: str, arguments: dict[str, Any]) -> None:
+        """Have the page ask Python for something."""
+        ask = "(el, [action, arguments]) => el.view.act(action, arguments)"
+        self.page.locator(VIEW).first.evaluate(ask, [action, arguments])
 
     def drag(self, *places: tuple[float, float]) -> None:
         """Draw a line through places of the window with the mouse's button down."""

@@ -3,7 +3,10 @@
 import random
 
 import pytest
-from browser import chromium, drawn, started
+from browser import chromium, drawn, started, violations
+from conftest import PATIENCE
+
+import workbench as wb
 
 pytestmark = pytest.mark.browser
 # A drawing of a tree in the state: [name, props, ...children], texts, and null for what is left out.
@@ -15,14 +18,17 @@ window.build = build;
 
 
 @pytest.fixture(scope="module")
-def page():
+def chrome():
     executable = chromium()
     if executable is None:
         pytest.skip("no Chromium here: `apt-get install chromium`, or name one in WORKBENCH_CHROMIUM")
-    with (
-        started(executable) as browser,
-        drawn(browser, {"kind": "test", "tree": ["p", None, "..."]}, before=DRAW) as page,
-    ):
+    with started(executable) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(chrome):
+    with drawn(chrome, {"kind": "test", "tree": ["p", None, "..."]}, before=DRAW) as page:
         yield page
 
 
@@ -199,3 +205,42 @@ def test_keys_stay_in_the_view_but_those_of_jupyterlab(page):
     for key, kept in (("ArrowUp", True), ("Control+s", False), ("Control+z", True), ("d", True)):
         page.keyboard.press(key)
         assert page.evaluate("document.activeElement.hasAttribute('data-lm-suppress-shortcuts')") == kept
+
+
+# -- the panel's real state -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def state(builtin):
+    panel = wb.views.CompressionPanel(
+        builtin.head(3_000), recipe=wb.Chain([wb.Prune(1_000, 2_000), wb.PQ(10)]), words=["music"], n_mapped=300,
+        interactive=True,
+    )  # fmt: skip
+    panel.flow.wait(PATIENCE)
+    yield panel.get_state()
+    panel.close()
+
+
+TABS = ("overview", "map", "neighbours", "damage", "export")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (700, False), (1600, True)])
+def test_every_tab_is_for_everybody_and_nothing_sticks_out(chrome, state, width, dark):
+    with drawn(chrome, state, width, 800, dark) as page:
+        for tab in TABS:
+            page.evaluate("tab => model.set('ui', { ...model.get('ui'), tab })", tab)
+            assert violations(page, ".wb") == [], tab
+
+
+CONTROLS = """[...document.querySelectorAll(".wb :is(input, select, button, canvas, [tabindex='0']):not([disabled])")]
+  .filter((el) => el.offsetParent && el.tabIndex >= 0)"""
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_control_is_reached_by_tab_and_seen(chrome, state, tab):
+    with drawn(chrome, {**state, "ui": {**state["ui"], "tab": tab}}) as page:
+        page.evaluate(f"window.unseen = new Set({CONTROLS}); {CONTROLS}[0].focus()")
+        for _ in range(page.evaluate("unseen.size") + 5):
+            page.evaluate("unseen.delete(document.activeElement)")
+            page.keyboard.press("Tab")
+        assert page.evaluate("[...unseen].map((el) => el.outerHTML.slice(0, 200))") == []
