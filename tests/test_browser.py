@@ -183,7 +183,7 @@ def check_opening(browser, cell, tab, action) -> None:
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_opened_and_reloaded_is_never_empty_stale_or_frozen(browser, builtin, name):
-    for _ in range(int(__import__("os").environ.get("N_OPEN", "2"))):
+    for _ in range(2):
         check_opening(browser, *VIEWS[name])
 
 
