@@ -16,7 +16,7 @@ function h(name, props, ...children) {
   const names = [...classes, props?.class].filter(Boolean).join(" ");
   for (const [key, value] of Object.entries({ ...props, class: names || null })) {
     if (key === "key") el._key = value;
-    else if (key.startsWith("on")) el._on[key] = value;
+    else if (key.startsWith("on")) el._on[key] = value && ((event) => void value(event)); // false would stop the event
     else if (key === "value" || key === "checked") el._set[key] = value;
     else if ((value ?? false) !== false) el._attributes[key] = value === true ? "" : `${value}`;
   }

@@ -219,7 +219,7 @@ DRAWINGS.panel = (view) => {
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  view.el.onkeydown = (event) => !bare && panelKeys(view, event, there); // there, for the focus may be on the view itself
+  view.el.onkeydown = (event) => void (bare || panelKeys(view, event, there)); // there, for the focus may be on the view itself
   return h("div.panel", { class: bare && "bare" }, topBar(view), problems(view),
     bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
 };
