@@ -86,6 +86,14 @@ function valueAt(about, place) {
   return kind === "number" ? value : Math.round(value);
 }
 
+// The value at a place to which the slider of `value` was moved: another value, however short the way, so that arrow
+// keys do not stay where they are.
+function movedTo(about, value, place) {
+  const by = Math.sign(place - placeOf(about, value));
+  while (by && place > 0 && place < PLACES && valueAt(about, place) === value) place += by;
+  return valueAt(about, place);
+}
+
 const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1, bytes: 1, kb: 1e3, mb: 1e6, gb: 1e9 };
 
 // The number that a person typed: "2,000", "2k", "1.5 MB", "20%" (of the highest), "all"; undefined if it is none.
@@ -106,23 +114,22 @@ function written(value, { kind, all_is_none: orAll }) {
 // A slider and a box for the same number. `move(value)` is called while it is dragged, `set(value)` when it is let go.
 // about: {label, help, kind: "count" | "whole" | "number" | "bytes", value, low, high, log, all_is_none}
 function slider(view, key, about, { move = () => {}, set }) {
-  const { label, low, high, log, kind } = about;
+  const { label, high } = about;
   const held = view.local.drag;
   if (held?.key === key && held.released && (held.from !== about.value || view.isSettled)) view.local.drag = null;
   const value = view.local.drag?.key === key ? held.value : about.value;
   const text = written(value, about);
   const drag = (there, released) => view.setLocal({ drag: { key, value: there, from: about.value, released } });
   const release = (there) => (set(there), drag(there, true)); // shown until Python's own value has come
-  const slid = (then) => (event) => then(valueAt(about, Number(event.target.value)));
+  const slid = (then) => (event) => then(movedTo(about, value, Number(event.target.value)));
   const typed = (event) => {
     const there = parsed(event.target.value, about);
     if (there === undefined) event.target.value = text;
     else if (there !== about.value) release(there);
   };
   const isOpen = high === null || high === undefined; // no end, so no slider
-  const step = log || kind === "number" || isOpen ? 1 : Math.max(1, Math.floor(PLACES / (high - low)));
   return h("div.slider", { key, class: isOpen && "open" }, h("span", label, help(about.help)), !isOpen && h("input", {
-    key: "range", type: "range", min: 0, max: PLACES, step, value: placeOf(about, value), "aria-label": label,
+    key: "range", type: "range", min: 0, max: PLACES, step: 1, value: placeOf(about, value), "aria-label": label,
     "aria-valuetext": text, oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
   }), h("input.number", { key: "box", type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
@@ -391,11 +398,11 @@ function rail(view) {
 }
 
 function fitCard(view, { text, low, high, goal, goals, running }) {
-  const about = { label: "Size limit", kind: "bytes", low, high, log: true };
-  const value = parsed(text ?? "", about) ?? low;
+  const value = parsed(text ?? "", { kind: "bytes" }) ?? 10 * low;
+  const about = { label: "Size limit", kind: "bytes", low: Math.min(low, value), high: Math.max(high, value), log: true };
   const wanted = view.local.goal ?? goal;
   const limit = (size) => view.act("limit", { text: bytes(size) });
-  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text);
+  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text || bytes(value));
   const find = () => view.act("find", { text: typed(), goal: wanted });
   const { left } = view.get("status");
   return h("div.card.fit", { key: "fit" },
@@ -537,7 +544,7 @@ function damageTab(view) {
   const table = (title, columns, rows, more) =>
     dataTable(view, title, columns, rows, { caption: title, needs: [view.ui.tabs], ...more });
   return page(view, "damage", groups.length || words.length, () => [
-    h("p", h("b", summary)), h("p.mute", how), table("Groups of words", ofGroups, groups),
+    h("p", h("b", summary)), h("p.mute", how?.join(" · ")), table("Groups of words", ofGroups, groups),
     h("h4", "Most affected words"), table("Most affected words", ofWords, words, byLoss),
     codes.length > 0 && [h("h4", "Codes"), table("Codes", ofCodes, codes, { sort: { by: "z" }, n: 20 })]]);
 }
