@@ -82,10 +82,11 @@ def test_maps_live_have_places_codes_and_labels_of_words_of_all_kinds(use, fastt
     assert set(fate) == {0, 1, 2}
     assert np.array_equal(fate == 0, [word in small for word in points["words"]])
     assert np.array_equal(fate == 2, np.isnan(person.places("after")[:, 0]))
-    codes = np.frombuffer(points["codes"], "<i2").reshape(400, points["n_levels"])
-    assert np.array_equal(codes[:, 0] >= 0, fate == 0)
-    assert points["n_levels"] == 6
-    assert sorted(np.frombuffer(points["code_order"], "<i2")[:16]) == list(range(16))
+    codes = [np.frombuffer(person.do("level", level=level).codes["codes"], "<i2") for level in (0, 5)]
+    assert np.array_equal(codes[0] >= 0, fate == 0)
+    assert not np.array_equal(*codes)
+    assert (view.codes["level"], view.codes["n_levels"]) == (5, 6)
+    assert sorted(np.frombuffer(view.codes["order"], "<i2")) == list(range(16))
     assert points["labels"] == [labels.get(word) for word in points["words"]]
     assert 0 < points["kept_chance"] <= 1
     assert "spread" in points["noise"]

@@ -141,13 +141,19 @@ class Blocks:
         ]  # fmt: skip
         return {"title": title, "words": first, "n": round(words["represents"].sum())}
 
-    def points(maps, codes, model, n_mapped):
-        levels, coded = (np.empty((len(maps), 0)), None) if codes is None or len(codes[0]) != len(maps) else codes
+    def points(maps, model, n_mapped):
         return {
-            **points(maps), "codes": levels.astype("<i2").tobytes(), "n_levels": levels.shape[1],
-            "code_order": coded and orders(coded), "topics": maps.attrs.get("topics", []), "n_mapped": n_mapped,
+            **points(maps), "topics": maps.attrs.get("topics", []), "n_mapped": n_mapped,
             "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
             "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
+        }  # fmt: skip
+
+    def codes(codes, level):
+        levels, coded = codes  # (n, n_levels); only one level is sent: all of them are megabytes
+        level = min(level, levels.shape[1] - 1)
+        return {
+            "level": level, "n_levels": levels.shape[1], "codes": levels[:, level].astype("<i2").tobytes(),
+            "order": coded and order(coded, level),
         }  # fmt: skip
 
     def looked(changes, contributions, model, result):
@@ -220,14 +226,14 @@ def present(wish: Any, recipe: Chain | None, result: Any) -> Chain | None:
     return wish if isinstance(wish, Chain) else recipe or (result and result.recipe)
 
 
-def orders(coded: Any) -> bytes:
-    """Return the places of codebook entries along the first principal component: (n_levels, n_entries) int16."""
-    places = []
-    for book in np.split(coded.codebooks, np.cumsum(np.diff(coded.spans, axis=1))[:-1], axis=1):
-        centred = book - book.mean(axis=0)
-        axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
-        places.append(np.argsort(np.argsort(centred @ axis * np.sign(axis[np.abs(axis).argmax()]), kind="stable")))
-    return np.stack(places).astype("<i2").tobytes()
+def order(coded: Any, level: int) -> bytes:
+    """Return the places of a level's codebook entries along their first principal component: (n_entries,) int16."""
+    start, end = np.concatenate([[0], np.cumsum(np.diff(coded.spans, axis=1))])[level : level + 2]
+    book = coded.codebooks[:, start:end]
+    centred = book - book.mean(axis=0)
+    axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
+    places = np.argsort(np.argsort(centred @ axis * np.sign(axis[np.abs(axis).argmax()]), kind="stable"))
+    return places.astype("<i2").tobytes()
 
 
 def looked_at(original: Vectors, small: Vectors, word: str, rows: pd.DataFrame, ngrams: Any) -> dict[str, Any]:

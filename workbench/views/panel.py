@@ -65,8 +65,8 @@ class ModelView(View):
     """What the panel and views of two models have in common: blocks to draw, and words to look at."""
 
     blocks = Blocks
-    top, cards, rail, predicted, history, overview, worst, points, looked, neighbours, damage, export, folder = (
-        shown() for _ in range(13)
+    top, cards, rail, predicted, history, overview, worst, points, codes, looked, neighbours, damage, export, folder = (
+        shown() for _ in range(14)
     )
     words = traitlets.Any((), help="words that are looked at, up to four")
     wanted: ClassVar[Sequence[str] | None] = None  # cells, if not all
@@ -75,7 +75,7 @@ class ModelView(View):
     def __init__(self, source: Any, words: Sequence[str], interactive: bool | None, **inputs: Any) -> None:
         live, words = run_by_a_person() if interactive is None else interactive, some_words(words)
         usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None}
-        given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP"}
+        given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP", "level": 0}
         ui = {"tab": self.tabs[0], "tabs": list(self.tabs), "bare": self.wanted is not None}
         super().__init__(Flow(Compression, live, self.wanted, **given), kind="panel", ui=ui, words=words)
         if not live:
@@ -107,6 +107,11 @@ class ModelView(View):
     def do_draw(self, method: str) -> None:
         """Draw the maps by UMAP or by principal components (PCA)."""
         self.flow.set(drawn=method)
+
+    def do_level(self, level: int) -> None:
+        """Show the codes of a level on the maps."""
+        self.flow.values["level"] = int(level)
+        self.render()
 
     def do_retry(self) -> None:
         """Compute again what failed."""

@@ -388,19 +388,22 @@ function remember(view, name, needs, make) {
   return kept[name].value;
 }
 
-// The trait `points` with typed arrays, and an index of its words.
+// The traits `points` and `codes` with typed arrays, and an index of the words.
 function mapped(view) {
-  const p = view.get("points");
+  const [p, coded] = [view.get("points"), view.get("codes")];
   const arrays = (Kind, ...names) => Object.fromEntries(names.map((name) => [name, view.array(Kind, p[name])]));
-  return remember(view, "points", [p], () => ({
+  const points = remember(view, "points", [p], () => ({
     ...p, index: new Map(p.words?.map((word, i) => [word, i])), ...arrays(Uint8Array, "fate"),
-    ...arrays(Int16Array, "codes", "code_order"), ...arrays(Int32Array, "rank"),
-    ...arrays(Float32Array, "before", "control", "after", "cosine"),
+    ...arrays(Int32Array, "rank"), ...arrays(Float32Array, "before", "control", "after", "cosine"),
   }));
+  return remember(view, "coded", [points, coded], () => {
+    const [codes, order] = [view.array(Int16Array, coded.codes), view.array(Int16Array, coded.order)];
+    return { ...points, codes, order, level: coded.level, n_levels: codes.length === p.n ? coded.n_levels : 0 };
+  });
 }
 
 // What colours and shapes mean. scale: [ramp, what, low end, high end]; legend: [[shape, colour, text]].
-function looks(p, { colour: by, level = 0 }) {
+function looks(p, { colour: by }) {
   const order = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the most frequent on top
   const n = FATES.map((_, fate) => p.fate.filter((other) => other === fate).length);
   const legend = FATES.map(([shape, text], fate) => [shape, null, fate === 2 ? `${text} (${whole(n[2])})` : text])
@@ -425,10 +428,10 @@ function looks(p, { colour: by, level = 0 }) {
     return scaled(ranks, 0, Math.log(last), GREYS[0], "--cividis", "rank", "1", whole(last));
   }
   if (by === "code" && p.n_levels) {
-    const codes = p.rank.map((_, i) => p.codes[i * p.n_levels + level]);
-    const ordered = p.code_order.length > 0; // near codes have near places
-    const last = ordered ? p.code_order.length / p.n_levels : highest(codes);
-    const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : ordered ? p.code_order[level * last + c] : c));
+    const { codes, order: { length } } = p; // near codes have near places in the order
+    const ordered = length > 0;
+    const last = ordered ? length : highest(codes);
+    const places = Float32Array.from(codes, (c) => (c < 0 ? NaN : ordered ? p.order[c] : c));
     const texts = ordered ? ["near codes,", "near colours", ""] : ["code", "0", last];
     if (codes.includes(-1)) legend.push(["circle", `${GREYS[0]}80`, "no codes of its own"]);
     return scaled(places, 0, last, `${GREYS[0]}80`, "--cividis", ...texts);
@@ -448,7 +451,7 @@ function mapTab(view) {
   const drawing = lanes.includes("maps");
   if (!p.n) return h("section.map-tab", { key: "map" }, warning(view.error("maps")),
     h("p.mute", null, drawing || busy ? "The map is being drawn." : "There is no map yet."));
-  const look = remember(view, "looks", [p, ui.colour, ui.level], () => looks(p, ui));
+  const look = remember(view, "looks", [p, ui.colour], () => looks(p, ui));
   const morph = view.local.morph ?? ui.morph ?? null;
   const about = (i) => [FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
     p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
@@ -480,7 +483,7 @@ function mapTab(view) {
 }
 
 function mapBar(view, p, morph, method) {
-  const { colour: by = "damage", level = 0, lines = true, control = false } = view.ui;
+  const { colour: by = "damage", lines = true, control = false } = view.ui;
   const choose = (title, options, value, set) => select(
     options.filter(Boolean).map(([id, label]) => ({ id, label })), value, set, { "aria-label": title, title });
   const ways = [["damage", "Damage"], ["frequency", "Frequency"], p.n_levels && ["code", "Code"],
@@ -495,7 +498,7 @@ function mapBar(view, p, morph, method) {
     (document.fullscreenElement ? document.exitFullscreen() : e.target.closest(".tab-panel").requestFullscreen());
   return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, "Colour",
     choose("Colour by", ways, by, (id) => view.setUi({ colour: id })),
-    by === "code" && choose("Level", levels, level, (id) => view.setUi({ level: id })),
+    by === "code" && choose("Level", levels, p.level, (id) => view.act("level", { level: id })),
     toggle("Lines", lines, () => view.setUi({ lines: !lines }), "Join the word to its neighbours"),
     p.method === "UMAP" && morph === null && toggle("Chance", control, () => view.setUi({ control: !control }),
       "In place of the compressed model, draw the original again: what differs then is chance"),
