@@ -1,12 +1,14 @@
 """The core of the front end in Chromium, without JupyterLab: what is drawn depends on the state alone."""
 
 import random
+import re
 
 import pytest
 from browser import chromium, drawn, started, violations
 from conftest import PATIENCE
 
 import workbench as wb
+from workbench.views.widget import SCRIPTS, STATIC
 
 pytestmark = pytest.mark.browser
 # A drawing of a tree in the state: [name, props, ...children], texts, and null for what is left out.
@@ -62,6 +64,15 @@ def random_tree(rng: random.Random, depth: int = 0):
             child[1] = {**(child[1] or {}), "key": keys.pop()}
     props = {"class": rng.choice(["c", None]), "hidden": rng.random() < 0.2, "data-n": rng.randint(0, 2)}
     return [rng.choice(["div", "div.card", "p.card.wide", "button"]), props, *children]
+
+
+def test_every_function_that_is_called_is_there(page):
+    code = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
+    code = re.sub(r'"(?:\\.|[^"\\\n])*"|(?<!:)//.*', "", code)
+    called = set(re.findall(r"(?<![\w.])([a-zA-Z_]\w*)\(", code)) - {"calc", "rgb", "var"}  # of CSS
+    known = set(re.findall(r"([a-zA-Z_]\w*)\b(?!\()", code))  # variables, parameters
+    known |= set(re.findall(r"(?:function |^  (?:async )?)(\w+)\(.*\{$", code, re.MULTILINE))  # and methods
+    assert page.evaluate("names => names.filter((name) => !(name in window))", sorted(called - known)) == []
 
 
 def test_any_order_of_states_gives_the_same_page_as_a_new_drawing(page):

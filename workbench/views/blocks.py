@@ -213,8 +213,8 @@ def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
     for (metric, split), row in rows.items():
         if metric == "fidelity":
             covered = rows["coverage", split].value
-            spread = f"5th percentile {rows['fidelity_p5', split].value:.3f}"
-            found.append((split, SPLITS[split], row, spread + f" · {covered:.1%} have a vector" * (covered < 1)))
+            spread = f"worst 5% {rows['fidelity_p5', split].value:.3f}"
+            found.append((split, SPLITS[split], row, spread + f" · {int(100 * covered)}% covered" * (covered < 1)))
         elif metric == "overlap@10":
             column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")
             found.append((column, f"Neighbours kept of 10{of}", row, f"95% interval {row.low:.2f} to {row.high:.2f}"))

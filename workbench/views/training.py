@@ -92,7 +92,7 @@ def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan
                 if not re.fullmatch(r"\s*\d+([\s,]+\d+)*\s*", value):
                     errors[control.name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
             changes[control.of][control.name] = value
-            choices = [{"id": reading, "label": reading} for reading in READINGS]
+            choices = [[reading, reading] for reading in READINGS]
             rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
     arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
     if not arms:

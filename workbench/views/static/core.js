@@ -5,11 +5,11 @@
 const SVG = "http://www.w3.org/2000/svg";
 const IN_SVG = new Set("svg g path circle line rect text polyline polygon title defs".split(" "));
 
-// An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children). Children may be nested arrays,
-// texts, numbers; null and false are left out; an element without props may begin with them: h("b", "text"). `key` tells
-// siblings of the same tag apart.
+// An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children), with or without props. Children may
+// be nested arrays, texts, numbers; null and false are left out. `key` tells siblings of the same tag apart.
 function h(name, props, ...children) {
-  if (typeof props !== "object" || Array.isArray(props) || props instanceof Node) return h(name, null, props, ...children);
+  const isChild = typeof props !== "object" || Array.isArray(props) || props instanceof Node;
+  if (isChild) return h(name, null, props, ...children);
   const [tag, ...classes] = name.split(".");
   const el = IN_SVG.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   Object.assign(el, { _name: name, _attributes: {}, _on: {}, _set: {} });
@@ -31,12 +31,6 @@ function component(Kind, props, name = "div", attributes = {}) {
   const el = h(name, { "data-component": Kind.name, ...attributes });
   el._make = { Kind, props };
   return el;
-}
-
-function mount(root, view) {
-  for (const el of root.querySelectorAll("[data-component]")) {
-    if (el._make && !el._made) el._made = new el._make.Kind(el, el._make.props, view);
-  }
 }
 
 function isAlike(old, fresh) {
@@ -101,7 +95,7 @@ class View {
   }
 
   get ui() {
-    return this.model.get("ui") ?? {};
+    return this.get("ui");
   }
 
   setUi(changes) {
@@ -150,16 +144,16 @@ class View {
       const isLost = held && !this.root.contains(document.activeElement); // it moved, or went: keys stay in the view
       if (isLost) (this.root.contains(held) ? held : this.root).focus({ preventScroll: true });
     } else this.el.append((this.root = Object.assign(fresh, { view: this }))); // for who looks in from outside
-    mount(this.root, this);
+    for (const el of this.root.querySelectorAll("[data-component]")) {
+      if (el._make) el._made ??= new el._make.Kind(el, el._make.props, this);
+    }
   }
 
   // A typed array of a binary part of the state; the same one as long as the part is the same.
   array(Kind, data) {
     if (!data) return new Kind(0);
-    if (!this.binary.has(data)) {
-      const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
-      this.binary.set(data, new Kind(bytes.slice().buffer));
-    }
+    const { buffer = data, byteOffset: start = 0, byteLength: length } = data;
+    if (!this.binary.has(data)) this.binary.set(data, new Kind(buffer.slice(start, start + length)));
     return this.binary.get(data);
   }
 
@@ -175,6 +169,7 @@ class View {
 }
 
 const DRAWINGS = {}; // by kind of view; each file adds its own
+const LISTENERS = {}; // by `do` of a message from Python
 
 function render({ model, el }) {
   const view = new View(model, el);
@@ -190,8 +185,7 @@ function render({ model, el }) {
   const tip = h("div.wb-tip", { popover: "manual", role: "tooltip" });
   el.append(tip);
   for (const event of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(event, showTip);
-  el.addEventListener("focusout", leaveMenu);
-  el.addEventListener("focusout", redraw); // what was typed and not taken gives way to the state
+  el.addEventListener("focusout", leave);
   return () => {
     theme.disconnect();
     window.removeEventListener("keydown", keepKeys, true);
@@ -210,56 +204,43 @@ function render({ model, el }) {
     tip.style.top = `${above ? at.top - own.height - 6 : at.bottom + 6}px`;
   }
 
-  // An open menu closes when the focus leaves it; it stays while another window, as one to choose a file, has the focus.
-  function leaveMenu({ target, relatedTarget }) {
+  // A menu closes when the focus leaves it, but for another window, as one to choose a file; and what was typed and not
+  // taken gives way to the state.
+  function leave({ target, relatedTarget }) {
     const box = target.closest(".menu");
-    if (view.local.menu && box && !box.contains(relatedTarget) && document.hasFocus()) view.setLocal({ menu: null });
+    if (box && !box.contains(relatedTarget) && document.hasFocus()) view.local.menu = null;
+    redraw();
   }
 
   // Plain keys pressed in the view are its own; JupyterLab would go to the cell above at an arrow key. Keys with
   // Ctrl, Alt or Cmd stay JupyterLab's, except those that the view handles itself.
   function keepKeys(event) {
     if (!el.contains(event.target)) return;
-    const own = !event.ctrlKey && !event.altKey && !event.metaKey;
-    event.target.toggleAttribute("data-lm-suppress-shortcuts", own || SHORTCUTS.has(event.key?.toLowerCase()));
+    const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
+    const isOurs = plain || ["z", "y"].includes(event.key?.toLowerCase()); // with Ctrl or Cmd: undo and redo of the panel
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", isOurs);
   }
 }
 
-const SHORTCUTS = new Set(["z", "y"]); // with Ctrl or Cmd: undo and redo of the panel
-const LISTENERS = {}; // by `do` of a message from Python
-
 // -- numbers and small parts that all views share -------------------------------------------
 
-const MINUS = "\u2212";
+const MINUS = "−";
 const whole = (n) => Math.round(n).toLocaleString("en-US");
-const fixed = (x, digits = 3) => (x === null || x === undefined || Number.isNaN(x) ? "–" : x.toFixed(digits).replace("-", MINUS));
+const fixed = (x, digits = 3) => (Number.isNaN(x ?? NaN) ? "–" : x.toFixed(digits).replace("-", MINUS));
 const percent = (x, digits = 0) => `${(100 * x).toFixed(digits)}%`;
+const seconds = (s) => (s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`);
 
 function bytes(n) {
   const [unit, size] = n >= 1e9 ? ["GB", 1e9] : n >= 1e5 ? ["MB", 1e6] : n >= 1e3 ? ["kB", 1e3] : ["bytes", 1];
-  const value = n / size;
-  return `${unit === "bytes" ? n : value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)} ${unit}`;
+  const digits = unit === "bytes" || n >= 100 * size ? 0 : n >= 10 * size ? 1 : 2;
+  return `${(n / size).toFixed(digits)} ${unit}`;
 }
 
-function seconds(s) {
-  return s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`;
-}
+const button = (text, onclick, { name = "button", ...props } = {}) => h(name, { type: "button", onclick, ...props }, text);
+const warning = (text) => (text ? h("div.error", { role: "alert" }, "⚠ ", text) : null);
 
 // "?": one sentence that says what something is, for mouse, keyboard and screen reader alike.
-function help(text) {
-  return text ? h("button.help", { type: "button", "aria-label": text, "data-tip": text }, "?") : null;
-}
-
-function button(text, onclick, props = {}) {
-  const { name = "button", ...rest } = props;
-  return h(name, { type: "button", onclick, ...rest }, text);
-}
-
-function warning(text) {
-  return text ? h("div.error", { role: "alert" }, "\u26A0 ", text) : null;
-}
+const help = (text) => (text ? button("?", null, { name: "button.help", "aria-label": text, "data-tip": text }) : null);
 
 // The theme's colours, for canvases: `colour(el, "--ink")`.
-function colour(el, name) {
-  return getComputedStyle(el).getPropertyValue(name).trim();
-}
+const colour = (el, name) => getComputedStyle(el).getPropertyValue(name).trim();

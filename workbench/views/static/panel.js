@@ -40,12 +40,11 @@ function segmented(label, options, choose) {
 }
 
 // A button that opens a box with `content()`. Escape closes it and the focus returns; leaving it closes it (core.js).
-function menu(view, name, label, content, { title, side = "left", ...props }) {
-  const [open, id] = [view.local.menu === name, idOf(view, `menu-${name}`)];
+function menu(view, name, label, content, { title, ...props }) {
+  const open = view.local.menu === name;
   const toggle = () => {
     view.setLocal({ menu: open ? null : name });
-    const box = () => view.root.querySelector(`#${id}`);
-    queueMicrotask(() => (box()?.querySelector("button, input, select") ?? box())?.focus());
+    queueMicrotask(() => view.root.querySelector(".menu-box :is(button, input)")?.focus());
   };
   const onkeydown = (event) => {
     if (event.key !== "Escape" || !open) return event.key.startsWith("Arrow") && moveFocus(event, ".menu-box button");
@@ -53,9 +52,9 @@ function menu(view, name, label, content, { title, side = "left", ...props }) {
     event.currentTarget.firstChild.focus();
     return closeMenu(view);
   };
-  const opener = { "aria-expanded": String(open), "aria-haspopup": "dialog", "data-menu": name, ...props };
+  const opener = { "aria-expanded": String(open), "aria-haspopup": "dialog", ...props };
   return h("div.menu", { key: `menu-${name}`, onkeydown }, button(label, toggle, opener),
-    open && h("div.menu-box", { role: "dialog", tabindex: -1, id, "aria-label": title, class: side }, content()));
+    open && h("div.menu-box", { role: "dialog", tabindex: -1, "aria-label": title }, content()));
 }
 
 // A choice among [{id, label or title}].
@@ -107,7 +106,7 @@ function parsed(text, { low, high, kind, all_is_none: orAll }) {
 }
 
 function written(value, { kind, all_is_none: orAll }) {
-  if (value === null || value === undefined) return orAll ? "all" : "";
+  if (value === null) return orAll ? "all" : "";
   return kind === "bytes" ? bytes(value) : kind === "number" ? String(value) : whole(value);
 }
 
@@ -134,61 +133,51 @@ function slider(view, key, about, { move = () => {}, set }) {
   }), h("input.number", { key: "box", type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
 
-// A part of the page that is drawn again only if something that it `needs` has changed.
-class Unchanged {
-  constructor(el, { needs, draw }) {
-    Object.assign(this, { el, needs });
-    el.append(draw());
-  }
-
-  update({ needs, draw }) {
-    if (this.needs.every((need, i) => need === needs[i])) return;
-    patch(this.el.firstChild, draw());
-    this.needs = needs;
-  }
+// A control with its name: a slider, or for the kinds "choice", with choices [[value, label]], "tick" and "text" those.
+function fieldRow(view, key, about, { set, move }) {
+  const { label, kind, value, choices } = about;
+  if (["count", "whole", "number"].includes(kind)) return slider(view, key, about, { set, move });
+  const [type, has] = kind === "tick" ? ["checkbox", "checked"] : ["text", "value"];
+  const name = { "aria-label": label };
+  const control = kind === "choice" ? select(choices.map(([id, text]) => ({ id, label: text })), value, set, name)
+    : h("input", { type, [has]: value ?? "", onchange: ({ target }) => set(target[has]), ...name });
+  return h("div.slider.wide", { key }, h("span", label, help(about.help)), control);
 }
 
 // A table that is sorted by a click on a heading and filtered by typing; its first column names the row.
 // columns: [{id, label, help, value: row => number | text | null, show: row => element, number: bool, wide: bool}]
-// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first, needs: what the
-// columns show besides the rows; with it, the table is drawn again only if something has changed}
-function dataTable(view, id, columns, rows, options = {}) {
-  const state = { by: null, down: false, find: "", shown: options.n ?? 100, ...options.sort, ...view.local[id] };
-  const draw = () => drawTable(view, id, columns, rows, { n: 100, ...options, ...state });
-  const needs = [rows, state.by, state.down, state.find, state.shown, ...(options.needs ?? [])];
-  return options.needs ? component(Unchanged, { needs, draw }, "div", { key: id }) : draw();
-}
-
-function drawTable(view, id, columns, rows, { caption, filter, n, by, down, find, shown }) {
-  const set = (changes) => view.setLocal({ [id]: { ...view.local[id], ...changes } });
+// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first}
+function dataTable(view, id, columns, rows, { caption, filter, sort, n = 50 }) {
+  const state = { by: null, down: false, find: "", shown: n, ...sort, ...view.ui.tables?.[id] };
+  const set = (changes) => view.setUi({ tables: { ...view.ui.tables, [id]: { ...state, ...changes } } });
   const valueOf = (column, row) => (column.value ? column.value(row) : row[column.id]) ?? null;
-  const wanted = find.trim().toLowerCase();
+  const wanted = state.find.trim().toLowerCase();
   const matches = (row) => columns.some((c) => !c.number && String(valueOf(c, row)).toLowerCase().includes(wanted));
   let found = wanted ? rows.filter(matches) : rows;
-  const sorted = columns.find((column) => column.id === by);
+  const sorted = columns.find((column) => column.id === state.by);
   if (sorted) {
-    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b) * (down ? -1 : 1);
+    const order = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b) * (state.down ? -1 : 1);
     const compare = ([a], [b]) => (a === null || b === null ? (a === null) - (b === null) : order(a, b)); // null last
     found = found.map((row) => [valueOf(sorted, row), row]).sort(compare).map(([, row]) => row);
   }
   const heading = (c) => {
-    const state = c !== sorted ? "none" : down ? "descending" : "ascending";
-    const click = () => set({ by: c.id, down: c === sorted ? !down : Boolean(c.number) });
-    return h("th", { scope: "col", class: c.number && "number", "aria-sort": state },
+    const order = c !== sorted ? "none" : state.down ? "descending" : "ascending";
+    const click = () => set({ by: c.id, down: c === sorted ? !state.down : Boolean(c.number) });
+    return h("th", { scope: "col", class: c.number && "number", "aria-sort": order },
       button(c.label, click, { name: "button.sort" }), help(c.help));
   };
   const cell = (row) => (c, place) => h(place === 0 ? "th" : "td", {
     class: c.number ? "number" : c.wide && "wide", scope: place === 0 && "row", title: c.wide && valueOf(c, row),
   }, c.show ? c.show(row) : valueOf(c, row) ?? "–");
+  const search = textBox(state.find, (text) => set({ find: text, shown: n }),
+    { type: "search", placeholder: filter, "aria-label": filter });
   const count = wanted ? `${whole(found.length)} of ${whole(rows.length)}` : whole(rows.length);
-  const search = (text) => set({ find: text, shown: n });
-  const more = Math.min(n, found.length - shown);
-  const field = filter && textBox(find, search, { type: "search", placeholder: filter, "aria-label": filter });
+  const more = Math.min(n, found.length - state.shown);
   return h("div.data-table", { key: id },
-    filter && h("div.row", { key: "top" }, field, h("span.mute", { role: "status" }, count)),
-    h("table", { key: "table" }, caption && h("caption.sr", caption), h("thead", h("tr", columns.map(heading))),
-      h("tbody", found.slice(0, shown).map((row) => h("tr", columns.map(cell(row)))))),
-    more > 0 && button(`Show ${whole(more)} more`, () => set({ shown: shown + n }), { key: "more" }));
+    filter && h("div.row", search, h("span.mute", { role: "status" }, count)),
+    h("table", h("caption.sr", caption), h("thead", h("tr", columns.map(heading))),
+      h("tbody", found.slice(0, state.shown).map((row) => h("tr", columns.map(cell(row)))))),
+    more > 0 && button(`Show ${whole(more)} more`, () => set({ shown: state.shown + n })));
 }
 
 const timeLeft = (left) => (left ? ` · ${seconds(left)} left` : "");
@@ -207,7 +196,8 @@ function wordLink(view, word) {
     view.setUi({ tab: "map" });
   };
   const hasMap = view.ui.tabs?.includes("map");
-  return hasMap ? button(h("bdi", word), show, { name: "button.link.place", title: word }) : h("b.place", h("bdi", word));
+  const name = h("bdi", word);
+  return hasMap ? button(name, show, { name: "button.link.place", title: word }) : h("b.place", name);
 }
 
 // -- the panel --------------------------------------------------------------------------------
@@ -226,12 +216,12 @@ DRAWINGS.panel = (view) => {
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
-  view.el.onkeydown = (event) => void (bare || panelKeys(view, event, there)); // there, for the focus may be on the view itself
+  view.el.onkeydown = bare ? null : (event) => panelKeys(view, event, there); // the focus may be on the view itself
   return h("div.panel", { class: bare && "bare" }, topBar(view), problems(view),
-    bare ? pane : [cards(view), h("div.panes", { key: "panes" }, rail(view), pane), footer(view)]);
+    bare ? pane : [cards(view), h("div.panes", rail(view), pane), footer(view)]);
 };
 
-const KEYS = { "Ctrl+Z, Ctrl+Shift+Z": "undo, redo", "1 to 5": "tabs", "/": "search for a word", "?": "these keys" };
+const KEYS = "Ctrl+Z, Ctrl+Shift+Z: undo, redo · 1 to 5: tabs · /: search for a word · ?: these keys";
 
 function panelKeys(view, event, tabs) {
   const key = event.key.toLowerCase();
@@ -239,7 +229,7 @@ function panelKeys(view, event, tabs) {
   const search = () => view.root.querySelector(".tab-panel input[type=search]");
   const plain = {
     [key]: tabs[key - 1] && (() => view.setUi({ tab: tabs[key - 1].id })),
-    "?": () => view.root.querySelector("[data-menu=keys]").click(),
+    "?": () => view.root.querySelector(".top > .help").focus(),
     "/": () => {
       if (!search()) view.setUi({ tab: "map" });
       queueMicrotask(() => search()?.focus());
@@ -258,25 +248,24 @@ const present = (view) => view.get("history").points?.find((point) => point.now)
 function topBar(view) {
   const { name = "No model", about, can_undo: canUndo, can_redo: canRedo, pinned, save_bytes: size } = view.get("top");
   const label = [h("b", h("bdi", name)), h("span.mute", about)];
-  if (view.ui.bare) return h("div.top", { key: "top" }, h("div.chip", label), status(view));
-  const keys = () => h("table", Object.entries(KEYS).map((pair) => h("tr", pair.map((text) => h("td", text)))));
-  const report = () => {
+  if (view.ui.bare) return h("div.top", h("div.chip", label), status(view));
+  const { drawer = false } = view.local;
+  const goTo = (name) => () => {
     view.setUi({ tab: "export" });
-    queueMicrotask(() => view.root.querySelector(".make-report")?.focus());
+    queueMicrotask(() => view.root.querySelector(`.${name}`)?.focus());
   };
-  return h("div.top", { key: "top" },
-    button("☰ Recipe", () => view.setLocal({ drawer: !view.local.drawer }),
-      { name: "button.drawer-button", "aria-expanded": String(Boolean(view.local.drawer)) }),
+  return h("div.top",
+    button("☰ Recipe", () => view.setLocal({ drawer: !drawer }),
+      { name: "button.drawer-button", "aria-expanded": String(drawer) }),
     menu(view, "model", [label, " ▾"], () => modelMenu(view), { title: "Open a model", name: "button.chip" }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
     button(pinned ? "Unpin A" : "Pin as A", () => view.act("pin", { id: pinned ? null : present(view).id }),
       { title: "Show what changes against this setting, A", disabled: !pinned && !present(view) }),
-    button("Report…", report, { title: "Measure this setting on larger samples, with limits" }),
-    menu(view, "save", size ? `Save ${bytes(size)} ▾` : "Save ▾", () => saveForm(view),
-      { title: "Save", name: "button.primary", disabled: !size, side: "right" }),
-    menu(view, "keys", "?", keys, { title: "Keys", "aria-label": "Keys", side: "right" }));
+    button("Report…", goTo("make-report"), { title: "Measure this setting on larger samples, with limits" }),
+    button(size ? `Save ${bytes(size)}…` : "Save…", goTo("save"), { name: "button.primary", disabled: !size }),
+    help(KEYS));
 }
 
 function status(view) {
@@ -285,7 +274,7 @@ function status(view) {
   const failed = Object.keys(errors).length > 0;
   const state = busy ? work.what : failed ? "stopped by an error" : "up to date";
   const text = busy ? progressText(work) : took && !failed ? `${state} · ${took.toFixed(1)} s` : state;
-  return h("span.status", { key: "status", class: busy ? "busy" : failed && "failed" },
+  return h("span.status", { class: busy ? "busy" : failed && "failed" },
     h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : failed ? "▲ " : "● "), h("span", text),
     h("span.sr", { role: "status" }, state),
     busy && button("Cancel", () => view.act("cancel"), { name: "button.small" }));
@@ -302,16 +291,16 @@ function modelMenu(view) {
   const { path = "", entries, error } = view.get("folder");
   const open = (there) => (view.act("open", { path: there }), closeMenu(view));
   const enter = ({ key, target }) => key === "Enter" && target.value.trim() && open(target.value.trim());
-  const entry = ({ name, path: there, is_folder: isFolder, bytes: size }) => h("li", null,
+  const browse = (there) => view.act("list_folder", { path: there });
+  const entry = ({ name, path: there, is_folder: isFolder, bytes: size }) => h("li",
     button([isFolder && "▸ ", h("bdi", name), !isFolder && h("span.mute", ` ${bytes(size ?? 0)}`)],
-      () => (isFolder ? view.act("list_folder", { path: there }) : open(there)), { name: "button.entry" }));
-  const send = (event) => upload(view, event.target.files[0]);
-  const browse = () => view.act("list_folder", { path });
+      () => (isFolder ? browse : open)(there), { name: "button.entry" }));
   return [
-    h("div.row", button("Built-in model", () => open("builtin:en")), button("Browse…", browse)),
+    h("div.row", button("Built-in model", () => open("builtin:en")), button("Browse…", () => browse(path))),
     labelled("Path, then Enter", h("input", { type: "text", placeholder: "cc.en.300.bin", onkeydown: enter })),
     warning(error), entries && h("div", h("div.mute.path", path), h("ul.entries", entries.map(entry))),
-    labelled("Upload from this computer", h("input", { type: "file", onchange: send })),
+    labelled("Upload from this computer",
+      h("input", { type: "file", onchange: ({ target }) => upload(view, target.files[0]) })),
   ];
 }
 
@@ -330,10 +319,7 @@ async function upload(view, file) {
 LISTENERS.download = (view, { name, offset, total }, [part]) => {
   view.parts = offset === 0 ? [part] : [...view.parts, part];
   view.setLocal({ downloaded: total ? (offset + part.byteLength) / total : 1 });
-  if (view.local.downloaded < 1) return;
-  const link = h("a", { href: URL.createObjectURL(new Blob(view.parts)), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  if (view.local.downloaded === 1) saveFile(name, new Blob(view.parts));
 };
 
 // -- cards ------------------------------------------------------------------------------------
@@ -342,23 +328,21 @@ const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kep
 
 function cards(view) {
   const { cards: numbers = EXPECTED.map((title) => ({ id: title, title })) } = view.get("cards");
-  const tile = ({ id, title, help: about, value, digits, note, delta, how }) => {
-    const change = against(delta, (size) => fixed(size, digits));
-    return card(id, title, [about, how], how?.split(/\W/)[0], [fixed(value, digits), change], note);
-  };
-  return h("div.cards", { key: "cards", class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
+  const tile = ({ id, title, help: about, value, digits, note, delta, how }) => card(id, title, [about, how],
+    how?.split(/\W/)[0], [fixed(value, digits), against(delta, (size) => fixed(size, digits))], note);
+  return h("div.cards", { class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
 }
 
 function card(id, title, tips, corner, values, note) {
   return h("div.card.tile", { key: id, class: id, role: "group", "aria-label": title },
     h("div.title", h("span", title, help(tips.filter(Boolean).join(" "))), h("span.corner", corner)),
-    h("div.value", values), h("div.note", { title: typeof note === "string" && note }, note));
+    h("div.value", values), h("div.note", note));
 }
 
 // The change against A: an arrow says the direction, the colour if that is better.
 function against(delta, text, better = 1) {
   const kind = delta * better < 0 ? "small.bad" : "small.good";
-  return delta ? h(kind, null, `${delta > 0 ? "▲" : "▼"} ${text(Math.abs(delta))} vs A`) : null;
+  return delta ? h(kind, `${delta > 0 ? "▲" : "▼"} ${text(Math.abs(delta))} vs A`) : null;
 }
 
 // The size that Python foresees for the slider that is being dragged.
@@ -384,165 +368,138 @@ function sizeCard(view) {
 
 function rail(view) {
   const { presets, steps, addable, fit } = view.get("rail");
-  if (!presets) return h("section.rail", { key: "rail", "aria-label": "Recipe" });
+  if (!presets) return h("section.rail", { "aria-label": "Recipe" });
   const custom = { label: "Custom", help: "Steps of your own", on: !presets.some(({ on }) => on), disabled: true };
   const add = (kind) => (view.act("add", { kind, at: steps.length }), closeMenu(view));
   const addition = ({ kind, label, blurb }) =>
     button([h("b", label), h("span.mute", blurb)], () => add(kind), { name: "button.entry" });
-  const seen = {};
-  const keyOf = ({ kind }) => `${kind}-${(seen[kind] = (seen[kind] ?? 0) + 1)}`;
-  return h("section.rail", { key: "rail", class: view.local.drawer && "open", "aria-label": "Recipe" },
+  const keyOf = ({ kind, i }) => `${kind}-${steps.filter((step) => step.kind === kind && step.i < i).length}`;
+  return h("section.rail", { class: view.local.drawer && "open", "aria-label": "Recipe" },
     segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view, fit),
-    h("ol.steps", { key: "steps" }, steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
+    h("ol.steps", steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
     menu(view, "add", "+ Add a step", () => addable.map(addition), { title: "What can follow", name: "button.add" }));
 }
 
 function fitCard(view, { text, low, high, goal, goals, running }) {
   const value = parsed(text ?? "", { kind: "bytes" }) ?? 10 * low;
   const about = { label: "Size limit", kind: "bytes", low: Math.min(low, value), high: Math.max(high, value), log: true };
-  const wanted = view.local.goal ?? goal;
-  const limit = (size) => view.act("limit", { text: bytes(size) });
-  const typed = () => (view.local.drag?.key === "fit" ? bytes(view.local.drag.value) : text || bytes(value));
-  const find = () => view.act("find", { text: typed(), goal: wanted });
-  const { left } = view.get("status");
-  return h("div.card.fit", { key: "fit" },
+  const { drag, goal: wanted = goal } = view.local;
+  const asked = () => (drag?.key === "fit" ? bytes(drag.value) : text || bytes(value));
+  const find = () => view.act("find", { text: asked(), goal: wanted });
+  return h("div.card.fit",
     h("div.title", h("b", "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
-      running && h("span.effect", `tried ${running.tried} of ${running.of}${timeLeft(left)}`)),
-    h("div.fit-row", slider(view, "fit", { ...about, value }, { set: limit }),
-      running ? button("Stop", () => view.act("cancel")) : button("Find best", find, { name: "button.primary" })),
-    running ? h("div.mute", { key: "best", role: "status" }, running.best_bytes
+      running && h("span.effect", `tried ${running.tried} of ${running.of}${timeLeft(view.get("status").left)}`)),
+    h("div.row", slider(view, "fit", { ...about, value }, { set: (size) => view.act("limit", { text: bytes(size) }) }),
+      button("Find best", find, { name: "button.primary", disabled: Boolean(running) })),
+    running ? h("div.mute", { role: "status" }, running.best_bytes
       ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…")
-      : h("label.goal", { key: "goal" }, "for the best ", select(goals, wanted, (id) => view.setLocal({ goal: id }))));
+      : h("label.goal", "for the best ", select(goals, wanted, (id) => view.setLocal({ goal: id }))));
 }
 
 function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
-  const open = view.local[key] ?? false;
-  const { i: dragged, size } = foreseen(view);
+  const { [key]: open = false, dragged, over } = view.local;
+  const next = foreseen(view);
   const move = (from, to) => to >= 0 && to < n && to !== from && view.act("move", { i: from, to });
-  const grip = {
+  const grip = h("span.grip", {
     role: "button", tabindex: 0, draggable: "true", title: "Drag, or press the arrow keys",
     "aria-label": `Move ${label}, step ${i + 1} of ${n}`,
     ondragstart: ({ dataTransfer, target }) => {
       dataTransfer.setData("text/plain", label);
       dataTransfer.setDragImage(target.closest("li"), 10, 10);
-      view.local.dragged = i;
+      view.setLocal({ dragged: i });
     },
     ondragend: () => view.setLocal({ dragged: null, over: null }),
     onkeydown: (event) => {
       const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
       if (by) event.preventDefault(move(i, i + by));
     },
+  }, "⋮⋮");
+  const place = Number.isInteger(dragged) && {
+    ondragover: (event) => event.preventDefault(over === i || view.setLocal({ over: i })),
+    ondrop: (event) => event.preventDefault(move(dragged, i)),
   };
-  const place = {
-    ondragover: (event) => {
-      if (Number.isInteger(view.local.dragged)) event.preventDefault();
-      if (view.local.over !== i) view.setLocal({ over: i });
-    },
-    ondrop: (event) => event.preventDefault(move(view.local.dragged, i)),
-  };
+  const row = (about) => fieldRow(view, `${i}-${about.name}`, about, {
+    set: (value) => (predict(view, null), view.act("set", { i, name: about.name, value })),
+    move: (value) => predict(view, { i, name: about.name, value }),
+  });
   const more = { name: "button.more", "aria-expanded": String(open), "aria-label": `${label}: advanced` };
-  const name = button(`${i + 1} ${label}`, null, { name: "button.help.name", "data-tip": blurb });
-  return h("li.card.step", { key, class: view.local.over === i && "over", ...place },
-    h("div.title", h("span.grip", grip, "⋮⋮"), name,
-      dragged === i ? h("span.effect.foreseen", `→ ${bytes(size)}`) : h("span.effect", { title: effect }, effect),
+  return h("li.card.step", { key, class: over === i && "over", ...place },
+    h("div.title", grip, button(`${i + 1} ${label}`, null, { name: "button.help.name", "data-tip": blurb }),
+      next.i === i ? h("span.effect.foreseen", `→ ${bytes(next.size)}`) : h("span.effect", { title: effect }, effect),
       button(open ? "▾" : "⋯", () => view.setLocal({ [key]: !open }), more)),
-    warning(error), fields.filter(({ main }) => main || open).map((about) => fieldRow(view, i, i, about)),
-    open && button("Remove this step", () => view.act("remove", { i }), { name: "button.small", key: "remove" }));
+    warning(error), fields.filter(({ main }) => main || open).map(row),
+    open && button("Remove this step", () => view.act("remove", { i }), { name: "button.small" }));
 }
 
-// A control for one parameter; it sends `set` with i, its name and the value.
-function fieldRow(view, key, i, about) {
-  const { name, label, kind, value, choices } = about;
-  const set = (there) => {
-    clearTimeout(view.asking);
-    view.act("set", { i, name, value: there });
-  };
-  if (["count", "whole", "number"].includes(kind)) {
-    return slider(view, `${key}-${name}`, about, { set, move: (there) => predict(view, { i, name, value: there }) });
-  }
-  const input = (type, props) => h("input", { type, "aria-label": label, ...props });
-  const control = {
-    tick: () => input("checkbox", { checked: Boolean(value), onchange: (event) => set(event.target.checked) }),
-    text: () => input("text", { value: value ?? "", onchange: (event) => set(event.target.value) }),
-    choice: () => select(choices.map(([id, text]) => ({ id, label: text })), value, set, { "aria-label": label }),
-  };
-  return h("div.slider.wide", { key: name }, h("span", label, help(about.help)), control[kind]());
-}
-
-// Ask for the size at this value, ten times a second at most.
+// Ask for the size that a change would give, ten times a second at most; null: no longer.
 function predict(view, change) {
-  clearTimeout(view.asking);
-  view.asking = setTimeout(() => {
-    view.asked = performance.now();
-    view.act("predict", change);
-  }, Math.max(0, 100 - performance.now() + (view.asked ?? 0)));
+  view.foreseen = change;
+  view.asking ??= setTimeout(() => {
+    view.asking = null;
+    if (view.foreseen) view.act("predict", view.foreseen);
+  }, 100);
 }
 
 // -- tabs -------------------------------------------------------------------------------------
 
-const MEANING = "A cosine of 1: the vector points where it did. A word without a vector counts as 0. " +
-  "Neighbours kept is what people notice first: how many of a word's nearest words are nearest still.";
-
 // Columns of tables.
-const column = (id, label, show, more) => ({ id, label, show, ...more });
-const asNumber = (id, label, text, about) => column(id, label, (row) => text(row[id]), { number: true, help: about });
+const column = (id, label, more) => ({ id, label, ...more });
+const asNumber = (id, label, text, about) =>
+  column(id, label, { show: (row) => text(row[id]), number: true, help: about });
 const asCount = (id, label, about) => asNumber(id, label, (n) => (n === null ? "–" : whole(n)), about);
-const asWord = (view) => column("word", "Word", ({ word }) => wordLink(view, word));
+const asWord = (view) => column("word", "Word", { show: ({ word }) => wordLink(view, word) });
 const RANK = asCount("rank", "Rank", "1: the most frequent word.");
 const COSINE = asNumber("cosine", "Cosine", fixed, "To the word's original vector.");
-const WIDE = { wide: true };
 
 // The page of a tab, dimmed while its numbers are those of an earlier setting.
 function page(view, block, isThere, content) {
   const waiting = view.get("status").busy ? "The numbers will appear here…" : "Nothing to show yet.";
-  return h(`div.page.${block}`, { key: block, class: view.isStale(block) && "stale" },
+  return h(`div.page.${block}`, { class: view.isStale(block) && "stale" },
     isThere ? content() : h("p.mute", waiting));
 }
 
 function overviewTab(view) {
   const { rows = [] } = view.get("overview");
   const columns = [
-    column("what", "Measure", (row) => [row.what, help(row.help)]),
-    column("value", "Value", ({ share, value }) => bar(share, h("b", value))),
+    column("what", "Measure", { show: (row) => [row.what, help(row.help)] }),
+    column("value", "Value", { show: ({ share, value }) => bar(share, h("b", value)) }),
     ...(rows.some((row) => row.before) ? [column("before", "A")] : []),
-    column("spread", "Spread", undefined, WIDE), column("how", "Measured", undefined, WIDE)];
+    column("spread", "Spread", { wide: true }), column("how", "Measured", { wide: true })];
   return page(view, "overview", rows.length, () => [
-    present(view) && h("p.recipe", h("b", "Recipe "), present(view).brief),
-    dataTable(view, "measures", columns, rows, { caption: "Measures", needs: [] }), h("p.mute", MEANING)]);
+    present(view) && h("p", h("b", "Recipe "), present(view).brief),
+    dataTable(view, "measures", columns, rows, { caption: "Measures" })]);
 }
 
 function neighboursTab(view) {
   const { rows = [], how } = view.get("neighbours");
-  const list = (id, label, sign) => column(id, label,
-    (row) => row[id].length > 0 && h(`span.${id}`, `${sign} `, h("bdi", row[id].join(" · "))),
-    { ...WIDE, value: (row) => row[id].join(" · ") });
-  const kept = column("kept", "Kept", (row) => bar(row.kept / row.k, `${row.kept} of ${row.k}`), { number: true });
+  const list = (id, label, sign) => column(id, label, { wide: true, value: (row) => row[id].join(" · "),
+    show: (row) => row[id].length > 0 && h(`span.${id}`, `${sign} `, h("bdi", row[id].join(" · "))) });
+  const kept = column("kept", "Kept", { number: true, show: ({ kept: n, k }) => bar(n / k, `${n} of ${k}`) });
   const columns = [asWord(view), RANK, COSINE, kept, list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
-  const options = { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" }, needs: [view.ui.tabs] };
+  const options = { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" } };
   return page(view, "neighbours", rows.length, () => [
-    h("p.mute", how), dataTable(view, "neighbour-words", columns, rows, options)]);
+    h("p.mute", how), dataTable(view, "neighbours", columns, rows, options)]);
 }
 
 function damageTab(view) {
   const { summary, how, groups = [], words = [], codes = [] } = view.get("damage");
   const low = Math.floor(20 * Math.min(0.95, ...groups.map((group) => group.p5 ?? group.mean ?? 1))) / 20;
   const loss = (text) => asNumber("loss_share", "Share of loss", text, "Weighted by frequency.");
-  const links = (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]);
-  const worst = column("worst", "Largest shift", links, { ...WIDE, value: (row) => row.worst.join(" · ") });
+  const worst = column("worst", "Largest shift", { wide: true, value: (row) => row.worst.join(" · "),
+    show: (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]) });
   const ofGroups = [
-    column("group", "Words", (g) => [h("span.mute", `${g.by}: `), g.group, help(g.meaning)]), asCount("n", "Number"),
-    column("dots", `Cosine, ${fixed(low, 2)} to 1`, (group) => dots(group, low),
-      { value: (row) => row.mean, help: "Dot: mean, with its interval. Line: down to the 5th percentile." }),
+    column("group", "Words", { show: (g) => [h("span.mute", `${g.by}: `), g.group, help(g.meaning)] }),
+    asCount("n", "Number"), column("mean_dot", `Cosine, ${fixed(low, 2)} to 1`, { value: (row) => row.mean,
+      show: (row) => dots(row, low), help: "Dot: mean, with its interval. Line: down to the 5th percentile." }),
     asNumber("mean", "Mean", fixed), asNumber("p5", "5th percentile", fixed),
     asNumber("no_vector", "No vector", (share) => percent(share, 1)), loss(bar), worst];
   const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
     column("shape", "Shape"), column("fate", "Vector")];
   const ofCodes = [column("code", "Code"), asCount("n", "Words"), asNumber("mean", "Mean", fixed),
     asNumber("z", "z", (z) => fixed(z, 1), "Standard errors from the mean of all words."),
-    column("chance", "Chance", undefined, { value: (row) => (row.chance ? "may be" : "more than chance") }), worst];
+    column("chance", "Chance", { value: (row) => (row.chance ? "may be" : "more than chance") }), worst];
+  const table = (caption, columns, rows, options) => dataTable(view, caption, columns, rows, { caption, ...options });
   const byLoss = { filter: "Find a word", sort: { by: "loss_share", down: true } };
-  const table = (title, columns, rows, more) =>
-    dataTable(view, title, columns, rows, { caption: title, needs: [view.ui.tabs], ...more });
   return page(view, "damage", groups.length || words.length, () => [
     h("p", h("b", summary)), h("p.mute", how?.join(" · ")), table("Groups of words", ofGroups, groups),
     h("h4", "Most affected words"), table("Most affected words", ofWords, words, byLoss),
@@ -560,22 +517,22 @@ function dots({ mean, low, high, p5 }, least) {
 // -- export -----------------------------------------------------------------------------------
 
 function saveForm(view) {
-  const { path, formats, saved } = view.get("export");
+  const { path: suggested, formats, saved } = view.get("export");
   if (!formats) return null;
-  const { path: there = path, format: id = formats[0].id, downloaded: share = 1 } = view.local;
-  const known = (name) => formats.find((format) => format.id === name);
-  const { suffix: old, losses } = known(id);
-  const choose = (next) => view.setLocal({
-    format: next, path: old && there.endsWith(old) ? there.slice(0, -old.length) + known(next).suffix : there });
-  const save = () => view.act("save", { path: there, format: id });
+  const { path = suggested, format = formats[0].id } = view.ui;
+  const { downloaded = 1 } = view.local;
+  const known = (id) => formats.find((one) => one.id === id);
+  const { suffix, losses } = known(format);
+  const stem = suffix && path.endsWith(suffix) ? path.slice(0, -suffix.length) : null;
+  const choose = (id) => view.setUi({ format: id, path: stem === null ? path : stem + known(id).suffix });
   return h("div.form",
-    h("div.pair", labelled("Format", select(formats, id, choose)),
-      labelled("Path", textBox(there, (text) => view.setLocal({ path: text })))),
-    losses.length > 0 && h("div", { key: "losses", role: "status" }, "⚠ This format cannot hold:",
+    h("div.pair", labelled("Format", select(formats, format, choose)),
+      labelled("Path", textBox(path, (text) => view.setUi({ path: text })))),
+    losses.length > 0 && h("div", { role: "status" }, "⚠ This format cannot hold:",
       h("ul", losses.map((text) => h("li", text)))),
-    h("div.row", { key: "go" }, button("Save", save, { name: "button.primary" }),
-      button("Download in the browser", () => view.act("download", { format: id })),
-      h("span.saved", { role: "status" }, share < 1 ? `Downloading: ${percent(share)}` : saved && `✓ ${saved}`)));
+    h("div.row", button("Save", () => view.act("save", { path, format }), { name: "button.primary.save" }),
+      button("Download in the browser", () => view.act("download", { format })), h("span.saved", { role: "status" },
+        downloaded < 1 ? `Downloading: ${percent(downloaded)}` : saved && `✓ ${saved}`)));
 }
 
 function exportTab(view) {
@@ -589,22 +546,22 @@ function exportTab(view) {
 }
 
 function reportForm(view) {
-  const { limits, folder, report, writing } = view.get("export");
-  const { limits: own = {}, folder: there = folder } = view.local;
-  const asked = limits.map((limit) => ({ ...limit, ...own[limit.id] }));
-  const chosen = asked.filter(({ on }) => on).map(({ id, value }) => [id, value]);
-  const start = () => view.act("report", { folder: there, limits: Object.fromEntries(chosen) });
-  const limit = ({ id, about, value, on }) => {
-    const set = (changes) => view.setLocal({ limits: { ...own, [id]: { ...own[id], ...changes } } });
-    const onchange = (event) => set({ value: Number(event.target.value) || value });
+  const { limits: suggested, folder: usual, report, writing } = view.get("export");
+  const { limits: own = {}, folder = usual } = view.ui;
+  const limits = suggested.map((limit) => ({ ...limit, ...own[limit.id] }));
+  const chosen = limits.filter(({ on }) => on).map(({ id, value }) => [id, value]);
+  const start = () => view.act("report", { folder, limits: Object.fromEntries(chosen) });
+  const row = ({ id, about, value, on }) => {
+    const set = (changes) => view.setUi({ limits: { ...own, [id]: { ...own[id], ...changes } } });
+    const onchange = ({ target }) => set({ value: Number(target.value) || value });
     return h("div.limit",
       h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${about}`),
       h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": about, onchange }));
   };
   return h("div.form",
     h("p.mute", "Builds this setting again in a notebook, measures it on larger samples, and checks each limit."),
-    h("div", asked.map(limit)),
-    h("div.row", textBox(there, (text) => view.setLocal({ folder: text }), { "aria-label": "Folder of the report" }),
+    h("div", limits.map(row)),
+    h("div.row", textBox(folder, (text) => view.setUi({ folder: text }), { "aria-label": "Folder of the report" }),
       writing ? button("Stop", () => view.act("stop_report"), { key: "stop" })
         : button("Make report", start, { name: "button.make-report", key: "make" }),
       h("span", { role: "status" }, writing && progressText(writing))),
@@ -612,11 +569,11 @@ function reportForm(view) {
 }
 
 function verdicts(view, { passed, error, href, of, rows = [] }) {
-  const verdict = ({ met, status: text }) => (met ? h("span.good", "✓ met") : h("span.bad", `✗ not met ${text ?? ""}`));
+  const verdict = ({ met, status: why }) => (met ? h("span.good", "✓ met") : h("span.bad", `✗ not met ${why ?? ""}`));
   const number = (value) => fixed(value, 4);
   const columns = [column("name", "What"), asNumber("value", "Measured", number), asNumber("limit", "Limit", number),
-    column("met", "Verdict", verdict)];
-  return h("div", { key: "report", role: "status" },
+    column("met", "Verdict", { show: verdict })];
+  return h("div", { role: "status" },
     passed ? h("b.good", "✓ Every limit is met. ") : h("b.bad", "✗ Not every limit is met. "),
     href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", of), warning(error),
     dataTable(view, "verdicts", columns, rows, { caption: "Verdicts" }));
@@ -627,10 +584,10 @@ function verdicts(view, { passed, error, href, of, rows = [] }) {
 function footer(view) {
   const { title = "Changed most", words = [], n = 0 } = view.get("worst");
   const item = ({ word, cosine, note }) => h("li", wordLink(view, word), " ", h("span.mute", note || fixed(cosine)));
-  const go = () => view.setUi({ tab: "damage" });
-  return h("div.footer", { key: "footer" }, historyStrip(view),
+  const all = () => view.setUi({ tab: "damage" });
+  return h("div.footer", historyStrip(view),
     h("div.card.worst", { class: view.isStale("worst") && "stale" },
-      h("div.title", title, n > words.length && button(`all ${whole(n)} →`, go, { name: "button.link" })),
+      h("div.title", title, n > words.length && button(`all ${whole(n)} →`, all, { name: "button.link" })),
       h("ul", words.map(item))));
 }
 
@@ -644,29 +601,30 @@ function scale(values, room) {
 // Settings tried, size against quality: a list of buttons, each in its place.
 function historyStrip(view) {
   const { quality, qualities = [], limit, points = [] } = view.get("history");
-  const known = points.filter((point) => point.quality !== null).sort((a, b) => a.bytes - b.bytes);
-  const heights = known.map((point) => point.quality);
-  const across = scale([...known.map((point) => point.bytes), ...(limit ? [limit] : [])].map(Math.log), 0.04);
+  const tried = [...points].sort((a, b) => a.bytes - b.bytes);
+  const [sizes, heights] = ["bytes", "quality"].map((name) => tried.map((point) => point[name]));
+  const across = scale([...sizes, ...(limit ? [limit] : [])].map(Math.log), 0.04);
   const up = scale(heights, 0.1);
-  const [x, y] = [(size) => across(Math.log(size)), (value) => 100 - up(value)];
-  const reached = known.find(({ now }) => now) ?? known[0]; // by the Tab key; the arrow keys reach the others
+  const x = (size) => across(Math.log(size));
+  const y = (value) => 100 - up(value);
+  const reached = tried.find(({ now }) => now) ?? tried[0]; // by the Tab key; the arrow keys reach the others
   const dot = (point) => {
-    const text = `${point.brief}: ${bytes(point.bytes)}, ${fixed(point.quality)}`;
-    const name = point.now ? "now" : point.pinned ? "A" : "";
-    const kind = `button.dot${point.best ? ".best" : ""}${point.now ? ".now" : ""}`;
-    const click = (event) => view.act(event.shiftKey ? "pin" : "go_back", { id: point.id });
-    const about = { "aria-label": `${name} ${text}`.trim(), "data-tip": text, tabindex: point === reached ? 0 : -1 };
-    return h("li", { key: point.id, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
-      button("", click, { name: kind, ...about }), h("span", { "aria-hidden": "true" }, name));
+    const { id, brief, best, now, pinned } = point;
+    const [name, text] = [now ? "now" : pinned ? "A" : "", `${brief}: ${bytes(point.bytes)}, ${fixed(point.quality)}`];
+    const click = (event) => view.act(event.shiftKey ? "pin" : "go_back", { id });
+    return h("li", { key: id, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
+      button("", click, { name: `button.dot${best ? ".best" : ""}${now ? ".now" : ""}`, "data-tip": text,
+        "aria-label": `${name} ${text}`.trim(), tabindex: point === reached ? 0 : -1 }),
+      h("span", { "aria-hidden": "true" }, name));
   };
-  const frontier = known.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
+  const frontier = tried.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
   const choice = select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" });
   return h("div.card.history", { class: view.isStale("history") && "stale" },
     h("div.title", h("span", "Tried so far: size, ", choice), "click = go back · Shift-click = compare with A"),
-    known.length > 0 && h("div.plot", { key: "plot" },
+    tried.length > 0 && h("div.plot",
       h("span.high.mute", fixed(Math.max(...heights), 2)), h("span.low.mute", fixed(Math.min(...heights), 2)),
       h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
-        h("polyline", { points: frontier }), limit && h("line", { x1: x(limit), x2: x(limit), y1: 0, y2: 100 })),
-      limit && h("span.limit-text.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
-      h("ol", { "aria-label": "Settings tried", onkeydown: (event) => moveFocus(event, ".dot") }, known.map(dot))));
+        h("polyline", { points: frontier })),
+      limit && h("span.at-limit.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
+      h("ol", { "aria-label": "Settings tried", onkeydown: (event) => moveFocus(event, ".dot") }, tried.map(dot))));
 }

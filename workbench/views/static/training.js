@@ -2,9 +2,8 @@
 
 DRAWINGS.training = (view) => {
   const { problem, errors = {} } = view.get("status");
-  return h("div.panel.training", null, trainingTop(view),
-    h("div.problems", { key: "problems" }, warning(problem), warning(errors.seen)),
-    h("div.sides", null, trainingSetting(view), h("div.results", null, trainingCharts(view), keptTable(view))),
+  return h("div.panel.training", trainingTop(view), h("div.problems", warning(problem), warning(errors.seen)),
+    h("div.sides", trainingSetting(view), h("div.results", trainingCharts(view), keptTable(view))),
     component(OtherView, { id: view.model.get("opened") }));
 };
 
@@ -16,8 +15,8 @@ function trainingTop(view) {
   const rest = [percent(share), left && `${seconds(left)} left`, now].filter(Boolean).join(" · ");
   const text = runs ? `Training ${n ?? ""} models…` : !lines ? "Nothing trained yet"
     : view.get("kept").text ? "Training is done" : "Stopped; Train goes on from here";
-  return h("div.top", null, h("div.chip", null, h("b", null, name), h("span.mute", null, about)),
-    h("span.status", { role: "status" }, h(`span.${runs ? "busy" : "good"}`, null, runs ? "◐ " : "● "), text),
+  return h("div.top", h("div.chip", h("b", name), h("span.mute", about)),
+    h("span.status", { role: "status" }, h(`span.${runs ? "busy" : "good"}`, runs ? "◐ " : "● "), text),
     runs && bar(share, rest), h("span.space"),
     button("Stop", () => view.act("stop"), { disabled: !runs, title: "Stop; Train goes on from there" }),
     button("Train", () => view.act("train"), { name: "button.primary", disabled: runs, title: "Train, or go on" }));
@@ -31,19 +30,12 @@ function trainingSetting(view) {
   const chip = ([name, isOn]) => button(`${isOn ? "✓" : "+"} ${name}`,
     () => set("on")(isOn ? on.filter((other) => other !== name) : [...on, name]),
     { name: "button.arm", "aria-pressed": String(isOn) });
-  const box = ({ name, label, kind, value, choices }) => kind === "choice"
-    ? select(choices, value, set(name), { "aria-label": label })
-    : h("input", { type: kind === "tick" ? "checkbox" : "text", "aria-label": label, value, checked: value === true,
-      onchange: ({ target }) => set(name)(kind === "tick" ? target.checked : target.value) });
-  const row = (field) => h("div", { key: field.name }, ["whole", "number"].includes(field.kind)
-    ? slider(view, `training-${field.name}`, field, { set: set(field.name) })
-    : h("div.slider.wide", null, h("span", null, field.label, help(field.help)), box(field)),
-  warning(errors[field.name]));
+  const row = (field) => h("div", { key: field.name },
+    fieldRow(view, field.name, field, { set: set(field.name) }), warning(errors[field.name]));
   const isMain = ({ kind }) => kind === "whole" || kind === "text";
-  const title = (text) => h("div.title", null, h("b", null, text));
   return h("section.settings", { "aria-label": "Setting" },
-    h("div.card", null, title("Arms"), h("div.row", null, arms.map(chip)), warning(errors.on)),
-    h("div.card", null, title("Setting"), fields.filter(isMain).map(row),
+    h("div.card", h("div.title", h("b", "Arms")), h("div.row", arms.map(chip)), warning(errors.on)),
+    h("div.card", h("div.title", h("b", "Setting")), fields.filter(isMain).map(row),
       button(`${open ? "▾" : "▸"} Advanced`, () => view.setLocal({ advanced: !open }),
         { name: "button.more", "aria-expanded": String(open) }),
       open && fields.filter((field) => !isMain(field)).map(row)));
@@ -51,7 +43,7 @@ function trainingSetting(view) {
 
 function trainingCharts(view) {
   const { lines, arm: best, is_share: isShare, edge } = view.get("curves");
-  if (!lines) return h("p.mute", null, "Choose arms and press Train; curves grow here while they train.");
+  if (!lines) return h("p.mute", "Choose arms and press Train; curves grow here while they train.");
   const arm = lines.some(({ name, is_end: isEnd }) => name === view.ui.arm && !isEnd) ? view.ui.arm : best;
   const levels = lines.find(({ name }) => name === arm)?.use ?? [];
   const of = (column) => lines.filter((line) => line[column].length).map((line) => ({ ...line, points: line[column] }));
@@ -63,7 +55,7 @@ function trainingCharts(view) {
   return h("div.charts", { class: view.isStale("curves") && "stale" },
     lineChart(view, title, about, of("points").map((line) => ({ ...line, thin: line.name === arm ? line.seeds : [] })),
       { ...small, height: 300, isMain: true, ...(isShare && { edge, within: [100], unit: (y) => `${fixed(y, 0)}%` }) }),
-    h("div.smalls", null,
+    h("div.smalls",
       lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
         levels.map((points, i) => ({ name: `level ${i + 1}`, points, opacity: 1 - (0.6 * i) / levels.length })),
         { ...small, unit: (y) => percent(y), within: [0, 1] }),
@@ -75,63 +67,66 @@ function trainingCharts(view) {
 
 // Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
 // below `edge` are drawn at the bottom, with a mark and their number.
-function lineChart(view, title, about, lines, { arm, height, unit, edge, within = [], isMain }) {
+function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -Infinity, within = [], isMain }) {
+  if (lines.length === 0) return h("div.card.chart", h("div.title", h("b", title, help(about))), h("p.mute", "None."));
   const { n_steps: n, n_warmup: warm } = view.get("curves");
-  const { step = null, over } = view.local;
-  const low = edge ?? -Infinity;
+  const { step = null } = view.local;
   const drawn = lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1]);
   const [least, top] = [Math.min(...within, ...drawn), Math.max(...within, ...drawn)];
   const bottom = least < low ? low - 0.08 * (top - low) : least;
   const y = (value) => ((top - (value < low ? bottom : value)) / (top - bottom || 1)) * height;
   const x = (at) => (100 * at) / n;
-  const path = (points) => points.map(([at, value]) => `${x(at).toFixed(2)},${y(value).toFixed(1)}`).join(" ");
-  const value = ({ points }) => unit((points.findLast(([at]) => step === null || at <= step) ?? points[0])[1]);
   const end = ({ points }) => y(points.at(-1)[1]);
-  const look = ({ name, is_end: isEnd }) => (name === over ? "over" : name === arm ? "chosen" : isEnd && "end");
-  const named = lines.filter(({ quiet, name }) => !quiet || name === over).sort((a, b) => end(a) - end(b));
-  const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
+  const value = ({ points }) => unit((points.findLast(([at]) => at <= (step ?? n)) ?? points[0])[1]);
+  const look = ({ name, is_end: isEnd }) => (name === arm ? "chosen" : isEnd && "end");
+
   const steps = [...new Set(lines.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
-  const move = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const far = (at) => Math.abs(x(at) / 100 - (event.clientX - box.left) / box.width);
+  const move = ({ currentTarget, clientX }) => {
+    const { left, width } = currentTarget.getBoundingClientRect();
+    const far = (at) => Math.abs((x(at) * width) / 100 - clientX + left);
     view.setLocal({ step: steps.reduce((best, at) => (far(at) < far(best) ? at : best)) });
   };
-  const at = step === null ? steps.length - 1 : steps.indexOf(step);
-  const told = `step ${steps[at]}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}`;
-  const stepper = isMain && h("label.row", null, `step ${whole(steps[at])}`, h("input", {
-    type: "range", min: 0, max: steps.length - 1, value: at, "aria-label": "Step", "aria-valuetext": told,
+  const named = lines.filter(({ quiet }) => !quiet).sort((a, b) => end(a) - end(b));
+  const place = step === null ? steps.length - 1 : steps.indexOf(step);
+  const told = `step ${steps[place]}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}`;
+  const stepper = isMain && h("label.row", `step ${whole(steps[place])}`, h("input", {
+    type: "range", min: 0, max: steps.length - 1, value: place, "aria-label": "Step", "aria-valuetext": told,
     oninput: ({ target }) => view.setLocal({ step: steps[target.value] }),
   }));
+
   const upright = (name, at) => h(`line.${name}`, { x1: x(at), x2: x(at), y1: 0, y2: height });
+  const level = (name, at, from = 0) => h(`line.${name}`, { x1: from, x2: 100, y1: at, y2: at });
+  const path = (points) => points.map(([at, value]) => `${x(at).toFixed(2)},${y(value).toFixed(1)}`).join(" ");
   const ticks = niceTicks(Math.max(bottom, low), top, height / 45);
+  const picture = h("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    ticks.map((tick) => level("grid", y(tick))), upright("warm", warm),
+    named.map((line) => level("ahead", end(line), x(line.points.at(-1)[0]))),
+    lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
+      h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
+    step !== null && upright("step", step));
+  const dip = (line) => {
+    const [at, least] = line.points.reduce((a, b) => (b[1] < a[1] ? b : a));
+    return least < low && !line.is_end && h("b.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(least)}`);
+  };
+  const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
   const label = (line, i) => {
-    const light = (name) => () => view.setLocal({ over: name });
-    const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name,
-      onpointerenter: light(line.name), onpointerleave: light(null) };
-    const parts = [h("span", null, line.name), " ", h("b", null, value(line))];
-    return isMain && !line.is_end ? button(parts, () => view.setUi({ arm: line.name }),
-      { ...props, "aria-pressed": String(line.name === arm), onfocus: light(line.name), onblur: light(null) })
-      : h("span", props, parts);
+    const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name };
+    const parts = [h("span", line.name), " ", h("b", value(line))];
+    if (!isMain || line.is_end) return h("span", props, parts);
+    const choose = () => view.setUi({ arm: line.name });
+    return button(parts, choose, { ...props, "aria-pressed": String(line.name === arm) });
   };
   return h("div.card.chart", { key: title, style: `--tall: ${height}px` },
-    h("div.title", null, h("b", null, title, help(about)), stepper),
-    lines.length === 0 ? h("p.mute", null, "None.") : h("div.plotted", null,
-      h("div.ticks", null, ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
+    h("div.title", h("b", title, help(about)), stepper),
+    h("div.plotted",
+      h("div.ticks", ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
         bottom < low && h("b", { style: `top: ${(y(low) + height) / 2}px` }, "≈")),
       h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }) },
-        h("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
-          ticks.map((tick) => h("line.grid", { x1: 0, x2: 100, y1: y(tick), y2: y(tick) })), upright("warm", warm),
-          named.map((line) => h("line.ahead", { x1: x(line.points.at(-1)[0]), x2: 100, y1: end(line), y2: end(line) })),
-          lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
-            h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
-          step !== null && upright("step", step)),
-        lines.map((line) => [line, line.points.reduce((a, b) => (b[1] < a[1] ? b : a))]).map(([line, [at, dip]]) =>
-          dip < low && !line.is_end && h("b.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(dip)}`)),
-        [0, warm, n].map((at, i) => (i !== 1 || at > 0)
+        picture, lines.map(dip), [0, warm, n].map((at, i) => (i !== 1 || at > 0)
           && h("span.x", { style: `left: ${x(at)}%` }, i === 1 && isMain ? `${at}: warm-up ends` : at))),
       h("svg.leaders", { viewBox: `0 0 16 ${height}`, "aria-hidden": "true" },
         named.map((line, i) => h("line", { class: look(line), x1: 0, x2: 16, y1: end(line), y2: places[i] }))),
-      h("div.names", null, named.map(label))));
+      h("div.names", named.map(label))));
 }
 
 // Places near the wanted ones, which ascend, a gap apart and within a length.
@@ -153,23 +148,23 @@ function keptTable(view) {
   const { rows, text, n_seeds: n } = view.get("kept");
   if (!rows) return null;
   const share = ({ retained, low, high }) => bar(retained, retained === null ? "–" : [`${fixed(100 * retained, 1)}%`,
-    high > low && h("small", null, ` ± ${fixed(50 * (high - low), 1)}`)]);
-  const metric = ([id, label]) => ({ id, label, value: (row) => row[id].retained, show: (row) => share(row[id]),
+    high > low && h("small", ` ± ${fixed(50 * (high - low), 1)}`)]);
+  const metric = ([id, label]) => column(id, label, { value: (row) => row[id].retained, show: (row) => share(row[id]),
     help: "Kept on the test split: % of the way from the lower to the upper model." });
-  const pick = ({ name, is_trained: isTrained, is_chosen: isChosen }) => [
-    isTrained ? button(name, () => view.setUi({ arm: name }), { name: "button.link" }) : name,
-    isChosen && text && h("b.good", null, " ✓ chosen")];
-  const open = ({ name, use }) => use !== null && button("Open", () => view.act("open", { name }),
-    { name: "button.small", "aria-label": `Open the ids of ${name}` });
-  const columns = [{ id: "name", label: "Model", show: pick },
+  const name = ({ name: arm, is_trained: isTrained, is_chosen: isChosen }) => [
+    isTrained ? button(arm, () => view.setUi({ arm }), { name: "button.link" }) : arm,
+    isChosen && text && h("b.good", " ✓ chosen")];
+  const open = ({ name: arm, use }) => use !== null && button("Open", () => view.act("open", { name: arm }),
+    { name: "button.small", "aria-label": `Open the ids of ${arm}` });
+  const columns = [column("name", "Model", { show: name }),
     ...Object.entries({ log_loss: "Log-loss", recall: "Recall@10", ndcg: "NDCG@10" }).map(metric),
-    { id: "use", label: "Least use", help: "Share of codes in use, of the level that uses the fewest.", number: true,
-      show: ({ use }) => (use === null ? "–" : percent(use)) },
-    { id: "ids", label: "Ids", value: () => "", show: open }];
-  return h("section.card.retained", { key: "kept", class: view.isStale("kept") && "stale" },
-    h("div.title", null, h("b", null, "What is kept"), n > 1 ? `means of ${n} seeds ± 95%` : "one seed"),
-    text && h("p", null, text), dataTable(view, "kept", columns, rows, { caption: "What each model keeps" }),
-    view.model.get("opened") && h("p.mute", null, "The ids are below; .ids of this view has them for the next cell."));
+    asNumber("use", "Least use", (use) => (use === null ? "–" : percent(use)),
+      "Share of codes in use, of the level that uses the fewest."),
+    column("ids", "Ids", { value: () => "", show: open })];
+  return h("section.card.retained", { class: view.isStale("kept") && "stale" },
+    h("div.title", h("b", "What is kept"), n > 1 ? `means of ${n} seeds ± 95%` : "one seed"),
+    text && h("p", text), dataTable(view, "kept", columns, rows, { caption: "What each model keeps" }),
+    view.model.get("opened") && h("p.mute", "The ids are below; .ids of this view has them for the next cell."));
 }
 
 // Another view of this kernel, by the id of its model.
