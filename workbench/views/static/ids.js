@@ -3,21 +3,19 @@
 const want = (view, traits) => view.act("want", traits);
 const idText = (codes) => codes.join("-") || "All items";
 const itemCount = (n) => `${whole(n)} item${n === 1 ? "" : "s"}`;
-const idSign = (sign, ink, text) =>
-  h("span", null, h("span", { style: `color: ${ink}`, "aria-hidden": "true" }, sign), text && ` ${text}`);
 const itemLink = (view, { item, name }) =>
-  button(h("bdi", null, name), () => want(view, { item }), { name: "button.link" });
+  button(h("bdi", name), () => want(view, { item }), { name: "button.link" });
 
 DRAWINGS.ids = (view) => {
   const { n, used, size, unique, no_map: noMap } = view.get("head");
-  if (!n) return h("div.panel.ids", null, status(view), problems(view));
+  if (!n) return h("div.panel.ids", status(view), problems(view));
   const shares = [Math.min(...used), Math.max(...used)].map((count) => percent(count / size));
   const contents = { similar: ["Similar items, similar ids", similarTab], quality: ["Quality", qualityTab] };
   if (view.model.get("selected").length) contents.selected = ["Selected items", selectedTab];
   const tabs = Object.entries(contents).map(([id, [label]]) => ({ id, label }));
   const tab = contents[view.ui.tab] ? view.ui.tab : "similar";
   return h("div.panel.ids", null,
-    h("div.top", null, h("b", null, "Semantic IDs"), h("span.mute", null, `${itemCount(n)} × ${used.length} codes`),
+    h("div.top", h("b", "Semantic IDs"), h("span.mute", `${itemCount(n)} × ${used.length} codes`),
       status(view), h("span.space"), itemSearch(view)),
     problems(view),
     h("div.cards", null,
@@ -27,14 +25,13 @@ DRAWINGS.ids = (view) => {
       idCard("Entries in use", "Codes of a level that some item has.", [...new Set(shares)].join(" to "),
         `${used.map(whole).join(", ")} of ${whole(size)}`),
       metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
-    idPath(view), h("div.both", null, idMap(view, noMap), codeTree(view)),
+    idPath(view), h("div.both", idMap(view, noMap), codeTree(view)),
     h("section.pane", { "aria-label": "Details" }, tabsOf(view, "tabs", tabs, tab, (id) => view.setUi({ tab: id })),
       tabPanel(view, "tabs", tab, contents[tab][1](view))));
 };
 
 const idCard = (title, about, value, note) => h("div.card.tile", { role: "group", "aria-label": title },
-  h("div.title", null, h("span", null, title, help(about))), h("div.value", null, value),
-  h("div.note.mute", null, note));
+  h("div.title", h("span", title, help(about))), h("div.value", value), h("div.note.mute", note));
 
 function metricCard(view, name) {
   const { rows } = view.get("quality");
@@ -72,17 +69,17 @@ function itemSearch(view) {
     h("input", { type: "search", placeholder: label, "aria-label": label, value: typed, oninput }),
     typed.trim() && query && h("div.offers", { role: "group", "aria-label": "Items found" },
       h("div.mute", { role: "status" }, found),
-      items.map(([item, name]) => button(h("bdi", null, name), () => choose(item), { name: "button.entry" }))));
+      items.map(([item, name]) => button(h("bdi", name), () => choose(item), { name: "button.entry" }))));
 }
 
 // Codes one behind the other, each with its telling words; a click goes there.
 function codeChips(view, path, current) {
   const chip = ({ prefix, text, count }) => button(
-    [h("b", null, path.length > 1 ? prefix.at(-1) ?? "All items" : idText(prefix)), " ", h("bdi", null, text)],
+    [h("b", path.length > 1 ? prefix.at(-1) ?? "All items" : idText(prefix)), " ", h("bdi", text)],
     () => want(view, { prefix }),
     { name: "button.code", title: `${idText(prefix)}: ${itemCount(count)}\n${text}`,
       "aria-current": idText(prefix) === current && "true" });
-  return h("ol.codes", null, path.map((step) => h("li", null, chip(step))));
+  return h("ol.codes", path.map((step) => h("li", chip(step))));
 }
 
 function idPath(view) {
@@ -103,30 +100,26 @@ function idPath(view) {
 // -- the map ------------------------------------------------------------------------------------
 
 const NEAREST = {
-  by_vector: ["circle", "○", "--kept", "nearest by vectors"], by_id: ["triangle", "△", "--gained", "nearest by id"],
+  by_vector: { sign: "○", text: "nearest by vectors", shape: "circle", colour: "--kept" },
+  by_id: { sign: "△", text: "nearest by id", shape: "triangle", colour: "--gained" },
 };
 
 function idMap(view, noMap) {
-  const p = view.get("points");
-  const { n } = view.get("head");
-  const near = view.get("near");
+  const [p, legend, near, { n }] = ["points", "legend", "near", "head"].map((name) => view.get(name));
   const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
   const label = { "aria-label": "Map" };
-  const legend = view.get("legend");
   const isThere = p.n && legend.codes;
-  if (!isThere) return h("section.pane", label, h("p.page.mute", null, noMap || "The map will appear here…"));
+  if (!isThere) return h("section.pane", label, h("p.page.mute", noMap || "The map will appear here…"));
   const look = remember(view, "id-look", [p, legend], () => idLook(view, p, legend));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
   const flags = remember(view, "id-flags", [p, selected], () => {
     const chosen = new Set(selected);
     return selected.length ? Uint8Array.from(p.items, (item) => chosen.has(item)) : null;
   });
-  const mark = (rows = [], props) =>
-    rows.filter(({ item }) => at.has(item)).map(({ item, name }) => ({ i: at.get(item), text: name, ...props }));
-  const marks = mark(near.item && [near], { colour: "--bad", shape: "star", strong: true });
-  for (const [kind, [shape, , ink]] of Object.entries(NEAREST)) {
-    marks.push(...mark(near[kind], { colour: ink, shape, hollow: true }));
-  }
+  const mark = (rows = [], form) => rows.filter(({ item }) => at.has(item))
+    .map(({ item, name }) => ({ ...form, i: at.get(item), text: name }));
+  const marks = [...mark(near.item && [near], { colour: "--bad", shape: "star", strong: true }),
+    ...Object.entries(NEAREST).flatMap(([kind, form]) => mark(near[kind], { ...form, hollow: true }))];
   const choose = (found) => {
     view.act("select", { points: found ? [...found.keys()].filter((i) => found[i]) : [] });
     if (found) view.setUi({ tab: "selected" });
@@ -135,20 +128,20 @@ function idMap(view, noMap) {
   const counts = numbers.sort((a, b) => a - b).map((id) => ({ id, label: (id === n ? "all " : "") + itemCount(id) }));
   const kinds = ["UMAP", "PCA"].map((id) => ({ id, label: id, on: id === drawn }));
   return h("section.pane", label,
-    h("div.map-bar", null, h("b", null, "Map"),
+    h("div.map-bar", h("b", "Map"),
       select(counts, Math.min(nItems, n), (id) => want(view, { n_items: id }), { "aria-label": "Items on the map" }),
       segmented("Kind of map", kinds, (id) => want(view, { drawn: id })),
       h("span.space"), p.trustworthiness && `trustworthiness ${fixed(p.trustworthiness, 2)}`,
       help(`Shown: ${p.sample}. Trustworthiness is 1 if near points have near vectors, and 0.5 by chance.`)),
-    component(PointMap, { ...look, points: view.array(Float32Array, p.places), selected: flags, marks, select: choose,
-      label: "Map of the items", name: (i) => p.names[i], tip: (i) => `${p.names[i]}\n${idText(look.id(i))}`,
+    component(PointMap, { ...look, selected: flags, marks, select: choose, label: "Map of the items",
+      name: (i) => p.names[i], tip: (i) => `${p.names[i]} · ${idText(look.id(i))}`,
       pick: (i) => want(view, { item: p.items[i] }) }, "div", { class: view.isStale("points") && "stale" }),
     codeLegend(view, look.counts, near.item && at.has(near.item), near.item));
 }
 
 // Colours and shapes of points by code, and the words of codes in the middle of their points.
 function idLook(view, p, { level, prefix, codes }) {
-  const [ids, places] = [view.array(Int32Array, p.codes), view.array(Float32Array, p.places)];
+  const [ids, points] = [view.array(Int32Array, p.codes), view.array(Float32Array, p.places)];
   const id = (i) => [...ids.subarray((i * ids.length) / p.n, ((i + 1) * ids.length) / p.n)];
   const place = new Map(codes.map(({ code }, k) => [code, k]));
   const groups = Array.from({ length: codes.length + 2 }, () => []); // other codes and other prefixes behind the codes
@@ -159,13 +152,14 @@ function idLook(view, p, { level, prefix, codes }) {
     groups[k].push(i);
     return k;
   });
-  const middle = (k, axis) => groups[k].map((i) => places[2 * i + axis]).sort((a, b) => a - b)[groups[k].length >> 1];
+  const middle = (group, axis) => group.map((i) => points[2 * i + axis]).sort((a, b) => a - b)[group.length >> 1];
+  const names = codes.map(({ text, code }, k) => ({ text: text || `code ${code}`, group: groups[k] }));
   return {
-    id, colours, counts: groups.map((group) => group.length), order: Uint32Array.from([...groups].reverse().flat()),
-    palette: [...codes.map((code) => code.colour), `${GREYS[0]}90`, `${GREYS[0]}38`],
+    id, points, colours, frame: frameOf(points), counts: groups.map((group) => group.length),
+    order: groups.reverse().flat(), palette: [...codes.map((code) => code.colour), `${GREYS[0]}90`, `${GREYS[0]}38`],
     shapes: Uint8Array.from(colours, (k) => Math.max(0, SHAPES.indexOf(codes[k]?.shape))),
-    labels: codes.map(({ text, code }, k) => ({ text: text || `code ${code}`, x: middle(k, 0), y: middle(k, 1) }))
-      .filter(({ x }) => x !== undefined),
+    labels: names.filter(({ group }) => group.length)
+      .map(({ text, group }) => ({ text, at: [middle(group, 0), middle(group, 1)] })),
   };
 }
 
@@ -174,14 +168,14 @@ function codeLegend(view, counts, isThere, item) {
   const { codes, n_codes: nCodes, level, prefix } = view.get("legend");
   const [others, outside] = counts.slice(-2);
   const entry = ({ code, text, colour: ink, shape }, k) =>
-    button([idSign(SIGNS[shape], ink), " ", h("b", null, code), " ", h("bdi", null, text)],
+    button([legendSign(SIGNS[shape], ink), " ", h("b", code), " ", h("bdi", text)],
       () => want(view, { prefix: [...prefix, code] }),
       { name: "button.code", disabled: level !== prefix.length + 1, title: `${itemCount(counts[k])} on the map` });
   return h("div.legend", { tabindex: 0, role: "group", "aria-label": "Legend" }, codes.map(entry),
-    others > 0 && idSign("●", GREYS[0], `${whole(nCodes - codes.length)} other codes`),
-    outside > 0 && idSign("●", `${GREYS[0]}70`, `not ${idText(prefix)}`),
-    isThere && [idSign("★", "var(--bad)", "the item"),
-      Object.values(NEAREST).map(([, sign, ink, text]) => idSign(sign, `var(${ink})`, text))],
+    others > 0 && legendSign("●", GREYS[0], `${whole(nCodes - codes.length)} other codes`),
+    outside > 0 && legendSign("●", `${GREYS[0]}70`, `not ${idText(prefix)}`),
+    isThere && [legendSign("★", "var(--bad)", "the item"),
+      Object.values(NEAREST).map(({ sign, colour: ink, text }) => legendSign(sign, `var(${ink})`, text))],
     item && !isThere && "The item looked at is not on the map.");
 }
 
@@ -195,7 +189,7 @@ function codeTree(view) {
   const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
   const state = [tiles.length === 1 && "alone", view.isStale("tiles") && "stale"].filter(Boolean).join(" ");
   return h("section.pane", { "aria-label": "Tree of codes" },
-    h("div.map-bar", null, h("b", null, "Tree of codes"), help("The height of a tile is its number of items; names " +
+    h("div.map-bar", h("b", "Tree of codes"), help("The height of a tile is its number of items; names " +
       "are of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
     h("div.tree", { role: "group", "aria-label": "Tree of codes", class: state },
       tiles.map((tile) => branch(view, tile, unit))),
@@ -218,8 +212,8 @@ function branch(view, tile, unit) {
   const [left, width] = column ? [(column - 1 + ROOT) * unit, unit] : [0, ROOT * unit];
   const style = `left: ${left}%; width: ${width}%; top: ${100 * top}%; height: ${100 * height}%; ` +
     `background: ${ground}; color: ${ink}`;
-  const head = h("b", null, up && "‹ ", own && `${SIGNS[look.shape]} `, title, text && h("i", null, ` ${text}`));
-  const lines = [head, names.map((name) => h("small", null, name))];
+  const head = h("b", up && "‹ ", own && `${SIGNS[look.shape]} `, title, text && h("i", ` ${text}`));
+  const lines = [head, names.map((name) => h("small", name))];
   const key = `${tile.level} ${joined} ${idText(prefix)}`;
   if (joined || tile.level === 0) return h("div.branch", { key, style, title: about }, lines);
   return button(lines, () => want(view, { prefix: up ? prefix.slice(0, -1) : prefix }),
@@ -230,7 +224,7 @@ function branch(view, tile, unit) {
 
 function similarTab(view) {
   const { item, name, path, ...near } = view.get("near");
-  if (!item) return h("p.page.mute", null, "Find an item, or click a point on the map, to see what is nearest to it.");
+  if (!item) return h("p.page.mute", "Find an item, or click a point on the map, to see what is nearest to it.");
   const columns = [
     { id: "name", label: "Item", show: (row) => itemLink(view, row) },
     { id: "codes", label: "Id", help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
@@ -238,11 +232,11 @@ function similarTab(view) {
     { id: "cosine", label: "Cosine", help: "Between the two vectors.", number: true, show: (row) => fixed(row.cosine) },
     { id: "rank", label: "Rank", help: "By cosine among all items.", number: true },
   ];
-  const table = (id, title, none) => h("section", null, h("h4", null, title),
-    near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", null, none));
+  const table = (id, title, none) => h("section", h("h4", title),
+    near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", none));
   return h("div.page", { class: view.isStale("near") && "stale" },
-    h("div.way", null, h("b", null, h("bdi", null, name)), codeChips(view, path)),
-    h("div.both", null, table("by_vector", "Nearest by vectors: are their ids similar?", "No vectors are known."),
+    h("div.way", h("b", h("bdi", name)), codeChips(view, path)),
+    h("div.both", table("by_vector", "Nearest by vectors: are their ids similar?", "No vectors are known."),
       table("by_id", "Nearest by id: are their vectors similar?", "No other item shares its first code.")));
 }
 
@@ -254,17 +248,17 @@ function selectedTab(view) {
     { id: "count", label: "Of", number: true, help: "All items with these codes." },
   ];
   return h("div.page", null,
-    h("div.way", null, `${itemCount(view.model.get("selected").length)} selected, in ${whole(n)} branches`,
+    h("div.way", `${itemCount(view.model.get("selected").length)} selected, in ${whole(n)} branches`,
       button("Clear selection", () => view.act("select", { points: [] }))),
     dataTable(view, "places", columns, rows, { caption: "Selected items" }));
 }
 
 function qualityTab(view) {
   const { rows, n_levels: n } = view.get("quality");
-  if (!rows) return h("p.page.mute", null, "Being computed…");
+  if (!rows) return h("p.page.mute", "Being computed…");
   const label = (i) => (i ? `Level ${i + 1}` : "All, or level 1");
   const level = (_, i) => ({ id: `level${i}`, label: label(i), value: (row) => row.texts[i] });
   const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] },
     ...Array.from({ length: n }, level), { id: "how", label: "How" }];
-  return h("div.page", null, dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }));
+  return h("div.page", dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }));
 }
