@@ -45,6 +45,10 @@ function metricCard(view, name) {
 function itemSearch(view) {
   const { typed = "" } = view.local;
   const { query, items = [] } = view.get("offers");
+  const search = (text) => {
+    view.setLocal({ typed: text });
+    view.act("search", { text });
+  };
   const close = () => {
     view.root.querySelector(".item-search input").focus();
     view.setLocal({ typed: "" });
@@ -54,10 +58,6 @@ function itemSearch(view) {
     view.setUi({ tab: "similar" });
     want(view, { item });
   };
-  const oninput = ({ target: { value: text } }) => {
-    view.setLocal({ typed: text });
-    view.act("search", { text });
-  };
   const onkeydown = (event) => {
     if (event.key === "Escape") close();
     else if (event.key === "Enter" && event.target.value && query === typed && items[0]) choose(items[0][0]);
@@ -66,7 +66,7 @@ function itemSearch(view) {
   const label = "Find an item";
   const found = items.length ? `${items.length} found` : "No item is called so or alike";
   return h("div.item-search", { onkeydown },
-    h("input", { type: "search", placeholder: label, "aria-label": label, value: typed, oninput }),
+    textBox(typed, search, { type: "search", placeholder: label, "aria-label": label }),
     typed.trim() && query && h("div.offers", { role: "group", "aria-label": "Items found" },
       h("div.mute", { role: "status" }, found),
       items.map(([item, name]) => button(h("bdi", name), () => choose(item), { name: "button.entry" }))));
@@ -204,8 +204,8 @@ function branch(view, tile, unit) {
   const look = !joined && codes.find(({ code }) => code === prefix[level - 1]);
   const own = look && tile.level === level;
   const up = column === 0 && tile.level > 0;
-  const marks = `${tile.star ? " ★" : ""}${tile.n_selected ? ` (${whole(tile.n_selected)} selected)` : ""}`;
-  const title = `${joined ? `${joined} others` : idText(prefix)}: ${whole(tile.count)}${marks}`;
+  const title = [`${joined ? `${joined} others` : idText(prefix)}: ${whole(tile.count)}`, tile.star && "★",
+    tile.n_selected > 0 && `(${whole(tile.n_selected)} selected)`].filter(Boolean).join(" ");
   const about = [title, text, ...names].filter(Boolean).join("\n");
   const ground = own ? look.colour : look ? `color-mix(in srgb, ${look.colour} 35%, var(--card))` : "var(--soft)";
   const ink = own ? (look.colour === "#0072B2" ? "#fff" : "#000") : "var(--ink)";

@@ -131,11 +131,10 @@ class PointMap {
     const { el, canvas, camera: { hover }, props: { marks, lines }, held } = this;
     const dpr = window.devicePixelRatio || 1;
     Object.assign(this, { width: el.clientWidth, height: el.clientHeight, dpr });
-    const [wide, tall] = [Math.round(this.width * dpr), Math.round(this.height * dpr)];
-    if (canvas.width !== wide || canvas.height !== tall) Object.assign(canvas, { width: wide, height: tall });
-    this.place();
-    const { px } = this;
+    const size = { width: Math.round(this.width * dpr), height: Math.round(this.height * dpr) };
+    if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
     const g = canvas.getContext("2d");
+    this.place();
     this.paintPoints(g);
     g.setTransform(dpr, 0, 0, dpr, 0, 0);
     const stroke = (path, ink, lineWidth) => {
@@ -143,14 +142,13 @@ class PointMap {
       g.stroke(path);
     };
     for (const { from, to, colour: ink, dashed } of lines) {
-      const ends = [from, to].map((i) => px.subarray(2 * i, 2 * i + 2));
       g.setLineDash(dashed ? [3, 3] : []);
-      if (!Number.isNaN(ends[0][0] + ends[1][0])) stroke(new Path2D(`M${ends.join("L")}`), ink, 1.4);
+      stroke(new Path2D(`M${this.spot(from)}L${this.spot(to)}`), ink, 1.4);
     }
     g.setLineDash([]);
     const ring = { i: hover ?? -1, hollow: true, colour: "--ink", strong: true };
     for (const { i, shape = "circle", colour: ink, hollow, strong } of [ring, ...marks].reverse()) {
-      const path = outline(shape, px[2 * i], px[2 * i + 1], strong ? 5 : 4);
+      const path = outline(shape, ...this.spot(i), strong ? 5 : 4);
       stroke(path, "--map", 4);
       g.fillStyle = this.css(ink);
       if (hollow) stroke(path, ink, 2);
@@ -172,6 +170,10 @@ class PointMap {
     this.at = { scale, left, top, midX, midY };
   }
 
+  spot(i) {
+    return [this.px[2 * i], this.px[2 * i + 1]];
+  }
+
   // Points are put into the pixels by hand: without a graphics card ten times faster than by calls of the canvas.
   paintPoints(g) {
     const { canvas, css, px, n, selected, dpr, camera, props: { colours, shapes, order, palette } } = this;
@@ -184,24 +186,22 @@ class PointMap {
     const { data } = this.image;
     new Uint32Array(data.buffer).fill(new Uint32Array(inks.buffer)[0]);
     const stamps = [];
-    for (const opacity of selected ? [0.13, 0.9] : [0.9]) { // those selected on top
-      for (const i of order) {
-        if (selected && Boolean(selected[i]) !== opacity > 0.5) continue;
-        const x = Math.round(px[2 * i] * dpr) + margin;
-        const y = Math.round(px[2 * i + 1] * dpr) + margin;
-        const isInside = Math.min(x, y, wide - x, tall - y) > margin / 2; // no for NaN
-        if (!isInside) continue;
-        const { places, covers } = (stamps[shapes[i]] ??= stampOf(SHAPES[shapes[i]], r, wide));
-        const [ink, centre] = [4 * (colours[i] + 1), y * wide + x]; // after the ground
-        const [red, green, blue] = [inks[ink], inks[ink + 1], inks[ink + 2]];
-        const strength = (opacity * inks[ink + 3]) / 255;
-        for (let q = 0; q < places.length; q++) {
-          const p = 4 * (centre + places[q]);
-          const share = strength * covers[q];
-          data[p] += (red - data[p]) * share;
-          data[p + 1] += (green - data[p + 1]) * share;
-          data[p + 2] += (blue - data[p + 2]) * share;
-        }
+    const isDim = (i) => selected?.[i] === 0;
+    for (const i of selected ? [...order.filter(isDim), ...order.filter((i) => !isDim(i))] : order) {
+      const x = Math.round(px[2 * i] * dpr) + margin;
+      const y = Math.round(px[2 * i + 1] * dpr) + margin;
+      const isInside = Math.min(x, y, wide - x, tall - y) > margin / 2; // no for NaN
+      if (!isInside) continue;
+      const { places, covers } = (stamps[shapes[i]] ??= stampOf(SHAPES[shapes[i]], r, wide));
+      const [ink, centre] = [4 * (colours[i] + 1), y * wide + x]; // after the ground
+      const [red, green, blue] = [inks[ink], inks[ink + 1], inks[ink + 2]];
+      const strength = ((isDim(i) ? 0.13 : 0.9) * inks[ink + 3]) / 255;
+      for (let q = 0; q < places.length; q++) {
+        const p = 4 * (centre + places[q]);
+        const share = strength * covers[q];
+        data[p] += (red - data[p]) * share;
+        data[p + 1] += (green - data[p + 1]) * share;
+        data[p + 2] += (blue - data[p + 2]) * share;
       }
     }
     g.putImageData(this.image, -margin, -margin);
@@ -210,9 +210,10 @@ class PointMap {
   // Names, the more important first; one that would lie on another is left out.
   paintNames(g) {
     const { props: { marks, labels, name, tip, head }, at: { scale, left, top }, camera: { hover, zoom } } = this;
-    const { px, n, selected, tools, width, height } = this;
+    const { n, selected, tools, width, height } = this;
     const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height]];
-    for (const { i } of marks) taken.push([px[2 * i] - 4, px[2 * i + 1] - 4, px[2 * i] + 4, px[2 * i + 1] + 4]);
+    const around = (x, y, half, tall) => [x - half, y - tall, x + half, y + tall];
+    for (const { i } of marks) taken.push(around(...this.spot(i), 4, 4));
     const isFree = ([x0, y0, x1, y1]) => y0 >= head && y1 <= height &&
       !taken.some((box) => box[0] < x1 && box[2] > x0 && box[1] < y1 && box[3] > y0);
     // weight and size of the letters; how far from the point, which may be on any side of it
@@ -222,11 +223,8 @@ class PointMap {
       g.font = `${weight} ${size}px ${this.font}`;
       const [half, tall] = [g.measureText(short).width / 2 + 3, size * 0.7];
       const sides = away ? [[0, -away - tall], [0, away + tall], [away + half, 0], [-away - half, 0]] : [[0, 0]];
-      const boxes = sides.map(([dx, dy]) => {
-        const [midX, midY] = [Math.max(half, Math.min(width - half, x + dx)), y + dy];
-        return [midX - half, midY - tall, midX + half, midY + tall];
-      });
-      const box = boxes.find(isFree);
+      const inside = (midX) => Math.max(half, Math.min(width - half, midX));
+      const box = sides.map(([dx, dy]) => around(inside(x + dx), y + dy, half, tall)).find(isFree);
       if (!box) return;
       taken.push(box);
       g.fillStyle = this.css(ink);
@@ -234,7 +232,7 @@ class PointMap {
       g.fillText(short, box[0] + half, box[1] + tall);
     };
     const named = new Set();
-    const putAt = (i, text, ...look) => named.has(i) || (named.add(i), put(text, px[2 * i], px[2 * i + 1], ...look));
+    const putAt = (i, text, ...look) => named.has(i) || (named.add(i), put(text, ...this.spot(i), ...look));
     Object.assign(g, { textAlign: "center", textBaseline: "middle", lineJoin: "round", lineWidth: 3.5 });
     g.strokeStyle = this.css("--map");
     if (hover !== null) putAt(hover, tip(hover), "--ink", 600, 12, 9);
@@ -303,21 +301,22 @@ class PointMap {
   }
 
   release() {
-    const { held, px, n, under, props } = this;
+    const { held, n, under, props } = this;
     this.held = null;
     this.later();
     if (held && !held.moved) under === null ? props.select?.(null) : props.pick(under);
     if (!held?.moved || held.kind === "pan") return;
     const [g, area] = [new OffscreenCanvas(1, 1).getContext("2d"), areaOf(held.path)];
-    const flags = Uint8Array.from({ length: n }, (_, i) => g.isPointInPath(area, px[2 * i], px[2 * i + 1]));
+    const flags = Uint8Array.from({ length: n }, (_, i) => g.isPointInPath(area, ...this.spot(i)));
     props.select(flags.includes(1) ? flags : null);
   }
 
   key(e) {
     const keys = {
-      ArrowLeft: () => this.pan(60, 0), ArrowRight: () => this.pan(-60, 0), ArrowUp: () => this.pan(0, 60),
-      ArrowDown: () => this.pan(0, -60), "+": () => this.zoom(1.5), "=": () => this.zoom(1.5),
-      "-": () => this.zoom(1 / 1.5), 0: () => this.move(HOME), Escape: () => this.props.select?.(null),
+      ArrowLeft: () => this.pan(60, 0), ArrowRight: () => this.pan(-60, 0),
+      ArrowUp: () => this.pan(0, 60), ArrowDown: () => this.pan(0, -60),
+      "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5),
+      0: () => this.move(HOME), Escape: () => this.props.select?.(null),
     };
     if (!keys[e.key] || e.ctrlKey || e.metaKey || e.altKey) return;
     keys[e.key]();
@@ -532,7 +531,7 @@ function savePicture(view) {
   Object.assign(g, { fillStyle: colour(view.root, "--ink"), font: `${height / 30}px sans-serif`, textBaseline: "top" });
   maps.forEach((map, k) => {
     g.drawImage(map.querySelector("canvas"), k * width, 0);
-    g.fillText(map.querySelector("figcaption").textContent, k * width + 8, 8);
+    g.fillText(map.querySelector("figcaption").textContent, k * width + 8, 8, width - 16);
   });
   canvas.toBlob((blob) => saveFile("map.png", blob));
 }
