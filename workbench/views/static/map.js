@@ -343,23 +343,23 @@ function remember(view, name, needs, make) {
   return kept[name].value;
 }
 
-// The trait `points` with typed arrays, and an index of its words.
+// The traits `points` and `codes` with typed arrays, and an index of the words.
 function mapped(view) {
-  const p = view.get("points");
-  const arrays = (Kind, ...names) => Object.fromEntries(names.map((name) => [name, view.array(Kind, p[name])]));
-  return remember(view, "points", [p], () => ({
-    ...p, index: new Map(p.words?.map((word, i) => [word, i])), ...arrays(Uint8Array, "fate"),
-    ...arrays(Int16Array, "codes", "code_order"), ...arrays(Int32Array, "rank"),
-    ...arrays(Float32Array, "before", "control", "after", "cosine"),
+  const [p, coded] = [view.get("points"), view.get("codes")];
+  const arrays = (Kind, names) => Object.fromEntries(names.map((name) => [name, view.array(Kind, p[name])]));
+  return remember(view, "points", [p, coded], () => ({
+    ...p, index: new Map(p.words?.map((word, i) => [word, i])), ...arrays(Uint8Array, ["fate"]),
+    ...arrays(Int32Array, ["rank"]), ...arrays(Float32Array, ["before", "control", "after", "cosine"]),
+    coded: { ...coded, codes: view.array(Int16Array, coded.codes), order: view.array(Int16Array, coded.order) },
   }));
 }
 
 // Colours, shapes and legend of the points. scale: {ramp, texts: [what it shows and its low end, its high end]}
-function looks(p, by, level) {
+function looks(p, by) {
   const order = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the most frequent on top
   if (by === "label" && p.labels) return { order, ...labelLooks(p.labels) };
-  const scaleOf = by === "frequency" ? frequencyScale : by === "code" && p.n_levels ? codeScale : damageScale;
-  const { values, high, missing, ...rest } = scaleOf(p, level);
+  const scaleOf = by === "frequency" ? frequencyScale : by === "code" && hasCodes(p) ? codeScale : damageScale;
+  const { values, high, missing, ...rest } = scaleOf(p);
   const legend = FATES.map(([shape, text]) => ({ shape, text })).filter((_, fate) => p.fate.includes(fate));
   const palette = [rest.scale.ramp, missing];
   return { colours: onScale(values, high), palette, shapes: p.fate, order, legend, ...rest };
@@ -380,11 +380,12 @@ function frequencyScale({ rank }) {
   return { values: Float32Array.from(rank, Math.log), high: Math.log(last), missing: GREYS[0], scale };
 }
 
-function codeScale({ codes, code_order: places, n_levels: nLevels, n }, level) {
-  const own = Array.from({ length: n }, (_, i) => codes[i * nLevels + level]);
-  const isOrdered = places.length > 0; // near codes have near places
-  const high = isOrdered ? places.length / nLevels : Math.max(...own);
-  const values = Float32Array.from(own, (code) => (code < 0 ? NaN : isOrdered ? places[level * high + code] : code));
+const hasCodes = ({ n, coded: { codes } }) => codes.length === n; // else they are those of other words
+
+function codeScale({ coded: { codes, order } }) {
+  const isOrdered = order.length > 0; // near codes have near places
+  const high = isOrdered ? order.length : Math.max(...codes);
+  const values = Float32Array.from(codes, (code) => (code < 0 ? NaN : isOrdered ? order[code] : code));
   const texts = isOrdered ? ["near codes,", "near colours"] : ["code 0", whole(high)];
   return { values, high, missing: `${GREYS[0]}80`, scale: { ramp: "--cividis", texts } };
 }
@@ -412,10 +413,10 @@ function mapTab(view) {
   const error = warning(view.error("maps"));
   if (!p.n) return h("section.map-tab", { key: "map" }, error,
     h("p.mute", isDrawing || busy ? "The map is being drawn." : "There is no map yet."));
-  const { colour: by = "damage", level = 0, control, morph = 1 } = view.ui;
+  const { colour: by = "damage", control, morph = 1 } = view.ui;
   const isAgain = control && p.method === "UMAP"; // the original drawn again, in place of the compressed model
   const side = isAgain ? "control" : "after";
-  const look = remember(view, "looks", [p, by, level], () => looks(p, by, level));
+  const look = remember(view, "looks", [p, by], () => looks(p, by));
   const about = (i) => [p.words[i], FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
     p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
   const shared = {
@@ -444,16 +445,16 @@ function mapTab(view) {
 }
 
 function mapBar(view, p, isDrawing) {
-  const { colour: by = "damage", level = 0, control = false, morph = 1 } = view.ui;
+  const { colour: by = "damage", control = false, morph = 1 } = view.ui;
   const choose = (title, names, value, act) =>
     select(Object.entries(names).map(([id, label]) => ({ id, label })), value, act, { "aria-label": title, title });
-  const ways = { damage: "Damage", frequency: "Frequency", ...(p.n_levels && { code: "Code" }),
+  const ways = { damage: "Damage", frequency: "Frequency", ...(hasCodes(p) && { code: "Code" }),
     ...(p.labels && { label: "Label" }) };
-  const levels = Array.from({ length: p.n_levels }, (_, k) => `Level ${k + 1}`);
+  const levels = Array.from({ length: p.coded.n_levels }, (_, k) => `Level ${k + 1}`);
   const again = "In place of the compressed model, draw the original again: what differs then is chance";
   return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, "Colour",
     choose("Colour by", ways, by, (id) => view.setUi({ colour: id })),
-    by === "code" && choose("Level", levels, level, (id) => view.setUi({ level: Number(id) })),
+    by === "code" && choose("Level", levels, p.coded.level, (id) => view.act("level", { level: Number(id) })),
     p.method === "UMAP" && button("Chance", () => view.setUi({ control: !control }),
       { "aria-pressed": String(control), title: again }),
     h("label", { title: "Move the words from one map to the other" }, "Morph ",
