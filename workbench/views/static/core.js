@@ -5,8 +5,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 const IN_SVG = new Set("svg g path circle line rect text polyline polygon title defs".split(" "));
 
-// An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children), with or without props. Children may
-// be nested arrays, texts, numbers; null and false are left out. `key` tells siblings of the same tag apart.
+// An element: h("button.primary", {onclick, title, "aria-label": ...}, ...children), with or without props. Children
+// may be nested arrays, texts, numbers; null and false are left out. `key` tells siblings of the same tag apart.
 function h(name, props, ...children) {
   const isChild = typeof props !== "object" || Array.isArray(props) || props instanceof Node;
   if (isChild) return h(name, null, props, ...children);
@@ -184,7 +184,7 @@ function render({ model, el }) {
   // What `data-tip` says, above everything, so that no part that scrolls cuts it off.
   const tip = h("div.wb-tip", { popover: "manual", role: "tooltip" });
   el.append(tip);
-  for (const event of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(event, showTip);
+  for (const on of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(on, showTip);
   el.addEventListener("focusout", leave);
   el.addEventListener("keydown", takeTyped);
   return () => {
@@ -223,7 +223,7 @@ function render({ model, el }) {
   function keepKeys(event) {
     if (!el.contains(event.target)) return;
     const plain = !event.ctrlKey && !event.altKey && !event.metaKey;
-    const isOurs = plain || ["z", "y"].includes(event.key?.toLowerCase()); // with Ctrl or Cmd: undo and redo of the panel
+    const isOurs = plain || ["z", "y"].includes(event.key?.toLowerCase()); // undo and redo of the panel
     event.target.toggleAttribute("data-lm-suppress-shortcuts", isOurs);
   }
 }
@@ -242,7 +242,8 @@ function bytes(n) {
   return `${(n / size).toFixed(digits)} ${unit}`;
 }
 
-const button = (text, onclick, { name = "button", ...props } = {}) => h(name, { type: "button", onclick, ...props }, text);
+const button = (text, onclick, { name = "button", ...props } = {}) =>
+  h(name, { type: "button", onclick, ...props }, text);
 const warning = (text) => (text ? h("div.error", { role: "alert" }, "⚠ ", text) : null);
 
 // "?": one sentence that says what something is, for mouse, keyboard and screen reader alike.

@@ -68,29 +68,16 @@ const textBox = (value, set, props = {}) => // `set` hears of each key
   h("input", { type: "text", value, oninput: (event) => set(event.target.value), ...props });
 const labelled = (label, control) => h("label.field", { key: label }, label, control);
 
-// Where a value stands on a slider of 1000 places, and back.
-const PLACES = 1000;
-const curve = ({ low, log }, value) => (log ? Math.log(Math.max(low || 1, value)) : value);
-
-function placeOf(about, value) {
-  const [start, end] = [curve(about, about.low), curve(about, about.high)];
-  return value === null || end <= start ? PLACES : Math.round((PLACES * (curve(about, value) - start)) / (end - start));
-}
-
-function valueAt(about, place) {
-  const { low, high, log, kind, all_is_none: orAll } = about;
-  if (place <= 0 || place >= PLACES) return place <= 0 ? low : orAll ? null : high;
-  const there = curve(about, low) + ((curve(about, high) - curve(about, low)) * place) / PLACES;
-  const value = Number((log ? Math.exp(there) : there).toPrecision(kind === "number" ? 2 : log ? 3 : 15));
-  return kind === "number" ? value : Math.round(value);
-}
-
-// The value at a place to which the slider of `value` was moved: another value, however short the way, so that arrow
-// keys do not stay where they are.
-function movedTo(about, value, place) {
-  const by = Math.sign(place - placeOf(about, value));
-  while (by && place > 0 && place < PLACES && valueAt(about, place) === value) place += by;
-  return valueAt(about, place);
+// The values that a slider stops at, each another one: even steps, or even ratios if `log`, rounded as a person would.
+function stopsOf({ low, high, log, kind, all_is_none: orAll }, n = 200) {
+  const first = low || 1; // of ratios
+  const digits = kind === "number" ? 2 : log ? 3 : 15;
+  const between = Array.from({ length: n - 1 }, (_, i) => (i + 1) / n).map((share) => {
+    const value = log ? first * (high / first) ** share : low + (high - low) * share;
+    const short = Math.min(high, Number(value.toPrecision(digits)));
+    return kind === "number" ? short : Math.round(short);
+  });
+  return [...new Set([low, ...between, orAll ? null : high])];
 }
 
 const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1, bytes: 1, kb: 1e3, mb: 1e6, gb: 1e9 };
@@ -113,22 +100,24 @@ function written(value, { kind, all_is_none: orAll }) {
 // A slider and a box for the same number. `move(value)` is called while it is dragged, `set(value)` when it is let go.
 // about: {label, help, kind: "count" | "whole" | "number" | "bytes", value, low, high, log, all_is_none}
 function slider(view, key, about, { move = () => {}, set }) {
-  const { label, high } = about;
+  const { label, low, high, log, kind, all_is_none: orAll } = about;
   const held = view.local.drag;
   if (held?.key === key && held.released && (held.from !== about.value || view.isSettled)) view.local.drag = null;
   const value = view.local.drag?.key === key ? held.value : about.value;
   const text = written(value, about);
   const drag = (there, released) => view.setLocal({ drag: { key, value: there, from: about.value, released } });
   const release = (there) => (set(there), drag(there, true)); // shown until Python's own value has come
-  const slid = (then) => (event) => then(movedTo(about, value, Number(event.target.value)));
+  const isOpen = high === null || high === undefined; // no end, so no slider
+  const stops = isOpen ? [] : remember(view, `${key}-stops`, [low, high, log, kind, orAll], () => stopsOf(about));
+  const place = value === null ? stops.length - 1 : stops.findLastIndex((stop) => stop !== null && stop <= value);
+  const slid = (then) => (event) => then(stops[event.target.value]);
   const typed = (event) => {
     const there = parsed(event.target.value, about);
     if (there === undefined) event.target.value = text;
     else if (there !== about.value) release(there);
   };
-  const isOpen = high === null || high === undefined; // no end, so no slider
   return h("div.slider", { key, class: isOpen && "open" }, h("span", label, help(about.help)), !isOpen && h("input", {
-    key: "range", type: "range", min: 0, max: PLACES, step: 1, value: placeOf(about, value), "aria-label": label,
+    key: "range", type: "range", min: 0, max: stops.length - 1, value: place, "aria-label": label,
     "aria-valuetext": text, oninput: slid((there) => (drag(there), move(there))), onchange: slid(release),
   }), h("input.number", { key: "box", type: "text", value: text, "aria-label": `${label}, typed`, onchange: typed }));
 }
@@ -274,8 +263,8 @@ function status(view) {
   const failed = Object.keys(errors).length > 0;
   const state = busy ? work.what : failed ? "stopped by an error" : "up to date";
   const text = busy ? progressText(work) : took && !failed ? `${state} · ${took.toFixed(1)} s` : state;
-  return h("span.status", { class: busy ? "busy" : failed && "failed" },
-    h("span.sign", { "aria-hidden": "true" }, busy ? "◐ " : failed ? "▲ " : "● "), h("span", text),
+  const [sign, kind] = busy ? ["◐ ", "busy"] : failed ? ["▲ ", "bad"] : ["● ", "good"];
+  return h("span.status", h("span", { "aria-hidden": "true", class: kind }, sign), h("span", text),
     h("span.sr", { role: "status" }, state),
     busy && button("Cancel", () => view.act("cancel"), { name: "button.small" }));
 }
@@ -298,7 +287,7 @@ function modelMenu(view) {
   return [
     h("div.row", button("Built-in model", () => open("builtin:en")), button("Browse…", () => browse(path))),
     labelled("Path, then Enter", h("input", { type: "text", placeholder: "cc.en.300.bin", onkeydown: enter })),
-    warning(error), entries && h("div", h("div.mute.path", path), h("ul.entries", entries.map(entry))),
+    warning(error), entries && h("div", h("div.mute", path), h("ul.entries", entries.map(entry))),
     labelled("Upload from this computer",
       h("input", { type: "file", onchange: ({ target }) => upload(view, target.files[0]) })),
   ];
@@ -382,14 +371,15 @@ function rail(view) {
 
 function fitCard(view, { text, low, high, goal, goals, running }) {
   const value = parsed(text ?? "", { kind: "bytes" }) ?? 10 * low;
-  const about = { label: "Size limit", kind: "bytes", low: Math.min(low, value), high: Math.max(high, value), log: true };
+  const ends = { low: Math.min(low, value), high: Math.max(high, value) };
+  const about = { label: "Size limit", kind: "bytes", log: true, value, ...ends };
   const { drag, goal: wanted = goal } = view.local;
   const asked = () => (drag?.key === "fit" ? bytes(drag.value) : text || bytes(value));
   const find = () => view.act("find", { text: asked(), goal: wanted });
   return h("div.card.fit",
     h("div.title", h("b", "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
       running && h("span.effect", `tried ${running.tried} of ${running.of}${timeLeft(view.get("status").left)}`)),
-    h("div.row", slider(view, "fit", { ...about, value }, { set: (size) => view.act("limit", { text: bytes(size) }) }),
+    h("div.row", slider(view, "fit", about, { set: (size) => view.act("limit", { text: bytes(size) }) }),
       button("Find best", find, { name: "button.primary", disabled: Boolean(running) })),
     running ? h("div.mute", { role: "status" }, running.best_bytes
       ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…")
@@ -537,9 +527,8 @@ function saveForm(view) {
 
 function exportTab(view) {
   const { code } = view.get("export");
-  const copied = (is) => view.setLocal({ copied: is });
-  const copy = () => navigator.clipboard.writeText(code).then(() => (copied(true), setTimeout(copied, 1500, false)));
-  const copier = button(view.local.copied ? "✓ Copied" : "Copy", copy, { name: "button.small" });
+  const copy = () => navigator.clipboard.writeText(code).then(() => view.setLocal({ copied: code }));
+  const copier = button(view.local.copied === code ? "✓ Copied" : "Copy", copy, { name: "button.small" });
   return page(view, "export", code, () => [
     h("div.form", h("h4", "Recipe ", copier), h("pre", { tabindex: 0 }, code)),
     h("div.form", h("h4", "Save"), saveForm(view), h("h4", "Report"), reportForm(view))]);
@@ -554,7 +543,7 @@ function reportForm(view) {
   const row = ({ id, about, value, on }) => {
     const set = (changes) => view.setUi({ limits: { ...own, [id]: { ...own[id], ...changes } } });
     const onchange = ({ target }) => set({ value: Number(target.value) || value });
-    return h("div.limit",
+    return h("div.slider.open",
       h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${about}`),
       h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": about, onchange }));
   };

@@ -106,7 +106,8 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -
     step !== null && upright("step", step));
   const dip = (line) => {
     const [at, least] = line.points.reduce((a, b) => (b[1] < a[1] ? b : a));
-    return least < low && !line.is_end && h("b.dip", { style: `left: ${x(at)}%`, class: look(line) }, `▼ ${unit(least)}`);
+    const props = { style: `left: ${x(at)}%`, class: look(line) };
+    return least < low && !line.is_end && h("b.dip", props, `▼ ${unit(least)}`);
   };
   const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
   const label = (line, i) => {
