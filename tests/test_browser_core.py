@@ -69,7 +69,7 @@ def random_tree(rng: random.Random, depth: int = 0):
 def test_every_function_that_is_called_is_there(page):
     code = "\n".join((STATIC / name).read_text() for name in SCRIPTS)
     code = re.sub(r'"(?:\\.|[^"\\\n])*"|(?<!:)//.*', "", code)
-    called = set(re.findall(r"(?<![\w.])([a-zA-Z_]\w*)\(", code)) - {"calc", "rgb", "var"}  # of CSS
+    called = set(re.findall(r"(?<![\w.-])([a-zA-Z_]\w*)\(", code)) - {"calc", "rgb", "var"}  # of CSS
     known = set(re.findall(r"([a-zA-Z_]\w*)\b(?!\()", code))  # variables, parameters
     known |= set(re.findall(r"(?:function |^  (?:async )?)(\w+)\(.*\{$", code, re.MULTILINE))  # and methods
     assert page.evaluate("names => names.filter((name) => !(name in window))", sorted(called - known)) == []
