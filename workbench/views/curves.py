@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
-from .plots import BLUE, GREY, Picture, as_text
+from .plots import BLUE, GREY, Picture, as_text, new_figure
 
 NAMES = {"log_loss": "log-loss", "recall": "recall@10", "ndcg": "NDCG@10"}
 RETAINED, LOG_LOSS = "% of the way from lower to upper\n(validation log-loss)", "validation log-loss (nats)"

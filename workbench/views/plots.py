@@ -7,12 +7,13 @@ or a text says it too.
 from collections.abc import Collection, Iterable, Sequence
 from io import BytesIO
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_hex, to_rgb
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -21,9 +22,6 @@ from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
 from ..vocab import printable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BLUE, GREEN, RED, GREY, PALE = "#0072B2", "#009E73", "#D55E00", "#666666", "#B8B8B8"
 STATUS = {"kept": (BLUE, "●"), "lost": (RED, "×"), "gained": (GREEN, "▲")}  # of neighbours: colour and sign
@@ -58,24 +56,21 @@ class Picture(Figure):
     _repr_png_ = png
 
 
-def new_figure(width: float, height: float, n_columns: int = 1) -> tuple[Picture, list["Axes"]]:
-    """Return a figure of this many inches, with axes side by side."""
+def new_figure(
+    width: float, height: float, n_columns: int = 1, n_rows: int = 1, **options: Any
+) -> tuple[Picture, list[Axes]]:
+    """Return a figure of this many inches and its axes; options are those of `Figure.subplots`."""
     figure = Picture(figsize=(width, height), layout="constrained")
-    axes = list(figure.subplots(1, n_columns, squeeze=False)[0])
+    axes = list(figure.subplots(n_rows, n_columns, squeeze=False, **options).flat)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def as_text(text: str) -> str:
-    """Return a text that matplotlib shows as it is: it would read what stands between two dollar signs as a formula."""
-    return printable(text).replace("$", r"\$")
-
-
-def shortened(text: str, n: int) -> str:
-    """Return a printable text of at most so many characters."""
+def as_text(text: str, n: int = 200) -> str:
+    """Return a text of at most `n` characters that matplotlib shows as it is, and not as a formula between dollars."""
     text = printable(text)
-    return text if len(text) <= n else text[: n - 1] + "…"
+    return (text if len(text) <= n else text[: n - 1] + "…").replace("$", r"\$")
 
 
 # -- the scorecard --------------------------------------------------------------------------
@@ -89,58 +84,49 @@ def scorecard_figure(card: pd.DataFrame) -> Picture:
     card : DataFrame
         From `scorecard`.
     """
+    by_metric = {metric: rows.set_index("split") for metric, rows in card.groupby("metric")}
     figure, (size, fidelity, overlap, agreement) = new_figure(12, 3.4, 4)
-    _draw_size(size, card)
-    _draw_fidelity(fidelity, card)
-    rows = _rows(card, "overlap@10", SPLITS)
-    _draw_bars(overlap, list(rows.index), rows, BLUE)
+
+    sizes = _in_order(by_metric["size"], "source file", "original", "compressed")["value"] / 1e6
+    bars = size.bar(sizes.index, sizes, color=[BLUE if name == "compressed" else GREY for name in sizes.index])
+    size.bar_label(bars, [f"{n:.3g}" for n in sizes])
+    size.set(ylabel="size of the file (MB)", title=f"{by_metric['ratio']['value'].iloc[0]:.3g} times smaller")
+    size.tick_params(axis="x", rotation=20)
+
+    means, low = (_in_order(by_metric[metric], *SPLITS)["value"] for metric in ("fidelity", "fidelity_p5"))
+    fidelity.vlines(means.index, low, means, color=GREY, linewidth=1)
+    fidelity.plot(means.index, means, "o", color=BLUE, label="mean")
+    fidelity.plot(low.index, low, "_", color=RED, markersize=14, label="5th percentile")
+    for name, mean in means.items():
+        fidelity.annotate(f"{mean:.3f}", (name, mean), (7, 0), textcoords="offset points", va="center")
+    fidelity.set(ylabel="cosine to the original vector", title="Fidelity", ylim=(None, 1.005))
+    fidelity.margins(x=0.25)
+    fidelity.legend(frameon=False, loc="best")
+
+    kept = _in_order(by_metric["overlap@10"], *SPLITS)
+    _draw_bars(overlap, kept.index, kept, BLUE)
     overlap.set(ylabel="overlap@10 (share of neighbours kept)", title="Neighbours", ylim=(0, 1))
-    _draw_agreement(agreement, card)
+
+    agreement.set(ylabel="Spearman correlation with people", title="Agreement with people")
+    if "similarity" in by_metric:
+        names = by_metric["similarity"].index
+        _draw_bars(agreement, np.arange(len(names)) - 0.2, by_metric["similarity_original"], GREY, "original", 0.38)
+        _draw_bars(agreement, np.arange(len(names)) + 0.2, by_metric["similarity"], BLUE, "compressed", 0.38)
+        agreement.set_xticks(range(len(names)), names)
+        agreement.margins(y=0.25)
+        agreement.legend(frameon=False, loc="upper left")
+    else:
+        middle = {"ha": "center", "va": "center", "transform": agreement.transAxes}
+        agreement.text(0.5, 0.5, "no word-pair set\ncovers this model", **middle)
+        agreement.set(xticks=[], yticks=[])
     return figure
 
 
-def _rows(card: pd.DataFrame, metric: str, splits: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of one metric by split, in this order of the splits."""
-    rows = card[card["metric"] == metric].set_index("split")
-    return rows.loc[[split for split in splits if split in rows.index]] if splits else rows
+def _in_order(rows: pd.DataFrame, *splits: str) -> pd.DataFrame:
+    return rows.loc[[split for split in splits if split in rows.index]]
 
 
-def _draw_size(axis: "Axes", card: pd.DataFrame) -> None:
-    sizes = _rows(card, "size", ("source file", "original", "compressed"))["value"] / 1e6
-    bars = axis.bar(sizes.index, sizes, color=[BLUE if name == "compressed" else GREY for name in sizes.index])
-    axis.bar_label(bars, [f"{size:.3g}" for size in sizes])
-    axis.set(ylabel="size of the file (MB)", title=f"{_rows(card, 'ratio')['value'].iloc[0]:.3g} times smaller")
-    axis.tick_params(axis="x", rotation=20)
-
-
-def _draw_fidelity(axis: "Axes", card: pd.DataFrame) -> None:
-    means, low = (_rows(card, metric, SPLITS)["value"] for metric in ("fidelity", "fidelity_p5"))
-    axis.vlines(means.index, low, means, color=GREY, linewidth=1)
-    axis.plot(means.index, means, "o", color=BLUE, label="mean")
-    axis.plot(low.index, low, "_", color=RED, markersize=14, label="5th percentile")
-    for name, mean in means.items():
-        axis.annotate(f"{mean:.3f}", (name, mean), (7, 0), textcoords="offset points", va="center")
-    axis.set(ylabel="cosine to the original vector", title="Fidelity", ylim=(None, 1.005))
-    axis.margins(x=0.25)
-    axis.legend(frameon=False, loc="best")
-
-
-def _draw_agreement(axis: "Axes", card: pd.DataFrame) -> None:
-    after, before = _rows(card, "similarity"), _rows(card, "similarity_original")
-    axis.set(ylabel="Spearman correlation with people", title="Agreement with people")
-    if after.empty:
-        axis.text(0.5, 0.5, "no word-pair set\ncovers this model", ha="center", va="center", transform=axis.transAxes)
-        axis.set(xticks=[], yticks=[])
-        return
-    places = np.arange(len(after))
-    _draw_bars(axis, places - 0.2, before, GREY, "original", width=0.38)
-    _draw_bars(axis, places + 0.2, after, BLUE, "compressed", width=0.38)
-    axis.set_xticks(places, list(after.index))
-    axis.margins(y=0.25)
-    axis.legend(frameon=False, loc="upper left")
-
-
-def _draw_bars(axis: "Axes", x: Any, rows: pd.DataFrame, color: str, label: str = "", width: float = 0.6) -> None:
+def _draw_bars(axis: Axes, x: Any, rows: pd.DataFrame, color: str, label: str = "", width: float = 0.6) -> None:
     """Draw bars with their 95% intervals."""
     spread = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
     axis.bar(x, rows["value"], color=color, width=width, label=label, yerr=spread, capsize=4, ecolor="black")
@@ -162,7 +148,7 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
     for axis, (word, rows) in zip(axes, groups, strict=True):
         for entry in rows.itertuples():
             color, sign = STATUS[entry.status]
-            name = as_text(shortened(entry.neighbour, 14))
+            name = as_text(entry.neighbour, 14)
             look: dict[str, Any] = {"va": "center", "color": color, "fontsize": 10}
             if pd.notna(entry.rank_before):
                 axis.text(0, entry.rank_before, f"{name} {sign}", ha="right", **look)
@@ -172,7 +158,7 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
                 axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
         n_before, n_kept = int(rows["rank_before"].notna().sum()), int((rows["status"] == "kept").sum())
         axis.set(xlim=(-1.3, 2.3), ylim=(n_before + 0.8, 0.2), xticks=[0, 1], xticklabels=["original", "compressed"])
-        axis.set_title(f"{as_text(shortened(str(word), 14))}: {n_kept} of {n_before} kept", fontsize=12)
+        axis.set_title(f"{as_text(str(word), 14)}: {n_kept} of {n_before} kept", fontsize=12)
         axis.set(yticks=range(1, n_before + 1), ylabel="rank")
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
@@ -273,20 +259,31 @@ def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
     return [Group(name, here.to_numpy(), *look) for name, here, *look in groups if here.any()]
 
 
-def _draw_points(axis: "Axes", x: pd.Series, y: pd.Series, groups: list[Group], norm: Normalize | None = None) -> None:
-    """Draw groups of points, the first on top."""
+def _draw_map(
+    axis: Axes, frame: pd.DataFrame, side: str, groups: list[Group], norm: Normalize | None = None,
+    starred: Collection[int] = (), named: Collection[int] = (),
+) -> None:  # fmt: skip
+    """Draw groups of points, the first on top, and the names of some rows; starred ones are bold, with a star."""
+    places, method = frame[[f"x{side}", f"y{side}"]].to_numpy(), frame.attrs["method"]  # (n, 2)
     for _, here, colour, shape in reversed(groups):
         look = {"color": colour} if isinstance(colour, str) else {"c": colour[here], "norm": norm, "cmap": "cividis"}
-        axis.scatter(x[here], y[here], s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
+        axis.scatter(*places[here].T, s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
                      linewidths=shape == "cross", alpha=0.5 if colour is PALE else 0.95, **look)  # fmt: skip
+    names, bold = frame["name" if "name" in frame else "word"].to_numpy(), {"weight": 700, "fontsize": 10}
+    axis.plot(*places[starred].T, "*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
+    for row in (*starred, *named):
+        if np.isfinite(places[row, 0]):
+            axis.annotate(as_text(names[row], 34), places[row], (4, 4), textcoords="offset points", zorder=5,
+                          path_effects=OUTLINE, **(bold if row in starred else {"fontsize": 9}))  # fmt: skip
+    axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
 
 
-def _handles(groups: list[Group]) -> list[Line2D]:
-    """The lines of a legend."""
-    looks = [
-        (as_text(name), SHAPES[shape][0], look if isinstance(look, str) else GREY) for name, _, look, shape in groups
-    ]
-    return [Line2D([], [], linestyle="", label=name, marker=marker, color=colour) for name, marker, colour in looks]
+def _explain(figure: Figure, groups: list[Group], text: str, width: int, **legend: Any) -> None:
+    """Add a legend of groups of points, and a text below."""
+    looks = [(as_text(name), SHAPES[shape][0], ink if isinstance(ink, str) else GREY) for name, _, ink, shape in groups]
+    handles = [Line2D([], [], linestyle="", label=name, marker=marker, color=ink) for name, marker, ink in looks]
+    figure.legend(handles=handles, fontsize=9, **legend)
+    figure.supxlabel(fill(text, width), fontsize=9.5)
 
 
 def map_figure(
@@ -308,20 +305,18 @@ def map_figure(
     figure, axes = new_figure(12, 6.2, 2)
     groups, norm = word_groups(frame, colour), Normalize(*np.nanpercentile(frame["cosine"], [5, 95]))
     cells = [pd.cut(frame[axis], 5, labels=False) for axis in ("x_before", "y_before")]
-    named = frame.groupby(cells, sort=False).head(1) if labels is None else frame[frame["word"].isin(labels)]
-    starred = frame[frame["word"].isin([printable(word) for word in marked])]
+    spread = frame.groupby(cells, sort=False).cumcount() == 0
+    named = np.flatnonzero(spread if labels is None else frame["word"].isin(labels))
+    starred = np.flatnonzero(frame["word"].isin([printable(word) for word in marked]))
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        x, y, trust = f"x_{side}", f"y_{side}", frame.attrs[f"trust_{side}"]
-        _draw_points(axis, frame[x], frame[y], groups, norm)
-        for words, is_marked in ((starred, True), (named, False)):
-            _name(axis, words["word"], words[x], words[y], is_marked)
+        _draw_map(axis, frame, f"_{side}", groups, norm, starred, named)
+        trust = frame.attrs[f"trust_{side}"]
         axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
-        _hide_ticks(axis, frame)
     if colour == "damage":
         scale = ScalarMappable(norm, "cividis")
         figure.colorbar(scale, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
-    figure.legend(handles=_handles(groups), loc="outside upper center", ncols=6, fontsize=9)
-    figure.supxlabel(fill(f"Shown: {frame.attrs['sample']}. {noise_text(frame)}", 150), fontsize=9.5)
+    shown = f"Shown: {frame.attrs['sample']}. {noise_text(frame)}"
+    _explain(figure, groups, shown, 150, loc="outside upper center", ncols=6)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # names stay where they are measured
     for axis in axes:
@@ -331,14 +326,6 @@ def map_figure(
             text.set_visible(not any(box.overlaps(other) for other in boxes))
             boxes += [box] * text.get_visible()
     return figure
-
-
-def code_order(codebook: np.ndarray) -> np.ndarray:
-    """Return the place of each entry (n_entries, width) along the first principal component: (n_entries,) int."""
-    centred = codebook - codebook.mean(axis=0)
-    axis = np.linalg.svd(centred.astype(np.float64), full_matrices=False)[2][0]
-    axis *= np.sign(axis[np.abs(axis).argmax()])
-    return np.argsort(np.argsort(centred @ axis, kind="stable"))
 
 
 def noise_text(frame: pd.DataFrame) -> str:
@@ -352,21 +339,6 @@ def noise_text(frame: pd.DataFrame) -> str:
         f"{noise['moved_control']:.2f} of the map's spread. {noise['far_compressed']:.0%} of words moved further "
         "than all but 5% do by chance."
     )
-
-
-def _hide_ticks(axis: "Axes", frame: pd.DataFrame) -> None:
-    method = frame.attrs["method"]
-    axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
-
-
-def _name(axis: "Axes", names: Iterable[str], xs: Iterable[float], ys: Iterable[float], is_marked: bool) -> None:
-    """Write names beside their points; marked ones bold, with a star."""
-    for name, x, y in zip(names, xs, ys, strict=True):
-        if np.isfinite(x):
-            axis.annotate(as_text(shortened(name, 34)), (x, y), (4, 4), textcoords="offset points", zorder=5,
-                          fontsize=9 + is_marked, weight=700 if is_marked else 400, path_effects=OUTLINE)  # fmt: skip
-            if is_marked:
-                axis.plot(x, y, marker="*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
 
 
 # -- semantic IDs -----------------------------------------------------------------------------
@@ -434,51 +406,33 @@ def id_map_figure(
     parts += [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
     groups = [Group(f"{text}: {here.sum():,}", here, *look) for text, here, *look in parts if here.any()]
     figure, (axis,) = new_figure(9, 6.4)
-    _draw_points(axis, frame["x"], frame["y"], groups)
-    items = frame[frame["item"].isin(marked)]
-    _name(axis, items["name"], items["x"], items["y"], is_marked=True)
-    _hide_ticks(axis, frame)
-    title = f"Items by code of level {named.level}"
-    figure.legend(handles=_handles(groups), title=title, loc="outside right upper", fontsize=9)
+    _draw_map(axis, frame, "", groups, starred=np.flatnonzero(frame["item"].isin(marked)))
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
-    about = f"{frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}"
-    figure.supxlabel(fill(f"Shown: {about}.", 110), fontsize=9.5)
+    shown = f"Shown: {frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
+    _explain(figure, groups, shown, 110, title=f"Items by code of level {named.level}", loc="outside right upper")
     return figure
 
 
 def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
-    """Draw a tree of codes as an icicle, with counts and exemplars.
-
-    Parameters
-    ----------
-    tree : DataFrame
-        From `tree_table`.
-    named : Named
-        Codes with colours of their own: their branches have them, and those below lighter ones.
-    """
+    """Draw a table of `tree_table` as an icicle: named codes have colours, what is below them lighter ones."""
     root, *entries = tree.itertuples(index=False)
     n_columns = int(tree["level"].max()) - root.level + 1
     figure, (axis,) = new_figure(12, 6.4 if entries else 1.6)
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
     for entry in (root, *entries):
         left, right = lefts[entry.level - root.level :][:2]
-        colour, sign = "#E4E4E4", ""
+        colour, sign, is_own = "#E4E4E4", "", entry.level == named.level
         if not entry.n_joined and entry.level >= named.level:
             own, shape = named.look(entry.prefix[named.level - 1])
-            if own == GREY:
-                colour = "#D0D0D0"
-            elif entry.level == named.level:
-                colour, sign = own, SHAPES[shape][1]
-            else:
-                red, green, blue = (0.4 * part + 0.6 for part in to_rgb(own))
-                colour = to_hex((red, green, blue))
+            colour = "#D0D0D0" if own == GREY else to_rgba(own, 1 if is_own else 0.4)
+            sign = SHAPES[shape][1] if is_own and own != GREY else ""
         patch = axis.add_patch(Rectangle((left, entry.top), right - left, entry.height, fc=colour, ec="white", lw=1.2))
         name = f"{entry.n_joined} others" if entry.n_joined else words_of(entry.prefix)
         lines = [f"{sign} {name}: {entry.count:,}".strip(), *entry.exemplars]
         n_lines, n_characters = int(entry.height / 0.0285) if entries else 4, int((right - left) / lefts[-1] * 170)
         lines = ["  ".join(lines[:2])] if n_lines == 1 else lines[:n_lines]  # as many as there is room for
-        text = "\n".join(as_text(shortened(line, n_characters)) for line in lines)
-        ink, middle = "white" if colour == BLUE else "black", entry.top + entry.height / 2
+        text = "\n".join(as_text(line, n_characters) for line in lines)
+        ink, middle = "white" if colour == to_rgba(BLUE) else "black", entry.top + entry.height / 2
         axis.text(left + 0.015, middle, text, va="center", color=ink, fontsize=9).set_clip_path(patch)
     axis.set(xlim=(0, lefts[-1]), ylim=(1, 0), xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
