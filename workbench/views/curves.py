@@ -6,10 +6,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_hex
 
 from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
-from .plots import BLUE, GREY, Picture, as_text, new_figure
+from .plots import BLUE, GREY, Axes, Picture, as_text, new_figure
 
 NAMES = {"log_loss": "log-loss", "recall": "recall@10", "ndcg": "NDCG@10"}
 RETAINED, LOG_LOSS = "% of the way from lower to upper\n(validation log-loss)", "validation log-loss (nats)"
@@ -20,7 +19,7 @@ MIN_SHOWN = -20.0  # % retained; smaller values are drawn at the edge, with thei
 
 
 def curves_state(curves: pd.DataFrame, arm: str = "") -> dict[str, Any]:
-    """Return what `Results.curves` gave as lines to draw, lists of ``[step, value]``, and the arm to look at.
+    """Return curves of `Results` as lines to draw, lists of ``[step, value]``, and the arm to look at.
 
     Shares are % of the way from the lower model's validation log-loss to the best of the upper model with the same
     seed. Where an end is missing, or the upper model is no better, the log-loss itself is drawn. What an arm shares
@@ -28,12 +27,11 @@ def curves_state(curves: pd.DataFrame, arm: str = "") -> dict[str, Any]:
     """
     levels = sorted((c for c in curves if c.startswith("use_")), key=lambda c: (len(c), c))
     own = curves.reindex(columns=["arm", "seed", "step", "log_loss", "tau", "resets", *levels])
-    has_codes, by_model = own[levels].notna().any(axis=1), ["arm", "seed"]
-    is_shared = ~has_codes & ~own["arm"].isin(DASHES)
-    last = own[is_shared].groupby(by_model)["step"].transform("max").reindex(own.index)
+    has_codes, is_end, by_model = own[levels].notna().any(axis=1), own["arm"].isin(DASHES), ["arm", "seed"]
+    last = own[~has_codes & ~is_end].groupby(by_model)["step"].transform("max").reindex(own.index)
     if len(used := own[has_codes]):
         arm = arm or used.groupby(by_model, sort=False)["log_loss"].min().groupby("arm", sort=False).mean().idxmin()
-    own = own[~is_shared | (own["step"] == last)]
+    own = own[has_codes | is_end | (own["step"] == last)]
     lower, upper = (own["seed"].map(own[own["arm"] == end].groupby("seed")["log_loss"].min()) for end in DASHES)
     shares = 100 * (lower - own["log_loss"]) / (lower - upper).where(lower > upper)
     is_share = bool(shares.notna().all())
@@ -60,24 +58,16 @@ def pairs(values: pd.Series) -> list[list[float]]:
 
 def kept_state(table: pd.DataFrame, chosen: str = "") -> list[dict[str, Any]]:
     """Return what `Results.table` gave as rows, the best arm first between the two ends."""
-    by_metric = {metric: rows.set_index("arm") for metric, rows in table.groupby("metric")}
-    losses = by_metric["log_loss"].drop(list(DASHES)).sort_values("retained", ascending=False, kind="stable")
+    numbers = table.assign(text=table.apply(kept_text, axis=1)).set_index(["metric", "arm"])
+    losses = numbers.loc["log_loss"].drop(list(DASHES)).sort_values("retained", ascending=False, kind="stable")
     trained = losses["valid"].dropna()
     chosen = chosen or (trained.idxmin() if len(trained) else "")
     rows = []
     for name in (UPPER_NAME, *losses.index, LOWER_NAME):
-        row = {"name": name, "is_trained": name in trained, "is_chosen": name == chosen}
-        for metric, of_metric in by_metric.items():
-            own = of_metric.loc[name]
-            row["use"] = plain(own["use"])
-            row[metric] = {c: plain(own[c]) for c in ("value", "retained", "low", "high")} | {"text": kept_text(own)}
-        rows.append(row)
+        own = numbers.xs(name, level="arm")
+        about = {"name": name, "is_trained": name in trained, "is_chosen": name == chosen, "use": own["use"].iloc[0]}
+        rows.append({**about, **own[["value", "retained", "low", "high", "text"]].to_dict("index")})
     return rows
-
-
-def plain(value: float) -> float | None:
-    """Return a number as JSON has it: None for nan."""
-    return None if np.isnan(value) else float(value)
 
 
 def kept_text(row: pd.Series) -> str:
@@ -115,39 +105,32 @@ def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
     state = curves_state(curves, arm)
     arm, lines = state["arm"], {line["name"]: line for line in state["lines"]}
     levels = {f"level {i}, {arm}": points for i, points in enumerate(lines[arm]["use"] if arm else [], 1)}
-    shades = map(to_hex, matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels))))
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels)))  # (n_levels, 4)
     tau, resets = ({name: line[column] for name, line in lines.items() if line[column]} for column in ("tau", "resets"))
-    panels = [  # lines, heights, labels
-        (lines, max(3.6, 0.19 * len(lines)), RETAINED if state["is_share"] else LOG_LOSS),
-        (levels, 1.3, "codes in use\n(share)"),
-        (tau, 1.1, "temperature\n\N{GREEK SMALL LETTER TAU}"),
-        (resets, 1.1, "codes reset\nso far"),
-    ]
-    panels = [panel for panel in panels if panel[0]]
-    heights = [height for _, height, _ in panels]
-    figure = Picture(figsize=(9.5, 0.7 + sum(heights)), layout="constrained")
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for axis, (drawn, _, label) in zip(axes, panels, strict=True):
-        if drawn is lines:
-            _draw_main(axis, state)
-        elif drawn is levels:
-            _draw_lines(axis, drawn, dict(zip(levels, shades, strict=True)), ylim=(0, 1.05))
-        elif drawn is tau:
-            _draw_lines(axis, drawn, {arm: BLUE})
-        else:
-            most = max(drawn, key=lambda name: drawn[name][-1][1])
-            _draw_lines(axis, drawn, {arm: BLUE}, {arm, most}, (0, 1.05 * max(1, drawn[most][-1][1])), "steps-post")
-        axis.set_ylabel(label)
-        axis.spines[["top", "right"]].set_visible(False)
-        if arm:
-            axis.axvline(lines[arm]["points"][0][0], color=GREY, linewidth=0.8, linestyle=":")
+    n_resets = {name: points[-1][1] for name, points in resets.items()}
+    most = max(n_resets, key=n_resets.__getitem__, default="")
+    small: list[tuple[float, str, dict, dict, dict[str, Any]]] = [  # height, label, lines, colours
+        (1.3, "codes in use\n(share)", levels, dict(zip(levels, shades, strict=True)), {"ylim": (0, 1.05)}),
+        (1.1, "temperature\n\N{GREEK SMALL LETTER TAU}", tau, {arm: BLUE}, {}),
+        (1.1, "codes reset\nso far", resets, {arm: BLUE},
+         {"named": {arm, most}, "ylim": (0, 1.05 * max(1, n_resets.get(most, 0))), "drawstyle": "steps-post"}),
+    ]  # fmt: skip
+    small = [panel for panel in small if panel[2]]
+    heights = [max(3.6, 0.19 * len(lines)), *(height for height, *_ in small)]
+    figure, axes = new_figure(9.5, 0.7 + sum(heights), 1, len(heights), sharex=True, height_ratios=heights)
+    _draw_main(axes[0], state)
+    for axis, (_, label, drawn, colours, options) in zip(axes[1:], small, strict=True):
+        _draw_lines(axis, drawn, colours, label, **options)
     if arm:
-        _note(axes[0], "end of the warm-up", (lines[arm]["points"][0][0], 1), ("data", "axes fraction"))
+        begin = lines[arm]["points"][0][0]
+        _note(axes[0], "end of the warm-up", (begin, 1), ("data", "axes fraction"))
+        for axis in axes:
+            axis.axvline(begin, color=GREY, linewidth=0.8, linestyle=":")
     axes[-1].set_xlabel("step of the optimiser")
     return figure
 
 
-def _draw_main(axis: Any, state: dict) -> None:
+def _draw_main(axis: Axes, state: dict) -> None:
     """Draw the main chart; its axis is broken below what the arms reach, smaller shares have marks and numbers."""
     low = -np.inf if state["edge"] is None else state["edge"]
     top = max(y for line in state["lines"] for _, y in line["points"])
@@ -157,31 +140,33 @@ def _draw_main(axis: Any, state: dict) -> None:
         return [[step, y if y >= low else band] for step, y in points]
 
     for line in state["lines"]:
-        for points in line["seeds"] if line["name"] == state["arm"] else ():
+        is_chosen = line["name"] == state["arm"]
+        for points in line["seeds"] if is_chosen else ():
             axis.plot(*zip(*drawn(points), strict=True), color=BLUE, linewidth=0.7, alpha=0.6)
         step, least = min(line["points"], key=lambda point: point[1])
         if least < low:
             sign = "" if line["is_end"] else "\N{BLACK DOWN-POINTING TRIANGLE} "
-            _note(axis, f"{sign}{least:.0f}%", (step, band), "data", BLUE if line["name"] == state["arm"] else GREY)
-    _draw_lines(axis, {line["name"]: drawn(line["points"]) for line in state["lines"]}, {state["arm"]: BLUE})
+            _note(axis, f"{sign}{least:.0f}%", (step, band), colour=BLUE if is_chosen else GREY)
+    label = RETAINED if state["is_share"] else LOG_LOSS
+    _draw_lines(axis, {line["name"]: drawn(line["points"]) for line in state["lines"]}, {state["arm"]: BLUE}, label)
     if axis.get_ylim()[0] < band:
         axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= top + 1])
-        slashes = {"marker": [(-1, -0.6), (1, 0.6)], "ls": "", "ms": 9, "color": "black", "clip_on": False}
-        places = [low + share * (band - low) for share in (0.4, 0.6)]
-        axis.plot([0, 0], places, transform=axis.get_yaxis_transform(), **slashes)
+        at, middle = axis.get_yaxis_transform(), (low + band) / 2
+        axis.text(0, middle, "\N{ALMOST EQUAL TO}", transform=at, ha="center", va="center", backgroundcolor="white")
 
 
 def _draw_lines(
-    axis: Any, lines: Mapping[str, list], colours: Mapping[str, str], named: Collection[str] = (), ylim: Any = None,
-    drawstyle: str = "default",
+    axis: Axes, lines: Mapping[str, list], colours: Mapping[str, Any], label: str, named: Collection[str] = (),
+    ylim: Any = None, drawstyle: str = "default",
 ) -> None:  # fmt: skip
     """Draw lines with names (of those `named`, or all) right of their ends, so that none covers another."""
+    axis.set_ylabel(label)
     for name, points in lines.items():
         width, looks = 1 + (name in colours), {"color": colours.get(name, GREY), "linestyle": DASHES.get(name, "-")}
         axis.plot(*zip(*points, strict=True), linewidth=width, zorder=1 + width, drawstyle=drawstyle, **looks)
     low, high = axis.set_ylim(ylim)
     ends = sorted((points[-1][1], name) for name, points in lines.items() if name in (named or lines))
-    gap = 0.16 / (axis.figure.get_figheight() * axis.get_position().height)  # of an inch
+    gap = 0.16 * axis.figure.dpi / axis.get_window_extent().height  # of an inch
     for (y, name), place in zip(ends, spread([(y - low) / (high - low) for y, _ in ends], gap), strict=True):
         axis.annotate(
             as_text(name), (lines[name][-1][0], y), (1.05, place), textcoords="axes fraction", va="center", fontsize=9,
@@ -197,7 +182,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [min(place, max(1 - gap * (len(places) - 1 - i), i * gap)) for i, place in enumerate(places)]
 
 
-def _note(axis: Any, text: str, place: tuple, coords: Any = "data", colour: str = GREY, **where: Any) -> None:
+def _note(axis: Axes, text: str, place: tuple, coords: Any = "data", colour: str = GREY, **where: Any) -> None:
     where = {"xytext": (0, 3), "ha": "center"} | where
     axis.annotate(text, place, xycoords=coords, textcoords="offset points", color=colour, fontsize=9, **where)
 
@@ -213,26 +198,24 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
         The arm in colour; by default the best in validation.
     """
     rows = kept_state(table, chosen)[-2:0:-1]  # without the two ends, the best on top
-    figure = Picture(figsize=(11, 1.6 + 0.3 * max(len(rows), 2)), layout="constrained")
-    axes = figure.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
+    figure, axes = new_figure(11, 1.6 + 0.3 * max(len(rows), 2), len(METRICS), sharey=True)
     for axis, metric in zip(axes, METRICS, strict=True):
         for place, row in enumerate(rows):
-            kept = [np.nan if row[metric][c] is None else row[metric][c] for c in ("retained", "low", "high")]
-            share, low, high = 100 * np.array(kept)
+            share, low, high = (100 * row[metric][column] for column in ("retained", "low", "high"))
             colour = BLUE if row["is_chosen"] else GREY
             axis.hlines(place, max(low, MIN_SHOWN), high, color=colour, linewidth=1.5)
             marker, fill = ("o", colour) if row["is_trained"] else ("D", "white")
             axis.plot(max(share, MIN_SHOWN), place, marker=marker, color=colour, markerfacecolor=fill)
             if share < MIN_SHOWN:
-                where = {"xytext": (7, 0), "ha": "left", "va": "center"}
-                _note(axis, f"\N{LEFTWARDS ARROW} {share:.0f}%", (MIN_SHOWN, place), "data", colour, **where)
-        axis.set_xlim(max(min(axis.get_xlim()[0], -3), MIN_SHOWN - 3), max(axis.get_xlim()[1], 108))
+                text, where = f"\N{LEFTWARDS ARROW} {share:.0f}%", {"xytext": (7, 0), "ha": "left", "va": "center"}
+                _note(axis, text, (MIN_SHOWN, place), colour=colour, **where)
+        low, high = axis.get_xlim()
+        axis.set_xlim(max(min(low, -3), MIN_SHOWN - 3), max(high, 108))
         for share, text in ((0, "lower"), (100, "upper")):
             axis.axvline(share, color=GREY, linewidth=1, linestyle="--" if share else ":")
             _note(axis, text, (share, 1), ("data", "axes fraction"))
         axis.set(xlabel=f"{NAMES[metric]} retained (%)", ylim=(-0.6, max(len(rows), 1) - 0.4))
         axis.grid(axis="x", alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(rows)), [as_text(row["name"]) for row in rows])
     for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
         label.set(color=BLUE if row["is_chosen"] else "black", fontweight="bold" if row["is_chosen"] else "normal")

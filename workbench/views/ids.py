@@ -14,9 +14,10 @@ from ..semantic.ids import SemanticIDs
 from ..semantic.names import TellingWords, find_item, offered_items
 from ..vectors import Vectors, unit
 from ..vocab import printable
-from . import mapper, paper, plots
+from . import mapper, plots
 from .flow import Flow, cell, publish
 from .layout import Layout, pca_axes, trustworthiness, umap_layout
+from .paper import page_html, picture_html, table_html
 from .plots import Named, Prefix, is_below, words_of
 from .widget import View, run_by_a_person, shown
 
@@ -24,6 +25,7 @@ N_NEIGHBORS, MIN_UMAP = 15, 8  # of a point on a map; items that UMAP maps, of f
 MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
 N_LISTED = 12  # items below a prefix, prefixes of selected items
 NO_MAP = "There is no map, as these ids have no codebooks to decode vectors from; give the vectors of the items."
+Rows = Vectors | np.ndarray | None
 QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sentence of help
     "unique": ("Items with an id of their own", ".1%", "Share of items whose id no other item has."),
     "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
@@ -40,7 +42,7 @@ QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sen
 }
 
 
-def item_vectors(ids: SemanticIDs, vectors: Vectors | np.ndarray | None = None) -> np.ndarray | None:
+def item_vectors(ids: SemanticIDs, vectors: Rows) -> np.ndarray | None:
     """Return a vector for each item, (n_items, dim) float32: those given, else decoded ones, else None."""
     if vectors is None:
         return None if ids.codebooks is None else ids.decode()
@@ -49,13 +51,9 @@ def item_vectors(ids: SemanticIDs, vectors: Vectors | np.ndarray | None = None) 
 
 
 def id_map(
-    ids: SemanticIDs,
-    vectors: Vectors | np.ndarray | None = None,
-    n_items: int = 5_000,
-    random_state: int = 0,
-    layout: Layout | None = umap_layout,
-    keep: Collection[str] = (),
-) -> pd.DataFrame:
+    ids: SemanticIDs, vectors: Rows = None, n_items: int = 5_000, random_state: int = 0,
+    layout: Layout | None = umap_layout, keep: Collection[str] = (),
+) -> pd.DataFrame:  # fmt: skip
     """Map items to a plane by UMAP (McInnes, Healy and Melville, 2018).
 
     Parameters
@@ -91,17 +89,12 @@ def id_map(
             trust = trustworthiness(vectors, places, k)
         else:
             (places, trust), method = layout(vectors, places, k, random_state, False), "UMAP"
-    frame = pd.DataFrame({"item": np.array(ids.items, object)[rows], "name": np.array(ids.names, object)[rows]})
-    frame["name"] = frame["name"].map(printable)
+    names = [printable(ids.names[row]) for row in rows]
+    frame = pd.DataFrame({"item": np.array(ids.items, object)[rows], "name": names}, dtype=object)
     frame[["x", "y"]] = places
     frame[[f"code_{level}" for level in range(1, ids.n_levels + 1)]] = ids.codes[rows]
     frame.attrs.update(method=method, trustworthiness=trust, sample=f"{sample}, by their {what} vectors")
     return frame
-
-
-def _count_and_exemplars(ids: SemanticIDs, prefix: Prefix) -> tuple[int, tuple[str, ...]]:
-    group = ids.prefixes(len(prefix), prefix).iloc[0] if prefix else None
-    return (len(ids), ids.names[:3]) if group is None else (int(group["count"]), group["exemplars"])
 
 
 def tree_table(
@@ -135,18 +128,18 @@ def tree_table(
         below = ids.prefixes(len(prefix) + 1, prefix)
         n_alone = most[0] if len(below) > most[0] + 1 else len(below)
         alone, others = below[:n_alone], below[n_alone:]
-        n_others = int(others["count"].sum())
-        drawn = min(n_others, alone["count"].mean())
+        drawn = min(others["count"].sum(), alone["count"].mean())
         scale = height / (alone["count"].sum() + drawn)
         for branch in alone.itertuples():
             own = scale * branch.count
             grow(branch.prefix, branch.count, branch.exemplars, depth - 1, most[1:] or most, top, own)
             top += own
-        if n_others:
-            names = tuple(some[0] for some in others["exemplars"][:3])
-            rows.append((prefix, len(prefix) + 1, n_others, names, len(others), top, scale * drawn))
+        if len(others):
+            names, count = tuple(some[0] for some in others["exemplars"][:3]), others["count"].sum()
+            rows.append((prefix, len(prefix) + 1, count, names, len(others), top, scale * drawn))
 
-    grow(prefix, *_count_and_exemplars(ids, prefix), depth, most, 0.0, 1.0)
+    names = ids.prefixes(len(prefix), prefix)["exemplars"][0] if prefix else ids.names[:3]
+    grow(prefix, len(ids.with_prefix(prefix)), names, depth, most, 0.0, 1.0)
     frame = pd.DataFrame(rows, columns=["prefix", "level", "count", "exemplars", "n_joined", "top", "height"])
     frame.insert(3, "share", frame["count"] / frame["count"][0])
     return frame
@@ -173,7 +166,7 @@ class Similar(NamedTuple):
     by_id: pd.DataFrame
 
 
-def similar_tables(ids: SemanticIDs, vectors: Vectors | np.ndarray | None, item: str, topn: int = 10) -> Similar:
+def similar_tables(ids: SemanticIDs, vectors: Rows, item: str, topn: int = 10) -> Similar:
     """Compare the items that are nearest by vectors, see `id_map`, with those that are nearest by id.
 
     Those nearest by id share the first code at least; by vectors there are none where nothing is known of vectors.
@@ -193,6 +186,10 @@ class Cells:
 
     def named(ids, prefix, level, n_coloured):
         return Named.among(ids.codes, level, prefix, n_coloured)
+
+    def chosen(ids, selected):
+        among = set(selected)
+        return ids.codes[[item in among for item in ids.items]]
 
     def words(ids):
         return TellingWords(ids)
@@ -227,14 +224,13 @@ class Blocks:
     """Blocks of `IdsView`."""
 
     def head(ids, vectors):
-        used = [len(np.unique(codes)) for codes in ids.coding.T]
         no_map = NO_MAP if vectors is None and ids.codebooks is None else ""
-        levels = {"used": used, "size": ids.codebook_size, "n_levels": ids.n_levels, "n_extra": ids.n_extra}
-        return {"n": len(ids), "unique": ids.n_unique, "no_map": no_map, **levels}
+        levels = {"used": [len(np.unique(codes)) for codes in ids.coding.T], "size": ids.codebook_size}
+        return {"n": len(ids), "unique": ids.n_unique, "no_map": no_map, "n_levels": ids.n_levels, **levels}
 
     def path(words, ids, prefix):
         items = ids.with_prefix(prefix)
-        shown = _named_items(ids, items[:N_LISTED] if prefix else [])
+        shown = _named_items(ids, items[:N_LISTED] if prefix else ())
         return {"path": _path(words, ids, prefix), "n": len(items), "items": shown}
 
     def legend(words, named, ids):
@@ -246,8 +242,8 @@ class Blocks:
         n_codes = len(np.unique(own[below]))
         return {"level": named.level, "prefix": named.prefix, "n_codes": n_codes, "codes": rows}
 
-    def tiles(tree, ids, similar, selected):
-        item, chosen = ids[similar.item] if similar else (), ids.codes[_are_among(ids, selected)]
+    def tiles(tree, ids, similar, chosen):
+        item = ids[similar.item] if similar else ()
         tiles = tree.drop(columns=["share", "exemplars"]).to_dict("records")
         for tile, names in zip(tiles, tree["exemplars"], strict=True):
             prefix, alone = tile["prefix"], not tile["n_joined"]
@@ -271,9 +267,8 @@ class Blocks:
             about[key] = table.assign(**texts).to_dict("records")
         return about
 
-    def places(words, ids, selected, prefix):
-        codes = ids.codes[_are_among(ids, selected), : min(len(prefix) + 1, ids.n_levels)]
-        found, counts = np.unique(codes, axis=0, return_counts=True)
+    def places(words, ids, chosen, prefix):
+        found, counts = np.unique(chosen[:, : len(prefix) + 1], axis=0, return_counts=True)
         most = np.argsort(-counts, kind="stable")[:N_LISTED]
         rows = [{**_path(words, ids, tuple(found[i].tolist()))[-1], "selected": counts[i]} for i in most]
         return {"n_prefixes": len(found), "rows": rows}
@@ -292,11 +287,6 @@ class Blocks:
         return {"rows": rows, "n_levels": n_levels}
 
 
-def _are_among(ids: SemanticIDs, items: Collection[str]) -> np.ndarray:
-    chosen = set(items)
-    return np.array([item in chosen for item in ids.items])
-
-
 def _named_items(ids: SemanticIDs, items: Iterable[str]) -> list[tuple[str, str]]:
     names = dict(zip(ids.items, ids.names, strict=True))
     return [(item, printable(names[item])) for item in items]
@@ -306,9 +296,9 @@ def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
     """Describe each code on the way down to a prefix; a typical item stands in for words."""
     steps = []
     for own in (prefix[:end] for end in range(1, len(prefix) + 1)):
-        count, names = _count_and_exemplars(ids, own)
-        text = words.of(is_below(ids.codes, own)) or printable(names[0])
-        steps.append({"prefix": own, "id": words_of(own), "count": count, "text": text})
+        group = ids.prefixes(len(own), own).iloc[0]
+        text = words.of(is_below(ids.codes, own)) or printable(group["exemplars"][0])
+        steps.append({"prefix": own, "id": words_of(own), "count": group["count"], "text": text})
     return steps
 
 
@@ -338,15 +328,9 @@ class IdsView(View):
     drawn = traitlets.Enum(["UMAP", "PCA"], "UMAP").tag(sync=True)
 
     def __init__(
-        self,
-        ids: SemanticIDs,
-        vectors: Vectors | np.ndarray | None = None,
-        *,
-        item: str = "",
-        n_items: int = 5_000,
-        interactive: bool | None = None,
-        random_state: int = 0,
-    ) -> None:
+        self, ids: SemanticIDs, vectors: Rows = None, *, item: str = "", n_items: int = 5_000,
+        interactive: bool | None = None, random_state: int = 0,
+    ):  # fmt: skip
         if n_items < 1:
             raise ValueError(f"expected n_items >= 1, got {n_items}")
         rows, item = None if vectors is None else item_vectors(ids, vectors), find_item(ids, item) if item else ""
@@ -357,20 +341,16 @@ class IdsView(View):
         )  # fmt: skip
         super().__init__(flow, kind="ids", item=item, n_items=n_items)
 
-    @traitlets.validate("item")
-    def _known_item(self, proposal: Any) -> str:
-        return find_item(self.ids, proposal["value"]) if proposal["value"].strip() else ""
-
-    @traitlets.validate("prefix")
-    def _known_prefix(self, proposal: Any) -> Prefix:
-        prefix = tuple(map(int, proposal["value"]))
-        if not self.ids.with_prefix(prefix):
+    @traitlets.validate("item", "prefix", "level")
+    def _known(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        if name == "item":
+            return find_item(self.ids, value) if value.strip() else ""
+        if name == "level":
+            return Named.among(self.ids.codes, value, self.prefix).level
+        if not self.ids.with_prefix(prefix := tuple(map(int, value))):
             raise ValueError(f"no item has an id that begins with {words_of(prefix)}")
         return prefix
-
-    @traitlets.validate("level")
-    def _deeper_level(self, proposal: Any) -> int:
-        return Named.among(self.ids.codes, proposal["value"], self.prefix).level
 
     @traitlets.observe("item", "prefix", "level", "n_coloured", "n_items", "drawn", "selected")
     def _want(self, change: Any) -> None:
@@ -401,31 +381,29 @@ class IdsView(View):
 
     def page(self) -> str:
         """Return the same numbers, pictures and tables as HTML."""
-        head, near, named, quality = self.head, self.near, self.flow["named"], self.quality
+        head, near, quality, named = self.head, self.near, self.quality, self.flow["named"]
         step = {"Id": "<b>{id}</b>", "Items": "{count:,}", "Telling words": "{text}"}
         row = {"Item": "{name}", "Id": "{id}", "Cosine": "{cosine:.3f}", "Rank": "{rank:,.0f}"}
         used = ", ".join(f"{n:,} ({n / head['size']:.0%})" for n in head["used"])
-        extra = f" and {head['n_extra']} to tell equal ids apart" if head["n_extra"] else ""
-        numbers = (
-            f"{head['n']:,} items; {len(head['used'])} levels of {head['size']:,} entries{extra}, in use: {used}; "
-            f"{head['unique']:,} different ids ({head['unique'] / head['n']:.1%} of the items)"
-        )
-        sections = {"Numbers": f"<p>{numbers}</p>", "Map": escape(head["no_map"] or self.flow.errors.get("map", ""))}
+        numbers = "; ".join(f"{label}: {value}" for label, value in [*self.ids.describe(), ("entries in use", used)])
+        no_map = head["no_map"] or self.flow.errors.get("map", "")
+        sections = {"Numbers": f"<p>{escape(numbers)}</p>", "Map": escape(no_map)}
         if (frame := self.flow["map"]) is not None:
             figure = plots.id_map_figure(frame, marked=[self.item], named=named)
-            sections["Map"] = paper.picture_html(figure, "Map of the items, coloured by code")
+            sections["Map"] = picture_html(figure, "Map of the items, coloured by code")
         if (tree := self.flow["tree"]) is not None:
             tree = tree.assign(exemplars=tree["text"].map(lambda text: (text,) if text else ()) + tree["exemplars"])
-            sections["Tree of codes"] = paper.picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
+            sections["Tree of codes"] = picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
         if self.selected:
-            sections["Selected items"] = paper.table_html({**step, "Selected": "{selected:,}"}, self.places["rows"])
+            sections["Selected items"] = table_html({**step, "Selected": "{selected:,}"}, self.places["rows"])
         if near:
-            tables = [paper.table_html(step, near["path"], near["name"])]
-            tables += [paper.table_html(row, near["by_vector"], "Nearest by vectors: are their ids similar?")]
-            tables += [paper.table_html(row, near["by_id"], "Nearest by id: are their vectors similar?")]
-            sections["Similar items, similar ids"] = "".join(tables)
+            sections["Similar items, similar ids"] = (
+                table_html(step, near["path"], near["name"])
+                + table_html(row, near["by_vector"], "Nearest by vectors: are their ids similar?")
+                + table_html(row, near["by_id"], "Nearest by id: are their vectors similar?")
+            )
         if quality:
             levels = {f"level {i + 1}": f"{{texts[{i}]}}" for i in range(quality["n_levels"])}
-            sections["Quality"] = paper.table_html({"": "{what}", **levels, "how": "{how}"}, quality["rows"])
+            sections["Quality"] = table_html({"": "{what}", **levels, "how": "{how}"}, quality["rows"])
         where = f", below {words_of(self.prefix)}" if self.prefix else ""
-        return paper.page_html(f"Semantic IDs of {head['n']:,} items{where}", sections.items())
+        return page_html(f"Semantic IDs of {head['n']:,} items{where}", sections.items())

@@ -37,6 +37,7 @@ SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of 
 OVERVIEW = {"metric": "{what}<br><small>{help}</small>", "value": "<b>{value}</b>", "": "{share:bar}",
             "spread": "{spread}", "origin": "{how}", "before": "{before}"}  # fmt: skip
 STEPS = {"step": "<b>{label}</b>", "effect": "{effect}", "problem": "<span class='lost'>{error}</span>"}
+RANKS = {"rank": "{rank:d}", "original": "{before}", "compressed": "{after}"}
 NGRAMS = {"n-gram": "{ngram}", "share before": "{before:.3f}", "share after": "{after:.3f}", "cosine": "{cosine:.3f}",
           "status": "{status}"}  # fmt: skip
 NEIGHBOURS = {"word": "<b>{word}</b>", "rank": "{rank:,}", "kept": "{kept:d} of {k}", "cosine": "{cosine:.3f}",
@@ -88,14 +89,9 @@ def page_html(title: str, sections: Iterable[tuple[str, str]]) -> str:
 def table_html(columns: dict[str, str], rows: Iterable[dict], title: str = "") -> str:
     """Return a table that scrolls where the page is narrower.
 
-    Parameters
-    ----------
-    columns : dict
-        By heading a template in HTML, such as ``"<b>{word}</b>"``, ``"{cosine:.3f}"`` or ``"{share:bar}"``, filled with
-        the escaped values of a row. Lists are joined by commas; numbers are aligned to the right.
-    rows : dicts
-        Where a value is None, the cell is a dash; a column of dashes is left out.
-    title : str
+    Columns are by heading a template in HTML, such as ``"<b>{word}</b>"``, ``"{cosine:.3f}"`` or ``"{share:bar}"``,
+    filled with the escaped values of a row. Lists are joined by commas; numbers are aligned to the right. Where a
+    value is None, the cell is a dash; a column of dashes is left out.
     """
     cells = [[_Cells().cell(template, row) for template in columns.values()] for row in rows]
     shown = [i for i in range(len(columns)) if not cells or any(row[i] not in ("", MISSING) for row in cells)]
@@ -125,18 +121,15 @@ def damage_summary(groups: pd.DataFrame) -> str:
     if everything["loss_share"].iloc[0] == 0:
         return "Nothing was damaged: every word keeps its direction."
     worst, bands = compared.loc[compared["mean"].idxmin()], compared[compared["by"] == "frequency"]
+    name = MEANINGS.get(worst["group"], f"words of ranks {worst['group']}")
     text = (
-        f"The most affected words are {_named(worst)}: mean cosine {worst['mean']:.3f}, over all words "
+        f"The most affected words are {name}: mean cosine {worst['mean']:.3f}, over all words "
         f"{everything['mean'].iloc[0]:.3f}; they are {worst['share_of_vocabulary']:.2%} of the vocabulary."
     )
     if bands.empty:
         return text
     heaviest = bands.loc[bands["loss_share"].idxmax()]
-    return f"{text} {heaviest['loss_share']:.0%} of the loss in texts is in {_named(heaviest)}."
-
-
-def _named(group: pd.Series) -> str:
-    return f"words of ranks {group['group']}" if group["by"] == "frequency" else MEANINGS[group["group"]]
+    return f"{text} {heaviest['loss_share']:.0%} of the loss in texts is in words of ranks {heaviest['group']}."
 
 
 def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> str:
@@ -175,33 +168,24 @@ def _history(block: dict) -> str:
 
 
 def _looked(block: dict) -> str:
+    """The neighbours of words by rank, before and after, and the contributions of their n-grams."""
+    tables, ngrams = "", ""
+    for entry in block["words"]:
+        before, after, word, about = {}, {}, entry["word"], entry["ngrams"]
+        for near in entry["neighbours"]:
+            was, now, text = near["rank_before"], near["rank_after"], marked_html(near["status"], near["word"])
+            before[was] = text
+            after[now] = text if was in (None, now) else Html(f"{text} <small>({was})</small>")
+        ranks = sorted({*before, *after} - {None})
+        rows = [{"rank": rank, "before": before.get(rank, ""), "after": after.get(rank, "")} for rank in ranks]
+        tables += table_html(RANKS, rows, f"{word}: {entry['n_kept']} of {entry['n_before']} neighbours kept")
+        if about:
+            rows = [{**row, "status": marked_html(SIGNS[row["status"]], row["status"])} for row in about["rows"]]
+            ngrams += table_html(NGRAMS, rows, f"{word}: {about['left']} n-grams left, cosine {about['cosine']:.3f}")
+            note = f"Vector made of {about['before']}, now of {about['after']}. {HELP['contributions']}"
+            ngrams += f"<small>{escape(note)}</small>"
     legend = ", ".join(marked_html(status, status) for status in STATUS) + "; in brackets the rank before"
-    tables = "".join(map(_near, block["words"]))
-    if not tables:
-        return ""
-    ngrams = "".join(_ngrams(entry["word"], entry["ngrams"]) for entry in block["words"] if entry["ngrams"])
-    return f"<p><small>{legend}</small></p><div class='side'>{tables}</div>{ngrams}"
-
-
-def _near(entry: dict) -> str:
-    """The neighbours of one word by rank, before and after."""
-    before, after = {}, {}
-    for near in entry["neighbours"]:
-        was, now, text = near["rank_before"], near["rank_after"], marked_html(near["status"], near["word"])
-        before[was] = text
-        after[now] = text if was in (None, now) else Html(f"{text} <small>({was})</small>")
-    ranks = sorted({*before, *after} - {None})
-    rows = [{"rank": rank, "before": before.get(rank, ""), "after": after.get(rank, "")} for rank in ranks]
-    title = f"{entry['word']}: {entry['n_kept']} of {entry['n_before']} neighbours kept"
-    return table_html({"rank": "{rank:d}", "original": "{before}", "compressed": "{after}"}, rows, title)
-
-
-def _ngrams(word: str, ngrams: dict) -> str:
-    """The contributions of a word's n-grams, before and after."""
-    rows = [{**row, "status": marked_html(SIGNS[row["status"]], row["status"])} for row in ngrams["rows"]]
-    title = f"{word}: {ngrams['left']} n-grams left, cosine {ngrams['cosine']:.3f}"
-    about = f"Vector made of {ngrams['before']}, now of {ngrams['after']}. {HELP['contributions']}"
-    return f"{table_html(NGRAMS, rows, title)}<small>{escape(about)}</small>"
+    return f"<p><small>{legend}</small></p><div class='side'>{tables}</div>{ngrams}" if tables else ""
 
 
 def _neighbours(block: dict) -> str:
@@ -226,10 +210,8 @@ def _damage(block: dict) -> str:
 
 
 def _formats(block: dict) -> str:
-    formats: dict[tuple, list[str]] = {}
+    titles: dict[str, list[str]] = {}  # by what they cannot hold
     for known in block["formats"]:
-        formats.setdefault(tuple(known["losses"]), []).append(known["title"])
-    rows = [
-        {"title": names, "losses": Html("<br>".join(map(escape, lost)) or "nothing")} for lost, names in formats.items()
-    ]
+        titles.setdefault("<br>".join(map(escape, known["losses"])) or "nothing", []).append(known["title"])
+    rows = [{"title": names, "losses": Html(lost)} for lost, names in titles.items()]
     return table_html({"format": "{title}", "cannot hold": "{losses}"}, rows)

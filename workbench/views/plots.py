@@ -116,8 +116,8 @@ def scorecard_figure(card: pd.DataFrame) -> Picture:
         agreement.margins(y=0.25)
         agreement.legend(frameon=False, loc="upper left")
     else:
-        middle = {"ha": "center", "va": "center", "transform": agreement.transAxes}
-        agreement.text(0.5, 0.5, "no word-pair set\ncovers this model", **middle)
+        text, inside = "no word-pair set\ncovers this model", agreement.transAxes
+        agreement.text(0.5, 0.5, text, ha="center", va="center", transform=inside)
         agreement.set(xticks=[], yticks=[])
     return figure
 
@@ -147,13 +147,11 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
     figure, axes = new_figure(3.6 * len(groups), 3.8, len(groups))
     for axis, (word, rows) in zip(axes, groups, strict=True):
         for entry in rows.itertuples():
-            color, sign = STATUS[entry.status]
-            name = as_text(entry.neighbour, 14)
-            look: dict[str, Any] = {"va": "center", "color": color, "fontsize": 10}
-            if pd.notna(entry.rank_before):
-                axis.text(0, entry.rank_before, f"{name} {sign}", ha="right", **look)
-            if pd.notna(entry.rank_after):
-                axis.text(1, entry.rank_after, f"{sign} {name}", ha="left", **look)
+            (color, sign), name = STATUS[entry.status], as_text(entry.neighbour, 14)
+            sides = (0, entry.rank_before, f"{name} {sign}", "right"), (1, entry.rank_after, f"{sign} {name}", "left")
+            for x, rank, text, ha in sides:
+                if pd.notna(rank):
+                    axis.text(x, rank, text, ha=ha, va="center", color=color, fontsize=10)
             if entry.status == "kept":
                 axis.plot([0.06, 0.94], [entry.rank_before, entry.rank_after], color=BLUE, linewidth=0.8)
         n_before, n_kept = int(rows["rank_before"].notna().sum()), int((rows["status"] == "kept").sum())
@@ -202,17 +200,17 @@ def history_figure(history: dict) -> Picture:
     points = pd.DataFrame(history["points"]).sort_values("bytes")
     unit, n_bytes = ("MB", 1e6) if points["bytes"].max() > 5e6 else ("kB", 1e3)
     best, now, pinned = (points[name].to_numpy(bool) for name in ("best", "now", "pinned"))
-    looks: list[tuple[str, np.ndarray, dict[str, Any]]] = [
+    for label, here, look in (
         ("", best, {"linestyle": "-", "linewidth": 1, "color": BLUE, "drawstyle": "steps-post"}),
         ("best of its size", best, {"marker": "o", "color": BLUE}),
         ("another is better", ~best, {"marker": "x", "color": GREY}),
         ("this recipe", now, {"marker": "*", "color": RED, "markersize": 15}),
         ("A", pinned, {"marker": "s", "color": "black", "fillstyle": "none", "markersize": 11}),
-    ]
-    for label, here, look in looks:
+    ):
         if here.any():
             x, y = points["bytes"][here] / n_bytes, points["quality"][here]
-            axis.plot(x, y, **{"linestyle": "", "label": label, **look})
+            options: dict[str, Any] = {"linestyle": "", "label": label, **look}
+            axis.plot(x, y, **options)
     if history["limit"] is not None:
         axis.axvline(history["limit"] / n_bytes, color=RED, linestyle="--", linewidth=1, label="limit")
     names = {entry["id"]: entry["label"] for entry in history["qualities"]}
@@ -250,8 +248,7 @@ def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
         raise ValueError(f"expected colour='damage', or 'label' and a column of that name, got {by!r}")
     labels = frame["label"].astype(object)
     counts = labels.value_counts()
-    # The most frequent first, ties in order of the alphabet, whatever order the words are in.
-    frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))
+    frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))  # in any order of words
     named, others = frequent[:MAX_NAMED], frequent[MAX_NAMED:]
     groups = [(str(label), labels == label, *look) for label, look in zip(named, LABELS.items(), strict=False)]
     groups += [(f"{len(others)} other labels", labels.isin(others), GREY, "circle")]
@@ -260,21 +257,23 @@ def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
 
 
 def _draw_map(
-    axis: Axes, frame: pd.DataFrame, side: str, groups: list[Group], norm: Normalize | None = None,
-    starred: Collection[int] = (), named: Collection[int] = (),
+    axis: Axes, frame: pd.DataFrame, side: str, groups: list[Group], starred: np.ndarray, named: Collection[int] = (),
+    norm: Normalize | None = None,
 ) -> None:  # fmt: skip
     """Draw groups of points, the first on top, and the names of some rows; starred ones are bold, with a star."""
     places, method = frame[[f"x{side}", f"y{side}"]].to_numpy(), frame.attrs["method"]  # (n, 2)
     for _, here, colour, shape in reversed(groups):
         look = {"color": colour} if isinstance(colour, str) else {"c": colour[here], "norm": norm, "cmap": "cividis"}
-        axis.scatter(*places[here].T, s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
+        x, y = places[here].T
+        axis.scatter(x, y, s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
                      linewidths=shape == "cross", alpha=0.5 if colour is PALE else 0.95, **look)  # fmt: skip
-    names, bold = frame["name" if "name" in frame else "word"].to_numpy(), {"weight": 700, "fontsize": 10}
+    names = frame["name" if "name" in frame else "word"].to_numpy()
     axis.plot(*places[starred].T, "*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
     for row in (*starred, *named):
+        is_starred = row in starred
         if np.isfinite(places[row, 0]):
             axis.annotate(as_text(names[row], 34), places[row], (4, 4), textcoords="offset points", zorder=5,
-                          path_effects=OUTLINE, **(bold if row in starred else {"fontsize": 9}))  # fmt: skip
+                          fontsize=9 + is_starred, weight=700 if is_starred else 400, path_effects=OUTLINE)  # fmt: skip
     axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
 
 
@@ -309,7 +308,7 @@ def map_figure(
     named = np.flatnonzero(spread if labels is None else frame["word"].isin(labels))
     starred = np.flatnonzero(frame["word"].isin([printable(word) for word in marked]))
     for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        _draw_map(axis, frame, f"_{side}", groups, norm, starred, named)
+        _draw_map(axis, frame, f"_{side}", groups, starred, named, norm)
         trust = frame.attrs[f"trust_{side}"]
         axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
     if colour == "damage":
@@ -406,7 +405,7 @@ def id_map_figure(
     parts += [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
     groups = [Group(f"{text}: {here.sum():,}", here, *look) for text, here, *look in parts if here.any()]
     figure, (axis,) = new_figure(9, 6.4)
-    _draw_map(axis, frame, "", groups, starred=np.flatnonzero(frame["item"].isin(marked)))
+    _draw_map(axis, frame, "", groups, np.flatnonzero(frame["item"].isin(marked)))
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
     shown = f"Shown: {frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
     _explain(figure, groups, shown, 110, title=f"Items by code of level {named.level}", loc="outside right upper")
@@ -421,7 +420,8 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     lefts = np.cumsum([0, 0.6, *[1.0] * (n_columns - 1)])
     for entry in (root, *entries):
         left, right = lefts[entry.level - root.level :][:2]
-        colour, sign, is_own = "#E4E4E4", "", entry.level == named.level
+        is_own, sign = entry.level == named.level, ""
+        colour: Any = "#E4E4E4"
         if not entry.n_joined and entry.level >= named.level:
             own, shape = named.look(entry.prefix[named.level - 1])
             colour = "#D0D0D0" if own == GREY else to_rgba(own, 1 if is_own else 0.4)

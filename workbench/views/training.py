@@ -35,15 +35,15 @@ class Plan(NamedTuple):
         """Return the plan of an experiment."""
         return cls(experiment.arms, experiment.training, experiment.seeds)
 
-    def holders(self, of: str) -> list[Any]:
-        """Return what has a setting: the plan, the training, all arms, or those with a temperature."""
-        if of in ("plan", "training"):
-            return [self if of == "plan" else self.training]
-        return [arm for arm in self.arms.values() if of == "arms" or str(arm.estimator).startswith("gumbel")]
+    def parts(self) -> dict[str, list[Any]]:
+        """Return what has settings, by `Control.of`; tempered arms are those with a temperature."""
+        arms = list(self.arms.values())
+        tempered = [arm for arm in arms if str(arm.estimator).startswith("gumbel")]
+        return {"plan": [self], "training": [self.training], "arms": arms, "tempered": tempered}
 
 
 class Control(NamedTuple):
-    """A control for a setting, which is there where all its holders have the same; see `Plan.holders`."""
+    """A control for a setting, which is there where all parts of the plan that have it have the same."""
 
     name: str
     of: str
@@ -68,45 +68,38 @@ CONTROLS = (
 )
 
 
-def usual_arms(n_items: int) -> dict[str, Arm]:
-    """Return the three estimators, with no more codes than so many items can fill."""
-    plain = Arm("ste", n_levels=3, codebook_size=min(256, max(n_items // 8, 2)))
-    gumbel = replace(plain, estimator="gumbel", end=0.1)
-    return {"STE": plain, "rotation": replace(plain, estimator="rotation"), "Gumbel": gumbel}
-
-
 def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan, list[dict], dict[str, str]]:
     """Return the plan that controls ask for, the controls with values and bounds, and error messages by control."""
-    rows, errors = [], {}
-    changes: dict[str, dict[str, Any]] = {"arms": {}, "tempered": {}, "training": {}, "plan": {}}
+    rows, errors, parts = [], {}, offered.parts()
+    changes: dict[str, dict[str, Any]] = {part: {} for part in parts}
     bounds = {"codebook_size": len(items), "n_warmup": asked.get("n_steps", offered.training.n_steps) - 1}
+    choices = [[reading, reading] for reading in READINGS]
     for control in CONTROLS:
-        values = {getattr(holder, control.name) for holder in offered.holders(control.of)}
-        if len(values) == 1:
-            value = asked.get(control.name, values.pop())
-            high = min(control.high, bounds.get(control.name, control.high))
-            if control.kind in ("whole", "number") and not control.low <= value <= high:
-                errors[control.name] = f"{control.label}: expected {control.low:g} to {high:,}, got {value}"
-            if control.kind == "text":
-                value = str(value).strip("(,)")
-                if not re.fullmatch(r"\s*\d+([\s,]+\d+)*\s*", value):
-                    errors[control.name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
-            changes[control.of][control.name] = value
-            choices = [[reading, reading] for reading in READINGS]
-            rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
+        values, name = {getattr(part, control.name) for part in parts[control.of]}, control.name
+        if len(values) != 1:
+            continue
+        value, high = asked.get(name, values.pop()), min(control.high, bounds.get(name, control.high))
+        if control.kind in ("whole", "number") and not control.low <= value <= high:
+            errors[name] = f"{control.label}: expected {control.low:g} to {high:,}, got {value}"
+        if control.kind == "text":
+            value = str(value).strip("(,)")
+            if not re.fullmatch(r"\s*\d+([\s,]+\d+)*\s*", value):
+                errors[name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
+        changes[control.of][name] = value
+        rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
     arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
     if not arms:
         errors["on"] = "Arms: choose one or more"
     if errors:
         return offered, rows, errors
-    tempered = offered.holders("tempered")
-    arms = {n: replace(a, **changes["arms"], **(changes["tempered"] if a in tempered else {})) for n, a in arms.items()}
+    for name, arm in arms.items():
+        arms[name] = replace(arm, **changes["arms"], **(changes["tempered"] if arm in parts["tempered"] else {}))
     seeds = dict.fromkeys(map(int, re.findall(r"\d+", changes["plan"]["seeds"])))
     return Plan(arms, replace(offered.training, **changes["training"]), tuple(seeds)), rows, errors
 
 
 class Seen(NamedTuple):
-    """All there is of an experiment; `chosen` is empty until it is done, `now` is the model in training."""
+    """A snapshot of an experiment; `chosen` is empty until it is done, `now` is the model in training."""
 
     plan: Plan
     curves: pd.DataFrame
@@ -114,14 +107,14 @@ class Seen(NamedTuple):
     chosen: str
     now: str
 
-
-def look_at(experiment: Experiment) -> Seen:
-    """Return a snapshot of an experiment."""
-    results, plan = experiment.results, Plan.of(experiment)
-    is_done = all(results.has(name, seed) for name in plan.arms for seed in plan.seeds)
-    now = "{}, seed {}".format(*list(results.looks)[-1]) if results.looks else ""
-    table = results.table() if results.outcomes else None
-    return Seen(plan, results.curves(), table, results.chosen() if is_done else "", now)
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Seen":
+        """Return a snapshot."""
+        results, plan = experiment.results, Plan.of(experiment)
+        is_done = all(results.has(name, seed) for name in plan.arms for seed in plan.seeds)
+        now = "{}, seed {}".format(*list(results.looks)[-1]) if results.looks else ""
+        table = results.table() if results.outcomes else None
+        return cls(plan, results.curves(), table, results.chosen() if is_done else "", now)
 
 
 @contextmanager
@@ -145,17 +138,17 @@ def counted(plan: Plan) -> Iterator[None]:
 
 
 class Cells:
-    """Inputs: items, offered (a plan), asked (by control), experiment, pressed (a new number for each Train)."""
+    """Inputs: items, offered (a plan), asked (by control), experiment, pressed (a new object for each Train)."""
 
     @cell(lane="training")
-    def seen(experiment: Experiment | None, pressed: int | None) -> Seen | None:
+    def seen(experiment: Experiment | None, pressed: object) -> Seen | None:
         """Train what is not trained yet, unless it was stopped."""
         if experiment is None:
             return None
         if pressed is not None:
             with counted(Plan.of(experiment)):
-                experiment.run(lambda *_: publish(look_at(experiment)))
-        return look_at(experiment)
+                experiment.run(lambda *_: publish(Seen.of(experiment)))
+        return Seen.of(experiment)
 
 
 class Blocks:
@@ -163,9 +156,9 @@ class Blocks:
 
     def setting(items, offered, asked, pressed):
         _, rows, errors = planned(items, offered, asked)
-        on, about = asked.get("on", offered.arms), f"{len(items):,} items"
-        arms, is_on = [[name, name in on] for name in offered.arms], pressed is not None
-        return {"name": items.source, "about": about, "arms": arms, "fields": rows, "errors": errors, "is_on": is_on}
+        arms = [[name, name in asked.get("on", offered.arms)] for name in offered.arms]
+        about = {"name": items.source, "about": f"{len(items):,} items", "is_on": pressed is not None}
+        return {**about, "arms": arms, "fields": rows, "errors": errors}
 
     def curves(seen):
         if seen.curves.empty:
@@ -194,11 +187,9 @@ class TrainingView(View):
         What the controls say at first, and all that they do not.
     seeds : sequence of int
     folder : path, optional
-        For checkpoints: a training goes on from there also after the kernel has ended. Without it one that is
-        stopped goes on as long as this view is there.
+        For checkpoints, so that a training that was stopped goes on also after the kernel has ended.
     interactive : bool, optional
-        Live. Else, and where a program such as papermill runs the cell, all is trained at once, with a progress bar,
-        and shown as a page. A live view leaves this page in the notebook, for readers who open it when nothing runs.
+        Live. Else, as in papermill, all is trained at once and shown as a page; ValueError if it cannot be trained.
 
     Attributes
     ----------
@@ -206,11 +197,6 @@ class TrainingView(View):
         So far.
     ids : SemanticIDs or None
         Those that were opened last, for the next cell; the trait can be observed.
-
-    Raises
-    ------
-    ValueError
-        Where it is not live, of items or a setting that cannot be trained; a live view says so.
     """
 
     setting, curves, kept = shown(), shown(), shown()
@@ -219,24 +205,22 @@ class TrainingView(View):
     blocks = Blocks
 
     def __init__(
-        self,
-        items: Items,
-        arms: Mapping[str, Arm] | None = None,
-        training: Training | None = None,
-        *,
-        seeds: Sequence[int] = (0,),
-        folder: str | Path | None = None,
-        interactive: bool | None = None,
-    ) -> None:
+        self, items: Items, arms: Mapping[str, Arm] | None = None, training: Training | None = None, *,
+        seeds: Sequence[int] = (0,), folder: str | Path | None = None, interactive: bool | None = None,
+    ):  # fmt: skip
         live = run_by_a_person() if interactive is None else interactive
         if training is None:
             training = Training() if items.examples is None else Training.suited(items.examples)
-        offered = Plan(usual_arms(len(items)) if arms is None else dict(arms), training, tuple(seeds))
+        if arms is None:  # no more codes than so many items can fill
+            plain = Arm("ste", n_levels=3, codebook_size=min(256, max(len(items) // 8, 2)))
+            gumbel = replace(plain, estimator="gumbel", end=0.1)
+            arms = {"STE": plain, "rotation": replace(plain, estimator="rotation"), "Gumbel": gumbel}
         if folder is None:
             self._own = tempfile.TemporaryDirectory(prefix="workbench-training-")  # goes with this view
             folder = self._own.name
-        self._folder, self._n_pressed = Path(folder), 0
+        self._folder = Path(folder)
         self._below: View | None = None
+        offered = Plan(dict(arms), training, tuple(seeds))
         flow = Flow(Cells, live, items=items, offered=offered, asked={}, experiment=None, pressed=None)
         super().__init__(flow, kind="training")
         if live:
@@ -270,8 +254,7 @@ class TrainingView(View):
         experiment = self.do_check()
         if experiment is not self.flow["experiment"]:
             self.do_open()
-        self._n_pressed += 1
-        self.flow.set(experiment=experiment, pressed=self._n_pressed)
+        self.flow.set(experiment=experiment, pressed=object())
 
     def do_stop(self) -> None:
         """Stop; what came stays."""
@@ -296,35 +279,32 @@ class TrainingView(View):
 
     def page(self) -> str:
         """Return the training as HTML that needs no network, kernel or script."""
-        items, seen = self.flow["items"], self.flow["seen"]
-        title = f"Training of semantic IDs: {items.source}, {len(items):,} items"
-        if seen is None or seen.curves.empty:
-            return page_html(title, [])
-        picture = picture_html(curves_figure(seen.curves, seen.chosen), "Training of all arms, step by step")
-        unfinished = "" if seen.chosen else "<p>The training is not done; this is how far it came.</p>"
-        kept = ""
-        if seen.table is not None:
-            block, columns = Blocks.kept(seen), {"model": "<b>{name}</b>"}
+        items, seen, kept = self.flow["items"], self.flow["seen"], self.kept
+        title, sections = f"Training of semantic IDs: {items.source}, {len(items):,} items", {}
+        if self.curves:
+            picture = picture_html(curves_figure(seen.curves, seen.chosen), "Training of all arms, step by step")
+            unfinished = "" if seen.chosen else "<p>The training is not done; this is how far it came.</p>"
+            sections = {"Setting": f"<pre>{escape(plan_code(seen.plan))}</pre>", "Curves": unfinished + picture}
+        if kept:
+            columns = {"model": "<b>{name}</b>"}
             for metric, name in NAMES.items():
                 columns |= {name: f"{{{metric}[value]:.4f}}", f"{name} kept": f"{{{metric}[text]}}"}
-            table = table_html({**columns, "least use of a level": "{use:.0%}"}, block["rows"])
+            table = table_html({**columns, "least use of a level": "{use:.0%}"}, kept["rows"])
             figure = picture_html(retained_figure(seen.table, seen.chosen), "What each arm keeps")
-            kept = f"<p>{escape(block['text'])}</p>{figure}{table}"
-        code = f"<pre>{escape(plan_code(seen.plan))}</pre>"
-        return page_html(title, [("Setting", code), ("Curves", unfinished + picture), ("What is kept", kept)])
+            sections["What is kept"] = f"<p>{escape(kept['text'])}</p>{figure}{table}"
+        return page_html(title, sections.items())
 
 
 def plan_code(plan: Plan) -> str:
-    """Return a plan as a script to paste."""
-    arms = "".join(f"    {name!r}: {_brief(arm)},\n" for name, arm in plan.arms.items())
+    """Return a plan as a script to paste, without what is as usual."""
+
+    def brief(setting: Arm | Training) -> str:
+        values = [(field, getattr(setting, field.name)) for field in fields(setting)]
+        said = [f"{field.name}={value!r}" for field, value in values if value != field.default]
+        return f"{type(setting).__name__}({', '.join(said)})"
+
+    arms = "".join(f"    {name!r}: {brief(arm)},\n" for name, arm in plan.arms.items())
     return (
         f"from workbench.semantic import Arm, Experiment, Training\n\narms = {{\n{arms}}}\n"
-        f"training = {_brief(plan.training)}\nresults = Experiment(items, arms, training, seeds={plan.seeds}).run()\n"
+        f"training = {brief(plan.training)}\nresults = Experiment(items, arms, training, seeds={plan.seeds}).run()\n"
     )
-
-
-def _brief(setting: Arm | Training) -> str:
-    """Return a setting without what is as usual."""
-    values = [(field, getattr(setting, field.name)) for field in fields(setting)]
-    said = [f"{field.name}={value!r}" for field, value in values if value != field.default]
-    return f"{type(setting).__name__}({', '.join(said)})"
