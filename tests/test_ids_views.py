@@ -68,17 +68,13 @@ def opened(ids, vectors, monkeypatch):
 def test_branches_count_their_items_add_up_and_fill_the_height_of_their_parent(ids, prefix):
     tree = tree_table(ids, 3, prefix, most=(4, 2))
     whole, name_of = tree.iloc[0], dict(zip(ids.items, ids.names, strict=True))
-    assert (whole["prefix"], whole["count"], whole["top"], whole["height"]) == (
-        prefix,
-        len(ids.with_prefix(prefix)),
-        0,
-        1,
-    )
+    n = len(ids.with_prefix(prefix))
+    assert whole[["prefix", "count", "top", "height"]].tolist() == [prefix, n, 0, 1]
     for entry in tree[tree["n_joined"] == 0].itertuples():
         is_below = [p[: entry.level] == entry.prefix for p in tree["prefix"]]
         below = tree[is_below][lambda rows, level=entry.level + 1: rows["level"] == level]
         items = ids.with_prefix(entry.prefix)
-        assert (entry.count, entry.share) == (len(items), len(items) / whole["count"])
+        assert (entry.count, entry.share) == (len(items), len(items) / n)
         assert set(entry.exemplars) <= {name_of[item] for item in items}
         if entry.level == 3:
             assert below.empty
@@ -121,12 +117,12 @@ def test_the_map_has_every_item_with_its_codes_by_the_vectors_that_are_given(ids
 
 def test_a_sample_is_said_to_be_one_and_keeps_what_it_must(ids):
     kept = ids.items[70:73]
-    frame = id_map(ids, n_items=20, layout=None, keep=kept)
+    frame, again, other = (id_map(ids, n_items=20, layout=None, random_state=i, keep=kept) for i in (0, 0, 1))
     assert frame.attrs["sample"].startswith("20 of 120 items, sampled, seed 0")
     assert set(kept) < set(frame["item"])
     assert frame["item"].is_unique
-    assert frame.equals(id_map(ids, n_items=20, layout=None, keep=kept))
-    assert not frame["item"].equals(id_map(ids, n_items=20, layout=None, random_state=1, keep=kept)["item"])
+    assert frame.equals(again)
+    assert not frame["item"].equals(other["item"])
 
 
 def test_vectors_follow_the_items_and_wrong_ones_are_refused_at_once(ids, vectors):
