@@ -10,7 +10,7 @@ import workbench as wb
 from workbench.evaluate.damage import damage_groups
 from workbench.views import plots
 from workbench.views.paper import HELP, Html, page_html, panel_page, table_html
-from workbench.views.plots import Named, word_groups
+from workbench.views.plots import word_groups
 
 ODD = ["$^$", "<b>", "a$b_$", "שלום", "b\udcffd", "{word}", "\\\\foo$$"]
 
@@ -145,14 +145,6 @@ def test_names_on_a_map_never_cover_each_other(frame):
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_visible()]
     assert 10 < len(boxes) < len(frame)
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-
-
-def test_any_number_of_codes_is_told_apart_by_colour_and_shape():
-    codes = np.repeat(np.arange(30), np.arange(30, 0, -1))[:, None]  # code 0 is the most populous
-    named = Named.among(codes, 1, n=20)
-    assert named.codes == tuple(range(20))
-    assert len({named.look(code) for code in range(20)}) == 20
-    assert named.look(25) == (plots.GREY, "circle")
 
 
 # -- paper --------------------------------------------------------------------------------
