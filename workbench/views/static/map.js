@@ -398,10 +398,10 @@ function labelLooks(labels) {
   const place = new Map([[null, 8], ...names.map((name, k) => [name, Math.min(k, 7)])]);
   const colours = Uint8Array.from(labels, (label) => place.get(label));
   const palette = [...OKABE_ITO, ...GREYS];
-  const texts = [...palette.slice(0, 7).map((_, k) => names[k]), `others (${names.length - 7})`, "none"];
-  const legend = palette.map((ink, k) => ({ shape: LABEL_SHAPES[k], ink, text: texts[k] }));
-  return { colours, palette, shapes: colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k])),
-    legend: legend.filter((_, k) => colours.includes(k)) };
+  const texts = Object.assign([...names.slice(0, 7)], { 7: `others (${names.length - 7})`, 8: "none" });
+  const entries = palette.map((ink, k) => ({ shape: LABEL_SHAPES[k], ink, text: texts[k] }));
+  const legend = entries.filter((_, k) => colours.includes(k));
+  return { colours, palette, shapes: colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k])), legend };
 }
 
 const mixed = (before, after, share) => before.map((v, k) => v + share * (after[k] - v));
@@ -412,17 +412,17 @@ function mapTab(view) {
   const isDrawing = lanes.includes("maps");
   const error = warning(view.error("maps"));
   if (!p.n) return h("section.map-tab", { key: "map" }, error,
-    h("p.mute", isDrawing || busy ? "The map is being drawn." : "There is no map yet."));
+    h("p.page.mute", isDrawing || busy ? "The map is being drawn." : "There is no map yet."));
   const { colour: by = "damage", control, morph = 1 } = view.ui;
   const isAgain = control && p.method === "UMAP"; // the original drawn again, in place of the compressed model
   const side = isAgain ? "control" : "after";
   const look = remember(view, "looks", [p, by], () => looks(p, by));
-  const about = (i) => [p.words[i], FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
+  const tip = (i) => [p.words[i], FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
     p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
   const shared = {
-    ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i], tip: about,
+    ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i], tip, pick: (i) => lookAt(view, p.words[i]),
     frame: remember(view, "frame", [p], () => frameOf(p.before, p.after)),
-    camera: remember(view, `camera of ${p.method}`, [p.n_mapped], newCamera), pick: (i) => lookAt(view, p.words[i]),
+    camera: remember(view, `camera of ${p.method}`, [p.n_mapped], newCamera),
     select: (flags) => view.setLocal({ query: "", selected: flags && new Set(p.words.filter((_, i) => flags[i])) }),
   };
   const map = (key, title, note, points, share) => {
