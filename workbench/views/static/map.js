@@ -564,7 +564,7 @@ function inspector(view) {
   return h("aside.inspector", { key: "inspector", "aria-label": "Words looked at" },
     textBox(query, search, { type: "search", placeholder: "Find a word",
       "aria-label": "Find on the map; Enter looks at any word", onkeydown: (e) => keys[e.key]?.() }),
-    p.n && chosenWords(view, p, query.trim().toLowerCase()), warning(view.error("changes", "contributions")),
+    p.n > 0 && chosenWords(view, p, query.trim().toLowerCase()), warning(view.error("changes", "contributions")),
     words.length > 1 && h("div.chips", { key: "chips", role: "group", "aria-label": "Compare" }, words.map(chip)),
     shown ? h("div", { key: "word", class: view.isStale("looked") && "stale" }, aboutWord(view, p, shown))
       : h("p.mute", { key: "none" }, "Click a point, or type a word, to see which neighbours it keeps."));
