@@ -143,7 +143,7 @@ class Blocks:
 
     def points(maps, model, n_mapped):
         return {
-            **points(maps), "topics": maps.attrs.get("topics", []), "n_mapped": n_mapped,
+            **points(maps), "topics": maps.attrs.get("topics", []), "n_mapped": min(n_mapped, len(model.original)),
             "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
             "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
         }  # fmt: skip

@@ -611,7 +611,7 @@ function historyStrip(view) {
   return h("div.card.history", { class: view.isStale("history") && "stale" },
     h("div.title", h("span", "Tried so far: size, ", choice), "click = go back · Shift-click = compare with A"),
     tried.length > 0 && h("div.plot",
-      h("span.high.mute", fixed(Math.max(...heights), 2)), h("span.low.mute", fixed(Math.min(...heights), 2)),
+      h("span.high.mute", fixed(Math.max(...heights))), h("span.low.mute", fixed(Math.min(...heights))),
       h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
         h("polyline", { points: frontier })),
       limit && h("span.at-limit.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
