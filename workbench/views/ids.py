@@ -19,7 +19,7 @@ from .flow import Flow, cell, publish
 from .layout import Layout, pca_axes, trustworthiness, umap_layout
 from .paper import page_html, picture_html, table_html
 from .plots import Named, Prefix, is_below, words_of
-from .widget import View, run_by_a_person, shown
+from .widget import View, is_live, shown
 
 N_NEIGHBORS, MIN_UMAP = 15, 8  # of a point on a map; items that UMAP maps, of fewer principal components are shown
 MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
@@ -334,7 +334,7 @@ class IdsView(View):
         if n_items < 1:
             raise ValueError(f"expected n_items >= 1, got {n_items}")
         rows, item = None if vectors is None else item_vectors(ids, vectors), find_item(ids, item) if item else ""
-        self.ids, live = ids, run_by_a_person() if interactive is None else interactive
+        self.ids, live = ids, is_live(interactive)
         flow = Flow(
             Cells, live, ids=ids, vectors=rows, item=item, prefix=(), level=1, n_coloured=plots.MAX_NAMED, selected=(),
             n_items=n_items, drawn="UMAP", query="", seed=random_state, keep=(item,) if item else (),
@@ -374,10 +374,6 @@ class IdsView(View):
     def do_cancel(self) -> None:
         """Stop UMAP; principal components stay."""
         self.drawn = "PCA"
-
-    def do_retry(self) -> None:
-        """Compute again what failed."""
-        self.flow.retry()
 
     def page(self) -> str:
         """Return the same numbers, pictures and tables as HTML."""

@@ -22,7 +22,7 @@ from .blocks import Blocks, present
 from .compression import Compression, Reporting, Search
 from .flow import Doing, Flow, in_words
 from .paper import panel_page
-from .widget import View, run_by_a_person, shown
+from .widget import View, is_live, shown
 
 MAX_WORDS = 4  # looked at side by side
 MAX_UNDONE = 100  # recipes that undo goes back over
@@ -73,7 +73,7 @@ class ModelView(View):
     tabs: ClassVar[Sequence[str]] = ("overview", "map", "neighbours", "damage", "export")
 
     def __init__(self, source: Any, words: Sequence[str], interactive: bool | None, **inputs: Any) -> None:
-        live, words = run_by_a_person() if interactive is None else interactive, some_words(words)
+        live, words = is_live(interactive), some_words(words)
         usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None}
         given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP", "level": 0}
         ui = {"tab": self.tabs[0], "tabs": list(self.tabs), "bare": self.wanted is not None}
@@ -112,10 +112,6 @@ class ModelView(View):
         """Show the codes of a level on the maps."""
         self.flow.values["level"] = int(level)
         self.render()
-
-    def do_retry(self) -> None:
-        """Compute again what failed."""
-        self.flow.retry()
 
 
 class CompressionPanel(ModelView):

@@ -20,7 +20,7 @@ from ..semantic.settings import READINGS, Arm, Training
 from .curves import NAMES, chosen_text, curves_figure, curves_state, kept_state, retained_figure
 from .flow import Flow, cell, publish
 from .paper import page_html, picture_html, table_html
-from .widget import View, run_by_a_person, shown
+from .widget import View, is_live, shown
 
 
 class Plan(NamedTuple):
@@ -208,7 +208,7 @@ class TrainingView(View):
         self, items: Items, arms: Mapping[str, Arm] | None = None, training: Training | None = None, *,
         seeds: Sequence[int] = (0,), folder: str | Path | None = None, interactive: bool | None = None,
     ):  # fmt: skip
-        live = run_by_a_person() if interactive is None else interactive
+        live = is_live(interactive)
         if training is None:
             training = Training() if items.examples is None else Training.suited(items.examples)
         if arms is None:  # no more codes than so many items can fill
@@ -274,7 +274,8 @@ class TrainingView(View):
 
     def close(self) -> None:
         """End the view and its work."""
-        self.do_open()
+        if self._below is not None:
+            self._below.close()
         super().close()
 
     def page(self) -> str:

@@ -37,12 +37,12 @@ def asked() -> dict[str, Any]:
     return {} if kernel is None else kernel.get_parent("shell")
 
 
-def run_by_a_person() -> bool:
-    """Tell if somebody ran this cell who can also move a slider, not papermill or the like.
+def is_live(interactive: bool | None) -> bool:
+    """Tell if a view is live: as asked for, or else where somebody ran this cell who can also move a slider.
 
-    Front ends say with each cell whether they can be asked for input; programs cannot.
+    Front ends say with each cell whether they can be asked for input; programs such as papermill cannot.
     """
-    return bool(asked().get("content", {}).get("allow_stdin"))
+    return bool(asked().get("content", {}).get("allow_stdin")) if interactive is None else interactive
 
 
 class Places:
@@ -186,6 +186,10 @@ class View(anywidget.AnyWidget):
         except Exception as error:
             self._problem = in_words(error)
         self.render()
+
+    def do_retry(self) -> None:
+        """Compute again what failed."""
+        self.flow.retry()
 
     # -- what stays in a notebook -----------------------------------------------------------
 
