@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import ipywidgets as widgets
 import pytest
 from conftest import PATIENCE, until
 
@@ -126,6 +127,7 @@ def test_without_a_person_there_is_a_page_and_no_widget(output):
     view._ipython_display_()
     assert [thing.data for thing in output] == ["<p>3</p>"]
     assert view.comm is None
+    assert widgets.VBox([widgets.IntSlider(), view]).children[1] is view  # a lesson puts it beside its own
 
 
 def test_a_cell_that_runs_again_ends_the_view_it_showed(view, output, monkeypatch):

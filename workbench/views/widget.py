@@ -116,6 +116,11 @@ class View(anywidget.AnyWidget):
         if self.interactive:
             super().open()
 
+    @property
+    def model_id(self) -> str:
+        """The id by which a front end knows this widget; a page has one too, so that it can stand in a box."""
+        return "page" if self.comm is None else super().model_id
+
     def page(self) -> str:
         """Return what is shown as HTML that needs no network, kernel or script."""
         raise NotImplementedError
