@@ -182,7 +182,7 @@ def check_opening(browser, cell, tab, action) -> None:
     notebook.close()
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", ["panel", *(pytest.param(name, marks=pytest.mark.slow) for name in list(VIEWS)[1:])])
 def test_a_view_opened_and_reloaded_is_never_empty_stale_or_frozen(browser, builtin, name):
     check_opening(browser, *VIEWS[name])
 

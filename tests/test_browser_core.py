@@ -235,7 +235,11 @@ def state(builtin):
 TABS = ("overview", "map", "neighbours", "damage", "export")
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (700, False), (1600, True)])
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1200, True), (700, False), slow(1200, False), slow(1600, True)])
 def test_every_tab_is_for_everybody_and_nothing_sticks_out(chrome, state, width, dark):
     with drawn(chrome, state, width, 800, dark) as page:
         for tab in TABS:
@@ -247,7 +251,7 @@ CONTROLS = """[...document.querySelectorAll(".wb :is(input, select, button, canv
   .filter((el) => el.offsetParent && el.tabIndex >= 0)"""
 
 
-@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("tab", [slow(tab) if tab in ("damage", "neighbours") else tab for tab in TABS])
 def test_every_control_is_reached_by_tab_and_seen(chrome, state, tab):
     with drawn(chrome, {**state, "ui": {**state["ui"], "tab": tab}}) as page:
         page.evaluate(f"window.unseen = new Set({CONTROLS}); {CONTROLS}[0].focus()")

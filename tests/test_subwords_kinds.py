@@ -33,16 +33,17 @@ def test_buckets_are_those_that_the_finalfusion_package_finds(settings):
 @settings(max_examples=100, deadline=None)
 @given(words=st.lists(WORDS, max_size=6), min_n=st.integers(1, 4), more=st.integers(0, 4))
 def test_texts_of_n_grams_belong_to_the_buckets_one_by_one(words, min_n, more):
-    texts = sorted({text for word in words[::2] for text in FinalfusionBuckets(min_n, min_n + more, 8).ngrams(word)})
+    found = {text for word in words[::2] for text in FinalfusionBuckets(min_n, min_n + more, 8).ngrams(word)}
+    texts = sorted(text for text in found if text == text.encode(errors="ignore").decode())  # no halves of pairs
     listed = ListedNgrams(min_n, min_n + more, [*texts, "not there"])
     for subwords in (Subwords(min_n, min_n + more, 2**30), FinalfusionBuckets(min_n, min_n + more, 2**30), listed):
         indptr, values = subwords.buckets(words)
-        found: dict[str, int] = {}
+        bucket_of: dict[str, int] = {}
         for i, word in enumerate(words):
             own = subwords.ngrams(word)
             assert len(own) == indptr[i + 1] - indptr[i]
             for text, bucket in zip(own, values[indptr[i] : indptr[i + 1]].tolist(), strict=True):
-                assert found.setdefault(text, bucket) == bucket
+                assert bucket_of.setdefault(text, bucket) == bucket
                 assert subwords is not listed or texts[bucket] == text
 
 
