@@ -18,7 +18,9 @@ from common import MODEL, run_script
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import browser
 
-SETUP = "import workbench as wb, time; wb.load('builtin:en')['music']; wb.views.CompressionPanel('builtin:en').wait()"
+SETUP = (
+    "import workbench as wb\nwb.views.CompressionPanel('builtin:en', interactive=True).wait().close()\nprint('warm')"
+)
 BUILTIN = "wb.views.CompressionPanel('builtin:en')"
 CODE = "import workbench as wb\nwb.views.CompressionPanel({model!r}, n_words=10_000, n_ngrams=20_000, n_subvectors=50)"
 SLIDERS = {  # where each begins its way down
@@ -48,9 +50,8 @@ def first_sight(address: str, page: browser.Page) -> None:
     received = []
     page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
     notebook = browser.Notebook(page, f"{address}/lab/tree/builtin.ipynb?reset")
-    notebook.run_all()
-    page.wait_for_function("() => document.querySelectorAll('.jp-OutputArea-output').length > 0")
-    page.wait_for_timeout(3_000)
+    notebook.command("notebook:run-cell-and-select-next")
+    page.wait_for_function("() => document.querySelector('.jp-OutputArea-output')?.innerText.includes('warm')")
     received.clear()
     start = perf_counter()
     notebook.command("notebook:run-cell")
@@ -78,7 +79,9 @@ def tables(model: Path | None, changes: int) -> None:
             print(f"\n## The panel on {model.name}: from release to fresh numbers\n")
             print("| slider | median s | least s | worst s | changes |\n|---|--:|--:|--:|--:|")
             for label, first in SLIDERS.items():
-                notebook.fill(f"{label}, typed", str(first))
+                box = page.get_by_label(f"{label}, typed", exact=True)
+                box.fill(str(first))
+                box.press("Enter")
                 page.wait_for_timeout(2_000)
                 page.wait_for_function(FRESH)
                 times = list(filter(None, [page.evaluate(CHANGE, [label, 0.6 / changes]) for _ in range(changes)]))
