@@ -24,7 +24,7 @@ SETUP = (
 BUILTIN = "wb.views.CompressionPanel('builtin:en')"
 CODE = "import workbench as wb\nwb.views.CompressionPanel({model!r}, n_words=10_000, n_ngrams=20_000, n_subvectors=50)"
 SLIDERS = {  # where each begins its way down
-    "Subvectors": 100, "N-grams kept": 60_000, "Words kept": 30_000, "Hold to the original": 3, "Bits a code": 8,
+    "Subvectors": 100, "N-grams kept": 60_000, "Words kept": 30_000, "Bits a code": 8,
 }  # fmt: skip
 FRESH = "() => document.querySelector('.wb .cards .tile') && !document.querySelector('.wb .cards.stale')"
 # Released at the next place; the clock stops when fresh numbers are drawn.
@@ -72,8 +72,9 @@ def tables(model: Path | None, changes: int) -> None:
         browser.written([CODE.format(model=str(model.resolve()))], folder / "panel.ipynb")
         with browser.jupyterlab(folder) as address, browser.started(executable) as chromium:
             first_sight(address, chromium.new_page())
-            page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+            page = chromium.new_page(viewport={"width": 1600, "height": 1000})
             notebook = browser.Notebook(page, f"{address}/lab/tree/panel.ipynb?reset")
+            notebook.command("application:toggle-left-area")  # in a narrow view the recipe is in a drawer
             notebook.run_all()
             page.wait_for_function(FRESH)
             print(f"\n## The panel on {model.name}: from release to fresh numbers\n")
