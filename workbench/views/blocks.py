@@ -1,4 +1,4 @@
-"""What a view of models draws: functions of cells and inputs, each of which fills the trait of its name."""
+"""Blocks of the views of models: functions of cells and inputs, each of which fills the trait of its name."""
 
 import json
 import os

@@ -141,14 +141,16 @@ class Compression:
             raise ValueError(trial["error"])
         return model.built(recipe, trial, small)
 
-    def changes(model, result, words):
+    def known(model, words):
+        """The words looked at that the model has a vector for."""
+        return [word for word in words if model.original.can_embed(word)]
+
+    def changes(model, result, known):
         """The neighbours of the words that are looked at, before and after; None where no word is."""
-        known = [word for word in words if model.original.can_embed(word)]
         return neighbour_changes(model.vectors, result.small, known) if known else None
 
-    def contributions(model, result, words):
-        """What each n-gram contributes, by word whose vector n-grams can change."""
-        known = [word for word in words if model.original.can_embed(word)]
+    def contributions(model, result, known):
+        """The contribution of each n-gram, by word whose vector n-grams can change."""
         alike = has_same_ngrams(model.vectors, result.small)
         tables = [ngram_carriers(model.vectors, result.small, word) for word in known if alike]
         return {t.attrs["word"]: t for t in tables if t.attrs["made_of_after"] in DEPENDENT}

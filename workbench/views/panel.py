@@ -62,7 +62,7 @@ def some_words(text: str | Sequence[str], model: Any = None) -> tuple[str, ...]:
 
 
 class ModelView(View):
-    """What the panel and views of two models have in common: blocks to draw, and words to look at."""
+    """The base of the panel and of views of two models: blocks to draw, and words to look at."""
 
     blocks = Blocks
     top, cards, rail, predicted, history, overview, worst, points, codes, looked, neighbours, damage, export, folder = (

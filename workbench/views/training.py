@@ -24,7 +24,7 @@ from .widget import View, is_live, shown
 
 
 class Plan(NamedTuple):
-    """What is to be trained: the part of an `Experiment` that a person sets."""
+    """The part of an `Experiment` that a person sets."""
 
     arms: dict[str, Arm]
     training: Training

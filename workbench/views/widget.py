@@ -46,7 +46,7 @@ def is_live(interactive: bool | None) -> bool:
 
 
 class Places:
-    """Which views stand in which cells, so that a view ends when its cell is run again.
+    """The views that stand in each cell, so that a view ends when its cell is run again.
 
     Nobody could reach it any more, but widgets live until they are closed, and with them a model.
     """
@@ -165,7 +165,7 @@ class View(anywidget.AnyWidget):
             self._timer.start()
 
     def _status(self) -> dict[str, Any]:
-        """What is being done and what went wrong, for the status bar and beside what it concerns."""
+        """The work at hand and the errors, for the status bar and beside what they concern."""
         flow = self.flow
         doing = next((flow.doing[lane] for lane in flow.lanes if lane in flow.doing), None)
         stale = [b.name for b in self._blocks if any(n in flow.cells and not flow.is_fresh(n) for n in b.needs)]
