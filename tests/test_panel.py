@@ -289,6 +289,7 @@ def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
 
 
 def test_another_model_begins_anew_and_keeps_the_words_that_it_knows(panel, fasttext, tmp_path):
+    panel.turn("n_subvectors", 4)  # something to undo, of the first model
     other = made_plain(1_500)
     known = [word for word in fasttext.words if word in other][:1]
     panel.view.words = [*known, "такогонет"]
