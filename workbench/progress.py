@@ -135,7 +135,8 @@ class _Lines(_Told):
     def _end(self) -> None:
         seconds = time.monotonic() - self.start
         if self.is_shown or (self.step and seconds >= self.delay):
-            _print(f"{self.step}: {seconds:.0f} s" + (f" ({self.n:,.0f} of {self.total:,.0f})" if self.total else ""))
+            is_counted = self.total and self.n <= self.total  # a total that was passed was only foreseen
+            _print(f"{self.step}: {seconds:.0f} s" + f" ({self.n:,.0f} of {self.total:,.0f})" * bool(is_counted))
         self.step, self.is_shown = "", False
 
 

@@ -44,7 +44,7 @@ class Mapper:
     def warm(self) -> "_Worker":
         """Start the process if there is none; it compiles what UMAP needs while nobody waits."""
         with self._starting:
-            if self._worker is None or not self._worker.reader.is_alive():
+            if self._worker is None or not self._worker.is_alive():
                 self.end()
                 self._worker = _Worker()
             return self._worker
@@ -94,6 +94,10 @@ class _Worker(Child):
         with suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 self.answers.put(pickle.load(self.pipes[1]))
+
+    def is_alive(self) -> bool:
+        """Tell if requests can be sent; of the end of a process, its reader may hear late."""
+        return self.process.poll() is None and self.reader.is_alive()
 
     def wait(self, bar: Any) -> Any:
         while True:
