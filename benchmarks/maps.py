@@ -15,8 +15,8 @@ import numpy as np
 from common import MODEL, run_script
 
 import workbench as wb
-from workbench.views.layout import nearest_places, trustworthiness, umap_layout
-from workbench.views.maps import OriginalMap
+from workbench.evaluate.layout import nearest_places, trustworthiness, umap_layout
+from workbench.evaluate.maps import OriginalMap
 
 
 def timed(work, *arguments):

@@ -7,10 +7,9 @@ from conftest import made_fasttext, made_plain, made_words
 
 import workbench as wb
 from workbench.evaluate.contributions import shares
-from workbench.evaluate.damage import code_damage, damage_groups, word_codes, word_shapes
+from workbench.evaluate.damage import code_damage, damage_groups, damage_summary, word_codes, word_shapes
 from workbench.storage import Coded, Dense
 from workbench.subwords import Subwords
-from workbench.views.paper import damage_summary
 from workbench.vocab import Vocab
 
 FAST = made_fasttext()

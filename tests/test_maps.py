@@ -18,11 +18,12 @@ from sklearn.manifold import trustworthiness as of_sklearn
 
 import workbench as wb
 from workbench import progress
+from workbench.evaluate.layout import nearest_places, trustworthiness
+from workbench.evaluate.maps import OriginalMap, noise_text, pca_maps, topics, umap_maps
 from workbench.progress import Stopped
 from workbench.views import mapper
-from workbench.views.layout import nearest_places, trustworthiness
-from workbench.views.maps import OriginalMap, pca_maps, points, topics, umap_maps
-from workbench.views.plots import map_figure, noise_text
+from workbench.views.maps import points
+from workbench.views.plots import map_figure
 
 
 def pca_layout(vectors, start, n_neighbors, seed, again):

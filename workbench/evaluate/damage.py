@@ -17,6 +17,12 @@ from .fidelity import check_comparable, cosines, splits
 SHAPES = ("number", "mixed scripts", "other script", "punctuation", "joined", "long", "short", "plain")
 FATES = ("kept", "remapped", "dropped")
 GROUPINGS = {"frequency": "band", "shape": "shape", "fate": "split"}  # and the column that names the group
+MEANINGS = {  # of groups of `damage_groups`, inside a sentence
+    "number": "words with a digit", "mixed scripts": "words that mix two scripts", "long": "long words",
+    "other script": "words in an unusual script", "punctuation": "punctuation marks", "plain": "plain words",
+    "joined": "words joined by a hyphen, an apostrophe or the like", "short": "words of 3 characters or fewer",
+    "kept": "kept words", "remapped": "words that use the row of a similar word", "dropped": "dropped words",
+}  # fmt: skip
 
 HEAD = 1 / 3  # of a sample, the most frequent words
 ROUNDING = 1e-6  # of 1 - cosine in float32: smaller differences are no damage
@@ -229,6 +235,25 @@ def damage_groups(damage: pd.DataFrame, min_words: int = 5) -> pd.DataFrame:
     groups = pd.DataFrame(rows, columns=GROUP_COLUMNS)
     groups.attrs = dict(damage.attrs)
     return groups
+
+
+def damage_summary(groups: pd.DataFrame) -> str:
+    """Return in a sentence or two which words are the most affected, and where most of the loss is."""
+    compared, everything = groups[groups["by"] != "all"], groups[groups["by"] == "all"]
+    if everything.empty:
+        return "Too few words were scored to compare groups of them."
+    if everything["loss_share"].iloc[0] == 0:
+        return "Nothing was damaged: every word keeps its direction."
+    worst, bands = compared.loc[compared["mean"].idxmin()], compared[compared["by"] == "frequency"]
+    name = MEANINGS.get(worst["group"], f"words of ranks {worst['group']}")
+    text = (
+        f"The most affected words are {name}: mean cosine {worst['mean']:.3f}, over all words "
+        f"{everything['mean'].iloc[0]:.3f}; they are {worst['share_of_vocabulary']:.2%} of the vocabulary."
+    )
+    if bands.empty:
+        return text
+    heaviest = bands.loc[bands["loss_share"].idxmax()]
+    return f"{text} {heaviest['loss_share']:.0%} of the loss in texts is in words of ranks {heaviest['group']}."
 
 
 def word_codes(small: Vectors, words: Sequence[str]) -> tuple[np.ndarray, Coded] | None:

@@ -1,7 +1,7 @@
-"""Quality of semantic IDs: use of codes, collisions, what they keep of the vectors, stability over seeds."""
+"""Quality of semantic IDs: use of codes, collisions, what they keep of the vectors and of neighbours, stability."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,26 @@ if TYPE_CHECKING:
 
 PREFIXES = ("1", "1-2", "1-3")  # splits by levels that items share
 MIN_SPREAD = 1e-10  # share of the energy that is about the mean, below which vectors count as all the same
+Rows = Vectors | np.ndarray | None
+QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sentence of help
+    "unique": ("Items with an id of their own", ".1%", "Share of items whose id no other item has."),
+    "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
+    "largest_collision": ("Largest collision", ",.0f", "Items that share the most frequent id."),
+    "reconstruction": ("Cosine, decoded", ".4f", "Mean cosine between decoded and original vectors."),
+    "overlap@10": ("Neighbours kept of 10", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
+    "use": ("Entries in use", ".1%", "Share of a level's entries that some item has."),
+    "perplexity": ("Perplexity", ",.1f", "Number of entries in use, if all were used equally often."),
+    "residual_energy": ("Energy left over", ".1%", "Squared length that the levels up to here leave over."),
+    "prefix_neighbours": ("Neighbours, same codes", ".2%", "Share of the 10 nearest that share the codes up to here."),
+    "prefix_random": ("Any two, same codes", ".4%", "Share of all pairs of items that share the codes up to here."),
+    "prefix_lift": ("Lift", ",.1f", "How many times more often neighbours share the codes than any two items do."),
+    "prefix_nearness": ("Nearness", ".3f", "Mean cosine of items that share the codes, less that of all pairs."),
+}
 
 
 def id_card(
     ids: "SemanticIDs",
-    vectors: np.ndarray | Vectors | None = None,
+    vectors: Rows = None,
     *,
     others: Sequence["SemanticIDs"] = (),
     k: int = 10,
@@ -66,8 +81,7 @@ def id_card(
     groups = _groups(ids)
     parts = {"codes": lambda: _of_codes(ids)}
     if vectors is not None:
-        given = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
-        originals = checked_rows(given, ids.items)
+        originals = checked_rows(vectors, ids.items)
         parts["closeness"] = lambda: _closeness(ids, originals)
         parts["neighbours"] = lambda: _neighbours(ids, groups, originals, k, n_queries, random_state)
         parts["prefixes"] = lambda: _nearness(groups, originals)
@@ -194,3 +208,37 @@ def _churn(ids: "SemanticIDs", groups: dict[str, np.ndarray], others: Sequence["
         if values:
             rows.append(row("churn", split, float(np.mean(values)), f"exact, over {len(values)} others", len(ids)))
     return rows
+
+
+def item_vectors(ids: "SemanticIDs", vectors: Rows) -> np.ndarray | None:
+    """Return a vector for each item, (n_items, dim) float32: those given, else decoded ones, else None."""
+    if vectors is None:
+        return None if ids.codebooks is None else ids.decode()
+    return checked_rows(vectors, ids.items)
+
+
+class Similar(NamedTuple):
+    """An item's nearest by vectors, with their ids; and its nearest by id, with how near their vectors are.
+
+    Both tables have ``item``, ``name``, ``codes`` (a tuple), ``shared`` (levels, from the first), ``cosine`` and
+    ``rank`` (among all other items by cosine, from 1; both NaN without vectors).
+    """
+
+    item: str
+    by_vector: pd.DataFrame
+    by_id: pd.DataFrame
+
+
+def similar_tables(ids: "SemanticIDs", vectors: Rows, item: str, topn: int = 10) -> Similar:
+    """Compare the items that are nearest by vectors, see `maps.id_map`, with those that are nearest by id.
+
+    Those nearest by id share the first code at least; by vectors there are none where nothing is known of vectors.
+    """
+    row, vectors = ids.items.index(item), item_vectors(ids, vectors)
+    frame = pd.DataFrame({"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))})
+    frame["shared"] = (ids.codes == ids.codes[row]).cumprod(axis=1).sum(axis=1)
+    frame["cosine"] = np.nan if vectors is None else unit(vectors) @ unit(vectors[row])
+    frame["rank"] = frame["cosine"].drop(row).rank(ascending=False, method="first")
+    by_vector = frame.nsmallest(topn, "rank").dropna(subset="rank")
+    by_id = frame.set_index("item", drop=False).loc[ids.nearest(item, topn)["item"]].query("shared > 0")
+    return Similar(item, by_vector.reset_index(drop=True), by_id.reset_index(drop=True))

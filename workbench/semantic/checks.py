@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..vectors import check_finite
+from ..vectors import Vectors, check_finite
 from ..vocab import check_words, printable
 
 
@@ -18,8 +18,9 @@ def checked_items(items: Iterable[str]) -> tuple[str, ...]:
     return items
 
 
-def checked_rows(rows: np.ndarray, items: Sequence[str]) -> np.ndarray:
-    """Return a vector for each item, all numbers finite: (n_items, dim) float32."""
+def checked_rows(vectors: Vectors | np.ndarray, items: Sequence[str]) -> np.ndarray:
+    """Return the vector of each item, by name or from rows in their order, all finite: (n_items, dim) float32."""
+    rows = vectors.get_vectors(items) if isinstance(vectors, Vectors) else np.asarray(vectors)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu" or not rows.shape[1]:
         raise ValueError(f"expected numbers of shape (n_items, dim), got {rows.dtype} of shape {rows.shape}")
     if len(rows) != len(items):

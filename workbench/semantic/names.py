@@ -1,12 +1,15 @@
 """Names of items: the search for one, and the words that tell groups of items apart."""
 
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..vocab import printable
 from .ids import SemanticIDs
+from .tree import is_below, words_of
 
 N_OFFERED = 8  # items that a search offers
 PRIOR, MIN_SCORE = 2, 4.0  # names that all words are in by their frequency, besides the names of a group
@@ -50,6 +53,7 @@ class TellingWords:
     """
 
     def __init__(self, ids: SemanticIDs) -> None:
+        self.ids = ids
         place: dict[str, int] = {}
         names = () if ids.names is ids.items else ids.names
         found = [{place.setdefault(word, len(place)) for word in WORD.findall(name.casefold())} for name in names]
@@ -71,3 +75,12 @@ class TellingWords:
         score *= np.sqrt(np.log(n_all / self.total))
         best = np.argsort(-score, kind="stable")[:3]
         return " · ".join(self.words[i] for i in best if score[i] > 0)
+
+    def path(self, prefix: Iterable[int]) -> list[dict]:
+        """Describe each code on the way down to a prefix; a typical item stands in for words."""
+        prefix, steps = tuple(prefix), []
+        for own in (prefix[:end] for end in range(1, len(prefix) + 1)):
+            group = self.ids.prefixes(len(own), own).iloc[0]
+            text = self.of(is_below(self.ids.codes, own)) or printable(group["exemplars"][0])
+            steps.append({"prefix": own, "id": words_of(own), "count": group["count"], "text": text})
+        return steps

@@ -4,35 +4,23 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "CompressionPanel": "panel",
-    "DamageView": "panel",
-    "IdsView": "ids",
-    "MapView": "panel",
-    "NeighbourView": "panel",
-    "OriginalMap": "maps",
-    "TrainingView": "training",
-    "curves_figure": "curves",
-    "damage_figure": "plots",
-    "id_map": "ids",
-    "id_map_figure": "plots",
-    "layout_noise": "maps",
-    "map_figure": "plots",
-    "neighbours_figure": "plots",
-    "pca_maps": "maps",
-    "retained_figure": "curves",
-    "scorecard_figure": "plots",
-    "similar_tables": "ids",
-    "tree_figure": "ids",
-    "tree_table": "ids",
-    "umap_maps": "maps",
+    ".panel": ("CompressionPanel", "DamageView", "MapView", "NeighbourView"),
+    ".ids": ("IdsView",),
+    ".training": ("TrainingView",),
+    ".plots": ("damage_figure", "id_map_figure", "map_figure", "neighbours_figure", "scorecard_figure", "tree_figure"),
+    ".curves": ("curves_figure", "retained_figure"),
+    "..evaluate.ids": ("similar_tables",),
+    "..evaluate.maps": ("OriginalMap", "id_map", "layout_noise", "pca_maps", "umap_maps"),
+    "..semantic.tree": ("tree_table",),
 }
-__all__ = list(_HOMES)
+__all__ = [name for names in _HOMES.values() for name in names]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home, __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..compress import Chain
+from ..evaluate.damage import damage_summary
 from ..evaluate.fidelity import cosines
 from ..formats import OWN, writable
 from ..reports.metrics import WORDS
@@ -20,7 +21,7 @@ from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
 from .maps import SIDES, points
-from .paper import HELP, damage_summary
+from .paper import HELP
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
 SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}

@@ -13,6 +13,7 @@ from ..compress import Chain
 from ..compress.builder import Builder
 from ..evaluate.contributions import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
+from ..evaluate.maps import OriginalMap, topics
 from ..evaluate.neighbours import neighbour_changes, neighbours_kept
 from ..evaluate.scorecard import quick_card
 from ..evaluate.similarity import similarity
@@ -24,7 +25,6 @@ from ..search.sweep import attempt, scores
 from ..vectors import Vectors, remembered
 from . import mapper
 from .flow import cell, publish
-from .maps import OriginalMap, topics
 from .recipes import effects
 
 REST = 0.3  # seconds from new numbers to what is shown beside them: a person's next change comes first

@@ -1,188 +1,33 @@
-"""Semantic IDs: a map of items, the tree of codes, similar items beside similar ids, and a live view of them all."""
+"""Semantic IDs seen: a map of items, the tree of codes, similar items beside similar ids, and numbers."""
 
-from collections.abc import Collection, Iterable, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import traitlets
 
-from ..evaluate.ids import id_card
+from ..evaluate.ids import QUALITY, Rows, id_card, similar_tables
+from ..evaluate.maps import id_map
 from ..semantic.checks import checked_rows
 from ..semantic.ids import SemanticIDs
 from ..semantic.names import TellingWords, find_item, offered_items
-from ..vectors import Vectors, unit
+from ..semantic.tree import is_below, tree_table, words_of
 from ..vocab import printable
 from . import mapper, plots
 from .flow import Flow, cell, publish
-from .layout import Layout, pca_axes, trustworthiness, umap_layout
 from .paper import page_html, picture_html, table_html
-from .plots import Named, Prefix, is_below, words_of
+from .plots import Named
 from .widget import View, is_live, shown
 
-N_NEIGHBORS, MIN_UMAP = 15, 8  # of a point on a map; items that UMAP maps, of fewer principal components are shown
-MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
 N_LISTED = 12  # items below a prefix, prefixes of selected items
 NO_MAP = "There is no map, as these ids have no codebooks to decode vectors from; give the vectors of the items."
-Rows = Vectors | np.ndarray | None
-QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sentence of help
-    "unique": ("Items with an id of their own", ".1%", "Share of items whose id no other item has."),
-    "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
-    "largest_collision": ("Largest collision", ",.0f", "Items that share the most frequent id."),
-    "reconstruction": ("Cosine, decoded", ".4f", "Mean cosine between decoded and original vectors."),
-    "overlap@10": ("Neighbours kept of 10", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
-    "use": ("Entries in use", ".1%", "Share of a level's entries that some item has."),
-    "perplexity": ("Perplexity", ",.1f", "Number of entries in use, if all were used equally often."),
-    "residual_energy": ("Energy left over", ".1%", "Squared length that the levels up to here leave over."),
-    "prefix_neighbours": ("Neighbours, same codes", ".2%", "Share of the 10 nearest that share the codes up to here."),
-    "prefix_random": ("Any two, same codes", ".4%", "Share of all pairs of items that share the codes up to here."),
-    "prefix_lift": ("Lift", ",.1f", "How many times more often neighbours share the codes than any two items do."),
-    "prefix_nearness": ("Nearness", ".3f", "Mean cosine of items that share the codes, less that of all pairs."),
-}
-
-
-def item_vectors(ids: SemanticIDs, vectors: Rows) -> np.ndarray | None:
-    """Return a vector for each item, (n_items, dim) float32: those given, else decoded ones, else None."""
-    if vectors is None:
-        return None if ids.codebooks is None else ids.decode()
-    rows = vectors.get_vectors(ids.items) if isinstance(vectors, Vectors) else np.asarray(vectors)
-    return checked_rows(rows, ids.items)
-
-
-def id_map(
-    ids: SemanticIDs, vectors: Rows = None, n_items: int = 5_000, random_state: int = 0,
-    layout: Layout | None = umap_layout, keep: Collection[str] = (),
-) -> pd.DataFrame:  # fmt: skip
-    """Map items to a plane by UMAP (McInnes, Healy and Melville, 2018).
-
-    Parameters
-    ----------
-    vectors : Vectors or (n_items, dim) array, optional
-        The originals, with items for words or in their order; without them decoded vectors are mapped.
-    n_items : int
-        Items to map; of more, a sample, which has those in `keep`.
-    layout : callable or None
-        Takes the arguments of `layout.umap_layout`. None, or too few items: principal components.
-
-    Returns
-    -------
-    DataFrame
-        ``item``, ``name``, ``x``, ``y``, ``code_1``... Its ``attrs``: ``method``, ``trustworthiness`` (see
-        `layout.trustworthiness`; None for too few items) and ``sample``, the items shown, in words.
-    """
-    what, vectors = "decoded" if vectors is None else "original", item_vectors(ids, vectors)
-    if vectors is None:
-        raise ValueError("these ids have no codebooks, so there is nothing to map items by; give their vectors")
-    if vectors.shape[1] < 2:
-        raise ValueError(f"a map needs vectors of at least 2 dimensions, got {vectors.shape[1]}")
-    rows, sample = np.arange(len(ids)), f"all {len(ids):,} items"
-    if n_items < len(ids):
-        order = np.random.default_rng(random_state).permutation(len(ids))
-        kept = np.isin(order, [ids.items.index(item) for item in keep])
-        rows = np.sort(np.concatenate([order[kept], order[~kept]])[:n_items])
-        sample = f"{n_items:,} of {len(ids):,} items, sampled, seed {random_state}"
-    vectors, k = vectors[rows], min(N_NEIGHBORS, max((len(rows) - 1) // 2, 1))
-    places, method, trust = unit(vectors) @ pca_axes(vectors), "PCA", None  # (n, 2)
-    if len(rows) >= MIN_UMAP:
-        if layout is None or not np.ptp(places, axis=0).all():  # UMAP starts from where items differ
-            trust = trustworthiness(vectors, places, k)
-        else:
-            (places, trust), method = layout(vectors, places, k, random_state, False), "UMAP"
-    names = [printable(ids.names[row]) for row in rows]
-    frame = pd.DataFrame({"item": np.array(ids.items, object)[rows], "name": names}, dtype=object)
-    frame[["x", "y"]] = places
-    frame[[f"code_{level}" for level in range(1, ids.n_levels + 1)]] = ids.codes[rows]
-    frame.attrs.update(method=method, trustworthiness=trust, sample=f"{sample}, by their {what} vectors")
-    return frame
-
-
-def tree_table(
-    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
-) -> pd.DataFrame:
-    """Return the tree of codes below a prefix, `depth` levels of it.
-
-    Parameters
-    ----------
-    most : sequence of int
-        Branches under each, level by level, the most populous; the last number holds for deeper levels.
-
-    Returns
-    -------
-    DataFrame
-        A row for each branch, those under it behind it, the first the prefix itself: ``prefix``, ``level``, ``count``
-        (items), ``share`` (of those below `prefix`), ``exemplars`` (names), ``n_joined`` (0, or how many less populous
-        branches of the ``prefix`` this row stands for), ``top`` and ``height`` (of its tile, as shares; joined branches
-        are drawn no higher than the average of those beside them).
-    """
-    prefix, rows = tuple(prefix), list[tuple]()
-    if depth < 1 or not most or min(most) < 1:
-        raise ValueError(f"expected a depth and numbers of branches of at least 1, got {depth} and {tuple(most)}")
-    if not ids.with_prefix(prefix):
-        raise ValueError(f"no item has an id that begins with {words_of(prefix)}")
-
-    def grow(prefix: Prefix, count: int, names: tuple, depth: int, most: Sequence[int], top: float, height: float):
-        rows.append((prefix, len(prefix), count, names, 0, top, height))
-        if not depth or len(prefix) == ids.n_levels:
-            return
-        below = ids.prefixes(len(prefix) + 1, prefix)
-        n_alone = most[0] if len(below) > most[0] + 1 else len(below)
-        alone, others = below[:n_alone], below[n_alone:]
-        drawn = min(others["count"].sum(), alone["count"].mean())
-        scale = height / (alone["count"].sum() + drawn)
-        for branch in alone.itertuples():
-            own = scale * branch.count
-            grow(branch.prefix, branch.count, branch.exemplars, depth - 1, most[1:] or most, top, own)
-            top += own
-        if len(others):
-            names, count = tuple(some[0] for some in others["exemplars"][:3]), others["count"].sum()
-            rows.append((prefix, len(prefix) + 1, count, names, len(others), top, scale * drawn))
-
-    names = ids.prefixes(len(prefix), prefix)["exemplars"][0] if prefix else ids.names[:3]
-    grow(prefix, len(ids.with_prefix(prefix)), names, depth, most, 0.0, 1.0)
-    frame = pd.DataFrame(rows, columns=["prefix", "level", "count", "exemplars", "n_joined", "top", "height"])
-    frame.insert(3, "share", frame["count"] / frame["count"][0])
-    return frame
-
-
-def tree_figure(
-    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
-) -> plots.Picture:
-    """Draw the tree of codes below a prefix, see `tree_table`, as an icicle with counts and exemplars."""
-    prefix = tuple(prefix)
-    named = Named.among(ids.codes, min(len(prefix) + 1, ids.n_levels), prefix)
-    return plots.tree_drawing(tree_table(ids, depth, prefix, most), named)
-
-
-class Similar(NamedTuple):
-    """An item's nearest by vectors, with their ids; and its nearest by id, with how near their vectors are.
-
-    Both tables have ``item``, ``name``, ``codes`` (a tuple), ``shared`` (levels, from the first), ``cosine`` and
-    ``rank`` (among all other items by cosine, from 1; both NaN without vectors).
-    """
-
-    item: str
-    by_vector: pd.DataFrame
-    by_id: pd.DataFrame
-
-
-def similar_tables(ids: SemanticIDs, vectors: Rows, item: str, topn: int = 10) -> Similar:
-    """Compare the items that are nearest by vectors, see `id_map`, with those that are nearest by id.
-
-    Those nearest by id share the first code at least; by vectors there are none where nothing is known of vectors.
-    """
-    row, vectors = ids.items.index(item), item_vectors(ids, vectors)
-    frame = pd.DataFrame({"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))})
-    frame["shared"] = (ids.codes == ids.codes[row]).cumprod(axis=1).sum(axis=1)
-    frame["cosine"] = np.nan if vectors is None else unit(vectors) @ unit(vectors[row])
-    frame["rank"] = frame["cosine"].drop(row).rank(ascending=False, method="first")
-    by_vector = frame.nsmallest(topn, "rank").dropna(subset="rank")
-    by_id = frame.set_index("item", drop=False).loc[ids.nearest(item, topn)["item"]].query("shared > 0")
-    return Similar(item, by_vector.reset_index(drop=True), by_id.reset_index(drop=True))
 
 
 class Cells:
     """Cells of `IdsView`, from its traits and ids, vectors, query, seed and keep (items that the map must have)."""
+
+    def names(ids):
+        return dict(zip(ids.items, map(printable, ids.names), strict=True))
 
     def named(ids, prefix, level, n_coloured):
         return Named.among(ids.codes, level, prefix, n_coloured)
@@ -228,10 +73,10 @@ class Blocks:
         levels = {"used": [len(np.unique(codes)) for codes in ids.coding.T], "size": ids.codebook_size}
         return {"n": len(ids), "unique": ids.n_unique, "no_map": no_map, "n_levels": ids.n_levels, **levels}
 
-    def path(words, ids, prefix):
+    def path(words, ids, prefix, names):
         items = ids.with_prefix(prefix)
-        shown = _named_items(ids, items[:N_LISTED] if prefix else ())
-        return {"path": _path(words, ids, prefix), "n": len(items), "items": shown}
+        listed = [(item, names[item]) for item in items[:N_LISTED]] if prefix else []
+        return {"path": words.path(prefix), "n": len(items), "items": listed}
 
     def legend(words, named, ids):
         below, own = is_below(ids.codes, named.prefix), ids.codes[:, named.level - 1]
@@ -257,11 +102,9 @@ class Blocks:
         about = {"n": len(map), "names": map["name"].tolist(), "items": map["item"].tolist(), **map.attrs}
         return {**about, "places": places.tobytes(), "codes": codes.tobytes()}
 
-    def near(words, similar, ids):
-        if similar is None:
-            return {}
-        [[item, name]] = _named_items(ids, [similar.item])
-        about = {"item": item, "name": name, "path": _path(words, ids, ids[item])}
+    def near(similar, words, ids, names):
+        item = similar.item
+        about = {"item": item, "name": names[item], "path": words.path(ids[item])}
         for key, table in (("by_vector", similar.by_vector), ("by_id", similar.by_id)):
             texts = {"name": table["name"].map(printable), "id": table["codes"].map(words_of)}
             about[key] = table.assign(**texts).to_dict("records")
@@ -270,11 +113,12 @@ class Blocks:
     def places(words, ids, chosen, prefix):
         found, counts = np.unique(chosen[:, : len(prefix) + 1], axis=0, return_counts=True)
         most = np.argsort(-counts, kind="stable")[:N_LISTED]
-        rows = [{**_path(words, ids, tuple(found[i].tolist()))[-1], "selected": counts[i]} for i in most]
+        rows = [{**words.path(found[i].tolist())[-1], "selected": counts[i]} for i in most]
         return {"n_prefixes": len(found), "rows": rows}
 
-    def offers(offered, ids):
-        return {"query": offered[0], "items": _named_items(ids, offered[1])}
+    def offers(offered, names):
+        query, items = offered
+        return {"query": query, "items": [(item, names[item]) for item in items]}
 
     def quality(card, ids):
         n_levels, rows = ids.coding.shape[1], []
@@ -285,21 +129,6 @@ class Blocks:
             about = {"what": name, "help": help, "texts": [*texts, *[""] * (n_levels - len(texts))]}
             rows += [{**about, "by_level": e.split != "all", "how": f"{e.how}, {e.n:,} items"} for e in found[:1]]
         return {"rows": rows, "n_levels": n_levels}
-
-
-def _named_items(ids: SemanticIDs, items: Iterable[str]) -> list[tuple[str, str]]:
-    names = dict(zip(ids.items, ids.names, strict=True))
-    return [(item, printable(names[item])) for item in items]
-
-
-def _path(words: TellingWords, ids: SemanticIDs, prefix: Prefix) -> list[dict]:
-    """Describe each code on the way down to a prefix; a typical item stands in for words."""
-    steps = []
-    for own in (prefix[:end] for end in range(1, len(prefix) + 1)):
-        group = ids.prefixes(len(own), own).iloc[0]
-        text = words.of(is_below(ids.codes, own)) or printable(group["exemplars"][0])
-        steps.append({"prefix": own, "id": words_of(own), "count": group["count"], "text": text})
-    return steps
 
 
 class IdsView(View):
@@ -333,7 +162,7 @@ class IdsView(View):
     ):  # fmt: skip
         if n_items < 1:
             raise ValueError(f"expected n_items >= 1, got {n_items}")
-        rows, item = None if vectors is None else item_vectors(ids, vectors), find_item(ids, item) if item else ""
+        rows, item = None if vectors is None else checked_rows(vectors, ids.items), find_item(ids, item) if item else ""
         self.ids, live = ids, is_live(interactive)
         flow = Flow(
             Cells, live, ids=ids, vectors=rows, item=item, prefix=(), level=1, n_coloured=plots.MAX_NAMED, selected=(),

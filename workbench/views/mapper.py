@@ -147,7 +147,7 @@ shared = Mapper()
 
 def serve() -> None:
     """Run the other process: warm up, then answer requests until there are no more."""
-    from .layout import umap_layout
+    from ..evaluate.layout import umap_layout
 
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not come between two answers

@@ -26,12 +26,6 @@ HELP = {  # one sentence for each metric, on cards, in tables and on paper
     "loss_share": "Share of the whole loss, which is 1 - cosine weighted by how often texts use the word.",
     "contributions": "Share of each n-gram in the mean of the word's n-grams; negative ones point against the others.",
 }
-MEANINGS = {  # of groups of `damage_groups`, inside a sentence
-    "number": "words with a digit", "mixed scripts": "words that mix two scripts", "long": "long words",
-    "other script": "words in an unusual script", "punctuation": "punctuation marks", "plain": "plain words",
-    "joined": "words joined by a hyphen, an apostrophe or the like", "short": "words of 3 characters or fewer",
-    "kept": "kept words", "remapped": "words that use the row of a similar word", "dropped": "dropped words",
-}  # fmt: skip
 SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of n-grams, as of neighbours
 # Columns of tables: templates for `table_html`.
 OVERVIEW = {"metric": "{what}<br><small>{help}</small>", "value": "<b>{value}</b>", "": "{share:bar}",
@@ -111,25 +105,6 @@ def picture_html(picture: Picture, about: str) -> str:
 def marked_html(status: str, text: str) -> Html:
     """Return a text behind the sign of what became of it: kept, lost or gained."""
     return Html(f"<span class='{status}'>{STATUS[status][1]}</span> <bdi>{escape(text)}</bdi>")
-
-
-def damage_summary(groups: pd.DataFrame) -> str:
-    """Return in a sentence or two which words are the most affected, and where most of the loss is."""
-    compared, everything = groups[groups["by"] != "all"], groups[groups["by"] == "all"]
-    if everything.empty:
-        return "Too few words were scored to compare groups of them."
-    if everything["loss_share"].iloc[0] == 0:
-        return "Nothing was damaged: every word keeps its direction."
-    worst, bands = compared.loc[compared["mean"].idxmin()], compared[compared["by"] == "frequency"]
-    name = MEANINGS.get(worst["group"], f"words of ranks {worst['group']}")
-    text = (
-        f"The most affected words are {name}: mean cosine {worst['mean']:.3f}, over all words "
-        f"{everything['mean'].iloc[0]:.3f}; they are {worst['share_of_vocabulary']:.2%} of the vocabulary."
-    )
-    if bands.empty:
-        return text
-    heaviest = bands.loc[bands["loss_share"].idxmax()]
-    return f"{text} {heaviest['loss_share']:.0%} of the loss in texts is in words of ranks {heaviest['group']}."
 
 
 def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> str:

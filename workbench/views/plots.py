@@ -21,6 +21,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image
 
+from ..evaluate.maps import noise_text
+from ..semantic.ids import SemanticIDs
+from ..semantic.tree import MOST_TILES, Prefix, is_below, tree_table, words_of
 from ..vocab import printable
 
 BLUE, GREEN, RED, GREY, PALE = "#0072B2", "#009E73", "#D55E00", "#666666", "#B8B8B8"
@@ -37,7 +40,6 @@ MAX_NAMED = len(LABELS)  # groups of points with a colour and a shape of their o
 SPLITS = ("kept", "remapped", "dropped", "unseen", "all")
 GROUPINGS = {"frequency": "By rank of frequency", "shape": "By shape of the word", "fate": "By what became of it"}
 OUTLINE = [withStroke(linewidth=3, foreground="white")]  # of names on maps
-Prefix = tuple[int, ...]
 
 
 class Picture(Figure):
@@ -327,19 +329,6 @@ def map_figure(
     return figure
 
 
-def noise_text(frame: pd.DataFrame) -> str:
-    """Return in words how much of the difference between the maps is chance."""
-    noise = frame.attrs.get("noise")
-    if noise is None:
-        return "Principal components: the same two axes on both maps, so nothing moves by chance."
-    return (
-        f"{noise['k']} nearest on the map kept: {noise['kept_compressed']:.0%} compressed, {noise['kept_control']:.0%} "
-        f"when the original is drawn again. Median distance moved: {noise['moved_compressed']:.2f} and "
-        f"{noise['moved_control']:.2f} of the map's spread. {noise['far_compressed']:.0%} of words moved further "
-        "than all but 5% do by chance."
-    )
-
-
 # -- semantic IDs -----------------------------------------------------------------------------
 
 
@@ -366,16 +355,6 @@ class Named(NamedTuple):
             return GREY, "circle"
         i = self.codes.index(code)
         return list(LABELS)[i % MAX_NAMED], list(LABELS.values())[(i + i // MAX_NAMED) % MAX_NAMED]
-
-
-def is_below(codes: np.ndarray, prefix: Prefix) -> np.ndarray:
-    """Return which codes (n, n_levels) begin with a prefix: (n,) bool."""
-    return (codes[:, : len(prefix)] == np.array(prefix, codes.dtype)).all(axis=1)
-
-
-def words_of(prefix: Prefix) -> str:
-    """Return a prefix in words."""
-    return "-".join(map(str, prefix)) if prefix else "all items"
 
 
 def id_map_figure(
@@ -443,3 +422,12 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
     about = "The height of a branch is its number of items; the names are of items in its middle."
     figure.supxlabel(fill(about + joined * bool(tree["n_joined"].any()), 150), fontsize=9.5)
     return figure
+
+
+def tree_figure(
+    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
+) -> Picture:
+    """Draw the tree of codes below a prefix, see `tree_table`, as an icicle with counts and exemplars."""
+    prefix = tuple(prefix)
+    named = Named.among(ids.codes, min(len(prefix) + 1, ids.n_levels), prefix)
+    return tree_drawing(tree_table(ids, depth, prefix, most), named)
