@@ -3,11 +3,14 @@
 import random
 import re
 
+import numpy as np
 import pytest
 from browser import chromium, drawn, started, violations
-from conftest import PATIENCE
+from conftest import PATIENCE, made_items
 
 import workbench as wb
+from workbench.semantic import Arm, Training
+from workbench.semantic.ids import SemanticIDs
 from workbench.views.widget import SCRIPTS, STATIC
 
 pytestmark = pytest.mark.browser
@@ -218,21 +221,38 @@ def test_keys_stay_in_the_view_but_those_of_jupyterlab(page):
         assert page.evaluate("document.activeElement.hasAttribute('data-lm-suppress-shortcuts')") == kept
 
 
-# -- the panel's real state -------------------------------------------------------------------
+# -- real states ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def state(builtin):
-    panel = wb.views.CompressionPanel(
-        builtin.head(3_000), recipe=wb.Chain([wb.Prune(1_000, 2_000), wb.PQ(10)]), words=["music"], n_mapped=300,
-        interactive=True,
-    )  # fmt: skip
-    panel.flow.wait(PATIENCE)
-    yield panel.get_state()
-    panel.close()
+def states(builtin):
+    """States of views by name: those of the panel's tabs, of a pair, of ids and of a training that is done."""
+    small, rng = builtin.head(3_000), np.random.default_rng(0)
+    ids = SemanticIDs([f"item{i}" for i in range(200)], rng.integers(0, 5, (200, 2)), rng.normal(size=(2, 5, 8)))
+    training = Training(n_steps=60, n_warmup=20, batch_size=64, n_negatives=64, dim=8, hidden=16, eval_every=10)
+    arms = {"Gumbel": Arm("gumbel", n_levels=2, codebook_size=16, end=0.1)}
+    views = {
+        "panel": wb.views.CompressionPanel(
+            small, recipe=wb.Chain([wb.Prune(1_000, 2_000), wb.PQ(10)]), words=["music"], n_mapped=300, interactive=True
+        ),
+        "pair": wb.views.MapView(
+            small, wb.PQ(10).fit_transform(small), words=["music"], n_mapped=300, interactive=True
+        ),
+        "ids": wb.views.IdsView(ids, item="item0", interactive=True),
+        "training": wb.views.TrainingView(made_items(), arms, training, interactive=True),
+    }
+    views["training"].act("train")
+    found = {}
+    for name, view in views.items():
+        found[name] = view.wait(PATIENCE).get_state()
+        assert not found[name]["status"]["problem"]
+        view.close()
+    panel = found.pop("panel")
+    return found | {tab: {**panel, "ui": {**panel["ui"], "tab": tab}} for tab in TABS}
 
 
 TABS = ("overview", "map", "neighbours", "damage", "export")
+VIEWS = (*TABS, "pair", "ids", "training")
 
 
 def slow(*values):
@@ -240,20 +260,19 @@ def slow(*values):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1200, True), (700, False), slow(1200, False), slow(1600, True)])
-def test_every_tab_is_for_everybody_and_nothing_sticks_out(chrome, state, width, dark):
-    with drawn(chrome, state, width, 800, dark) as page:
-        for tab in TABS:
-            page.evaluate("tab => model.set('ui', { ...model.get('ui'), tab })", tab)
-            assert violations(page, ".wb") == [], tab
+def test_every_view_is_for_everybody_and_nothing_sticks_out(chrome, states, width, dark):
+    for name in VIEWS:
+        with drawn(chrome, states[name], width, 800, dark) as page:
+            assert violations(page, ".wb") == [], name
 
 
 CONTROLS = """[...document.querySelectorAll(".wb :is(input, select, button, canvas, [tabindex='0']):not([disabled])")]
   .filter((el) => el.offsetParent && el.tabIndex >= 0)"""
 
 
-@pytest.mark.parametrize("tab", [slow(tab) if tab in ("damage", "neighbours") else tab for tab in TABS])
-def test_every_control_is_reached_by_tab_and_seen(chrome, state, tab):
-    with drawn(chrome, {**state, "ui": {**state["ui"], "tab": tab}}) as page:
+@pytest.mark.parametrize("name", [slow(name) if name in ("damage", "neighbours") else name for name in VIEWS])
+def test_every_control_is_reached_by_tab_and_seen(chrome, states, name):
+    with drawn(chrome, states[name]) as page:
         page.evaluate(f"window.unseen = new Set({CONTROLS}); {CONTROLS}[0].focus()")
         for _ in range(page.evaluate("unseen.size") + 5):
             page.evaluate("unseen.delete(document.activeElement)")

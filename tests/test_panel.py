@@ -455,7 +455,8 @@ def test_a_page_for_paper_shows_the_same_without_network_or_widgets(panel, fastt
     assert (len(shown), made) == (1, [])
     text = text_of(shown.page)
     named = [row[key] for row in live.overview["rows"][1:] for key in ("what", "value")]
-    for expected in [*named, *(f"{word}: " for word in live.words), *map(repr, live.recipe.steps), "Damage"]:
+    steps = [line for line in live.export["code"].splitlines() if line.startswith(" ")]
+    for expected in [*named, *(f"{word}: " for word in live.words), *steps, "Damage"]:
         assert expected in text
     assert shown.page.count("src='data:image/png;base64,") >= 2
     assert not OUTSIDE.search(shown.page)

@@ -21,14 +21,14 @@ def test_a_listener_hears_every_step_in_place_of_a_bar(fasttext, capfd):
     with progress.told_to(lambda what, share: heard.append((what, share))):
         wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
     assert heard[0][0] == "Prune"
-    assert {"Prune", "Refit", "PQ"} <= {what for what, _ in heard}
+    assert {"Prune", "Refit n-grams", "PQ"} <= {what for what, _ in heard}
     assert all(0 <= share <= 1 for _, share in heard)
     assert capfd.readouterr().err == ""
 
 
 def test_a_listener_that_raises_ends_the_work_and_leaves_later_work_alone(fasttext):
     def refuse(what, share):
-        if what == "Refit":
+        if what == "Refit n-grams":
             raise InterruptedError
 
     recipe = wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100)])

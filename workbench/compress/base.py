@@ -261,7 +261,7 @@ class Chain(Step):
         reference = self._model(v) if reference is None else reference
         with progress.bar(self.steps, unit="step", delay=0.5) as bar:
             for step in bar:
-                bar.set_description(type(step).__name__)
+                bar.set_description(step.label)
                 v = step.fit_transform(v, reference)
         return v
 

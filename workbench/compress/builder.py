@@ -27,7 +27,7 @@ class Builder:
         last = len(recipe.steps) - 1
         with progress.bar(recipe.steps, unit="step", delay=0.5) as bar:
             for self.at, step in enumerate(bar):
-                bar.set_description(type(step).__name__)
+                bar.set_description(step.label)
                 taken.append(step.to_json())
                 key = json.dumps(taken)
                 found = self._kept.pop(key, None)

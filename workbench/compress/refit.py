@@ -71,7 +71,7 @@ class Refit(Step):
         The new rows, stored as those before.
     """
 
-    label = "Re-fit n-grams"
+    label = "Refit n-grams"
     blurb = "moves the n-grams that stay, by least squares, so that dropped words come out closer. It adds no bytes."
     needs_ngrams = True
 
@@ -235,7 +235,7 @@ def better_codes(
     n_codes, widths = len(rows.spans), rows.spans[:, 1] - rows.spans[:, 0]
     code_of = np.repeat(np.arange(n_codes), widths)  # (width of all codebooks,)
     together = [np.arange(n_codes)] if rows.side_by_side else np.arange(n_codes)[:, None]  # codes of different columns
-    for _ in progress.bar(range(n_sweeps), desc="Refit", unit="sweep", leave=False, delay=2):
+    for _ in progress.bar(range(n_sweeps), desc=Refit.label, unit="sweep", leave=False, delay=2):
         for chosen in together:
             decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
             left = means.of(decoded)
@@ -260,7 +260,7 @@ def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.
 
     n_rows, dim = rows.shape
     width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
-    for first in progress.bar(range(0, dim, width), desc="Refit", unit="block", leave=False, delay=2):
+    for first in progress.bar(range(0, dim, width), desc=Refit.label, unit="block", leave=False, delay=2):
         here = slice(first, first + width)
         start, wanted = (np.ascontiguousarray(array[:, here]) for array in (rows, targets))
         rows[:, here] += conjugate_gradients(means, start, wanted, bound, n_iter)
@@ -282,7 +282,7 @@ def conjugate_gradients(
     direction = scale * residual
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
     enough = TOLERANCE**2 * energy.sum()
-    for _ in progress.bar(range(n_iter), desc="Refit", unit="iteration", leave=False, delay=2):
+    for _ in progress.bar(range(n_iter), desc=Refit.label, unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
         image = means.pull(direction)

@@ -32,7 +32,7 @@ class Rehash(Step):
         The new buckets that they belong to, in order.
     """
 
-    label = "Re-hash n-grams"
+    label = "Rehash n-grams"
     blurb = "folds n-gram buckets into fewer, so that several n-grams share one row."
     advice = "its rows are float32: take fewer buckets, and Rehash before PQ, SQ and SVD, not after them"
     needs_ngrams = True

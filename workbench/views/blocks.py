@@ -12,7 +12,6 @@ from ..compress import Chain
 from ..evaluate.damage import damage_summary
 from ..evaluate.fidelity import cosines
 from ..formats import OWN, writable
-from ..reports.metrics import WORDS
 from ..reports.setting import LIMITS, suggest_limits
 from ..search.budget import GOALS
 from ..search.sweep import best_of_their_size, table
@@ -21,7 +20,7 @@ from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
 from .maps import SIDES, points
-from .paper import HELP
+from .paper import HELP, code_of
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
 SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}
@@ -83,9 +82,11 @@ class Blocks:
             running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
         goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
         fit = {"text": "" if limit is None else f"{limit / 1e6:g} MB", "low": v.file_bytes // 200, "high": v.file_bytes}
+        offered = list(recipes.presets(v, seed).items())
         presets = [
             {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}
-            for id, preset in recipes.presets(v, seed).items()
+            for k, (id, preset) in enumerate(offered)
+            if preset.recipe not in [other.recipe for _, other in offered[:k]]  # of a small model, some are the same
         ]
         return {
             "presets": presets, "fit": {**fit, "goal": goal, "goals": goals, "running": running}, "steps": steps,
@@ -138,7 +139,7 @@ class Blocks:
         first = [
             {"word": row.word, "cosine": row.cosine if row.has_vector else None,
              "note": "" if pd.isna(row.count) else f"{row.count:,}×"}
-            for row in words.sort_values(["cosine", "rank"]).head(12).itertuples()
+            for row in words.sort_values(["cosine", "rank"]).head(10).itertuples()
         ]  # fmt: skip
         return {"title": title, "words": first, "n": round(words["represents"].sum())}
 
@@ -184,13 +185,15 @@ class Blocks:
     def export(result, model, saved, report, reported, writing):
         if result.recipe is None:
             return {}
-        limits = [{"id": id, "about": f"{id}: {WORDS[LIMITS[id]]}", "value": value, "on": True}
-                  for id, value in suggest_limits(result.card).items()]  # fmt: skip
+        limits = [
+            {"id": id, "label": in_plain_words(id), "value": value, "kind": "bytes" if "size" in id else "number"}
+            for id, value in suggest_limits(result.card).items()
+        ]
         done = report and {
             "passed": report.passed, "error": report.error, "href": os.path.relpath(report.html),
             "of": reported.recipe.brief() if reported else "",
-            "rows": [{"name": v.name, "value": v.value, "limit": v.baseline, "met": not v.failed, "status": v.status}
-                     for v in report.verdicts],
+            "rows": [{"name": v.name, "label": in_plain_words(v.name), "value": v.value, "limit": v.baseline,
+                      "met": not v.failed, "status": v.status} for v in report.verdicts],
         }  # fmt: skip
         return {
             "code": recipe_code(model.source, result.recipe), "path": f"out/small{OWN.suffixes[0]}",
@@ -269,10 +272,20 @@ def formats(small: Vectors) -> list[dict[str, Any]]:
     ]
 
 
+def in_plain_words(limit: str) -> str:
+    """Return the name of a limit of a report, such as "fidelity.kept", as a person would say it."""
+    metric, split = limit.split(".")
+    words = {"size": "File size", "overlap@10": "Share of neighbours kept", "fidelity": "Cosine"}.get(metric, limit)
+    group = f", {SPLITS[split].lower()}" if split in SPLITS else ""
+    return f"{words}{group}, {'at most' if LIMITS[limit] == 'lower' else 'at least'}"
+
+
 def recipe_code(source: str, recipe: Chain, path: str = "small.safetensors") -> str:
-    """Return a recipe as a script to paste."""
+    """Return a recipe as a script to paste, without what is as usual."""
     names = [*sorted({"Chain", *(type(step).__name__ for step in recipe.steps)}), "load"]
-    steps = "".join(f"    {step!r},\n" for step in recipe.steps)
+    values = [{name: value for name, value in step.to_json().items() if name != "step"} for step in recipe.steps]
+    calls = [code_of(type(step), own) for step, own in zip(recipe.steps, values, strict=True)]
+    steps = "".join(f"    {call},\n" for call in calls)
     big = f"load({source!r})" if source else "...  # the model that you gave"
     return (
         f"from workbench import {', '.join(names)}\n\nbig = {big}\nrecipe = Chain([\n{steps}])\n"

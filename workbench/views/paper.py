@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from pathlib import Path
 from string import Formatter
@@ -46,6 +46,12 @@ CODES = {"code": "<b>{code}</b>", "scored": "{n:,}", "mean cosine": "{mean:.3f}"
 MISSING = "\N{EN DASH}"
 N_SHOWN = 15  # rows of a table of words
 STYLE = f"<style>{Path(__file__).with_name('static').joinpath('paper.css').read_text(encoding='utf-8')}</style>"
+
+
+def code_of(kind: type, values: Mapping[str, Any]) -> str:
+    """Return the call that makes a setting of these values, without those that are the defaults of its class."""
+    said = [f"{name}={value!r}" for name, value in values.items() if value != getattr(kind, name, ...)]
+    return f"{kind.__name__}({', '.join(said)})"
 
 
 class Html(str):

@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from ..semantic.results import UPPER_NAME, Results
 from ..semantic.settings import READINGS, Arm, Training
 from .curves import NAMES, chosen_text, curves_figure, curves_state, kept_state, retained_figure
 from .flow import Flow, cell, publish
-from .paper import page_html, picture_html, table_html
+from .paper import code_of, page_html, picture_html, table_html
 from .widget import View, is_live, shown
 
 
@@ -298,14 +298,9 @@ class TrainingView(View):
 
 def plan_code(plan: Plan) -> str:
     """Return a plan as a script to paste, without what is as usual."""
-
-    def brief(setting: Arm | Training) -> str:
-        values = [(field, getattr(setting, field.name)) for field in fields(setting)]
-        said = [f"{field.name}={value!r}" for field, value in values if value != field.default]
-        return f"{type(setting).__name__}({', '.join(said)})"
-
-    arms = "".join(f"    {name!r}: {brief(arm)},\n" for name, arm in plan.arms.items())
+    arms = "".join(f"    {name!r}: {code_of(Arm, vars(arm))},\n" for name, arm in plan.arms.items())
+    training = code_of(Training, vars(plan.training))
     return (
         f"from workbench.semantic import Arm, Experiment, Training\n\narms = {{\n{arms}}}\n"
-        f"training = {brief(plan.training)}\nresults = Experiment(items, arms, training, seeds={plan.seeds}).run()\n"
+        f"training = {training}\nresults = Experiment(items, arms, training, seeds={plan.seeds}).run()\n"
     )

@@ -4,7 +4,7 @@ const want = (view, traits) => view.act("want", traits);
 const idText = (codes) => codes.join("-") || "All items";
 const itemCount = (n) => `${whole(n)} item${n === 1 ? "" : "s"}`;
 const itemLink = (view, { item, name }) =>
-  button(h("bdi", name), () => want(view, { item }), { name: "button.link" });
+  button(h("bdi", name), () => want(view, { item }), { name: "button.link.place" });
 
 DRAWINGS.ids = (view) => {
   const { n, used, size, unique, no_map: noMap } = view.get("head");

@@ -44,7 +44,11 @@ function menu(view, name, label, content, { title, ...props }) {
   const open = view.local.menu === name;
   const toggle = () => {
     view.setLocal({ menu: open ? null : name });
-    queueMicrotask(() => view.root.querySelector(".menu-box :is(button, input)")?.focus());
+    queueMicrotask(() => {
+      const box = view.root.querySelector(".menu-box");
+      box?.querySelector("button, input")?.focus();
+      box?.scrollIntoView({ block: "nearest" });
+    });
   };
   const onkeydown = (event) => {
     if (event.key !== "Escape" || !open) return event.key.startsWith("Arrow") && moveFocus(event, ".menu-box button");
@@ -473,15 +477,12 @@ function neighboursTab(view) {
 
 function damageTab(view) {
   const { summary, how, groups = [], words = [], codes = [] } = view.get("damage");
-  const low = Math.floor(20 * Math.min(0.95, ...groups.map((group) => group.p5 ?? group.mean ?? 1))) / 20;
   const loss = (text) => asNumber("loss_share", "Share of loss", text, "Weighted by frequency.");
   const worst = column("worst", "Largest shift", { wide: true, value: (row) => row.worst.join(" · "),
     show: (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]) });
   const ofGroups = [
     column("group", "Words", { show: (g) => [h("span.mute", `${g.by}: `), g.group, help(g.meaning)] }),
-    asCount("n", "Number"), column("mean_dot", `Cosine, ${fixed(low, 2)} to 1`, { value: (row) => row.mean,
-      show: (row) => dots(row, low), help: "Dot: mean, with its interval. Line: down to the 5th percentile." }),
-    asNumber("mean", "Mean", fixed), asNumber("p5", "5th percentile", fixed),
+    asCount("n", "Number"), asNumber("mean", "Mean cosine", fixed), asNumber("p5", "5th percentile", fixed),
     asNumber("no_vector", "No vector", (share) => percent(share, 1)), loss(bar), worst];
   const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
     column("shape", "Shape"), column("fate", "Vector")];
@@ -494,14 +495,6 @@ function damageTab(view) {
     h("p", h("b", summary)), h("p.mute", how?.join(" · ")), table("Groups of words", ofGroups, groups),
     h("h4", "Most affected words"), table("Most affected words", ofWords, words, byLoss),
     codes.length > 0 && [h("h4", "Codes"), table("Codes", ofCodes, codes, { sort: { by: "z" }, n: 20 })]]);
-}
-
-// A dot at the mean, its interval, and a line down to the 5th percentile.
-function dots({ mean, low, high, p5 }, least) {
-  const x = (value) => (100 * Math.max(0, (value ?? mean ?? least) - least)) / (1 - least);
-  const span = (name, from, to) => h(`i.${name}`, { style: `left: ${x(from)}%; right: ${100 - x(to)}%` });
-  const marks = [span("tail", p5, mean), span("interval", low, high), span("mean", mean, mean)];
-  return h("span.dots", { "aria-hidden": "true" }, marks);
 }
 
 // -- export -----------------------------------------------------------------------------------
@@ -537,15 +530,16 @@ function exportTab(view) {
 function reportForm(view) {
   const { limits: suggested, folder: usual, report, writing } = view.get("export");
   const { limits: own = {}, folder = usual } = view.ui;
-  const limits = suggested.map((limit) => ({ ...limit, ...own[limit.id] }));
+  const limits = suggested.map((limit) => ({ on: true, ...limit, ...own[limit.id] }));
   const chosen = limits.filter(({ on }) => on).map(({ id, value }) => [id, value]);
   const start = () => view.act("report", { folder, limits: Object.fromEntries(chosen) });
-  const row = ({ id, about, value, on }) => {
+  const row = (limit) => {
+    const { id, label, value, on } = limit;
     const set = (changes) => view.setUi({ limits: { ...own, [id]: { ...own[id], ...changes } } });
-    const onchange = ({ target }) => set({ value: Number(target.value) || value });
+    const onchange = ({ target }) => set({ value: parsed(target.value, limit) ?? value });
     return h("div.slider.open",
-      h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${about}`),
-      h("input.number", { type: "text", value: String(value), disabled: !on, "aria-label": about, onchange }));
+      h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${label}`),
+      h("input.number", { type: "text", value: written(value, limit), disabled: !on, "aria-label": label, onchange }));
   };
   return h("div.form",
     h("p.mute", "Builds this setting again in a notebook, measures it on larger samples, and checks each limit."),
@@ -559,9 +553,9 @@ function reportForm(view) {
 
 function verdicts(view, { passed, error, href, of, rows = [] }) {
   const verdict = ({ met, status: why }) => (met ? h("span.good", "✓ met") : h("span.bad", `✗ not met ${why ?? ""}`));
-  const number = (value) => fixed(value, 4);
-  const columns = [column("name", "What"), asNumber("value", "Measured", number), asNumber("limit", "Limit", number),
-    column("met", "Verdict", { show: verdict })];
+  const amount = (of) => (row) => (row.name.startsWith("size") ? bytes : fixed)(row[of]);
+  const columns = [column("label", "Limit"), column("value", "Measured", { number: true, show: amount("value") }),
+    column("limit", "At", { number: true, show: amount("limit") }), column("met", "Verdict", { show: verdict })];
   return h("div", { role: "status" },
     passed ? h("b.good", "✓ Every limit is met. ") : h("b.bad", "✗ Not every limit is met. "),
     href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", of), warning(error),
@@ -609,9 +603,10 @@ function historyStrip(view) {
   const frontier = tried.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
   const choice = select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" });
   return h("div.card.history", { class: view.isStale("history") && "stale" },
-    h("div.title", h("span", "Tried so far: size, ", choice), "click = go back · Shift-click = compare with A"),
+    h("div.title", h("span", "Tried so far: size against ", choice), "click = go back · Shift-click = compare with A"),
     tried.length > 0 && h("div.plot",
-      h("span.high.mute", fixed(Math.max(...heights))), h("span.low.mute", fixed(Math.min(...heights))),
+      [...new Set([Math.max(...heights), Math.min(...heights)])]
+        .map((value) => h("span.mute", { style: `top: ${y(value)}%` }, fixed(value))),
       h("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" },
         h("polyline", { points: frontier })),
       limit && h("span.at-limit.mute", { style: `right: ${100 - x(limit)}%` }, `limit ${bytes(limit)}`),
