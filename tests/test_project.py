@@ -89,12 +89,12 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "compress": (2_290, {"workbench/compress"}),
     "evaluate": (1_740, {"workbench/evaluate"}),
     "search": (610, {"workbench/search"}),
-    "reports": (590, {"workbench/reports"}),
+    "reports": (625, {"workbench/reports"}),
     "semantic": (2_806, {"workbench/semantic"}),
     "views": (3_305, {"workbench/views"}),
     "front end": (2_320, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_990, {"tests"}),
+    "tests": (14_060, {"tests"}),
 }
 
 

@@ -1,14 +1,19 @@
 """Notebooks as regression tests: what is recorded, compared, shown, and when it fails."""
 
+import asyncio
 import json
 import re
+import time
 
 import nbformat
 import pandas as pd
 import pytest
+import zmq.asyncio
+from jupyter_client.session import Session
 
 import workbench as wb
 from workbench.__main__ import main
+from workbench.reports.kernel import Channel
 from workbench.reports.metrics import MIME, Metric, compare, read_baseline, write_baseline
 from workbench.reports.run import run_all
 
@@ -175,3 +180,25 @@ def test_what_goes_wrong_in_one_notebook_does_not_stop_the_others(tmp_path):
         assert not re.search(r"""(src|href)=["']https?:""", page)
         assert not re.search(r"""(@import|import\s*\(?|from|url\()\s*["']?https?:""", page)
         assert not re.search(r"""<(script|link)[^>]+(src|href)=["']//""", page)
+
+
+def test_a_reply_that_comes_while_an_output_widget_is_told_what_it_holds_ends_the_cell():
+    """Else notebooks with `interact` hang now and then: https://github.com/jupyter/nbclient/issues/312"""
+
+    async def reply() -> dict:
+        with zmq.asyncio.Context() as context, context.socket(zmq.DEALER) as client, zmq.Context() as other:
+            client.linger = 0
+            kernel, session = other.socket(zmq.DEALER), Session(key=b"")
+            client.connect(f"tcp://127.0.0.1:{kernel.bind_to_random_port('tcp://127.0.0.1')}")
+            channel = Channel(client, session)
+            channel.send(session.msg("execute_request"))
+            kernel.recv_multipart()
+            waiting = asyncio.ensure_future(channel.get_msg())
+            await asyncio.sleep(0.1)
+            session.send(kernel, "execute_reply")
+            time.sleep(0.1)  # it is here, and the event loop had no time to look
+            channel.send(session.msg("comm_msg"))
+            kernel.close(0)
+            return await asyncio.wait_for(waiting, 10)
+
+    assert asyncio.run(reply())["msg_type"] == "execute_reply"

@@ -32,6 +32,8 @@ def run_notebook(path: Path, out: Path, parameters: Parameters | None = None, n_
     from nbconvert import HTMLExporter
     from papermill.exceptions import PapermillExecutionError
 
+    from .kernel import Manager
+
     out.mkdir(parents=True, exist_ok=True)
     run = Run(path.stem, _title(path))
     executed = out / path.name
@@ -44,7 +46,7 @@ def run_notebook(path: Path, out: Path, parameters: Parameters | None = None, n_
     try:
         papermill.execute_notebook(
             str(path), str(executed), parameters=dict(parameters or {}), cwd=str(out), progress_bar=False,
-            extra_arguments=[QUIET_KERNEL, first_line],
+            extra_arguments=[QUIET_KERNEL, first_line], kernel_manager_class=Manager,
         )  # fmt: skip
     except PapermillExecutionError as error:
         run.error = f"cell {error.exec_count}: {error.ename}: {error.evalue}"
