@@ -7,67 +7,54 @@ const itemLink = (view, { item, name }) =>
   button(h("bdi", name), () => want(view, { item }), { name: "button.link.place" });
 
 DRAWINGS.ids = (view) => {
-  const { n, used, size, unique, no_map: noMap } = view.get("head");
+  const { n, used, size, unique } = view.get("head");
   if (!n) return h("div.panel.ids", status(view), problems(view));
   const shares = [Math.min(...used), Math.max(...used)].map((count) => percent(count / size));
-  const contents = { similar: ["Similar items, similar ids", similarTab], quality: ["Quality", qualityTab] };
-  if (view.model.get("selected").length) contents.selected = ["Selected items", selectedTab];
-  const tabs = Object.entries(contents).map(([id, [label]]) => ({ id, label }));
-  const tab = contents[view.ui.tab] ? view.ui.tab : "similar";
+  const tabs = [{ id: "similar", label: "Similar items, similar ids" }, { id: "quality", label: "Quality" }];
+  const { tab = "similar" } = view.ui;
   return h("div.panel.ids", null,
     h("div.top", h("b", "Semantic IDs"), h("span.mute", `${itemCount(n)} × ${used.length} codes`),
       status(view), h("span.space"), itemSearch(view)),
     problems(view),
-    h("div.cards", null,
-      idCard("Items", "Items that have an id.", whole(n), `${used.length} codes each`),
-      idCard("Different ids", "Items of the same id cannot be told apart.", whole(unique),
-        `${percent(unique / n, 1)} of the items`),
-      idCard("Entries in use", "Codes of a level that some item has.", [...new Set(shares)].join(" to "),
-        `${used.map(whole).join(", ")} of ${whole(size)}`),
+    h("div.cards",
+      card({ title: "Items", help: "Items that have an id.", value: whole(n), note: `${used.length} codes each` }),
+      card({ title: "Different ids", help: "Items of the same id cannot be told apart.", value: whole(unique),
+        note: `${percent(unique / n, 1)} of the items` }),
+      card({ title: "Entries in use", help: "Codes of a level that some item has.",
+        value: [...new Set(shares)].join(" to "), note: `${used.map(whole).join(", ")} of ${whole(size)}` }),
       metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
-    idPath(view), h("div.both", idMap(view, noMap), codeTree(view)),
+    idPath(view), h("div.both", idMap(view), codeTree(view)),
     h("section.pane", { "aria-label": "Details" }, tabsOf(view, "tabs", tabs, tab, (id) => view.setUi({ tab: id })),
-      tabPanel(view, "tabs", tab, contents[tab][1](view))));
+      tabPanel(view, "tabs", tab, tab === "quality" ? qualityTab(view) : similarTab(view))));
 };
 
-const idCard = (title, about, value, note) => h("div.card.tile", { role: "group", "aria-label": title },
-  h("div.title", h("span", title, help(about))), h("div.value", value), h("div.note.mute", note));
-
-function metricCard(view, name) {
+function metricCard(view, title) {
   const { rows } = view.get("quality");
-  const { help: about, texts = ["…"], by_level: byLevel, how } = rows?.find(({ what }) => what === name) ?? {};
+  const { help: about, texts = ["…"], by_level: byLevel, how } = rows?.find(({ what }) => what === title) ?? {};
   if (rows && !how) return null; // nothing is known of vectors
   const [value, spread] = texts[0].split(/[()]/);
-  return idCard(name, about, value, [byLevel && "first code, ", spread ?? how]);
+  return card({ title, help: about, value, note: [byLevel && "first code, ", spread ?? how] });
 }
 
 // A search that asks Python for items while one types; Enter takes the first, arrow keys move among them.
 function itemSearch(view) {
   const { typed = "" } = view.local;
   const { query, items = [] } = view.get("offers");
-  const search = (text) => {
-    view.setLocal({ typed: text });
-    view.act("search", { text });
-  };
-  const close = () => {
-    view.root.querySelector(".item-search input").focus();
-    view.setLocal({ typed: "" });
-  };
+  const search = (text) => (view.setLocal({ typed: text }), view.act("search", { text }));
   const choose = (item) => {
-    close();
+    view.setLocal({ typed: "" });
     view.setUi({ tab: "similar" });
     want(view, { item });
   };
-  const onkeydown = (event) => {
-    if (event.key === "Escape") close();
-    else if (event.key === "Enter" && event.target.value && query === typed && items[0]) choose(items[0][0]);
-    else if (["ArrowDown", "ArrowUp"].includes(event.key)) moveFocus(event, "input, button");
+  const keys = {
+    Enter: () => query === typed && items[0] && choose(items[0][0]),
+    Escape: () => view.setLocal({ typed: "" }),
   };
-  const label = "Find an item";
+  const label = { placeholder: "Find an item", "aria-label": "Find an item" };
   const found = items.length ? `${items.length} found` : "No item is called so or alike";
-  return h("div.item-search", { onkeydown },
-    textBox(typed, search, { type: "search", placeholder: label, "aria-label": label }),
-    typed.trim() && query && h("div.offers", { role: "group", "aria-label": "Items found" },
+  return h("div.menu.item-search", { onkeydown: (event) => moveFocus(event, "input, button") },
+    textBox(typed, search, { type: "search", onkeydown: ({ key }) => keys[key]?.(), ...label }),
+    typed.trim() && query && h("div.menu-box", { role: "group", "aria-label": "Items found" },
       h("div.mute", { role: "status" }, found),
       items.map(([item, name]) => button(h("bdi", name), () => choose(item), { name: "button.entry" }))));
 }
@@ -104,26 +91,20 @@ const NEAREST = {
   by_id: { sign: "△", text: "nearest by id", shape: "triangle", colour: "--gained" },
 };
 
-function idMap(view, noMap) {
-  const [p, legend, near, { n }] = ["points", "legend", "near", "head"].map((name) => view.get(name));
+function idMap(view) {
+  const [p, legend, near, { n, no_map: noMap }] = ["points", "legend", "near", "head"].map((name) => view.get(name));
   const [drawn, selected, nItems] = ["drawn", "selected", "n_items"].map((name) => view.model.get(name));
   const label = { "aria-label": "Map" };
-  const isThere = p.n && legend.codes;
-  if (!isThere) return h("section.pane", label, h("p.page.mute", noMap || "The map will appear here…"));
+  if (!p.n || !legend.codes) return h("section.pane", label, h("p.page.mute", noMap || "The map will appear here…"));
   const look = remember(view, "id-look", [p, legend], () => idLook(view, p, legend));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
-  const flags = remember(view, "id-flags", [p, selected], () => {
-    const chosen = new Set(selected);
-    return selected.length ? Uint8Array.from(p.items, (item) => chosen.has(item)) : null;
-  });
+  const flags = remember(view, "id-flags", [p, selected], () => selected.length > 0 && flagsOf(p.items, new Set(selected)));
   const mark = (rows = [], form) => rows.filter(({ item }) => at.has(item))
     .map(({ item, name }) => ({ ...form, i: at.get(item), text: name }));
   const marks = [...mark(near.item && [near], { colour: "--bad", shape: "star", strong: true }),
     ...Object.entries(NEAREST).flatMap(([kind, form]) => mark(near[kind], { ...form, hollow: true }))];
-  const choose = (found) => {
+  const choose = (found) =>
     view.act("select", { points: found ? [...found.keys()].filter((i) => found[i]) : [] });
-    if (found) view.setUi({ tab: "selected" });
-  };
   const numbers = [...new Set([500, 1000, 2000, 5000, 20_000, nItems, n].map((some) => Math.min(some, n)))];
   const counts = numbers.sort((a, b) => a - b).map((id) => ({ id, label: (id === n ? "all " : "") + itemCount(id) }));
   const kinds = ["UMAP", "PCA"].map((id) => ({ id, label: id, on: id === drawn }));
@@ -131,9 +112,11 @@ function idMap(view, noMap) {
     h("div.map-bar", h("b", "Map"),
       select(counts, Math.min(nItems, n), (id) => want(view, { n_items: id }), { "aria-label": "Items on the map" }),
       segmented("Kind of map", kinds, (id) => want(view, { drawn: id })),
+      flags && [h("span", { role: "status" }, `${whole(selected.length)} selected`),
+        button("Clear", () => choose(null), { name: "button.link" })],
       h("span.space"), p.trustworthiness && `trustworthiness ${fixed(p.trustworthiness, 2)}`,
       help(`Shown: ${p.sample}. Trustworthiness is 1 if near points have near vectors, and 0.5 by chance.`)),
-    component(PointMap, { ...look, selected: flags, marks, select: choose, label: "Map of the items",
+    component(PointMap, { ...look, selected: flags || null, marks, select: choose, label: "Map of the items",
       name: (i) => p.names[i], tip: (i) => `${p.names[i]} · ${idText(look.id(i))}`,
       pick: (i) => want(view, { item: p.items[i] }) }, "div", { class: view.isStale("points") && "stale" }),
     codeLegend(view, look.counts, near.item && at.has(near.item), near.item));
@@ -225,12 +208,12 @@ function branch(view, tile, unit) {
 function similarTab(view) {
   const { item, name, path, ...near } = view.get("near");
   if (!item) return h("p.page.mute", "Find an item, or click a point on the map, to see what is nearest to it.");
+  const code = (shared) => (own, k) => [k > 0 && "-", h(k < shared ? "b" : "span", null, own)];
   const columns = [
-    { id: "name", label: "Item", show: (row) => itemLink(view, row) },
-    { id: "codes", label: "Id", help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
-      show: ({ codes, shared }) => codes.map((code, k) => [k > 0 && "-", h(k < shared ? "b" : "span", null, code)]) },
-    { id: "cosine", label: "Cosine", help: "Between the two vectors.", number: true, show: (row) => fixed(row.cosine) },
-    { id: "rank", label: "Rank", help: "By cosine among all items.", number: true },
+    column("name", "Item", { show: (row) => itemLink(view, row) }),
+    column("codes", "Id", { help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
+      show: ({ codes, shared }) => codes.map(code(shared)) }),
+    asNumber("cosine", "Cosine", fixed, "Between the two vectors."), asCount("rank", "Rank", "By cosine among all items."),
   ];
   const table = (id, title, none) => h("section", h("h4", title),
     near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", none));
@@ -240,25 +223,10 @@ function similarTab(view) {
       table("by_id", "Nearest by id: are their vectors similar?", "No other item shares its first code.")));
 }
 
-function selectedTab(view) {
-  const { rows = [], n_prefixes: n } = view.get("places");
-  const columns = [
-    { id: "prefix", label: "Codes", value: (row) => idText(row.prefix), show: (row) => codeChips(view, [row]) },
-    { id: "selected", label: "Selected", number: true, help: "Selected items with these codes." },
-    { id: "count", label: "Of", number: true, help: "All items with these codes." },
-  ];
-  return h("div.page", null,
-    h("div.way", `${itemCount(view.model.get("selected").length)} selected, in ${whole(n)} branches`,
-      button("Clear selection", () => view.act("select", { points: [] }))),
-    dataTable(view, "places", columns, rows, { caption: "Selected items" }));
-}
-
 function qualityTab(view) {
   const { rows, n_levels: n } = view.get("quality");
-  if (!rows) return h("p.page.mute", "Being computed…");
-  const label = (i) => (i ? `Level ${i + 1}` : "All, or level 1");
-  const level = (_, i) => ({ id: `level${i}`, label: label(i), value: (row) => row.texts[i] });
-  const columns = [{ id: "what", label: "Metric", show: (row) => [row.what, help(row.help)] },
-    ...Array.from({ length: n }, level), { id: "how", label: "How" }];
-  return h("div.page", dataTable(view, "quality", columns, rows, { caption: "Quality of the ids" }));
+  const level = (_, i) => column(`level${i}`, i ? `Level ${i + 1}` : "All, or level 1", { value: (row) => row.texts[i] });
+  return page(view, "quality", rows, () => dataTable(view, "quality",
+    [column("what", "Metric", { show: (row) => [row.what, help(row.help)] }), ...Array.from({ length: n }, level),
+      column("how", "How")], rows, { caption: "Quality of the ids" }));
 }

@@ -485,11 +485,12 @@ function chosen(view, p) {
   const { query = "", selected = null } = view.local;
   return remember(view, "chosen", [p, query, selected], () => {
     const wanted = query.trim().toLowerCase();
-    const holds = (word) => (wanted ? word.toLowerCase().includes(wanted) : selected.has(word));
-    const flags = wanted || selected ? Uint8Array.from(p.words, holds) : [];
-    return flags.includes(1) ? flags : null;
+    const found = wanted ? new Set(p.words.filter((word) => word.toLowerCase().includes(wanted))) : selected;
+    return found?.size ? flagsOf(p.words, found) : null;
   });
 }
+
+const flagsOf = (all, found) => Uint8Array.from(all, (one) => found.has(one));
 
 // The words looked at, and the neighbours of the one that the inspector shows, on the map of this side.
 function mapMarks(view, p, side) {

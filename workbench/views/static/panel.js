@@ -182,6 +182,12 @@ function bar(share, text = percent(share)) {
   return h("span.bar-cell", h("span.bar", { "aria-hidden": "true" }, h("i", { style: width })), h("span", text));
 }
 
+// A number with its name, and a note below it.
+const card = ({ id, title, help: about, corner, value, note }) =>
+  h("div.card.tile", { key: title, class: id, role: "group", "aria-label": title },
+    h("div.title", h("span", title, help(about?.trim())), h("span.corner", corner)),
+    h("div.value", value), h("div.note", note));
+
 // A word that leads to its place on the map.
 function wordLink(view, word) {
   const show = () => {
@@ -321,15 +327,9 @@ const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kep
 
 function cards(view) {
   const { cards: numbers = EXPECTED.map((title) => ({ id: title, title })) } = view.get("cards");
-  const tile = ({ id, title, help: about, value, digits, note, delta, how }) => card(id, title, [about, how],
-    how?.split(/\W/)[0], [fixed(value, digits), against(delta, (size) => fixed(size, digits))], note);
+  const tile = ({ help: about, value, digits, delta, how, ...own }) => card({ ...own, help: [about, how].join(" "),
+    corner: how?.split(/\W/)[0], value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] });
   return h("div.cards", { class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
-}
-
-function card(id, title, tips, corner, values, note) {
-  return h("div.card.tile", { key: id, class: id, role: "group", "aria-label": title },
-    h("div.title", h("span", title, help(tips.filter(Boolean).join(" "))), h("span.corner", corner)),
-    h("div.value", values), h("div.note", note));
 }
 
 // The change against A: an arrow says the direction, the colour if that is better.
@@ -353,8 +353,9 @@ function sizeCard(view) {
   const smaller = ratio && h("small", `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
   const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: over, style: `width: ${at(size)}` }),
     limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` }));
-  const values = [size ? bytes(size) : "–", next ? h("small.foreseen", `→ ${bytes(next)}`) : smaller];
-  return card("size", "File size", [about, how], corner, values, [filled, against(delta, bytes, -1)]);
+  const value = [size ? bytes(size) : "–", next ? h("small.foreseen", `→ ${bytes(next)}`) : smaller];
+  const note = [filled, against(delta, bytes, -1)];
+  return card({ id: "size", title: "File size", help: [about, how].join(" "), corner, value, note });
 }
 
 // -- rail: presets, fit a size, steps ---------------------------------------------------------
