@@ -213,8 +213,8 @@ function render({ model, el }) {
   // A menu closes when the focus leaves it, but for another window, as one to choose a file; and what was typed and not
   // taken gives way to the state.
   function leave({ target, relatedTarget }) {
-    const box = target.closest(".menu");
-    if (box && !box.contains(relatedTarget) && document.hasFocus()) view.local.menu = null;
+    const box = target.closest("details.menu");
+    if (box && !box.contains(relatedTarget) && document.hasFocus()) box.open = false;
     redraw();
   }
 

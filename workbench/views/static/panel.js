@@ -5,7 +5,6 @@
 // An id for the page: each place where a view is shown has its own.
 let viewCount = 0;
 const idOf = (view, name) => `wb${(view.number ??= ++viewCount)}-${name}`;
-const closeMenu = (view) => view.setLocal({ menu: null });
 
 // Move the focus among the elements of a group with the arrow keys; return where it went.
 function moveFocus(event, selector) {
@@ -35,31 +34,24 @@ function tabPanel(view, name, chosen, ...children) {
 function segmented(label, options, choose) {
   const one = ({ id, label: text, help: tip, on, disabled }) =>
     button(text, () => choose(id), { "aria-pressed": String(Boolean(on)), "data-tip": tip, disabled });
-  const group = { role: "group", "aria-label": label, onkeydown: (event) => moveFocus(event, "button") };
-  return h("div.segments", group, options.map(one));
+  return h("div.segments", { role: "group", "aria-label": label }, options.map(one));
 }
 
-// A button that opens a box with `content()`. Escape closes it and the focus returns; leaving it closes it (core.js).
-function menu(view, name, label, content, { title, ...props }) {
-  const open = view.local.menu === name;
-  const toggle = () => {
-    view.setLocal({ menu: open ? null : name });
-    queueMicrotask(() => {
-      const box = view.root.querySelector(".menu-box");
-      box?.querySelector("button, input")?.focus();
-      box?.scrollIntoView({ block: "nearest" });
-    });
-  };
+// A button that opens a box. Escape closes it, and so does leaving it (core.js).
+function menu(label, content, { name = "summary", ...props }) {
   const onkeydown = (event) => {
-    if (event.key !== "Escape" || !open) return event.key.startsWith("Arrow") && moveFocus(event, ".menu-box button");
+    const box = event.currentTarget;
+    if (event.key !== "Escape" || !box.open) return;
     event.stopPropagation();
-    event.currentTarget.firstChild.focus();
-    return closeMenu(view);
+    box.open = false;
+    box.firstChild.focus();
   };
-  const opener = { "aria-expanded": String(open), "aria-haspopup": "dialog", ...props };
-  return h("div.menu", { key: `menu-${name}`, onkeydown }, button(label, toggle, opener),
-    open && h("div.menu-box", { role: "dialog", tabindex: -1, "aria-label": title }, content()));
+  const show = ({ target: { open, lastChild } }) => open && lastChild.scrollIntoView({ block: "nearest" });
+  return h("details.menu", { onkeydown, ontoggle: show },
+    h(name, props, label), h("div.menu-box", { tabindex: -1 }, content));
 }
+
+const closeMenus = (view) => view.root.querySelectorAll("details.menu").forEach((box) => { box.open = false; });
 
 // A choice among [{id, label or title}].
 function select(options, value, onchange, props = {}) {
@@ -139,8 +131,9 @@ function fieldRow(view, key, about, { set, move }) {
 
 // A table that is sorted by a click on a heading and filtered by typing; its first column names the row.
 // columns: [{id, label, help, value: row => number | text | null, show: row => element, number: bool, wide: bool}]
-// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first}
-function dataTable(view, id, columns, rows, { caption, filter, sort, n = 50 }) {
+// options: {caption, filter: label of the search field, sort: {by, down}, n: rows shown at first, none: text => what
+// stands there if nothing is found}
+function dataTable(view, id, columns, rows, { caption, filter, sort, n = 50, none }) {
   const state = { by: null, down: false, find: "", shown: n, ...sort, ...view.ui.tables?.[id] };
   const set = (changes) => view.setUi({ tables: { ...view.ui.tables, [id]: { ...state, ...changes } } });
   const valueOf = (column, row) => (column.value ? column.value(row) : row[column.id]) ?? null;
@@ -170,6 +163,7 @@ function dataTable(view, id, columns, rows, { caption, filter, sort, n = 50 }) {
     filter && h("div.row", search, h("span.mute", { role: "status" }, count)),
     h("table", h("caption.sr", caption), h("thead", h("tr", columns.map(heading))),
       h("tbody", found.slice(0, state.shown).map((row) => h("tr", columns.map(cell(row)))))),
+    found.length === 0 && none?.(state.find.trim()),
     more > 0 && button(`Show ${whole(more)} more`, () => set({ shown: state.shown + n })));
 }
 
@@ -256,7 +250,7 @@ function topBar(view) {
   return h("div.top",
     button("☰ Recipe", () => view.setLocal({ drawer: !drawer }),
       { name: "button.drawer-button", "aria-expanded": String(drawer) }),
-    menu(view, "model", [label, " ▾"], () => modelMenu(view), { title: "Open a model", name: "button.chip" }),
+    menu([label, " ▾"], modelMenu(view), { title: "Open a model", name: "summary.chip" }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
@@ -288,7 +282,7 @@ function problems(view) {
 
 function modelMenu(view) {
   const { path = "", entries, error } = view.get("folder");
-  const open = (there) => (view.act("open", { path: there }), closeMenu(view));
+  const open = (there) => (view.act("open", { path: there }), closeMenus(view));
   const enter = ({ key, target }) => key === "Enter" && target.value.trim() && open(target.value.trim());
   const browse = (there) => view.act("list_folder", { path: there });
   const entry = ({ name, path: there, is_folder: isFolder, bytes: size }) => h("li",
@@ -311,7 +305,7 @@ async function upload(view, file) {
     view.act("upload", { name: file.name, offset, total: file.size }, [part]);
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
-  closeMenu(view);
+  closeMenus(view);
 }
 
 // A file that comes in parts and goes to the browser's downloads.
@@ -364,14 +358,14 @@ function rail(view) {
   const { presets, steps, addable, fit } = view.get("rail");
   if (!presets) return h("section.rail", { "aria-label": "Recipe" });
   const custom = { label: "Custom", help: "Steps of your own", on: !presets.some(({ on }) => on), disabled: true };
-  const add = (kind) => (view.act("add", { kind, at: steps.length }), closeMenu(view));
+  const add = (kind) => (view.act("add", { kind, at: steps.length }), closeMenus(view));
   const addition = ({ kind, label, blurb }) =>
     button([h("b", label), h("span.mute", blurb)], () => add(kind), { name: "button.entry" });
   const keyOf = ({ kind, i }) => `${kind}-${steps.filter((step) => step.kind === kind && step.i < i).length}`;
   return h("section.rail", { class: view.local.drawer && "open", "aria-label": "Recipe" },
     segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view, fit),
     h("ol.steps", steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
-    menu(view, "add", "+ Add a step", () => addable.map(addition), { title: "What can follow", name: "button.add" }));
+    menu("+ Add a step", addable.map(addition), { name: "summary.add" }));
 }
 
 function fitCard(view, { text, low, high, goal, goals, running }) {
@@ -443,6 +437,8 @@ const asNumber = (id, label, text, about) =>
   column(id, label, { show: (row) => text(row[id]), number: true, help: about });
 const asCount = (id, label, about) => asNumber(id, label, (n) => (n === null ? "–" : whole(n)), about);
 const asWord = (view) => column("word", "Word", { show: ({ word }) => wordLink(view, word) });
+const ofWords = (view) => ({ filter: "Find a word",
+  none: (word) => h("p.mute", "Not among these words. Look at ", wordLink(view, word), " on the map.") });
 const RANK = asCount("rank", "Rank", "1: the most frequent word.");
 const COSINE = asNumber("cosine", "Cosine", fixed, "To the word's original vector.");
 
@@ -471,7 +467,7 @@ function neighboursTab(view) {
     show: (row) => row[id].length > 0 && h(`span.${id}`, `${sign} `, h("bdi", row[id].join(" · "))) });
   const kept = column("kept", "Kept", { number: true, show: ({ kept: n, k }) => bar(n / k, `${n} of ${k}`) });
   const columns = [asWord(view), RANK, COSINE, kept, list("lost", "Lost", MINUS), list("gained", "Gained", "+")];
-  const options = { caption: "Neighbours", filter: "Find a word", sort: { by: "kept" } };
+  const options = { caption: "Neighbours", ...ofWords(view), sort: { by: "kept" } };
   return page(view, "neighbours", rows.length, () => [
     h("p.mute", how), dataTable(view, "neighbours", columns, rows, options)]);
 }
@@ -485,16 +481,16 @@ function damageTab(view) {
     column("group", "Words", { show: (g) => [h("span.mute", `${g.by}: `), g.group, help(g.meaning)] }),
     asCount("n", "Number"), asNumber("mean", "Mean cosine", fixed), asNumber("p5", "5th percentile", fixed),
     asNumber("no_vector", "No vector", (share) => percent(share, 1)), loss(bar), worst];
-  const ofWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
+  const aboutWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
     column("shape", "Shape"), column("fate", "Vector")];
   const ofCodes = [column("code", "Code"), asCount("n", "Words"), asNumber("mean", "Mean", fixed),
     asNumber("z", "z", (z) => fixed(z, 1), "Standard errors from the mean of all words."),
     column("chance", "Chance", { value: (row) => (row.chance ? "may be" : "more than chance") }), worst];
   const table = (caption, columns, rows, options) => dataTable(view, caption, columns, rows, { caption, ...options });
-  const byLoss = { filter: "Find a word", sort: { by: "loss_share", down: true } };
+  const byLoss = { ...ofWords(view), sort: { by: "loss_share", down: true } };
   return page(view, "damage", groups.length || words.length, () => [
     h("p", h("b", summary)), h("p.mute", how?.join(" · ")), table("Groups of words", ofGroups, groups),
-    h("h4", "Most affected words"), table("Most affected words", ofWords, words, byLoss),
+    h("h4", "Most affected words"), table("Most affected words", aboutWords, words, byLoss),
     codes.length > 0 && [h("h4", "Codes"), table("Codes", ofCodes, codes, { sort: { by: "z" }, n: 20 })]]);
 }
 
