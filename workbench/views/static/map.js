@@ -1,21 +1,19 @@
 // Maps of points on canvas, the tab Map, and the inspector beside it.
 
-// component(PointMap, props): a map that fills its element.
-//   points     Float32Array (2n): x, y of each point; NaN where it has no place
-//   frame      [x0, y0, x1, y1] that "Fit" shows, see `frameOf`
-//   colours    Uint8Array or Uint16Array (n): indices into palette, a list of CSS colours and variables ("--kept");
-//              a list of colours, as --damage, is a ramp and stands for SCALE places, see `onScale`
-//   shapes     Uint8Array (n): indices into SHAPES. order: Uint32Array (n): the last one is on top
-//   selected   Uint8Array (n) of flags: the other points are dimmed; null: no selection
-//   name, tip  i => text: shown where there is room (zoomed in, few selected); shown at the point under the pointer
-//   labels     [{text, at: [x, y]}]: names of regions, the more important first
-//   marks      [{i, text, colour, shape, hollow, strong}]: points that stand out, the more important first
-//   lines      [{from, to, colour, dashed}] between points
-//   camera     from newCamera(); maps that share it and the frame pan, zoom and hover together
-//   head       pixels at the top that names leave free. label: text for screen readers
-//   pick       i => ...: a point was clicked
-//   select     flags => ...: Uint8Array (n) of what a lasso or box holds; null: a click on nothing, or Escape
-// The picture follows from props, camera, size and theme alone.
+// component(PointMap, props): a map that fills its element. Its picture follows from props, camera, size and theme.
+//   points    Float32Array (2n): x, y of each point; NaN where it has no place
+//   frame     [x0, y0, x1, y1] that "Fit" shows, see `frameOf`
+//   colours   indices of the points into palette: CSS colours, variables as "--kept", and ramps ("--damage", SCALE wide)
+//   shapes    indices into SHAPES. order: Uint32Array (n): the last one is on top
+//   selected  Uint8Array (n) of flags: the other points are dimmed; null: no selection
+//   name, tip i => text: shown where there is room (zoomed in, few selected); shown at the point under the pointer
+//   labels    [{text, at: [x, y]}]: names of regions, the more important first
+//   marks     [{i, text, colour, shape, hollow, strong}]: points that stand out, the more important first
+//   lines     [{from, to, colour, dashed}] between points
+//   camera    from newCamera(); maps that share it and the frame pan, zoom and hover together
+//   head      pixels at the top that names leave free. label: text for screen readers
+//   pick      i => ...: a point was clicked
+//   select    flags => ...: what a lasso or box holds; null: a click on nothing, or Escape
 
 const HOME = { x: 0, y: 0, zoom: 1 }; // x, y from the middle of the frame
 const newCamera = () => ({ ...HOME, hover: null, maps: new Set() });
@@ -59,12 +57,6 @@ function frameOf(...arrays) {
   });
   const at = (share) => along.map((values) => values[Math.round(share * (values.length - 1))] ?? 0);
   return [...at(0.01), ...at(0.99)];
-}
-
-// Indices into a ramp for values from 0 to high; SCALE, the colour after it, for NaN.
-function onScale(values, high) {
-  const index = (v) => Math.max(0, Math.min(SCALE - 1, Math.floor((v * SCALE) / (high || 1))));
-  return Uint8Array.from(values, (v) => (Number.isNaN(v) ? SCALE : index(v)));
 }
 
 // The colours of a palette as RGBA, four bytes each.
@@ -330,7 +322,9 @@ class PointMap {
 const OKABE_ITO = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"];
 const LABEL_SHAPES = ["square", "diamond", "triangle", "down", "star", "plus", "left", "circle", "circle"];
 const GREYS = ["#8a8f98", "#b8bcc4"];
-const FATES = [["circle", "own row"], ["triangle", "rebuilt"], ["cross", "no vector"]];
+const FATES = [
+  { shape: "circle", text: "own row" }, { shape: "triangle", text: "rebuilt" }, { shape: "cross", text: "no vector" },
+];
 const STATUSES = { // of a neighbour, on the maps and beside words
   kept: { sign: "●", colour: "--kept" }, lost: { sign: "○", colour: "--lost", hollow: true },
   gained: { sign: "◆", colour: "--gained", shape: "diamond" },
@@ -354,30 +348,32 @@ function mapped(view) {
   }));
 }
 
-// Colours, shapes and legend of the points. scale: {ramp, texts: [what it shows and its low end, its high end]}
+// Colours, shapes and legend of the points, by what a person wants to see.
 function looks(p, by) {
-  const order = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the most frequent on top
-  if (by === "label" && p.labels) return { order, ...labelLooks(p.labels) };
+  const frequent = Uint32Array.from(p.rank, (_, i) => p.n - 1 - i); // the most frequent on top
+  if (by === "label" && p.labels) return { order: frequent, ...labelLooks(p.labels) };
   const scaleOf = by === "frequency" ? frequencyScale : by === "code" && hasCodes(p) ? codeScale : damageScale;
-  const { values, high, missing, ...rest } = scaleOf(p);
-  const legend = FATES.map(([shape, text]) => ({ shape, text })).filter((_, fate) => p.fate.includes(fate));
-  const palette = [rest.scale.ramp, missing];
-  return { colours: onScale(values, high), palette, shapes: p.fate, order, legend, ...rest };
+  const { values, high, ramp, missing, texts, order = frequent } = scaleOf(p);
+  const place = (value) => Math.max(0, Math.min(SCALE - 1, Math.floor((value * SCALE) / (high || 1))));
+  return {
+    colours: Uint8Array.from(values, (value) => (Number.isNaN(value) ? SCALE : place(value))),
+    palette: [ramp, missing], shapes: p.fate, order, ramp, texts, legend: FATES.filter((_, fate) => p.fate.includes(fate)),
+  };
 }
 
+// Scales: values from 0 to high on a ramp, the colour of those that are missing, the texts at its ends.
 function damageScale({ cosine }) {
   const values = cosine.map((own) => 1 - own);
   const sorted = values.filter((value) => !Number.isNaN(value)).sort();
   const high = Math.max(0.02, sorted[Math.floor(0.95 * sorted.length)] ?? 0);
   const order = [...cosine.keys()].sort((a, b) => (cosine[b] || -1) - (cosine[a] || -1)); // the most damaged on top
-  const scale = { ramp: "--damage", texts: ["damage none", fixed(high, 2)] };
-  return { values, high, missing: "--bad", order, scale };
+  return { values, high, ramp: "--damage", missing: "--bad", texts: ["damage none", fixed(high, 2)], order };
 }
 
 function frequencyScale({ rank }) {
   const last = Math.max(...rank);
-  const scale = { ramp: "--cividis", texts: ["rank 1", whole(last)] };
-  return { values: Float32Array.from(rank, Math.log), high: Math.log(last), missing: GREYS[0], scale };
+  const values = Float32Array.from(rank, Math.log);
+  return { values, high: Math.log(last), ramp: "--cividis", missing: GREYS[0], texts: ["rank 1", whole(last)] };
 }
 
 const hasCodes = ({ n, coded: { codes } }) => codes.length === n; // else they are those of other words
@@ -387,7 +383,7 @@ function codeScale({ coded: { codes, order } }) {
   const high = isOrdered ? order.length : Math.max(...codes);
   const values = Float32Array.from(codes, (code) => (code < 0 ? NaN : isOrdered ? order[code] : code));
   const texts = isOrdered ? ["near codes,", "near colours"] : ["code 0", whole(high)];
-  return { values, high, missing: `${GREYS[0]}80`, scale: { ramp: "--cividis", texts } };
+  return { values, high, ramp: "--cividis", missing: `${GREYS[0]}80`, texts };
 }
 
 // A colour and a shape for each of the seven most frequent labels, grey for the others.
@@ -417,7 +413,7 @@ function mapTab(view) {
   const isAgain = control && p.method === "UMAP"; // the original drawn again, in place of the compressed model
   const side = isAgain ? "control" : "after";
   const look = remember(view, "looks", [p, by], () => looks(p, by));
-  const tip = (i) => [p.words[i], FATES[p.fate[i]][1], `rank ${whole(p.rank[i])}`,
+  const tip = (i) => [p.words[i], FATES[p.fate[i]].text, `rank ${whole(p.rank[i])}`,
     p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
   const shared = {
     ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i], tip, pick: (i) => lookAt(view, p.words[i]),
@@ -446,23 +442,22 @@ function mapTab(view) {
 
 function mapBar(view, p, isDrawing) {
   const { colour: by = "damage", control = false, morph = 1 } = view.ui;
-  const choose = (title, names, value, act) =>
-    select(Object.entries(names).map(([id, label]) => ({ id, label })), value, act, { "aria-label": title, title });
+  const choose = (title, ids, value, act) => // ids with their labels
+    select(Object.entries(ids).map(([id, label]) => ({ id, label })), value, act, { "aria-label": title, title });
   const ways = { damage: "Damage", frequency: "Frequency", ...(hasCodes(p) && { code: "Code" }),
     ...(p.labels && { label: "Label" }) };
   const levels = Array.from({ length: p.coded.n_levels }, (_, k) => `Level ${k + 1}`);
-  const again = "In place of the compressed model, draw the original again: what differs then is chance";
   return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, "Colour",
     choose("Colour by", ways, by, (id) => view.setUi({ colour: id })),
     by === "code" && choose("Level", levels, p.coded.level, (id) => view.act("level", { level: Number(id) })),
-    p.method === "UMAP" && button("Chance", () => view.setUi({ control: !control }),
-      { "aria-pressed": String(control), title: again }),
+    p.method === "UMAP" && button("Chance", () => view.setUi({ control: !control }), { "aria-pressed": String(control),
+      title: "In place of the compressed model, draw the original again: what differs then is chance" }),
     h("label", { title: "Move the words from one map to the other" }, "Morph ",
       h("input", { type: "range", min: 0, max: 1, step: 0.01, value: morph, "aria-label": "From original to compressed",
         oninput: (e) => view.setUi({ morph: Number(e.target.value) }) })),
     h("span.space"),
     choose("Way of drawing", { UMAP: "UMAP", PCA: "PCA" }, isDrawing ? "UMAP" : p.method,
-      (id) => view.act("draw", { method: id })),
+      (method) => view.act("draw", { method })),
     button("PNG", () => savePicture(view), { title: "Save the picture" }),
     button("CSV", () => saveTable(view, p), { title: "Save the words on the map, or those selected, as a table" }));
 }
@@ -471,10 +466,10 @@ function mapBar(view, p, isDrawing) {
 const legendSign = (sign, ink, text) =>
   h("span", h("span", { style: ink && `color: ${ink}`, "aria-hidden": "true" }, sign), text && ` ${text}`);
 
-function mapLegend(view, p, { scale, legend }) {
+function mapLegend(view, p, { ramp, texts, legend }) {
   const numbers = (p.numbers ?? []).map((n) => ({ id: n, label: `${whole(n)} words` }));
   return h("div.map-bar.legend",
-    scale && [scale.texts[0], h("i", { style: `--ramp: var(${scale.ramp})` }), scale.texts[1]],
+    ramp && [texts[0], h("i", { style: `--ramp: var(${ramp})` }), texts[1]],
     legend.map(({ shape, ink, text }) => legendSign(SIGNS[shape], ink, text)), h("span.space"),
     select(numbers, p.n_mapped, (n) => view.act("map_words", { n }), { "aria-label": "Words on the map" }),
     help(`Shown: ${p.sample}. ${p.noise ?? ""}`));
@@ -515,7 +510,7 @@ function saveFile(name, blob) {
 function saveTable(view, p) {
   const flags = chosen(view, p);
   const sides = ["before", "control", "after"];
-  const row = (word, i) => [word, p.rank[i], FATES[p.fate[i]][1], p.cosine[i], p.labels?.[i] ?? "",
+  const row = (word, i) => [word, p.rank[i], FATES[p.fate[i]].text, p.cosine[i], p.labels?.[i] ?? "",
     ...sides.flatMap((side) => [p[side][2 * i], p[side][2 * i + 1]])];
   const head = ["word", "rank", "fate", "cosine", "label", ...sides.flatMap((side) => [`x_${side}`, `y_${side}`])];
   const cell = (x) => (Number.isNaN(x) ? "" : /[",\r\n]/.test(x) ? `"${x.replaceAll('"', '""')}"` : x);
@@ -593,7 +588,7 @@ function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neigh
     `${sign} ${neighbours.filter((row) => row.status === status).length} ${status} `);
   return [h("h6", h("bdi", word), " ", h("span.mute", about.filter(Boolean).join(" · "))),
     nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest words` }, Object.entries(STATUSES).map(count)),
-    slopeChart(view, neighbours), ngrams && ngramTable(ngrams)];
+    slopeChart(view, neighbours), ngrams && ngramTable(view, ngrams)];
 }
 
 // Neighbours before on the left, after on the right; curves join those that stay.
@@ -613,14 +608,10 @@ function slopeChart(view, neighbours) {
     list(right, "Neighbours after"));
 }
 
-function ngramTable({ before, after, left, rows }) {
-  const most = Math.max(1e-9, ...rows.flatMap((row) => [Math.abs(row.before ?? 0), Math.abs(row.after ?? 0)]));
-  const share = (value) => h("td.number.share",
-    { class: value < 0 && "against", style: `--share: ${(100 * Math.abs(value ?? 0)) / most}%` }, fixed(value, 2));
-  const row = ({ ngram, status, before: was, after: is, cosine }) => h("tr", { key: ngram },
-    h("th", { scope: "row" }, h("bdi", ngram), status !== "stays" && h("small.mute", ` ${status}`)),
-    share(was), share(is), h("td.number", fixed(cosine, 2)));
-  const head = ["n-gram", "before", "after", "cosine"].map((name) => h("th", { scope: "col" }, name));
-  return h("div.ngrams", h("p.mute", `Made of ${before}; now of ${after}; n-grams left: ${left}.`),
-    h("table", h("thead", h("tr", head)), h("tbody", rows.map(row))));
+function ngramTable(view, { before, after, left, rows }) {
+  const name = ({ ngram, status }) => [h("bdi", ngram), status !== "stays" && h("small", ` ${status}`)];
+  const numbers = ["before", "after", "cosine"].map((id) => asNumber(id, id, (value) => fixed(value, 2)));
+  const columns = [column("ngram", "n-gram", { show: name }), ...numbers];
+  return [h("p.mute", `Made of ${before}; now of ${after}; n-grams left: ${left}.`),
+    dataTable(view, "ngrams", columns, rows, { caption: "What n-grams contribute" })];
 }
