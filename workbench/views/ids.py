@@ -102,7 +102,9 @@ class Blocks:
         about = {"n": len(map), "names": map["name"].tolist(), "items": map["item"].tolist(), **map.attrs}
         return {**about, "places": places.tobytes(), "codes": codes.tobytes()}
 
-    def near(similar, words, ids, names):
+    def near(words, similar, ids, names):
+        if similar is None:
+            return {}
         item = similar.item
         about = {"item": item, "name": names[item], "path": words.path(ids[item])}
         for key, table in (("by_vector", similar.by_vector), ("by_id", similar.by_id)):
@@ -116,8 +118,8 @@ class Blocks:
         rows = [{**words.path(found[i].tolist())[-1], "selected": counts[i]} for i in most]
         return {"n_prefixes": len(found), "rows": rows}
 
-    def offers(offered, names):
-        query, items = offered
+    def offers(names, offered):
+        query, items = offered or ("", [])
         return {"query": query, "items": [(item, names[item]) for item in items]}
 
     def quality(card, ids):

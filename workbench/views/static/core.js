@@ -110,6 +110,7 @@ class View {
   }
 
   act(action, args = {}, buffers = []) {
+    this.local.action = action;
     this.sent = Math.max(Date.now(), this.sent + 1); // Python says up to where it has heard; so after a reload, too
     this.model.send({ action, sent: this.sent, ...args }, undefined, buffers);
   }
@@ -160,6 +161,11 @@ class View {
   // Whether a part shows what follows from the present setting; else it is drawn dimmed.
   isStale(name) {
     return (this.get("status").stale ?? []).includes(name);
+  }
+
+  // What went wrong with the last action, if it was this one: for a place beside its button.
+  problemOf(action) {
+    return this.local.action === action && this.get("status").problem;
   }
 
   error(...cells) {

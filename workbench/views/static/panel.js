@@ -177,8 +177,8 @@ function bar(share, text = percent(share)) {
 }
 
 // A number with its name, and a note below it.
-const card = ({ id, title, help: about, corner, value, note }) =>
-  h("div.card.tile", { key: title, class: id, role: "group", "aria-label": title },
+const card = ({ id, title, help: about, corner, value, note, waits }) =>
+  h("div.card.tile", { key: title, class: [id, waits && "stale"].filter(Boolean).join(" "), role: "group", "aria-label": title },
     h("div.title", h("span", title, help(about?.trim())), h("span.corner", corner)),
     h("div.value", value), h("div.note", note));
 
@@ -512,12 +512,17 @@ function saveForm(view) {
       h("ul", losses.map((text) => h("li", text)))),
     h("div.row", button("Save", () => view.act("save", { path, format }), { name: "button.primary.save" }),
       button("Download in the browser", () => view.act("download", { format })), h("span.saved", { role: "status" },
-        downloaded < 1 ? `Downloading: ${percent(downloaded)}` : saved && `✓ ${saved}`)));
+        downloaded < 1 ? `Downloading: ${percent(downloaded)}` : saved && `✓ ${saved}`)),
+    warning(view.problemOf("save")));
 }
 
 function exportTab(view) {
   const { code } = view.get("export");
-  const copy = () => navigator.clipboard.writeText(code).then(() => view.setLocal({ copied: code }));
+  const copy = () => { // navigator.clipboard is not there on a page that came by plain http
+    getSelection().selectAllChildren(view.root.querySelector(".export pre"));
+    document.execCommand("copy");
+    view.setLocal({ copied: code });
+  };
   const copier = button(view.local.copied === code ? "✓ Copied" : "Copy", copy, { name: "button.small" });
   return page(view, "export", code, () => [
     h("div.form", h("h4", "Recipe ", copier), h("pre", { tabindex: 0 }, code)),
@@ -534,8 +539,10 @@ function reportForm(view) {
     const { id, label, value, on } = limit;
     const set = (changes) => view.setUi({ limits: { ...own, [id]: { ...own[id], ...changes } } });
     const onchange = ({ target }) => set({ value: parsed(target.value, limit) ?? value });
-    return h("div.slider.open",
+    const verdict = report?.rows.find((row) => row.name === id && row.limit === value); // on no earlier limit
+    return h("div.slider.open.limit",
       h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${label}`),
+      h("span", verdict && verdictOf(verdict, limit)),
       h("input.number", { type: "text", value: written(value, limit), disabled: !on, "aria-label": label, onchange }));
   };
   return h("div.form",
@@ -545,18 +552,16 @@ function reportForm(view) {
       writing ? button("Stop", () => view.act("stop_report"), { key: "stop" })
         : button("Make report", start, { name: "button.make-report", key: "make" }),
       h("span", { role: "status" }, writing && progressText(writing))),
-    report && verdicts(view, report));
+    warning(view.problemOf("report")), report && outcome(report));
 }
 
-function verdicts(view, { passed, error, href, of, rows = [] }) {
-  const verdict = ({ met, status: why }) => (met ? h("span.good", "✓ met") : h("span.bad", `✗ not met ${why ?? ""}`));
-  const amount = (of) => (row) => (row.name.startsWith("size") ? bytes : fixed)(row[of]);
-  const columns = [column("label", "Limit"), column("value", "Measured", { number: true, show: amount("value") }),
-    column("limit", "At", { number: true, show: amount("limit") }), column("met", "Verdict", { show: verdict })];
+const verdictOf = ({ met, value, status: why }, { kind }) =>
+  h(met ? "span.good" : "span.bad", met ? "✓ met: " : "✗ not met: ", value === null ? why : written(value, { kind }));
+
+function outcome({ passed, error, href, of }) {
   return h("div", { role: "status" },
     passed ? h("b.good", "✓ Every limit is met. ") : h("b.bad", "✗ Not every limit is met. "),
-    href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", of), warning(error),
-    dataTable(view, "verdicts", columns, rows, { caption: "Verdicts" }));
+    href && h("a", { href, target: "_blank", rel: "noopener" }, "Read the report"), h("div.mute", of), warning(error));
 }
 
 // -- history ----------------------------------------------------------------------------------
