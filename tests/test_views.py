@@ -39,7 +39,7 @@ def text_in(figure) -> str:
 def test_the_scorecard_figure_has_units_on_every_axis_and_the_ratio(fasttext, small):
     card = wb.scorecard(fasttext, small, n_queries=50)
     figure = wb.views.scorecard_figure(card)
-    assert all(axis.get_ylabel() for axis in figure.axes)
+    assert all(axis.get_xlabel() for axis in figure.axes)
     ratio = card.loc[card["metric"] == "ratio", "value"].iloc[0]
     assert f"{ratio:.3g} times smaller" in text_in(figure)
     assert "no word-pair set" in text_in(figure)  # made-up words are in no set

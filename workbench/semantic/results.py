@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .settings import Arm
 
 LOWER_NAME, UPPER_NAME = "lower: no content", "upper: no bottleneck"
-METRICS = ("log_loss", "recall", "ndcg")
+METRICS = {"log_loss": "log-loss", "recall": "recall@10", "ndcg": "NDCG@10"}
 
 
 @dataclass(frozen=True, eq=False)

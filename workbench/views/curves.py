@@ -1,6 +1,6 @@
 """Curves of a training and the shares that its arms retain: as the state of a view, and drawn on paper."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
-from .plots import BLUE, GREY, Axes, Picture, as_text, new_figure
+from .plots import BLUE, GREY, Axes, Picture, as_text, draw_means, name_looks, name_rows, new_figure
 
-NAMES = {"log_loss": "log-loss", "recall": "recall@10", "ndcg": "NDCG@10"}
 RETAINED, LOG_LOSS = "% of the way from lower to upper\n(validation log-loss)", "validation log-loss (nats)"
 DASHES = {LOWER_NAME: ":", UPPER_NAME: "--"}
+TRAINED, AFTERWARDS = ("trained with its bottleneck", "o", ""), ("codes after the fact", "D", "white")  # sign, fill
 MIN_SHOWN = -20.0  # % retained; smaller values are drawn at the edge, with their number
 
 # -- state --------------------------------------------------------------------------------
@@ -79,10 +79,10 @@ def kept_text(row: pd.Series) -> str:
 def chosen_text(table: pd.DataFrame, chosen: str) -> str:
     """Return which arm validation chose and what it keeps, with a warning where shares mean nothing."""
     rows, values = table[table["arm"] == chosen].set_index("metric"), table.pivot(columns="arm", index="metric").value
-    shares = ", ".join(f"{kept_text(rows.loc[metric])} by {NAMES[metric]}" for metric in METRICS)
+    shares = ", ".join(f"{kept_text(rows.loc[metric])} by {METRICS[metric]}" for metric in METRICS)
     text = f"Validation chose {chosen}. On the test split it keeps, of what content adds to popularity: {shares}."
     gains = (values[UPPER_NAME] - values[LOWER_NAME]) * pd.Series({"log_loss": -1, "recall": 1, "ndcg": 1})
-    if poor := " and ".join(NAMES[metric] for metric in METRICS if not gains[metric] > 0):
+    if poor := " and ".join(METRICS[metric] for metric in METRICS if not gains[metric] > 0):
         text += f" By {poor} the model without a bottleneck is no better than popularity: such shares mean nothing."
     return text
 
@@ -107,23 +107,21 @@ def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
     levels = {f"level {i}, {arm}": points for i, points in enumerate(lines[arm]["use"] if arm else [], 1)}
     shades = matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels)))  # (n_levels, 4)
     tau, resets = ({name: line[column] for name, line in lines.items() if line[column]} for column in ("tau", "resets"))
-    n_resets = {name: points[-1][1] for name, points in resets.items()}
-    most = max(n_resets, key=n_resets.__getitem__, default="")
-    small: list[tuple[float, str, dict, dict, dict[str, Any]]] = [  # height, label, lines, colours
-        (1.3, "codes in use\n(share)", levels, dict(zip(levels, shades, strict=True)), {"ylim": (0, 1.05)}),
-        (1.1, "temperature\n\N{GREEK SMALL LETTER TAU}", tau, {arm: BLUE}, {}),
-        (1.1, "codes reset\nso far", resets, {arm: BLUE},
-         {"named": {arm, most}, "ylim": (0, 1.05 * max(1, n_resets.get(most, 0))), "drawstyle": "steps-post"}),
-    ]  # fmt: skip
-    small = [panel for panel in small if panel[2]]
-    heights = [max(3.6, 0.19 * len(lines)), *(height for height, *_ in small)]
+    small: list[tuple[str, dict, dict]] = [
+        ("codes in use\n(share)", levels, dict(zip(levels, shades, strict=True))),
+        ("temperature\n\N{GREEK SMALL LETTER TAU}", tau, {arm: BLUE}),
+        ("codes reset\nso far", resets, {arm: BLUE}),
+    ]
+    small = [panel for panel in small if panel[1]]
+    heights = [max(3.6, 0.19 * len(lines)), *(max(1.2, 0.19 * len(drawn)) for _, drawn, _ in small)]  # room for names
     figure, axes = new_figure(9.5, 0.7 + sum(heights), 1, len(heights), sharex=True, height_ratios=heights)
     _draw_main(axes[0], state)
-    for axis, (_, label, drawn, colours, options) in zip(axes[1:], small, strict=True):
-        _draw_lines(axis, drawn, colours, label, **options)
+    for axis, (label, drawn, colours) in zip(axes[1:], small, strict=True):
+        axis.set_ylim(0, 1.05 * max(1, *(y for points in drawn.values() for _, y in points)))
+        _draw_lines(axis, label, drawn, colours)
     if arm:
         begin = lines[arm]["points"][0][0]
-        _note(axes[0], "end of the warm-up", (begin, 1), ("data", "axes fraction"))
+        _note(axes[0], "end of the warm-up", (begin, 1), coords=("data", "axes fraction"))
         for axis in axes:
             axis.axvline(begin, color=GREY, linewidth=0.8, linestyle=":")
     axes[-1].set_xlabel("step of the optimiser")
@@ -131,24 +129,19 @@ def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
 
 
 def _draw_main(axis: Axes, state: dict) -> None:
-    """Draw the main chart; its axis is broken below what the arms reach, smaller shares have marks and numbers."""
-    low = -np.inf if state["edge"] is None else state["edge"]
+    """Draw the main chart; its axis is broken below what the arms reach, and names say how low a line goes."""
+    arm, low = state["arm"], -np.inf if state["edge"] is None else state["edge"]
     top = max(y for line in state["lines"] for _, y in line["points"])
     band = low - 0.08 * (top - low)  # where smaller shares are drawn
-
-    def drawn(points: list) -> list:
-        return [[step, y if y >= low else band] for step, y in points]
-
+    lines, names = {}, {}
     for line in state["lines"]:
-        is_chosen = line["name"] == state["arm"]
-        for points in line["seeds"] if is_chosen else ():
-            axis.plot(*zip(*drawn(points), strict=True), color=BLUE, linewidth=0.7, alpha=0.6)
-        step, least = min(line["points"], key=lambda point: point[1])
-        if least < low:
-            sign = "" if line["is_end"] else "\N{BLACK DOWN-POINTING TRIANGLE} "
-            _note(axis, f"{sign}{least:.0f}%", (step, band), colour=BLUE if is_chosen else GREY)
-    label = RETAINED if state["is_share"] else LOG_LOSS
-    _draw_lines(axis, {line["name"]: drawn(line["points"]) for line in state["lines"]}, {state["arm"]: BLUE}, label)
+        name, least = line["name"], min(y for _, y in line["points"])
+        names[name] = name if least >= low else f"{name} (lowest {least:.0f}%)"
+        drawn = [[[x, y if y >= low else band] for x, y in points] for points in (line["points"], *line["seeds"])]
+        lines[name] = drawn[0]
+        for points in drawn[1:] if name == arm else ():
+            axis.plot(*zip(*points, strict=True), color=BLUE, linewidth=0.7, alpha=0.6)
+    _draw_lines(axis, RETAINED if state["is_share"] else LOG_LOSS, lines, {arm: BLUE}, names)
     if axis.get_ylim()[0] < band:
         axis.set_yticks([tick for tick in axis.get_yticks() if low <= tick <= top + 1])
         at, middle = axis.get_yaxis_transform(), (low + band) / 2
@@ -156,21 +149,21 @@ def _draw_main(axis: Axes, state: dict) -> None:
 
 
 def _draw_lines(
-    axis: Axes, lines: Mapping[str, list], colours: Mapping[str, Any], label: str, named: Collection[str] = (),
-    ylim: Any = None, drawstyle: str = "default",
-) -> None:  # fmt: skip
-    """Draw lines with names (of those `named`, or all) right of their ends, so that none covers another."""
+    axis: Axes, label: str, lines: dict[str, list], colours: dict[str, Any], names: dict[str, str] | None = None
+) -> None:
+    """Draw lines with names right of their ends, so that none covers another."""
     axis.set_ylabel(label)
     for name, points in lines.items():
         width, looks = 1 + (name in colours), {"color": colours.get(name, GREY), "linestyle": DASHES.get(name, "-")}
-        axis.plot(*zip(*points, strict=True), linewidth=width, zorder=1 + width, drawstyle=drawstyle, **looks)
-    low, high = axis.set_ylim(ylim)
-    ends = sorted((points[-1][1], name) for name, points in lines.items() if name in (named or lines))
+        axis.plot(*zip(*points, strict=True), linewidth=width, zorder=1 + width, **looks)
+    low, high = axis.get_ylim()
+    ends = sorted((points[-1][1], name) for name, points in lines.items())
     gap = 0.16 * axis.figure.dpi / axis.get_window_extent().height  # of an inch
     for (y, name), place in zip(ends, spread([(y - low) / (high - low) for y, _ in ends], gap), strict=True):
         axis.annotate(
-            as_text(name), (lines[name][-1][0], y), (1.05, place), textcoords="axes fraction", va="center", fontsize=9,
-            color=colours.get(name, GREY), arrowprops={"arrowstyle": "-", "lw": 0.3, "relpos": (0, 0.5)},
+            as_text(names[name] if names else name), (lines[name][-1][0], y), (1.05, place), fontsize=9, va="center",
+            textcoords="axes fraction", color=colours.get(name, GREY),
+            arrowprops={"arrowstyle": "-", "lw": 0.3, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
@@ -182,7 +175,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [min(place, max(1 - gap * (len(places) - 1 - i), i * gap)) for i, place in enumerate(places)]
 
 
-def _note(axis: Axes, text: str, place: tuple, coords: Any = "data", colour: str = GREY, **where: Any) -> None:
+def _note(axis: Axes, text: str, place: tuple, colour: str = GREY, coords: Any = "data", **where: Any) -> None:
     where = {"xytext": (0, 3), "ha": "center"} | where
     axis.annotate(text, place, xycoords=coords, textcoords="offset points", color=colour, fontsize=9, **where)
 
@@ -197,29 +190,27 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
     chosen : str
         The arm in colour; by default the best in validation.
     """
-    rows = kept_state(table, chosen)[-2:0:-1]  # without the two ends, the best on top
+    rows = kept_state(table, chosen)[1:-1]  # without the two ends
     figure, axes = new_figure(11, 1.6 + 0.3 * max(len(rows), 2), len(METRICS), sharey=True)
-    for axis, metric in zip(axes, METRICS, strict=True):
+    name_rows(axes[0], [as_text(row["name"]) for row in rows])
+    for axis, (metric, name) in zip(axes, METRICS.items(), strict=True):
+        shares = 100 * pd.DataFrame([row[metric] for row in rows], columns=["retained", "low", "high"])
+        means = shares.clip(lower=MIN_SHOWN).rename(columns={"retained": "value"})
         for place, row in enumerate(rows):
-            share, low, high = (100 * row[metric][column] for column in ("retained", "low", "high"))
-            colour = BLUE if row["is_chosen"] else GREY
-            axis.hlines(place, max(low, MIN_SHOWN), high, color=colour, linewidth=1.5)
-            marker, fill = ("o", colour) if row["is_trained"] else ("D", "white")
-            axis.plot(max(share, MIN_SHOWN), place, marker=marker, color=colour, markerfacecolor=fill)
+            colour, share = BLUE if row["is_chosen"] else GREY, shares["retained"][place]
+            label, marker, fill = TRAINED if row["is_trained"] else AFTERWARDS
+            draw_means(axis, means.loc[[place]], label, colour, marker, ecolor=colour, markerfacecolor=fill or colour)
             if share < MIN_SHOWN:
-                text, where = f"\N{LEFTWARDS ARROW} {share:.0f}%", {"xytext": (7, 0), "ha": "left", "va": "center"}
-                _note(axis, text, (MIN_SHOWN, place), colour=colour, **where)
+                where = {"xytext": (7, 0), "ha": "left", "va": "center"}
+                _note(axis, f"\N{LEFTWARDS ARROW} {share:.0f}%", (MIN_SHOWN, place), colour, **where)
         low, high = axis.get_xlim()
         axis.set_xlim(max(min(low, -3), MIN_SHOWN - 3), max(high, 108))
-        for share, text in ((0, "lower"), (100, "upper")):
+        for share, end in ((0, "lower"), (100, "upper")):
             axis.axvline(share, color=GREY, linewidth=1, linestyle="--" if share else ":")
-            _note(axis, text, (share, 1), ("data", "axes fraction"))
-        axis.set(xlabel=f"{NAMES[metric]} retained (%)", ylim=(-0.6, max(len(rows), 1) - 0.4))
+            _note(axis, end, (share, 1), coords=("data", "axes fraction"))
+        axis.set_xlabel(f"{name} retained (%)")
         axis.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(range(len(rows)), [as_text(row["name"]) for row in rows])
-    for label, row in zip(axes[0].get_yticklabels(), rows, strict=True):
-        label.set(color=BLUE if row["is_chosen"] else "black", fontweight="bold" if row["is_chosen"] else "normal")
-    for marker, fill, text in (("o", "black", "trained with its bottleneck"), ("D", "white", "codes after the fact")):
-        axes[0].plot([], [], marker, color="black", markerfacecolor=fill, label=text)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    for text, row in zip(axes[0].get_yticklabels(), rows, strict=True):
+        text.set(color=BLUE if row["is_chosen"] else "black", fontweight="bold" if row["is_chosen"] else "normal")
+    name_looks(figure)
     return figure

@@ -49,8 +49,8 @@ class Cells:
         return similar_tables(ids, vectors, item) if item else None
 
     @cell("search")
-    def offered(ids, query):
-        return query, offered_items(ids, query)
+    def offered(ids, names, query):
+        return {"query": query, "items": [(item, names[item]) for item in offered_items(ids, query)]}
 
     @cell("maps")
     def map(ids, vectors, n_items, drawn, seed, keep):
@@ -118,9 +118,8 @@ class Blocks:
         rows = [{**words.path(found[i].tolist())[-1], "selected": counts[i]} for i in most]
         return {"n_prefixes": len(found), "rows": rows}
 
-    def offers(names, offered):
-        query, items = offered or ("", [])
-        return {"query": query, "items": [(item, names[item]) for item in items]}
+    def offers(offered):
+        return offered
 
     def quality(card, ids):
         n_levels, rows = ids.coding.shape[1], []
@@ -230,7 +229,10 @@ class IdsView(View):
                 + table_html(row, near["by_id"], "Nearest by id: are their vectors similar?")
             )
         if quality:
-            levels = {f"level {i + 1}": f"{{texts[{i}]}}" for i in range(quality["n_levels"])}
-            sections["Quality"] = table_html({"": "{what}", **levels, "how": "{how}"}, quality["rows"])
+            levels = {f"level {i + 1}": f"{{texts[{i + 1}]}}" for i in range(quality["n_levels"])}
+            columns = {"": "{what}", "all levels": "{texts[0]}", **levels, "how": "{how}"}
+            texts = [["", *row["texts"]] if row["by_level"] else [*row["texts"], ""] for row in quality["rows"]]
+            rows = [{**row, "texts": own} for row, own in zip(quality["rows"], texts, strict=True)]
+            sections["Quality"] = table_html(columns, rows)
         where = f", below {words_of(self.prefix)}" if self.prefix else ""
         return page_html(f"Semantic IDs of {head['n']:,} items{where}", sections.items())

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullLocator
@@ -49,10 +48,10 @@ class Picture(Figure):
     """
 
     def png(self) -> bytes:
-        """Return the figure as a PNG file of 256 colours: a third of the bytes."""
+        """Return the figure as a PNG file of 256 colours, rare ones too: a third of the bytes."""
         buffer, small = BytesIO(), BytesIO()
         self.savefig(buffer, format="png", dpi=80)
-        Image.open(buffer).convert("RGB").quantize(256).save(small, "png", optimize=True)
+        Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(small, "png", optimize=True)
         return small.getvalue()
 
     _repr_png_ = png
@@ -75,7 +74,26 @@ def as_text(text: str, n: int = 200) -> str:
     return (text if len(text) <= n else text[: n - 1] + "…").replace("$", r"\$")
 
 
-# -- the scorecard --------------------------------------------------------------------------
+# -- means of groups -------------------------------------------------------------------------
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a chart, the first on top."""
+    axis.set_yticks(range(len(names)), names, fontsize=9)
+    axis.set_ylim(max(len(names), 1) - 0.4, -0.6)
+
+
+def draw_means(axis: Axes, means: pd.DataFrame, label: str, colour: str = BLUE, marker: str = "o", **look: Any) -> None:
+    """Draw each ``value`` with a line from ``low`` to ``high``; the index of the table says in which row."""
+    sides = [means["value"] - means["low"], means["high"] - means["value"]]
+    look = {"color": colour, "ecolor": GREY, "elinewidth": 1, "capsize": 3, **look}
+    axis.errorbar(means["value"], means.index, xerr=sides, fmt=marker, label=label, **look)
+
+
+def name_looks(figure: Figure) -> None:
+    """Say below all charts what their signs are, each once."""
+    looks = {label: look for axis in figure.axes for look, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(looks.values(), looks.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
 
 
 def scorecard_figure(card: pd.DataFrame) -> Picture:
@@ -87,54 +105,65 @@ def scorecard_figure(card: pd.DataFrame) -> Picture:
         From `scorecard`.
     """
     by_metric = {metric: rows.set_index("split") for metric, rows in card.groupby("metric")}
-    figure, (size, fidelity, overlap, agreement) = new_figure(12, 3.4, 4)
-
-    sizes = _in_order(by_metric["size"], "source file", "original", "compressed")["value"] / 1e6
-    bars = size.bar(sizes.index, sizes, color=[BLUE if name == "compressed" else GREY for name in sizes.index])
-    size.bar_label(bars, [f"{n:.3g}" for n in sizes])
-    size.set(ylabel="size of the file (MB)", title=f"{by_metric['ratio']['value'].iloc[0]:.3g} times smaller")
-    size.tick_params(axis="x", rotation=20)
-
-    means, low = (_in_order(by_metric[metric], *SPLITS)["value"] for metric in ("fidelity", "fidelity_p5"))
-    fidelity.vlines(means.index, low, means, color=GREY, linewidth=1)
-    fidelity.plot(means.index, means, "o", color=BLUE, label="mean")
-    fidelity.plot(low.index, low, "_", color=RED, markersize=14, label="5th percentile")
-    for name, mean in means.items():
-        fidelity.annotate(f"{mean:.3f}", (name, mean), (7, 0), textcoords="offset points", va="center")
-    fidelity.set(ylabel="cosine to the original vector", title="Fidelity", ylim=(None, 1.005))
-    fidelity.margins(x=0.25)
-    fidelity.legend(frameon=False, loc="best")
-
-    kept = _in_order(by_metric["overlap@10"], *SPLITS)
-    _draw_bars(overlap, kept.index, kept, BLUE)
-    overlap.set(ylabel="overlap@10 (share of neighbours kept)", title="Neighbours", ylim=(0, 1))
-
-    agreement.set(ylabel="Spearman correlation with people", title="Agreement with people")
+    figure, axes = new_figure(12, 3, 4)
+    sizes = by_metric["size"]["value"].reindex(["source file", "original", "compressed"]).dropna() / 1e6
+    bars = axes[0].barh(range(len(sizes)), sizes, 0.5, color=[BLUE if n == "compressed" else GREY for n in sizes.index])
+    axes[0].bar_label(bars, [f" {n:.3g}" for n in sizes])
+    axes[0].margins(x=0.2)
+    name_rows(axes[0], sizes.index)
+    fidelity, overlap = (by_metric[metric].reindex(SPLITS).dropna(how="all") for metric in ("fidelity", "overlap@10"))
+    fidelity = fidelity.assign(low=by_metric["fidelity_p5"]["value"], high=fidelity["value"])
+    for axis, means, form in ((axes[1], fidelity, ".3f"), (axes[2], overlap, ".2f")):
+        draw_means(axis, means.reset_index(), "compressed")
+        name_rows(axis, [f"{split}\n{value:{form}}" for split, value in means["value"].items()])
     if "similarity" in by_metric:
-        names = by_metric["similarity"].index
-        _draw_bars(agreement, np.arange(len(names)) - 0.2, by_metric["similarity_original"], GREY, "original", 0.38)
-        _draw_bars(agreement, np.arange(len(names)) + 0.2, by_metric["similarity"], BLUE, "compressed", 0.38)
-        agreement.set_xticks(range(len(names)), names)
-        agreement.margins(y=0.25)
-        agreement.legend(frameon=False, loc="upper left")
+        for metric, look, shift in (("similarity_original", ("original", GREY, "s"), -0.12),
+                                    ("similarity", ("compressed",), 0.12)):  # fmt: skip
+            means = by_metric[metric]
+            draw_means(axes[3], means.set_axis(np.arange(len(means)) + shift), *look)
+        name_rows(axes[3], by_metric["similarity"].index)
     else:
-        text, inside = "no word-pair set\ncovers this model", agreement.transAxes
-        agreement.text(0.5, 0.5, text, ha="center", va="center", transform=inside)
-        agreement.set(xticks=[], yticks=[])
+        axes[3].text(0.5, 0.5, "no word-pair set\ncovers this model", ha="center", transform=axes[3].transAxes)
+        axes[3].set(xticks=[], yticks=[])
+    texts = (
+        (f"{by_metric['ratio']['value'].iloc[0]:.3g} times smaller", "size of the file (MB)"),
+        ("Fidelity", "cosine to the original vector\n(mean, 5th percentile)"),
+        ("Neighbours", "overlap@10, share of neighbours kept\n(mean, 95% interval)"),
+        ("Agreement with people", "Spearman correlation with people\n(95% interval)"),
+    )
+    for axis, (title, label) in zip(axes, texts, strict=True):
+        axis.set(title=title, xlabel=label)
+    name_looks(figure)
     return figure
 
 
-def _in_order(rows: pd.DataFrame, *splits: str) -> pd.DataFrame:
-    return rows.loc[[split for split in splits if split in rows.index]]
+def damage_figure(groups: pd.DataFrame) -> Picture:
+    """Draw mean and 5th percentile of the cosine for each group of words, on one scale.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        From `damage_groups`.
+    """
+    groups = groups.assign(value=groups["mean"], low=groups["p5"], high=groups["mean"])
+    panels = {title: rows for by, title in GROUPINGS.items() if len(rows := groups[groups["by"] == by])}
+    n_rows = max(map(len, panels.values()), default=1)
+    figure, axes = new_figure(11.2, 1.6 + 0.42 * n_rows, max(len(panels), 1), sharex=True)
+    for axis, (title, rows) in zip(axes, panels.items(), strict=False):
+        rows = rows.reset_index(drop=True)
+        lowest = (rows.index == rows["mean"].argmin()) & (len(rows) > 1)  # it has a shape of its own
+        draw_means(axis, rows[~lowest], "mean, with the 5th percentile")
+        draw_means(axis, rows[lowest], "lowest mean", RED, "D", markersize=8)
+        name_rows(axis, [f"{group.group}\n{group.n:,} words scored" for group in rows.itertuples()])
+        axis.set_xlabel("cosine to the original vector")
+        axis.set_title(title, fontsize=11)
+    left = axes[0].get_xlim()[0]
+    axes[0].set_xlim(left, 1 + 0.02 * (1 - min(left, 0.9)))
+    name_looks(figure)
+    return figure
 
 
-def _draw_bars(axis: Axes, x: Any, rows: pd.DataFrame, color: str, label: str = "", width: float = 0.6) -> None:
-    """Draw bars with their 95% intervals."""
-    spread = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-    axis.bar(x, rows["value"], color=color, width=width, label=label, yerr=spread, capsize=4, ecolor="black")
-
-
-# -- neighbours, groups of words, history -----------------------------------------------------
+# -- neighbours, history ------------------------------------------------------------------------
 
 
 def neighbours_figure(changes: pd.DataFrame) -> Picture:
@@ -164,35 +193,6 @@ def neighbours_figure(changes: pd.DataFrame) -> Picture:
         axis.tick_params(length=0)
     legend = "    ".join(f"{sign} {status}" for status, (_, sign) in STATUS.items())
     figure.supxlabel(f"{legend}    (nearest at the top)", fontsize=10)
-    return figure
-
-
-def damage_figure(groups: pd.DataFrame) -> Picture:
-    """Draw mean and 5th percentile of the cosine for each group of words, on one scale.
-
-    Parameters
-    ----------
-    groups : DataFrame
-        From `damage_groups`.
-    """
-    panels = {title: rows for by, title in GROUPINGS.items() if len(rows := groups[groups["by"] == by])}
-    n_rows = max((len(rows) for rows in panels.values()), default=1)
-    figure, axes = new_figure(11.2, 1.6 + 0.42 * n_rows, max(len(panels), 1))
-    for axis, (title, rows) in zip(axes, panels.items(), strict=False):
-        places, mean, low = np.arange(len(rows)), rows["mean"].to_numpy(), rows["p5"].to_numpy()
-        lowest = (places == mean.argmin()) & (len(rows) > 1)  # it has a shape of its own
-        axis.hlines(places, low, mean, color=GREY, linewidth=1)
-        axis.plot(low, places, "|", color=GREY, markersize=11, label="5th percentile")
-        axis.plot(mean[~lowest], places[~lowest], "o", color=BLUE, label="mean")
-        axis.plot(mean[lowest], places[lowest], "D", color=RED, markersize=8, label="lowest mean")
-        axis.set_yticks(places, [f"{group.group}\n{group.n:,} words scored" for group in rows.itertuples()], fontsize=9)
-        axis.set(xlabel="cosine to the original vector", ylim=(len(rows) - 0.4, -0.6))
-        axis.set_title(title, fontsize=11)
-    left = min(axis.get_xlim()[0] for axis in axes)
-    for axis in axes:
-        axis.set_xlim(left, 1 + 0.02 * (1 - min(left, 0.9)))
-    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=10)
     return figure
 
 
@@ -226,7 +226,7 @@ def history_figure(history: dict) -> Picture:
     return figure
 
 
-# -- maps of words ----------------------------------------------------------------------------
+# -- maps -------------------------------------------------------------------------------------
 
 
 class Group(NamedTuple):
@@ -236,6 +236,20 @@ class Group(NamedTuple):
     here: np.ndarray  # (n,) bool
     colour: Any  # or (n,) values on a scale
     shape: str  # of `SHAPES`
+
+
+def label_groups(labels: pd.Series, looks: dict[Any, tuple[str, str]], names: Sequence[str]) -> list[Group]:
+    """Return points by label: each that has a look, the others in grey, those of no label paler.
+
+    `names` are those of a label, of the others (after their number) and of no label.
+    """
+    one, others, none = names
+    is_other = labels.notna() & ~labels.isin(looks)
+    groups = [(f"{one} {as_text(str(label), 40)}".strip(), labels == label, *look) for label, look in looks.items()]
+    n_others = labels[is_other].nunique()
+    groups += [(f"{n_others} {others}{'s' * (n_others != 1)}", is_other, GREY, "circle")]
+    groups += [(none, labels.isna(), PALE, "circle")]
+    return [Group(name, here.to_numpy(), *look) for name, here, *look in groups if here.any()]
 
 
 def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
@@ -248,43 +262,54 @@ def word_groups(frame: pd.DataFrame, by: str) -> list[Group]:
         return [Group(name, *kind) for name, kind in zip(names, kinds, strict=True) if kind[0].any()]
     if by != "label" or "label" not in frame:
         raise ValueError(f"expected colour='damage', or 'label' and a column of that name, got {by!r}")
-    labels = frame["label"].astype(object)
-    counts = labels.value_counts()
+    counts = frame["label"].astype(object).value_counts()
     frequent = sorted(counts.index, key=lambda label: (-counts[label], str(label)))  # in any order of words
-    named, others = frequent[:MAX_NAMED], frequent[MAX_NAMED:]
-    groups = [(str(label), labels == label, *look) for label, look in zip(named, LABELS.items(), strict=False)]
-    groups += [(f"{len(others)} other labels", labels.isin(others), GREY, "circle")]
-    groups += [("none", labels.isna(), PALE, "circle")]
-    return [Group(name, here.to_numpy(), *look) for name, here, *look in groups if here.any()]
+    looks = dict(zip(frequent, LABELS.items(), strict=False))
+    return label_groups(frame["label"].astype(object), looks, ("", "other label", "none"))
 
 
-def _draw_map(
-    axis: Axes, frame: pd.DataFrame, side: str, groups: list[Group], starred: np.ndarray, named: Collection[int] = (),
-    norm: Normalize | None = None,
-) -> None:  # fmt: skip
-    """Draw groups of points, the first on top, and the names of some rows; starred ones are bold, with a star."""
-    places, method = frame[[f"x{side}", f"y{side}"]].to_numpy(), frame.attrs["method"]  # (n, 2)
-    for _, here, colour, shape in reversed(groups):
-        look = {"color": colour} if isinstance(colour, str) else {"c": colour[here], "norm": norm, "cmap": "cividis"}
-        x, y = places[here].T
-        axis.scatter(x, y, s=9 if shape == "circle" else 18, marker=SHAPES[shape][0],
-                     linewidths=shape == "cross", alpha=0.5 if colour is PALE else 0.95, **look)  # fmt: skip
-    names = frame["name" if "name" in frame else "word"].to_numpy()
-    axis.plot(*places[starred].T, "*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
-    for row in (*starred, *named):
-        is_starred = row in starred
-        if np.isfinite(places[row, 0]):
-            axis.annotate(as_text(names[row], 34), places[row], (4, 4), textcoords="offset points", zorder=5,
-                          fontsize=9 + is_starred, weight=700 if is_starred else 400, path_effects=OUTLINE)  # fmt: skip
-    axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[])
+def _draw_maps(
+    frame: pd.DataFrame, titles: dict[str, str], groups: list[Group], starred: np.ndarray, about: str,
+    named: Collection[int] = (), norm: Normalize | None = None,
+) -> Picture:  # fmt: skip
+    """Draw maps side by side, by the suffix of their columns: groups of points, the first on top, and names.
 
-
-def _explain(figure: Figure, groups: list[Group], text: str, width: int, **legend: Any) -> None:
-    """Add a legend of groups of points, and a text below."""
-    looks = [(as_text(name), SHAPES[shape][0], ink if isinstance(ink, str) else GREY) for name, _, ink, shape in groups]
-    handles = [Line2D([], [], linestyle="", label=name, marker=marker, color=ink) for name, marker, ink in looks]
-    figure.legend(handles=handles, fontsize=9, **legend)
-    figure.supxlabel(fill(text, width), fontsize=9.5)
+    Starred points are bold, with a star, and named first: names that would cover an earlier one are hidden.
+    """
+    figure, axes = new_figure(12 if len(titles) > 1 else 9, 6.2, len(titles))
+    method, names = frame.attrs["method"], frame["name" if "name" in frame else "word"]
+    for axis, (side, title) in zip(axes, titles.items(), strict=True):
+        places = frame[[f"x{side}", f"y{side}"]].to_numpy()  # (n, 2)
+        for _, here, colour, shape in reversed(groups):
+            (x, y), size = places[here].T, 9 if shape == "circle" else 18
+            look: dict[str, Any] = {"c": colour, "marker": SHAPES[shape][0], "linewidths": shape == "cross"}
+            if not isinstance(colour, str):
+                look |= {"c": colour[here], "norm": norm, "cmap": "cividis"}
+            axis.scatter(x, y, size, alpha=0.5 if colour is PALE else 0.95, **look)
+        axis.plot(*places[starred].T, "*", color=RED, markersize=13, markeredgecolor="white", zorder=4)
+        for row in (*starred, *named):
+            bold = {"fontsize": 10, "weight": 700} if row in starred else {"fontsize": 9}
+            if np.isfinite(places[row, 0]):
+                look = {"textcoords": "offset points", "path_effects": OUTLINE, "zorder": 5, **bold}
+                axis.annotate(as_text(names.iloc[row], 34), places[row], (4, 4), **look)
+        axis.set(xlabel=f"{method} 1 (no unit)", ylabel=f"{method} 2 (no unit)", xticks=[], yticks=[], title=title)
+    if norm is not None:
+        scale = ScalarMappable(norm, "cividis")
+        figure.colorbar(scale, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
+    for name, here, colour, shape in groups:
+        ink = colour if isinstance(colour, str) else GREY
+        axes[0].plot([], [], SHAPES[shape][0], color=ink, label=f"{name}: {here.sum():,}")
+    figure.legend(fontsize=9, loc="outside upper center", ncols=4 + len(titles))
+    figure.supxlabel(fill(about, 150 if len(titles) > 1 else 110), fontsize=9.5)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # names stay where they are measured
+    for axis in axes:
+        boxes: list[Any] = []
+        for text in axis.texts:
+            box = text.get_window_extent()
+            text.set_visible(not any(box.overlaps(other) for other in boxes))
+            boxes += [box] * text.get_visible()
+    return figure
 
 
 def map_figure(
@@ -303,30 +328,18 @@ def map_figure(
     colour : str
         ``damage``: the cosine of each word to its original vector. ``label``: the column ``label``, any text.
     """
-    figure, axes = new_figure(12, 6.2, 2)
-    groups, norm = word_groups(frame, colour), Normalize(*np.nanpercentile(frame["cosine"], [5, 95]))
     cells = [pd.cut(frame[axis], 5, labels=False) for axis in ("x_before", "y_before")]
     spread = frame.groupby(cells, sort=False).cumcount() == 0
     named = np.flatnonzero(spread if labels is None else frame["word"].isin(labels))
     starred = np.flatnonzero(frame["word"].isin([printable(word) for word in marked]))
-    for axis, side, title in zip(axes, ("before", "after"), ("original", "compressed"), strict=True):
-        _draw_map(axis, frame, f"_{side}", groups, starred, named, norm)
-        trust = frame.attrs[f"trust_{side}"]
-        axis.set_title(f"{title}, trustworthiness {trust:.3f}" if trust else title)
-    if colour == "damage":
-        scale = ScalarMappable(norm, "cividis")
-        figure.colorbar(scale, ax=axes, label="cosine to the original vector", extend="both", shrink=0.8)
-    shown = f"Shown: {frame.attrs['sample']}. {noise_text(frame)}"
-    _explain(figure, groups, shown, 150, loc="outside upper center", ncols=6)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # names stay where they are measured
-    for axis in axes:
-        boxes: list[Any] = []
-        for text in axis.texts:  # names that would cover an earlier one are hidden
-            box = text.get_window_extent()
-            text.set_visible(not any(box.overlaps(other) for other in boxes))
-            boxes += [box] * text.get_visible()
-    return figure
+    trust = {side: frame.attrs[f"trust_{side}"] for side in ("before", "after")}
+    titles = {
+        f"_{side}": f"{name}, trustworthiness {trust[side]:.3f}" if trust[side] else name
+        for side, name in (("before", "original"), ("after", "compressed"))
+    }
+    about = f"Shown: {frame.attrs['sample']}. {noise_text(frame)}"
+    norm = Normalize(*np.nanpercentile(frame["cosine"], [5, 95])) if colour == "damage" else None
+    return _draw_maps(frame, titles, word_groups(frame, colour), starred, about, named, norm)
 
 
 # -- semantic IDs -----------------------------------------------------------------------------
@@ -376,19 +389,13 @@ def id_map_figure(
     """
     codes = frame.filter(regex=r"^code_\d+$").to_numpy()  # (n, n_levels)
     named = named or Named.among(codes, level, prefix)
-    inside, own = is_below(codes, named.prefix), codes[:, named.level - 1]
-    others = inside & ~np.isin(own, named.codes)
-    n_others = len(np.unique(own[others]))
-    parts = [(f"code {code}", inside & (own == code), *named.look(code)) for code in named.codes]
-    parts += [(f"{n_others} other code{'s' * (n_others != 1)}", others, GREY, "circle")]
-    parts += [(f"not {words_of(named.prefix)}", ~inside, PALE, "circle")]
-    groups = [Group(f"{text}: {here.sum():,}", here, *look) for text, here, *look in parts if here.any()]
-    figure, (axis,) = new_figure(9, 6.4)
-    _draw_map(axis, frame, "", groups, np.flatnonzero(frame["item"].isin(marked)))
+    own = frame[f"code_{named.level}"].astype(object).where(is_below(codes, named.prefix))
+    looks = {code: named.look(code) for code in named.codes}
+    groups = label_groups(own, looks, ("code", "other code", f"not {words_of(named.prefix)}"))
+    starred = np.flatnonzero(frame["item"].isin(marked))
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
-    shown = f"Shown: {frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
-    _explain(figure, groups, shown, 110, title=f"Items by code of level {named.level}", loc="outside right upper")
-    return figure
+    about = f"Shown: {frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
+    return _draw_maps(frame, {"": f"Items by code of level {named.level}"}, groups, starred, about)
 
 
 def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:

@@ -15,9 +15,9 @@ import traitlets
 from .. import progress
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
-from ..semantic.results import UPPER_NAME, Results
+from ..semantic.results import METRICS, UPPER_NAME, Results
 from ..semantic.settings import READINGS, Arm, Training
-from .curves import NAMES, chosen_text, curves_figure, curves_state, kept_state, retained_figure
+from .curves import chosen_text, curves_figure, curves_state, kept_state, retained_figure
 from .flow import Flow, cell, publish
 from .paper import code_of, page_html, picture_html, table_html
 from .widget import View, is_live, shown
@@ -288,7 +288,7 @@ class TrainingView(View):
             sections = {"Setting": f"<pre>{escape(plan_code(seen.plan))}</pre>", "Curves": unfinished + picture}
         if kept:
             columns = {"model": "<b>{name}</b>"}
-            for metric, name in NAMES.items():
+            for metric, name in METRICS.items():
                 columns |= {name: f"{{{metric}[value]:.4f}}", f"{name} kept": f"{{{metric}[text]}}"}
             table = table_html({**columns, "least use of a level": "{use:.0%}"}, kept["rows"])
             figure = picture_html(retained_figure(seen.table, seen.chosen), "What each arm keeps")
