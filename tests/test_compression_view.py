@@ -54,6 +54,28 @@ def test_a_recipe_gives_what_it_gives_outside_and_the_card_of_it(opened, fasttex
     assert [trial["recipe"] for trial in flow["model"].trail] == [RECIPE]
 
 
+def test_numbers_do_not_wait_for_neighbours_which_are_those_of_before_until_measured(opened, gate):
+    measure, kept = gate("workbench.views.compression.overlap"), []
+    flow = opened(wish=None, suggest=lambda _: RECIPE)
+    for recipe in (RECIPE, OTHER):
+        measure.reach()
+        result = flow["result"]
+        assert flow.is_fresh("result")
+        assert not result.is_whole
+        assert result.trial["bytes"] == recipe.fit_transform(flow["model"].original).file_bytes
+        card = result.card.set_index(["metric", "split"])
+        assert card.loc[("overlap@10", "all"), "how"] == "being measured"
+        kept.append(card["value"]["overlap@10", "all"])
+        measure.open()
+        result = flow.wait(PATIENCE)["result"]
+        assert result.is_whole
+        kept.append(result.card.set_index(["metric", "split"])["value"]["overlap@10", "all"])
+        measure = gate("workbench.views.compression.overlap")
+        flow.set(wish=OTHER)
+    assert np.isnan(kept[0])
+    assert kept[1] == kept[2] != kept[3]
+
+
 def test_without_a_wish_the_suggested_recipe_is_built(opened, fasttext, plain):
     for v in (fasttext, plain):
         flow = opened(source=v, wish=None)

@@ -471,7 +471,7 @@ def test_a_live_panel_leaves_a_page_of_its_state_with_words_as_text(use, plain, 
     panel.view._ipython_display_()  # before anything is computed
     panel.view.limit = "1 MB"
     panel.wait()
-    until(lambda: all(text in text_of(shown.page) for text in (HOSTILE, repr(panel.view.recipe.steps[-1]))))
+    until(lambda: all(text in text_of(shown.page) for text in (HOSTILE, panel.view.export["code"])))
     panel.change("n_subvectors", 4)
     until(lambda: repr(panel.view.recipe.steps[-1]) in text_of(shown.page))
     assert "<script" not in shown.page

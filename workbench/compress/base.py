@@ -9,6 +9,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, dataclass_transform
@@ -171,6 +172,7 @@ class Step:
     # -- parameters and recipes -----------------------------------------------------------
 
     @classmethod
+    @cache
     def _names(cls) -> list[str]:
         return list(inspect.signature(cls).parameters)
 

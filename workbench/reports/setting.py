@@ -59,7 +59,7 @@ def suggest_limits(card: "pd.DataFrame") -> dict[str, float]:
     the report takes another sample.
     """
     limits = {}
-    for entry in card.itertuples():
+    for entry in card.dropna(subset="value").itertuples():
         key, value = f"{entry.metric}.{entry.split}", float(entry.value)
         if math.isfinite(entry.low):
             value -= 1.5 * (value - entry.low)

@@ -11,11 +11,11 @@ import pandas as pd
 from ..compress import Chain
 from ..evaluate.damage import damage_summary
 from ..evaluate.fidelity import cosines
-from ..formats import OWN, writable
+from ..formats import OWN
 from ..reports.setting import LIMITS, suggest_limits
 from ..search.budget import GOALS
 from ..search.sweep import best_of_their_size, table
-from ..vectors import Vectors, remembered
+from ..vectors import Vectors
 from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
@@ -52,6 +52,7 @@ class Blocks:
                     "note": f"± {5 * (row.high - row.low):.1f}" if is_near else spread, "digits": 1 if is_near else 3,
                     "low": scale * row.low, "high": scale * row.high,
                     "delta": None if pinned is None else scale * (row.value - pinned[column]),
+                    "waits": is_near and not result.is_whole,
                 })  # fmt: skip
         sizes = {row.split: row for row in result.card.itertuples() if row.metric == "size"}
         size = sizes and {
@@ -182,9 +183,11 @@ class Blocks:
             "codes": records(codes, "code n mean z chance worst"),
         }
 
-    def export(result, model, saved, report, reported, writing):
+    def export(result, losses, model, saved, report, reported, writing):
         if result.recipe is None:
             return {}
+        formats = [{"id": known.name, "title": known.title, "suffix": (known.suffixes or ("",))[0], "losses": lost}
+                   for known, lost in (losses or {}).items()]  # fmt: skip
         limits = [
             {"id": id, "label": in_plain_words(id), "value": value, "kind": "bytes" if "size" in id else "number"}
             for id, value in suggest_limits(result.card).items()
@@ -197,7 +200,7 @@ class Blocks:
         }  # fmt: skip
         return {
             "code": recipe_code(model.source, result.recipe), "path": f"out/small{OWN.suffixes[0]}",
-            "formats": formats(result.small), "saved": saved[1] if saved and saved[0] is result else None,
+            "formats": formats, "saved": saved[1] if saved and saved[0] is result else None,
             "limits": limits, "folder": "out/report", "report": done, "writing": writing,
         }  # fmt: skip
 
@@ -261,15 +264,6 @@ def looked_at(original: Vectors, small: Vectors, word: str, rows: pd.DataFrame, 
         "neighbours": records(rows.assign(word=rows["neighbour"]), "word status rank_before rank_after"),
         "ngrams": about or None,
     }  # fmt: skip
-
-
-@remembered
-def formats(small: Vectors) -> list[dict[str, Any]]:
-    """Return the formats that can be written, and what each would lose of a model."""
-    return [
-        {"id": known.name, "title": known.title, "suffix": (known.suffixes or ("",))[0], "losses": known.losses(small)}
-        for known in writable().values()
-    ]
 
 
 def in_plain_words(limit: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from .. import progress
@@ -14,11 +15,11 @@ from ..compress.builder import Builder
 from ..evaluate.contributions import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
 from ..evaluate.maps import OriginalMap, topics
-from ..evaluate.neighbours import neighbour_changes, neighbours_kept
+from ..evaluate.neighbours import neighbour_changes, neighbours_kept, overlap
 from ..evaluate.scorecard import quick_card
 from ..evaluate.similarity import similarity
-from ..evaluate.table import Scorecard
-from ..formats import load
+from ..evaluate.table import Scorecard, row
+from ..formats import load, writable
 from ..reports.setting import run_report, write_report
 from ..search.budget import BELOW, fit_budget
 from ..search.sweep import attempt, scores
@@ -33,6 +34,7 @@ N_DAMAGED = 20_000  # words that are scored for damage
 N_NEIGHBORS = 15  # on a map; of a tiny model fewer
 MAX_TRAIL = 200  # rows
 MAX_RECENT, MAX_RECENT_BYTES = 8, 10**9  # results that are kept, and what their numbers take
+UNMEASURED = row("overlap@10", "all", np.nan, "being measured", 0)
 DEPENDENT = ("own row and n-grams", "n-grams", "nothing")  # what a vector is made of that n-grams can change
 
 
@@ -56,8 +58,9 @@ class Search:
 class Result:
     """The outcome of `recipe`; without one, of a small model that was given.
 
-    `trial` is its row of the trail, and `effects` has a text for each step. While a search runs, the result is the
-    best one so far, and `search` says how many recipes were tried, of how many.
+    `trial` is its row of the trail, and `effects` has a text for each step. Until `is_whole`, the neighbours in the
+    card are those of an earlier recipe. While a search runs, the result is the best one so far, and `search` says how
+    many recipes were tried, of how many.
     """
 
     recipe: Chain | None
@@ -66,6 +69,7 @@ class Result:
     trial: dict
     effects: tuple[str, ...] = ()
     search: tuple[int, int] | None = None
+    is_whole: bool = True
 
 
 class Model:
@@ -82,6 +86,14 @@ class Model:
         self.trail: tuple[dict, ...] = ()  # everything tried, as rows of `sweep`
         self.failed: tuple[Chain, int] | None = None  # the last recipe that failed, and the place of the step that did
 
+    def begun(self, recipe: Chain, trial: dict, small: Vectors) -> Result:
+        """Return the result of a recipe whose neighbours are not measured yet, with those of the last one."""
+        self.note(trial)
+        cards = [result.card for result in self.recent.values()] or [pd.DataFrame([UNMEASURED])]
+        neighbours = cards[-1][cards[-1]["metric"] == UNMEASURED["metric"]].assign(how=UNMEASURED["how"])
+        card = Scorecard(pd.concat([trial["card"], neighbours], ignore_index=True))
+        return Result(recipe, small, card, trial, effects(recipe, self.vectors, trial["bytes"]), is_whole=False)
+
     def built(self, recipe: Chain, trial: dict, small: Vectors) -> Result:
         """Return the result of a recipe, and keep it with the last few."""
         result = Result(recipe, small, trial["card"], trial, effects(recipe, self.vectors, trial["bytes"]))
@@ -93,9 +105,9 @@ class Model:
         return result
 
     def note(self, trial: dict) -> None:
-        """Put a trial on the trail, unless its recipe is there."""
-        if all(trial["recipe"] != old["recipe"] for old in self.trail):
-            self.trail = (*self.trail, trial)[-MAX_TRAIL:]
+        """Put a trial on the trail, in the place of an earlier one of its recipe."""
+        known = next((i for i, old in enumerate(self.trail) if old["recipe"] == trial["recipe"]), len(self.trail))
+        self.trail = (*self.trail[:known], trial, *self.trail[known + 1 :])[-MAX_TRAIL:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +147,14 @@ class Compression:
             return Result(None, wish, card, scores(model.vectors, wish, card) if n_words else {})
         if found := model.recent.get(json.dumps(recipe.to_json())):
             return found
-        trial, small = attempt(model.builder, recipe, n_scored=n_words, **samples)
+        trial, small = attempt(model.builder, recipe, unseen, n_words, 0, seed)
         if small is None:
             model.failed = recipe, model.builder.at
             raise ValueError(trial["error"])
-        return model.built(recipe, trial, small)
+        publish(model.begun(recipe, trial, small))  # of a large model, neighbours take longest
+        neighbours = overlap(model.vectors, small, 10, n_queries, seed)
+        card = Scorecard(pd.concat([trial["card"], neighbours], ignore_index=True))
+        return model.built(recipe, {**trial, **scores(model.vectors, small, card), "card": card}, small)
 
     def known(model, words):
         """The words looked at that the model has a vector for."""
@@ -165,6 +180,10 @@ class Compression:
     def sampled(model, result, n_queries, seed):
         """The neighbours that the words in the card's sample kept, lost and gained."""
         return _of(result.small, neighbours_kept, model.vectors, 10, n_queries, seed)
+
+    def losses(result):
+        """What each format that can be written would lose of the small model."""
+        return {known: known.losses(result.small) for known in writable().values()}
 
     @cell(lane="maps")
     def codes(model, result, n_mapped, seed):

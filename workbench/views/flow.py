@@ -27,7 +27,8 @@ _publish: ContextVar[Callable[[Any], None] | None] = ContextVar("publish", defau
 class Cell:
     """A function of other cells and of inputs; `lane` names the thread that computes it.
 
-    After a cell with a `rest`, its lane waits so many seconds: a person's next change comes first.
+    After a cell with a `rest`, nothing begins for so many seconds: its value is drawn, and a person's next change
+    comes first.
     """
 
     name: str
@@ -263,7 +264,8 @@ class Flow:
                 else:
                     self.errors.pop(cell.name, None)
                     self._interim.pop(cell.name, None)
-                self._rest_until[lane] = max(self._rest_until[lane], time.monotonic() + cell.rest)
+                until = time.monotonic() + cell.rest
+                self._rest_until = {lane: max(until, earlier) for lane, earlier in self._rest_until.items()}
                 self._start()
         self._tell()
         return True

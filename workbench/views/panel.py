@@ -251,7 +251,7 @@ class CompressionPanel(ModelView):
             self.words = [word for word in self.words if model.original.can_embed(word)]
         if model is None:
             return
-        if result is not None and result is not self._result:
+        if result is not None and result is not self._result and result.is_whole:
             if self._result is not None and self._result.recipe != result.recipe:
                 values["before"] = self._result.trial
             self._result = result
