@@ -195,7 +195,7 @@ class Blocks:
         done = report and {
             "passed": report.passed, "error": report.error, "href": os.path.relpath(report.html),
             "of": reported.recipe.brief() if reported else "",
-            "rows": [{"name": v.name, "label": in_plain_words(v.name), "value": v.value, "limit": v.baseline,
+            "rows": [{"name": v.name, "value": v.value, "limit": v.baseline,
                       "met": not v.failed, "status": v.status} for v in report.verdicts],
         }  # fmt: skip
         return {

@@ -526,7 +526,9 @@ function exportTab(view) {
   const copier = button(view.local.copied === code ? "✓ Copied" : "Copy", copy, { name: "button.small" });
   return page(view, "export", code, () => [
     h("div.form", h("h4", "Recipe ", copier), h("pre", { tabindex: 0 }, code)),
-    h("div.form", h("h4", "Save"), saveForm(view), h("h4", "Report"), reportForm(view))]);
+    h("div.form", h("h4", "Save"), saveForm(view), h("h4", "Report ",
+      help("Builds this setting again in a notebook, measures it on larger samples, and checks each limit.")),
+    reportForm(view))]);
 }
 
 function reportForm(view) {
@@ -546,7 +548,6 @@ function reportForm(view) {
       h("input.number", { type: "text", value: written(value, limit), disabled: !on, "aria-label": label, onchange }));
   };
   return h("div.form",
-    h("p.mute", "Builds this setting again in a notebook, measures it on larger samples, and checks each limit."),
     h("div", limits.map(row)),
     h("div.row", textBox(folder, (text) => view.setUi({ folder: text }), { "aria-label": "Folder of the report" }),
       writing ? button("Stop", () => view.act("stop_report"), { key: "stop" })
@@ -556,7 +557,7 @@ function reportForm(view) {
 }
 
 const verdictOf = ({ met, value, status: why }, { kind }) =>
-  h(met ? "span.good" : "span.bad", met ? "✓ met: " : "✗ not met: ", value === null ? why : written(value, { kind }));
+  h(met ? "span.good" : "span.bad", met ? "✓ met: " : "✗ not met: ", value === null ? why : kind === "bytes" ? bytes(value) : fixed(value, 4));
 
 function outcome({ passed, error, href, of }) {
   return h("div", { role: "status" },

@@ -46,23 +46,21 @@ function trainingCharts(view) {
   if (!lines) return h("p.mute", "Choose arms and press Train; curves grow here while they train.");
   const arm = lines.some(({ name, is_end: isEnd }) => name === view.ui.arm && !isEnd) ? view.ui.arm : best;
   const levels = lines.find(({ name }) => name === arm)?.use ?? [];
+  const use = levels.map((points, i) => ({ name: `level ${i + 1}`, points, opacity: 1 - (0.6 * i) / levels.length }));
   const of = (column) => lines.filter((line) => line[column].length).map((line) => ({ ...line, points: line[column] }));
-  const most = Math.max(...of("resets").map(({ points }) => points.at(-1)[1]));
-  const [title, about] = isShare ? ["Retained: % of the way from lower to upper",
-    "By validation log-loss: 0% is the model without content, 100% the best one without a bottleneck."]
-    : ["Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better than popularity."];
-  const small = { arm, height: 110, unit: (y) => fixed(y, 2) };
+  const curves = of("points").map((line) => ({ ...line, thin: line.name === arm ? line.seeds : [] }));
+  const main = { arm, height: 300, isMain: true };
+  const small = { arm, height: 110, within: [0, 1] };
   return h("div.charts", { class: view.isStale("curves") && "stale" },
-    lineChart(view, title, about, of("points").map((line) => ({ ...line, thin: line.name === arm ? line.seeds : [] })),
-      { ...small, height: 300, isMain: true, ...(isShare && { edge, within: [100], unit: (y) => `${fixed(y, 0)}%` }) }),
-    h("div.smalls",
+    isShare ? lineChart(view, "Retained: % of the way from lower to upper", "By validation log-loss: 0% is the model " +
+      "without content, 100% the best one without a bottleneck.", curves, { ...main, edge, within: [100], unit: (y) => `${fixed(y, 0)}%` })
+      : lineChart(view, "Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better " +
+        "than popularity.", curves, { ...main, unit: (y) => fixed(y, 2) }),
+    h("div.both",
       lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
-        levels.map((points, i) => ({ name: `level ${i + 1}`, points, opacity: 1 - (0.6 * i) / levels.length })),
-        { ...small, unit: (y) => percent(y), within: [0, 1] }),
-      lineChart(view, "Temperature τ", "Of the arms whose temperature changes.", of("tau"), small),
-      lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.",
-        of("resets").map((line) => ({ ...line, quiet: line.name !== arm && line.points.at(-1)[1] < most })),
-        { ...small, unit: whole, within: [0, 2] })));
+        use, { ...small, unit: percent }),
+      lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.", of("resets"),
+        { ...small, unit: whole })));
 }
 
 // Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
@@ -86,7 +84,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -
     const far = (at) => Math.abs((x(at) * width) / 100 - clientX + left);
     view.setLocal({ step: steps.reduce((best, at) => (far(at) < far(best) ? at : best)) });
   };
-  const named = lines.filter(({ quiet }) => !quiet).sort((a, b) => end(a) - end(b));
+  const named = [...lines].sort((a, b) => end(a) - end(b));
   const place = step === null ? steps.length - 1 : steps.indexOf(step);
   const told = `step ${steps[place]}: ${named.map((line) => `${line.name} ${value(line)}`).join(", ")}`;
   const stepper = isMain && h("label.row", `step ${whole(steps[place])}`, h("input", {
