@@ -159,7 +159,7 @@ class _Search:
             if self.best is not None:
                 return
         waiting, seen = [self.planner.first_shape(n_bytes)], set()
-        with progress.bar(total=n_trials, desc="budget", unit="recipe") as bar:
+        with progress.bar(total=n_trials, desc="Searching", unit="recipe") as bar:
             while waiting and len(self.rows) < n_trials:
                 shape = waiting.pop(0)
                 if shape in seen:

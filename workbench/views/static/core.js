@@ -13,7 +13,7 @@ function h(name, props, ...children) {
   const [tag, ...classes] = name.split(".");
   const el = IN_SVG.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   Object.assign(el, { _name: name, _attributes: {}, _on: {}, _set: {} });
-  const names = [...classes, props?.class].filter(Boolean).join(" ");
+  const names = [...classes, props?.class].flat().filter(Boolean).join(" ");
   for (const [key, value] of Object.entries({ ...props, class: names || null })) {
     if (key === "key") el._key = value;
     else if (key.startsWith("on")) el._on[key] = value && ((event) => void value(event)); // false would stop the event
@@ -158,9 +158,9 @@ class View {
     return this.binary.get(data);
   }
 
-  // Whether a part shows what follows from the present setting; else it is drawn dimmed.
-  isStale(name) {
-    return (this.get("status").stale ?? []).includes(name);
+  // The class of a part that does not show what follows from the present setting: it is dimmed.
+  stale(name) {
+    return this.get("status").stale?.includes(name) && "stale";
   }
 
   // What went wrong with the last action, if it was this one: for a place beside its button.

@@ -98,7 +98,8 @@ function idMap(view) {
   if (!p.n || !legend.codes) return h("section.pane", label, h("p.page.mute", noMap || "The map will appear here…"));
   const look = remember(view, "id-look", [p, legend], () => idLook(view, p, legend));
   const at = remember(view, "id-rows", [p], () => new Map(p.items.map((item, i) => [item, i])));
-  const flags = remember(view, "id-flags", [p, selected], () => selected.length > 0 && flagsOf(p.items, new Set(selected)));
+  const flags = remember(view, "id-flags", [p, selected],
+    () => (selected.length ? flagsOf(p.items, new Set(selected)) : null));
   const mark = (rows = [], form) => rows.filter(({ item }) => at.has(item))
     .map(({ item, name }) => ({ ...form, i: at.get(item), text: name }));
   const marks = [...mark(near.item && [near], { colour: "--bad", shape: "star", strong: true }),
@@ -116,9 +117,9 @@ function idMap(view) {
         button("Clear", () => choose(null), { name: "button.link" })],
       h("span.space"), p.trustworthiness && `trustworthiness ${fixed(p.trustworthiness, 2)}`,
       help(`Shown: ${p.sample}. Trustworthiness is 1 if near points have near vectors, and 0.5 by chance.`)),
-    component(PointMap, { ...look, selected: flags || null, marks, select: choose, label: "Map of the items",
+    component(PointMap, { ...look, selected: flags, marks, select: choose, label: "Map of the items",
       name: (i) => p.names[i], tip: (i) => `${p.names[i]} · ${idText(look.id(i))}`,
-      pick: (i) => want(view, { item: p.items[i] }) }, "div", { class: view.isStale("points") && "stale" }),
+      pick: (i) => want(view, { item: p.items[i] }) }, "div", { class: view.stale("points") }),
     codeLegend(view, look.counts, near.item && at.has(near.item), near.item));
 }
 
@@ -170,11 +171,10 @@ function codeTree(view) {
   const { tiles = [] } = view.get("tiles");
   const { items = [], n } = view.get("path");
   const unit = 100 / (Math.max(0, ...tiles.map(({ column }) => column)) + ROOT);
-  const state = [tiles.length === 1 && "alone", view.isStale("tiles") && "stale"].filter(Boolean).join(" ");
   return h("section.pane", { "aria-label": "Tree of codes" },
     h("div.map-bar", h("b", "Tree of codes"), help("The height of a tile is its number of items; names " +
       "are of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
-    h("div.tree", { role: "group", "aria-label": "Tree of codes", class: state },
+    h("div.tree", { class: [tiles.length === 1 && "alone", view.stale("tiles")] },
       tiles.map((tile) => branch(view, tile, unit))),
     items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
       items.map(([item, name]) => itemLink(view, { item, name })),
@@ -213,11 +213,12 @@ function similarTab(view) {
     column("name", "Item", { show: (row) => itemLink(view, row) }),
     column("codes", "Id", { help: "In bold as far as it agrees with the item's.", value: (row) => idText(row.codes),
       show: ({ codes, shared }) => codes.map(code(shared)) }),
-    asNumber("cosine", "Cosine", fixed, "Between the two vectors."), asCount("rank", "Rank", "By cosine among all items."),
+    asNumber("cosine", "Cosine", fixed, "Between the two vectors."),
+    asCount("rank", "Rank", "By cosine among all items."),
   ];
   const table = (id, title, none) => h("section", h("h4", title),
     near[id].length ? dataTable(view, id, columns, near[id], { caption: title }) : h("p.mute", none));
-  return h("div.page", { class: view.isStale("near") && "stale" },
+  return h("div.page", { class: view.stale("near") },
     h("div.way", h("b", h("bdi", name)), codeChips(view, path)),
     h("div.both", table("by_vector", "Nearest by vectors: are their ids similar?", "No vectors are known."),
       table("by_id", "Nearest by id: are their vectors similar?", "No other item shares its first code.")));
@@ -225,8 +226,9 @@ function similarTab(view) {
 
 function qualityTab(view) {
   const { rows, n_levels: n } = view.get("quality");
-  const level = (_, i) => column(`level${i}`, i ? `Level ${i + 1}` : "All, or level 1", { value: (row) => row.texts[i] });
-  return page(view, "quality", rows, () => dataTable(view, "quality",
-    [column("what", "Metric", { show: (row) => [row.what, help(row.help)] }), ...Array.from({ length: n }, level),
-      column("how", "How")], rows, { caption: "Quality of the ids" }));
+  const label = (i) => (i ? `Level ${i + 1}` : "All, or level 1");
+  const level = (_, i) => column(`level${i}`, label(i), { value: (row) => row.texts[i] });
+  const columns = [column("what", "Metric", { show: (row) => [row.what, help(row.help)] }),
+    ...Array.from({ length: n ?? 0 }, level), column("how", "How")];
+  return page(view, "quality", rows, () => dataTable(view, "quality", columns, rows, { caption: "Quality" }));
 }

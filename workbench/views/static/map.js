@@ -3,7 +3,7 @@
 // component(PointMap, props): a map that fills its element. Its picture follows from props, camera, size and theme.
 //   points    Float32Array (2n): x, y of each point; NaN where it has no place
 //   frame     [x0, y0, x1, y1] that "Fit" shows, see `frameOf`
-//   colours   indices of the points into palette: CSS colours, variables as "--kept", and ramps ("--damage", SCALE wide)
+//   colours   indices of the points into palette: colours, variables ("--kept"), ramps ("--damage": SCALE colours)
 //   shapes    indices into SHAPES. order: Uint32Array (n): the last one is on top
 //   selected  Uint8Array (n) of flags: the other points are dimmed; null: no selection
 //   name, tip i => text: shown where there is room (zoomed in, few selected); shown at the point under the pointer
@@ -16,7 +16,7 @@
 //   select    flags => ...: what a lasso or box holds; null: a click on nothing, or Escape
 
 const HOME = { x: 0, y: 0, zoom: 1 }; // x, y from the middle of the frame
-const newCamera = () => ({ ...HOME, hover: null, maps: new Set() });
+const newCamera = () => ({ ...HOME, hover: null });
 const OUTLINES = {
   circle: "M-1 0A1 1 0 1 0 1 0A1 1 0 1 0-1 0Z", triangle: "M0-1.4 1.2.7-1.2.7Z",
   cross: "M-1.2-.7-.5 0-1.2.7-.7 1.2 0 .5.7 1.2 1.2.7.5 0 1.2-.7.7-1.2 0-.5-.7-1.2Z", square: "M-.9-.9H.9V.9H-.9Z",
@@ -25,7 +25,7 @@ const OUTLINES = {
   plus: "M-.4-1.3H.4V-.4H1.3V.4H.4V1.3H-.4V.4H-1.3V-.4H-.4Z", left: "M-1.4 0 .7-1.2.7 1.2Z",
 };
 const SHAPES = Object.keys(OUTLINES);
-const SIGNS = Object.fromEntries(SHAPES.map((shape, k) => [shape, "●▲✖■◆▼★✚◀"[k]])); // the same in texts
+const SIGNS = Object.fromEntries(SHAPES.map((shape, k) => [shape, "●▲✖■◆▼★✚◀"[k]])); // in texts
 const SCALE = 64;
 const MARGIN = 24; // around the picture, for points at its edge
 
@@ -80,8 +80,8 @@ let scrolled = 0; // when the page was last scrolled
 window.addEventListener("scroll", () => { scrolled = performance.now(); }, { capture: true, passive: true });
 
 class PointMap {
-  constructor(el, props) {
-    Object.assign(this, { el, ownCamera: newCamera(), mode: "pan", held: null, under: null });
+  constructor(el, props, view) {
+    Object.assign(this, { el, view, ownCamera: newCamera(), mode: "pan", held: null, under: null });
     this.canvas = h("canvas.map-canvas", { tabindex: 0, role: "application", "aria-roledescription": "map",
       onpointerdown: (e) => this.press(e), onpointermove: (e) => (this.held ? this.drag(e) : this.hover(e)),
       onpointerup: () => this.release(), onpointerleave: () => this.held || this.move({ hover: this.under = null }),
@@ -89,17 +89,13 @@ class PointMap {
     this.tools = h("div");
     el.append(this.canvas, this.tools);
     this.update(props);
-    new ResizeObserver(() => this.update(this.props)).observe(el); // resized, shown again, put elsewhere
+    new ResizeObserver(() => this.later()).observe(el); // resized, shown again, put elsewhere
   }
 
   update(props) {
-    const style = getComputedStyle(this.el);
-    const css = (name) => (name.startsWith("--") ? style.getPropertyValue(name).trim() : name);
     const { camera = this.ownCamera, colours, selected, select } = props;
-    Object.assign(this, { camera, css, n: colours.length, selected, font: style.fontFamily });
+    Object.assign(this, { camera, n: colours.length, selected });
     this.props = { marks: [], labels: [], lines: [], head: 0, ...props };
-    camera.maps.forEach((map) => map.el.isConnected || camera.maps.delete(map));
-    camera.maps.add(this);
     this.canvas.setAttribute("aria-label", `${props.label}. Arrows pan, + and - zoom, 0 fits`);
     const mode = (id, text, key) => button(text, () => {
       this.mode = this.mode === id ? "pan" : id;
@@ -110,6 +106,10 @@ class PointMap {
       button("+", () => this.zoom(1.5), { "aria-label": "Zoom in" }),
       button(MINUS, () => this.zoom(1 / 1.5), { "aria-label": "Zoom out" }), button("Fit", () => this.move(HOME))));
     this.later();
+  }
+
+  css(name) {
+    return name.startsWith("--") ? colour(this.el, name) : name;
   }
 
   later() {
@@ -168,8 +168,8 @@ class PointMap {
 
   // Points are put into the pixels by hand: without a graphics card ten times faster than by calls of the canvas.
   paintPoints(g) {
-    const { canvas, css, px, n, selected, dpr, camera, props: { colours, shapes, order, palette } } = this;
-    const inks = inksOf(["--map", ...palette].map(css));
+    const { canvas, px, n, selected, dpr, camera, props: { colours, shapes, order, palette } } = this;
+    const inks = inksOf(["--map", ...palette].map((ink) => this.css(ink)));
     const size = n > 8000 ? 1.5 : n > 3000 ? 1.8 : n > 800 ? 2.1 : 2.8;
     const r = Math.min(6, size * camera.zoom ** 0.3) * dpr;
     const margin = Math.ceil(MARGIN * dpr);
@@ -203,6 +203,7 @@ class PointMap {
   paintNames(g) {
     const { props: { marks, labels, name, tip, head }, at: { scale, left, top }, camera: { hover, zoom } } = this;
     const { n, selected, tools, width, height } = this;
+    const family = colour(this.el, "font-family");
     const taken = [[width - tools.offsetWidth - 10, height - tools.offsetHeight - 10, width, height]];
     const around = (x, y, half, tall) => [x - half, y - tall, x + half, y + tall];
     for (const { i } of marks) taken.push(around(...this.spot(i), 4, 4));
@@ -212,7 +213,7 @@ class PointMap {
     const put = (text, x, y, ink, weight, size, away = 0) => {
       if (!text || !(x >= 0 && x <= width && y >= head && y <= height)) return;
       const short = text.length > 60 ? `${text.slice(0, 59)}…` : text;
-      g.font = `${weight} ${size}px ${this.font}`;
+      g.font = `${weight} ${size}px ${family}`;
       const [half, tall] = [g.measureText(short).width / 2 + 3, size * 0.7];
       const sides = away ? [[0, -away - tall], [0, away + tall], [away + half, 0], [-away - half, 0]] : [[0, 0]];
       const inside = (midX) => Math.max(half, Math.min(width - half, midX));
@@ -240,7 +241,9 @@ class PointMap {
 
   move(changes) {
     Object.assign(this.camera, changes);
-    for (const map of this.camera.maps) map.later();
+    for (const { _made: map } of this.view.root.querySelectorAll("[data-component=PointMap]")) {
+      if (map?.camera === this.camera) map.later();
+    }
   }
 
   pan(dx, dy) {
@@ -357,7 +360,8 @@ function looks(p, by) {
   const place = (value) => Math.max(0, Math.min(SCALE - 1, Math.floor((value * SCALE) / (high || 1))));
   return {
     colours: Uint8Array.from(values, (value) => (Number.isNaN(value) ? SCALE : place(value))),
-    palette: [ramp, missing], shapes: p.fate, order, ramp, texts, legend: FATES.filter((_, fate) => p.fate.includes(fate)),
+    palette: [ramp, missing], shapes: p.fate, order, ramp, texts,
+    legend: FATES.filter((_, fate) => p.fate.includes(fate)),
   };
 }
 
@@ -434,7 +438,7 @@ function mapTab(view) {
     : typeof kept === "number" && `map neighbours kept ${percent(kept)}${chance}`;
   const points = remember(view, "moved", [p, side, morph], () => mixed(p.before, p[side], morph));
   return h("section.map-tab", { key: "map" }, mapBar(view, p, isDrawing), error,
-    h("div.maps", { class: view.isStale("points") && "stale" },
+    h("div.maps", { class: view.stale("points") },
       map("before", "Original", isDrawing && p.method === "PCA" ? "until UMAP is drawn" : trust, p.before, 0),
       map("after", isAgain ? "Original again" : "Compressed", note, points, isAgain ? 0 : morph)),
     mapLegend(view, p, look));
@@ -562,7 +566,7 @@ function inspector(view) {
       "aria-label": "Find on the map; Enter looks at any word", onkeydown: (e) => keys[e.key]?.() }),
     p.n > 0 && chosenWords(view, p, query.trim().toLowerCase()), warning(view.error("changes", "contributions")),
     words.length > 1 && h("div.chips", { key: "chips", role: "group", "aria-label": "Compare" }, words.map(chip)),
-    shown ? h("div", { key: "word", class: view.isStale("looked") && "stale" }, aboutWord(view, p, shown))
+    shown ? h("div", { key: "word", class: view.stale("looked") }, aboutWord(view, p, shown))
       : h("p.mute", { key: "none" }, "Click a point, or type a word, to see which neighbours it keeps."));
 }
 

@@ -168,7 +168,8 @@ function dataTable(view, id, columns, rows, { caption, filter, sort, n = 50, non
 }
 
 const timeLeft = (left) => (left ? ` · ${seconds(left)} left` : "");
-const progressText = ({ what, share, left }) => `${what || "Working"}… ${share ? percent(share) : ""}${timeLeft(left)}`;
+const progressText = ({ what, share, left }) =>
+  `${what || "Working"}… ${share ? percent(share) : ""}${timeLeft(left)}`;
 
 // A share as a bar with its text.
 function bar(share, text = percent(share)) {
@@ -178,7 +179,7 @@ function bar(share, text = percent(share)) {
 
 // A number with its name, and a note below it.
 const card = ({ id, title, help: about, corner, value, note, waits }) =>
-  h("div.card.tile", { key: title, class: [id, waits && "stale"].filter(Boolean).join(" "), role: "group", "aria-label": title },
+  h("div.card.tile", { key: title, class: [id, waits && "stale"], role: "group", "aria-label": title },
     h("div.title", h("span", title, help(about?.trim())), h("span.corner", corner)),
     h("div.value", value), h("div.note", note));
 
@@ -250,7 +251,7 @@ function topBar(view) {
   return h("div.top",
     button("☰ Recipe", () => view.setLocal({ drawer: !drawer }),
       { name: "button.drawer-button", "aria-expanded": String(drawer) }),
-    menu([label, " ▾"], modelMenu(view), { title: "Open a model", name: "summary.chip" }),
+    menu([label, " ▾"], modelMenu(view), { title: `${about ?? ""}: open another`, name: "summary.chip" }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
@@ -267,8 +268,8 @@ function status(view) {
   const failed = Object.keys(errors).length > 0;
   const state = busy ? work.what : failed ? "stopped by an error" : "up to date";
   const text = busy ? progressText(work) : took && !failed ? `${state} · ${took.toFixed(1)} s` : state;
-  const [sign, kind] = busy ? ["◐ ", "busy"] : failed ? ["▲ ", "bad"] : ["● ", "good"];
-  return h("span.status", h("span", { "aria-hidden": "true", class: kind }, sign), h("span", text),
+  const [sign, kind] = busy ? ["◐", "busy"] : failed ? ["▲", "bad"] : ["●", "good"];
+  return h("span.status", h("b", { "aria-hidden": "true", class: kind }, sign), h("span", text),
     h("span.sr", { role: "status" }, state),
     busy && button("Cancel", () => view.act("cancel"), { name: "button.small" }));
 }
@@ -323,7 +324,7 @@ function cards(view) {
   const { cards: numbers = EXPECTED.map((title) => ({ id: title, title })) } = view.get("cards");
   const tile = ({ help: about, value, digits, delta, how, ...own }) => card({ ...own, help: [about, how].join(" "),
     corner: how?.split(/\W/)[0], value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] });
-  return h("div.cards", { class: view.isStale("cards") && "stale" }, sizeCard(view), numbers.map(tile));
+  return h("div.cards", { class: view.stale("cards") }, sizeCard(view), numbers.map(tile));
 }
 
 // The change against A: an arrow says the direction, the colour if that is better.
@@ -445,7 +446,7 @@ const COSINE = asNumber("cosine", "Cosine", fixed, "To the word's original vecto
 // The page of a tab, dimmed while its numbers are those of an earlier setting.
 function page(view, block, isThere, content) {
   const waiting = view.get("status").busy ? "The numbers will appear here…" : "Nothing to show yet.";
-  return h(`div.page.${block}`, { class: view.isStale(block) && "stale" },
+  return h(`div.page.${block}`, { class: view.stale(block) },
     isThere ? content() : h("p.mute", waiting));
 }
 
@@ -556,8 +557,10 @@ function reportForm(view) {
     warning(view.problemOf("report")), report && outcome(report));
 }
 
-const verdictOf = ({ met, value, status: why }, { kind }) =>
-  h(met ? "span.good" : "span.bad", met ? "✓ met: " : "✗ not met: ", value === null ? why : kind === "bytes" ? bytes(value) : fixed(value, 4));
+function verdictOf({ met, value, status: why }, { kind }) {
+  const measured = value === null ? why : kind === "bytes" ? bytes(value) : fixed(value, 4);
+  return met ? h("span.good", "✓ met: ", measured) : h("span.bad", "✗ not met: ", measured);
+}
 
 function outcome({ passed, error, href, of }) {
   return h("div", { role: "status" },
@@ -572,7 +575,7 @@ function footer(view) {
   const item = ({ word, cosine, note }) => h("li", wordLink(view, word), " ", h("span.mute", note || fixed(cosine)));
   const all = () => view.setUi({ tab: "damage" });
   return h("div.footer", historyStrip(view),
-    h("div.card.worst", { class: view.isStale("worst") && "stale" },
+    h("div.card.worst", { class: view.stale("worst") },
       h("div.title", title, n > words.length && button(`all ${whole(n)} →`, all, { name: "button.link" })),
       h("ul", words.map(item))));
 }
@@ -599,13 +602,13 @@ function historyStrip(view) {
     const [name, text] = [now ? "now" : pinned ? "A" : "", `${brief}: ${bytes(point.bytes)}, ${fixed(point.quality)}`];
     const click = (event) => view.act(event.shiftKey ? "pin" : "go_back", { id });
     return h("li", { key: id, style: `left: ${x(point.bytes)}%; top: ${y(point.quality)}%` },
-      button("", click, { name: `button.dot${best ? ".best" : ""}${now ? ".now" : ""}`, "data-tip": text,
+      button("", click, { class: ["dot", best && "best", now && "now"], "data-tip": text,
         "aria-label": `${name} ${text}`.trim(), tabindex: point === reached ? 0 : -1 }),
       h("span", { "aria-hidden": "true" }, name));
   };
   const frontier = tried.filter(({ best }) => best).map((point) => `${x(point.bytes)},${y(point.quality)}`).join(" ");
   const choice = select(qualities, quality, (id) => view.act("quality", { id }), { "aria-label": "Quality" });
-  return h("div.card.history", { class: view.isStale("history") && "stale" },
+  return h("div.card.history", { class: view.stale("history") },
     h("div.title", h("span", "Tried so far: size against ", choice), "click = go back · Shift-click = compare with A"),
     tried.length > 0 && h("div.plot",
       [...new Set([Math.max(...heights), Math.min(...heights)])]

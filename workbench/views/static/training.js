@@ -16,7 +16,7 @@ function trainingTop(view) {
   const text = runs ? `Training ${n ?? ""} models…` : !lines ? "Nothing trained yet"
     : view.get("kept").text ? "Training is done" : "Stopped; Train goes on from here";
   return h("div.top", h("div.chip", h("b", name), h("span.mute", about)),
-    h("span.status", { role: "status" }, h(`span.${runs ? "busy" : "good"}`, runs ? "◐ " : "● "), text),
+    h("span.status", { role: "status" }, h(`b.${runs ? "busy" : "good"}`, runs ? "◐" : "●"), text),
     runs && bar(share, rest), h("span.space"),
     button("Stop", () => view.act("stop"), { disabled: !runs, title: "Stop; Train goes on from there" }),
     button("Train", () => view.act("train"), { name: "button.primary", disabled: runs, title: "Train, or go on" }));
@@ -49,16 +49,17 @@ function trainingCharts(view) {
   const use = levels.map((points, i) => ({ name: `level ${i + 1}`, points, opacity: 1 - (0.6 * i) / levels.length }));
   const of = (column) => lines.filter((line) => line[column].length).map((line) => ({ ...line, points: line[column] }));
   const curves = of("points").map((line) => ({ ...line, thin: line.name === arm ? line.seeds : [] }));
-  const main = { arm, height: 300, isMain: true };
+  const [title, about] = isShare ? ["Retained: % of the way from lower to upper",
+    "By validation log-loss: 0% is the model without content, 100% the best one without a bottleneck."]
+    : ["Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better than popularity."];
+  const unit = isShare ? (y) => `${fixed(y, 0)}%` : (y) => fixed(y, 2);
   const small = { arm, height: 110, within: [0, 1] };
-  return h("div.charts", { class: view.isStale("curves") && "stale" },
-    isShare ? lineChart(view, "Retained: % of the way from lower to upper", "By validation log-loss: 0% is the model " +
-      "without content, 100% the best one without a bottleneck.", curves, { ...main, edge, within: [100], unit: (y) => `${fixed(y, 0)}%` })
-      : lineChart(view, "Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better " +
-        "than popularity.", curves, { ...main, unit: (y) => fixed(y, 2) }),
+  return h("div.charts", { class: view.stale("curves") },
+    lineChart(view, title, about, curves,
+      { arm, height: 300, isMain: true, unit, edge: isShare ? edge : undefined, within: isShare ? [100] : [] }),
     h("div.both",
       lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
-        use, { ...small, unit: percent }),
+        use, { ...small, unit: (share) => percent(share) }),
       lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.", of("resets"),
         { ...small, unit: whole })));
 }
@@ -160,7 +161,7 @@ function keptTable(view) {
     asNumber("use", "Least use", (use) => (use === null ? "–" : percent(use)),
       "Share of codes in use, of the level that uses the fewest."),
     column("ids", "Ids", { value: () => "", show: open })];
-  return h("section.card.retained", { class: view.isStale("kept") && "stale" },
+  return h("section.card.retained", { class: view.stale("kept") },
     h("div.title", h("b", "What is kept"), n > 1 ? `means of ${n} seeds ± 95%` : "one seed"),
     text && h("p", text), dataTable(view, "kept", columns, rows, { caption: "What each model keeps" }),
     view.model.get("opened") && h("p.mute", "The ids are below; .ids of this view has them for the next cell."));
