@@ -473,7 +473,7 @@ def test_a_live_panel_leaves_a_page_of_its_state_with_words_as_text(use, plain, 
     panel.wait()
     until(lambda: all(text in text_of(shown.page) for text in (HOSTILE, panel.view.export["code"])))
     panel.change("n_subvectors", 4)
-    until(lambda: repr(panel.view.recipe.steps[-1]) in text_of(shown.page))
+    until(lambda: "PQ(n_subvectors=4)" in text_of(shown.page))
     assert "<script" not in shown.page
 
 
