@@ -371,7 +371,7 @@ def test_a_save_that_fails_says_why_and_never_goes_over_the_model_itself(panel, 
     monkeypatch.chdir(big.parent)
     before = big.read_bytes()
     for path, why in ((big.name, "is the model itself"), ("x.bin", "must end in .safetensors"),
-                      (tmp_path / "file" / "x.safetensors", "file")):  # fmt: skip
+                      (tmp_path / "file" / "x.safetensors", f"{tmp_path / 'file'} is a file, so")):  # fmt: skip
         panel.do("save", path=str(path))
         assert why in panel.alerts[0]
         assert panel.view.export["saved"] is None
@@ -418,6 +418,8 @@ def test_folders_and_models_are_listed_to_open(panel, tmp_path):
 
 
 def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tmp_path, gate, monkeypatch):
+    (tmp_path / "file").touch()
+
     def run(path: Path) -> Report:
         limits = read_baseline(path.parent / "limits" / f"{path.stem}.json")
         verdicts = compare([replace(m, value=m.value - 1) for m in limits.values()], limits)
@@ -432,16 +434,19 @@ def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tm
     assert {row["name"]: row["met"] for row in report["rows"]} == {"fidelity.kept": False, "size.compressed": True}
     assert (report["passed"], report["error"]) == (False, "cell 3: no")
     assert report["of"] == panel.view.recipe.brief()
+    panel.do("report", folder=str(tmp_path), limits={})
+    assert "at least one limit" in panel.alerts[0]
+    assert (panel.view.export["report"], panel.view.export["writing"]) == (report, None)
     running = gate("workbench.views.compression.run_report")
     panel.begin("report", folder=str(tmp_path), limits=limits)
     running.reach()
     assert panel.view.export["writing"]
+    assert (panel.alerts, panel.stale & {"export"}) == ([], set())
     panel.begin("stop_report")
     running.open()
     assert (panel.wait().export["report"], panel.view.export["writing"]) == (report, None)
-    panel.do("report", folder=str(tmp_path), limits={})
-    assert "at least one limit" in panel.alerts[0]
-    assert panel.view.export["writing"] is None
+    panel.begin("report", folder=str(tmp_path / "file" / "x"), limits=limits)
+    assert panel.alerts == [f"{tmp_path / 'file'} is a file, so {tmp_path / 'file' / 'x'} cannot be in it"]
 
 
 # -- what stays in a notebook, and the end --------------------------------------------------

@@ -183,7 +183,7 @@ class Blocks:
             "codes": records(codes, "code n mean z chance worst"),
         }
 
-    def export(result, losses, model, saved, report, reported, writing):
+    def export(result, losses, model, saved, reported, writing):
         if result.recipe is None:
             return {}
         formats = [{"id": known.name, "title": known.title, "suffix": (known.suffixes or ("",))[0], "losses": lost}
@@ -192,9 +192,10 @@ class Blocks:
             {"id": id, "label": in_plain_words(id), "value": value, "kind": "bytes" if "size" in id else "number"}
             for id, value in suggest_limits(result.card).items()
         ]
+        request, report = reported
         done = report and {
             "passed": report.passed, "error": report.error, "href": os.path.relpath(report.html),
-            "of": reported.recipe.brief() if reported else "",
+            "of": request.recipe.brief(),
             "rows": [{"name": v.name, "value": v.value, "limit": v.baseline,
                       "met": not v.failed, "status": v.status} for v in report.verdicts],
         }  # fmt: skip

@@ -86,7 +86,7 @@ class Flow:
     Attributes
     ----------
     errors : dict of str to str
-        The error messages of cells that failed, until they are computed again.
+        The error messages of cells that failed, until they are to be computed again.
     doing : dict of str to Doing
         By lane.
     """
@@ -143,6 +143,7 @@ class Flow:
         """Change inputs; what was begun from earlier ones is stopped."""
         with self._condition:
             self.values.update({n: v for n, v in inputs.items() if n not in self.values or _differ(self.values[n], v)})
+            self.errors = {name: text for name, text in self.errors.items() if self._is_settled(name)}
             self._rest_until = dict.fromkeys(self.lanes, time.monotonic() + QUIET)
             self._condition.notify_all()  # lanes that rest longer
             self._start()
@@ -284,6 +285,7 @@ def _differ(old: Any, new: Any) -> bool:
 def in_words(error: Exception) -> str:
     """Return an error's message for a person; of an unexpected kind, with the kind."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    text = text.removeprefix(f"[Errno {getattr(error, 'errno', None)}] ")
     if isinstance(error, OSError | KeyError | ValueError | TypeError):
         return text
     return f"{type(error).__name__}: {text}"

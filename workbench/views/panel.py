@@ -14,6 +14,7 @@ import traitlets
 from ..compress import Chain, Step
 from ..data import NAMES
 from ..evaluate.similarity import Pairs
+from ..files import check_writable
 from ..formats import OWN, export, readable_suffixes, writable
 from ..search.budget import GOALS, parse_bytes
 from ..vectors import Vectors
@@ -172,7 +173,7 @@ class CompressionPanel(ModelView):
             source, words, interactive, wish=None if recipe is None else checked(recipe), labels=labels, pairs=pairs,
             suggest=partial(recipes.usual, seed=random_state, **numbers), unseen=unseen, n_words=2_000,
             n_mapped=n_mapped, seed=random_state, past=(), future=(), pinned=None, before=None, quality="known",
-            goal=GOALS[0], limit=None, trail=(), failed=None, saved=None, reported=None, writing=None,
+            goal=GOALS[0], limit=None, trail=(), failed=None, saved=None, reported=(None, None), writing=None,
         )  # fmt: skip
         self.source = source
 
@@ -260,9 +261,10 @@ class CompressionPanel(ModelView):
             self._tell(recipe=self._present)
         failed = (*model.failed, errors["result"]) if "result" in errors and model.failed else None
         waits = "report" not in errors and not flow.is_fresh("report")
+        if flow.is_fresh("report") and flow["report"] is not values["reported"][1]:
+            values["reported"] = flow["reporting"], flow["report"]
         values |= {
             "trail": model.trail, "failed": values["failed"] if failed == values["failed"] else failed,
-            "reported": values["reported"] if waits else values["reporting"],
             "writing": asdict(flow.doing.get("report", Doing("Starting", 0.0, None))) if waits else None,
         }  # fmt: skip
 
@@ -398,6 +400,7 @@ class CompressionPanel(ModelView):
             raise ValueError(f"the file's name must end in {OWN.suffixes[0]}, got {path!r}")
         if source and Path(source).expanduser().resolve() == place.resolve():
             raise ValueError(f"{path} is the model itself; save under another name")
+        check_writable(place, writable()[format].is_folder)
         export(result.small, place, format, warn=False)
         files = place.rglob("*") if place.is_dir() else [place]
         n_bytes = sum(file.stat().st_size for file in files if file.is_file())
@@ -424,11 +427,12 @@ class CompressionPanel(ModelView):
     def do_report(self, folder: str, limits: Mapping[str, float]) -> None:
         """Build and measure this setting again in a notebook of its own, and hold it against limits."""
         place = Path(folder.strip()).expanduser()
+        check_writable(place, is_folder=True)
         self.flow.set(reporting=Reporting(place, limits, self.flow["model"], self._fresh().recipe, self.words))
 
     def do_stop_report(self) -> None:
         """Give up the report; the one before stays."""
-        self.flow.set(reporting=self.flow["reported"])
+        self.flow.set(reporting=self.flow["reported"][0])
 
 
 class PairView(ModelView):
