@@ -233,27 +233,3 @@ function render({ model, el }) {
     event.target.toggleAttribute("data-lm-suppress-shortcuts", isOurs);
   }
 }
-
-// -- numbers and small parts that all views share -------------------------------------------
-
-const MINUS = "−";
-const whole = (n) => Math.round(n).toLocaleString("en-US");
-const fixed = (x, digits = 3) => (Number.isNaN(x ?? NaN) ? "–" : x.toFixed(digits).replace("-", MINUS));
-const percent = (x, digits = 0) => `${(100 * x).toFixed(digits)}%`;
-const seconds = (s) => (s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`);
-
-function bytes(n) {
-  const [unit, size] = n >= 1e9 ? ["GB", 1e9] : n >= 1e5 ? ["MB", 1e6] : n >= 1e3 ? ["kB", 1e3] : ["bytes", 1];
-  const digits = unit === "bytes" || n >= 100 * size ? 0 : n >= 10 * size ? 1 : 2;
-  return `${(n / size).toFixed(digits)} ${unit}`;
-}
-
-const button = (text, onclick, { name = "button", ...props } = {}) =>
-  h(name, { type: "button", onclick, ...props }, text);
-const warning = (text) => (text ? h("div.error", { role: "alert" }, "⚠ ", text) : null);
-
-// "?": one sentence that says what something is, for mouse, keyboard and screen reader alike.
-const help = (text) => (text ? button("?", null, { name: "button.help", "aria-label": text, "data-tip": text }) : null);
-
-// The theme's colours, for canvases: `colour(el, "--ink")`.
-const colour = (el, name) => getComputedStyle(el).getPropertyValue(name).trim();
