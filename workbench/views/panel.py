@@ -255,6 +255,8 @@ class CompressionPanel(ModelView):
         if result is not None and result is not self._result and result.is_whole:
             if self._result is not None and self._result.recipe != result.recipe:
                 values["before"] = self._result.trial
+            if values["pinned"] and values["pinned"]["recipe"] == result.recipe:
+                values["pinned"] = result.trial  # pinned before its neighbours were measured
             self._result = result
             self._tell(vectors=result.small, card=result.card)
         if self._present is not None:
