@@ -122,9 +122,10 @@ class Blocks:
             was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
             line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
         for column, title, row, spread in measures(result.card):
-            form, was = ".4f" if column in SPLITS else ".3f", old.get(column, np.nan)
-            what, help = (f"Cosine, {title.lower()}", column) if column in SPLITS else (title, "overlap@10")
-            line(what, help, f"{row.value:{form}}", row.value, spread, how(row), "" if was != was else f"{was:{form}}")
+            is_cosine, was = column in SPLITS, old.get(column, np.nan)
+            what, help = (f"Cosine, {title.lower()}", column) if is_cosine else (title, "overlap@10")
+            value, before = (f"{x:.4f}" if is_cosine else f"{10 * x:.2f}" for x in (row.value, was))
+            line(what, help, value, row.value, spread, how(row), before if was == was else "")
         rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
         for name in [name for metric, name in rows if metric == "similarity"]:
             row, first = rows["similarity", name], rows["similarity_original", name].value
@@ -225,7 +226,8 @@ def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
             found.append((split, SPLITS[split], row, spread + f" · {int(100 * covered)}% covered" * (covered < 1)))
         elif metric == "overlap@10":
             column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")
-            found.append((column, f"Neighbours kept of 10{of}", row, f"95% interval {row.low:.2f} to {row.high:.2f}"))
+            spread = f"95% interval {10 * row.low:.1f} to {10 * row.high:.1f}"
+            found.append((column, f"Neighbours kept of 10{of}", row, spread))
     return found
 
 
