@@ -26,7 +26,7 @@ QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sen
     "overlap@10": ("Neighbours kept of 10", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
     "use": ("Entries in use", ".1%", "Share of a level's entries that some item has."),
     "perplexity": ("Perplexity", ",.1f", "Number of entries in use, if all were used equally often."),
-    "residual_energy": ("Energy left over", ".1%", "Squared length that the levels up to here leave over."),
+    "residual_energy": ("Energy left over", ".1%", "Share of the squared length that levels up to here leave over."),
     "prefix_neighbours": ("Neighbours, same codes", ".2%", "Share of the 10 nearest that share the codes up to here."),
     "prefix_random": ("Any two, same codes", ".4%", "Share of all pairs of items that share the codes up to here."),
     "prefix_lift": ("Lift", ",.1f", "How many times more often neighbours share the codes than any two items do."),
@@ -62,15 +62,9 @@ def id_card(
     Returns
     -------
     Scorecard
-        ``use``, ``perplexity``: by level, the share of entries used and the exponential of the codes' entropy.
-        ``unique``: share of items whose id no other item has. ``collisions``: 1 - different ids / items.
-        ``largest_collision``: items that share the most frequent id. ``residual_energy``: by level, squared length
-        of the residuals as a share of that of the vectors less their mean. ``reconstruction``: mean cosine of
-        decoded and original. ``overlap@k``: share of an item's `k` nearest by cosine that are also nearest among the
-        decoded, ties in order of the items. ``prefix_neighbours``, ``prefix_random``: share of the `k` nearest, and
-        of all other items, that share an item's first code, first two and first three; ``prefix_lift``: their ratio.
-        ``prefix_nearness``: mean cosine of items that share a prefix, less that of all pairs. ``churn``: of the pairs
-        that share a prefix in these or the other ids, the share that does not in both; mean over `others`.
+        `QUALITY` says what its metrics are; their splits are levels, or the levels that items share. Energy is that of
+        the vectors less their mean, and equally near items are in their order. ``churn``: of the pairs that share a
+        prefix in these or the other ids, the share that does not in both; mean over `others`.
         Undefined metrics are left out, such as those of pairs where no two items share a prefix.
 
     Raises

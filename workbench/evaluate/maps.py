@@ -48,44 +48,41 @@ class OriginalMap:
         self.rank = places + 1
         self.words = [original.words[i] for i in original.vocab.by_frequency()[places]]
         self.vectors = original.get_vectors(self.words)
-        _check_directions(self.vectors)
+        n, dim = self.vectors.shape
+        centred = (directions := unit(self.vectors)) - directions.mean(axis=0)
+        if n < 3 or dim < 2 or np.linalg.matrix_rank(centred.T @ centred, tol=FLAT * n) < 2:
+            raise ValueError(
+                f"there is nothing to map: {n} words in {dim} dimension{'s' * (dim != 1)}, all on one line of "
+                "directions; a map needs three directions at least"
+            )
         self._axes = pca_axes(self.vectors)
         self._pca = unit(self.vectors) @ self._axes  # (n, 2)
-        self._drawn: list[tuple[np.ndarray, float]] = []  # the map and the control, each with its trustworthiness
-
-    def draw(self, layout: Layout = umap_layout) -> list[tuple[np.ndarray, float]]:
-        """Return the map and the control, each with its trustworthiness; drawn once.
-
-        The control starts from the map, with another seed, as the map of a compressed model does: it differs by chance.
-        """
-        self._check(len(self.words))
-        if not self._drawn:
-            self._drawn = [layout(self.vectors, self._pca, self.n_neighbors, self.random_state, False)]
-        if len(self._drawn) == 1:
-            self._drawn.append(self._again(self.vectors, self._drawn[0][0], layout))
-        return self._drawn
+        self._drawn: list[tuple[np.ndarray, float]] = []  # the map and the control, and their trustworthiness
 
     def umap(self, small: Vectors, layout: Layout = umap_layout) -> pd.DataFrame:
-        """Return the maps of this and of a compressed model, see `umap_maps`."""
+        """Return the maps of this and of a compressed model, see `umap_maps`; its own is drawn once."""
         after = small.get_vectors(self.words, missing="nan")
         there = ~np.isnan(after[:, 0])
-        self._check(there.sum())
-        (first, trust), (control, trust_control) = self.draw(layout)
+        if there.sum() <= 2 * self.n_neighbors:
+            raise ValueError(
+                f"a map needs more than {2 * self.n_neighbors} words that both models have, got {there.sum()}"
+            )
+
+        def again(vectors: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, float]:
+            return layout(vectors, start, self.n_neighbors, self.random_state + 1, True)
+
+        if not self._drawn:
+            own = layout(self.vectors, self._pca, self.n_neighbors, self.random_state, False)
+            self._drawn = [own, again(self.vectors, own[0])]
+        (first, trust), (control, trust_control) = self._drawn
         second = np.full_like(first, np.nan)
-        second[there], trust_after = self._again(after[there], first[there], layout)
+        second[there], trust_after = again(after[there], first[there])
         return self._frame(small, after, "UMAP", (first, control, second), (trust, trust_control, trust_after))
 
     def pca(self, small: Vectors) -> pd.DataFrame:
         """Return the same on principal components, see `pca_maps`."""
         after = small.get_vectors(self.words, missing="nan")
         return self._frame(small, after, "PCA", (self._pca, self._pca, unit(after) @ self._axes), (None, None, None))
-
-    def _again(self, vectors: np.ndarray, start: np.ndarray, layout: Layout) -> tuple[np.ndarray, float]:
-        return layout(vectors, start, self.n_neighbors, self.random_state + 1, True)
-
-    def _check(self, n: int) -> None:
-        if n <= 2 * self.n_neighbors:
-            raise ValueError(f"a map needs more than {2 * self.n_neighbors} words that both models have, got {n}")
 
     def _frame(self, small: Vectors, after: np.ndarray, method: str, maps: tuple, trust: tuple) -> pd.DataFrame:
         places = {
@@ -99,17 +96,6 @@ class OriginalMap:
         frame.attrs |= {"method": method, "sample": self.sample}
         frame.attrs["noise"] = layout_noise(frame)
         return frame
-
-
-def _check_directions(vectors: np.ndarray) -> None:
-    """Refuse vectors (n, dim) that no map on two axes can show."""
-    n, dim = vectors.shape
-    centred = (directions := unit(vectors)) - directions.mean(axis=0)
-    if n < 3 or dim < 2 or np.linalg.matrix_rank(centred.T @ centred, tol=FLAT * n) < 2:
-        raise ValueError(
-            f"there is nothing to map: {n} words in {dim} dimension{'s' * (dim != 1)}, all on one line of directions; "
-            "a map needs three directions at least"
-        )
 
 
 def _sample(original: Vectors, n_words: int, seed: int) -> tuple[np.ndarray, str]:

@@ -112,9 +112,8 @@ class Flow:
 
     def __getitem__(self, name: str) -> Any:
         """Return an input, or the last value of a cell; None before there is one."""
-        return (
-            self.values.get(name) if self._is_settled(name) else self._interim.get(name, (0, self.values.get(name)))[1]
-        )
+        value = self.values.get(name)
+        return value if self._is_settled(name) else self._interim.get(name, ((), value))[1]
 
     @property
     def is_busy(self) -> bool:

@@ -88,7 +88,7 @@ class _Worker(Child):
         self.answers: SimpleQueue = SimpleQueue()  # filled by a thread, so that they can be waited for with a limit
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
-        self.is_ready = self.is_working = False
+        self.is_busy = True  # until it says that it is ready
 
     def read(self) -> None:
         with suppress(EOFError, OSError, pickle.UnpicklingError):
@@ -109,33 +109,33 @@ class _Worker(Child):
                     raise RuntimeError("the process that draws maps ended by itself; was memory short?") from None
                 bar.update(TICK)
                 continue
-            self.is_ready, self.is_working = True, False
+            self.is_busy = False
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
     def ask(self, request: bytes, bar: Any) -> tuple[np.ndarray, float]:
-        if not self.is_ready:
+        if self.is_busy:
             self.wait(bar)
-        self.is_working = True
+        self.is_busy = True
         try:
             with suppress(OSError):  # then the process ended, as the answer will say
                 self.pipes[0].write(request)
                 self.pipes[0].flush()
             return self.wait(bar)
         finally:
-            for _ in range(10 if self.is_working else 0):  # an interrupt that comes too early is not heard
+            for _ in range(10 if self.is_busy else 0):  # an interrupt that comes too early is not heard
                 self.interrupt()
                 with suppress(Empty):
                     self.answers.get(timeout=PATIENCE / 10)
-                    self.is_working = False
+                    self.is_busy = False
                     break
-            if self.is_working:
+            if self.is_busy:
                 self.end()
 
     def end(self, grace: float = 0.0) -> None:
         super().end(grace)
-        self.is_working = False
+        self.is_busy = False
         self.reader.join()
         for pipe in self.pipes:
             with suppress(OSError):  # it holds a part of a request

@@ -45,33 +45,24 @@ def is_live(interactive: bool | None) -> bool:
     return bool(asked().get("content", {}).get("allow_stdin")) if interactive is None else interactive
 
 
-class Places:
-    """The views that stand in each cell, so that a view ends when its cell is run again.
+_runs: dict[str, tuple[str, list["View"]]] = {}  # by cell: its latest run, and the views that it shows
 
-    Nobody could reach it any more, but widgets live until they are closed, and with them a model.
+
+def put(view: "View") -> None:
+    """Note that the cell which is running shows a view; end those that only an earlier run of it showed.
+
+    Nobody could reach them any more, but widgets live until they are closed, and with them a model.
     """
-
-    def __init__(self) -> None:
-        self._runs: dict[str, tuple[str, list[View]]] = {}  # by cell: its latest run, and the views that it shows
-
-    def put(self, view: "View") -> None:
-        """Note that the cell which is running shows a view; end those that only an earlier run of it showed."""
-        message = asked()
-        cell, run = message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id", "")
-        if cell is None:
-            return
-        latest, views = self._runs.get(cell, (run, []))
-        if latest == run:
-            self._runs[cell] = run, [*views, view]
-            return
-        self._runs[cell] = run, [view]
-        there = [shown for _, shown in self._runs.values()]
-        for old in views:
-            if not any(old in shown for shown in there):
-                old.close()
-
-
-places = Places()
+    message = asked()
+    cell, run = message.get("metadata", {}).get("cellId"), message.get("header", {}).get("msg_id", "")
+    if cell is None:
+        return
+    latest, before = _runs.get(cell, (run, []))
+    _runs[cell] = run, [*(before if latest == run else []), view]
+    there = [view for _, views in _runs.values() for view in views]
+    for old in before:
+        if old not in there:
+            old.close()
 
 
 class View(anywidget.AnyWidget):
@@ -203,7 +194,7 @@ class View(anywidget.AnyWidget):
             self.wait()
             display(HTML(self.page()))
             return
-        places.put(self)
+        put(self)
         self._twin = display(HTML(self._twin_html()), display_id=uuid4().hex)
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
