@@ -347,7 +347,7 @@ function reportForm(view) {
     const onchange = ({ target }) => set({ value: parsed(target.value, limit) ?? value });
     const verdict = report?.rows.find((row) => row.name === id && row.limit === value); // on no earlier limit
     return h("div.slider.open.limit",
-      h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), ` ${label}`),
+      h("label", h("input", { type: "checkbox", checked: on, onchange: () => set({ on: !on }) }), label),
       h("span", verdict && verdictOf(verdict, limit)),
       h("input.number", { type: "text", value: written(value, limit), disabled: !on, "aria-label": label, onchange }));
   };
@@ -375,7 +375,9 @@ function outcome({ passed, error, href, of }) {
 
 function footer(view) {
   const { title = "Changed most", words = [], n = 0 } = view.get("worst");
-  const item = ({ word, cosine, note }) => h("li", wordLink(view, word), " ", h("span.mute", note || fixed(cosine)));
+  const about = ({ cosine, note }) => [note, cosine === null ? "no vector" : !note && fixed(cosine)];
+  const item = (row) => h("li", wordLink(view, row.word), " ",
+    h("span.mute", about(row).filter(Boolean).join(" · ")));
   const all = () => view.setUi({ tab: "damage" });
   return h("div.footer", historyStrip(view),
     h("div.card.worst", { class: view.stale("worst") },

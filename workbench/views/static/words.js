@@ -121,12 +121,12 @@ function mapBar(view, p, isDrawing) {
   const ways = { damage: "Damage", frequency: "Frequency", ...(hasCodes(p) && { code: "Code" }),
     ...(p.labels && { label: "Label" }) };
   const levels = Array.from({ length: p.coded.n_levels }, (_, k) => `Level ${k + 1}`);
-  return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, "Colour",
+  return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, h("span.word", "Colour"),
     choose("Colour by", ways, by, (id) => view.setUi({ colour: id })),
     by === "code" && choose("Level", levels, p.coded.level, (id) => view.act("level", { level: Number(id) })),
     p.method === "UMAP" && button("Chance", () => view.setUi({ control: !control }), { "aria-pressed": String(control),
       title: "In place of the compressed model, draw the original again: what differs then is chance" }),
-    h("label", { title: "Move the words from one map to the other" }, "Morph ",
+    h("label", { title: "Move the words from one map to the other" }, h("span.word", "Morph "),
       h("input", { type: "range", min: 0, max: 1, step: 0.01, value: morph, "aria-label": "From original to compressed",
         oninput: (e) => view.setUi({ morph: Number(e.target.value) }) })),
     h("span.space"),
