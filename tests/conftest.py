@@ -162,6 +162,14 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
+def text_in(figure) -> str:
+    """All visible text of a figure, once it has been drawn."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
+
+
 class Gate:
     """A function that waits in its first call until it is let go."""
 

@@ -3,12 +3,12 @@
 import re
 from collections import Counter
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import PATIENCE, until
+from person import OUTSIDE
 
 import workbench as wb
 from workbench.evaluate.ids import id_card
@@ -147,16 +147,16 @@ def test_vectors_follow_the_items_and_wrong_ones_are_refused_at_once(ids, vector
 def test_the_most_populous_codes_come_first_each_with_a_look_of_its_own(ids, opened):
     named = Named.among(ids.codes, 2, (0,), n=9)
     counts = Counter(ids[item][1] for item in ids.with_prefix((0,)))
-    assert [counts[code] for code in named.codes] == [n for _, n in counts.most_common(9)]
-    looks = [named.look(code) for code in named.codes]
-    assert len({*looks, named.look(99)}) == 10  # the others are all grey
+    assert [counts[code] for code in named.looks] == [n for _, n in counts.most_common(9)]
+    looks = list(named.looks.values())
+    assert len(set(looks)) == 9
     assert all(one[0] != next_[0] and one[1] != next_[1] for one, next_ in pairwise(looks))
     view = opened()
     view.prefix, view.n_coloured = (0,), 9
     legend = view.wait(PATIENCE).legend
     assert (legend["level"], legend["prefix"], legend["n_codes"]) == (2, [0], len(counts))
     rows = [(entry["code"], entry["count"], (entry["colour"], entry["shape"])) for entry in legend["codes"]]
-    assert rows == [(code, counts[code], look) for code, look in zip(named.codes, looks, strict=True)]
+    assert rows == [(code, counts[code], look) for code, look in named.looks.items()]
 
 
 def test_figures_and_pages_show_names_as_they_are(ids, opened):
@@ -270,28 +270,21 @@ def test_items_are_looked_at_searched_and_selected(ids, opened):
     assert "there is no item 'unheard of'" in view.status["problem"]
 
 
-def test_the_page_of_a_live_view_and_that_on_paper_say_the_same(ids, vectors, opened, monkeypatch):
-    pages: list = []
-
-    def display(thing, display_id=None, **_):
-        pages.append(getattr(thing, "data", thing))
-        return SimpleNamespace(update=lambda html: pages.append(html.data))
-
-    monkeypatch.setattr("workbench.views.widget.display", display)
+def test_the_page_of_a_live_view_and_that_on_paper_say_the_same(ids, vectors, opened, shown):
     live = opened(item="item5")
     paper = IdsView(ids, vectors, item="item5", interactive=False)
     paper._ipython_display_()
-    assert len(pages) == 1
-    assert sections(pages[0]) == list(SECTIONS)
-    assert pages[0].count("<img") == 2
-    assert not re.search("https?://|<script|<link|@import|onclick", pages[0])
+    assert len(shown) == 1
+    assert sections(shown.page) == list(SECTIONS)
+    assert shown.page.count("<img") == 2
+    assert not OUTSIDE.search(shown.page)
     pd.testing.assert_frame_equal(paper.flow["map"], live.flow["map"])
     live._ipython_display_()
     live.act("select", points=[0, 1, 2])
     live.prefix = (0,)
     live.wait(PATIENCE)
-    assert sections(pages[-1]) == [*SECTIONS[:3], "Selected items", *SECTIONS[3:]]
-    assert "Semantic IDs of 120 items, below 0" in pages[-1]
+    assert sections(shown.page) == [*SECTIONS[:3], "Selected items", *SECTIONS[3:]]
+    assert "Semantic IDs of 120 items, below 0" in shown.page
 
 
 @pytest.mark.parametrize("n", [1, 9, 120])

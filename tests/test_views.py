@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
+from conftest import text_in
 
 import workbench as wb
 from workbench.evaluate.damage import damage_groups
@@ -24,13 +24,6 @@ def small(fasttext):
 def frame(fasttext, small):
     """All kinds of words: with own rows, rebuilt, and without a vector."""
     return wb.views.pca_maps(fasttext, small, 400)
-
-
-def text_in(figure) -> str:
-    """All visible text of a figure, once it has been drawn."""
-    figure.canvas.draw()
-    texts = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
-    return "\n".join(texts)
 
 
 # -- figures ------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 """The base of live views: what is drawn when, what a person is told, and the page that stays in the notebook."""
 
-from types import SimpleNamespace
-
 import ipywidgets as widgets
 import pytest
 from conftest import PATIENCE, until
@@ -9,7 +7,7 @@ from conftest import PATIENCE, until
 from workbench import progress
 from workbench.views import widget
 from workbench.views.flow import Flow
-from workbench.views.widget import View, shown
+from workbench.views.widget import View
 
 
 class Cells:
@@ -30,7 +28,7 @@ class Blocks:
 
 
 class Dummy(View):
-    sums, broken = shown(), shown()
+    sums, broken = widget.shown(), widget.shown()
     blocks = Blocks
 
     def page(self):
@@ -43,20 +41,6 @@ class Dummy(View):
 
 
 drawn: list = []
-
-
-@pytest.fixture
-def output(monkeypatch):
-    """What is displayed, and what replaces it later."""
-    output: list = []
-
-    def display(thing, display_id=None, **_):
-        output.append(thing)
-        return SimpleNamespace(update=output.append)
-
-    monkeypatch.setattr(widget, "display", display)
-    monkeypatch.setattr(widget, "PAUSE", 0.05)
-    return output
 
 
 @pytest.fixture
@@ -110,27 +94,28 @@ def test_what_goes_wrong_in_an_action_is_said_and_messages_bring_bytes(view):
     assert "do_nonsense" in view.status["problem"]
 
 
-def test_a_live_view_leaves_a_page_that_follows_it(view, output):
+def test_a_live_view_leaves_a_page_that_follows_it(view, shown, monkeypatch):
+    monkeypatch.setattr(widget, "PAUSE", 0.05)
     view._ipython_display_()
-    assert "<p>3</p>" in output[0].data
-    assert "application/vnd.jupyter.widget-view+json" in output[1]
+    assert "<p>3</p>" in shown[0].data
+    assert "application/vnd.jupyter.widget-view+json" in shown[1]
     view.act("put", a=6)
-    until(lambda: len(output) > 2)
-    assert "<p>8</p>" in output[-1].data
+    until(lambda: len(shown) > 2)
+    assert "<p>8</p>" in shown[-1].data
     view.wait(PATIENCE)
     view.render()
-    assert len(output) == 3
+    assert len(shown) == 3
 
 
-def test_without_a_person_there_is_a_page_and_no_widget(output):
+def test_without_a_person_there_is_a_page_and_no_widget(shown):
     view = Dummy(Flow(Cells, False, a=1, b=2), kind="dummy")
     view._ipython_display_()
-    assert [thing.data for thing in output] == ["<p>3</p>"]
+    assert [thing.data for thing in shown] == ["<p>3</p>"]
     assert view.comm is None
     assert widgets.VBox([widgets.IntSlider(), view]).children[1] is view  # a lesson puts it beside its own
 
 
-def test_a_cell_that_runs_again_ends_the_view_it_showed(view, output, monkeypatch):
+def test_a_cell_that_runs_again_ends_the_view_it_showed(view, shown, monkeypatch):
     for run in ("first", "second"):
         monkeypatch.setattr(widget, "asked", lambda run=run: {"metadata": {"cellId": "c"}, "header": {"msg_id": run}})
         view._ipython_display_()

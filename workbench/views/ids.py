@@ -81,8 +81,8 @@ class Blocks:
     def legend(words, named, ids):
         below, own = is_below(ids.codes, named.prefix), ids.codes[:, named.level - 1]
         rows = []
-        for code in named.codes:
-            here, (colour, shape) = below & (own == code), named.look(code)
+        for code, (colour, shape) in named.looks.items():
+            here = below & (own == code)
             rows.append({"code": code, "count": here.sum(), "text": words.of(here), "colour": colour, "shape": shape})
         n_codes = len(np.unique(own[below]))
         return {"level": named.level, "prefix": named.prefix, "n_codes": n_codes, "codes": rows}

@@ -346,11 +346,11 @@ def map_figure(
 
 
 class Named(NamedTuple):
-    """Codes of one level that are told apart by colour and shape, the most populous below a prefix first."""
+    """Codes of one level, the most populous below a prefix first, each with a colour and a shape that tell it apart."""
 
     level: int
     prefix: Prefix
-    codes: tuple[int, ...]
+    looks: dict[int, tuple[str, str]]
 
     @classmethod
     def among(cls, codes: np.ndarray, level: int, prefix: Iterable[int] = (), n: int = MAX_NAMED) -> "Named":
@@ -360,14 +360,10 @@ class Named(NamedTuple):
         if not lowest <= level <= n_levels:
             raise ValueError(f"below {words_of(prefix)} level goes from {lowest} to {n_levels}, got {level}")
         found, counts = np.unique(codes[is_below(codes, prefix), level - 1], return_counts=True)
-        return cls(level, prefix, tuple(found[np.argsort(-counts, kind="stable")[:n]].tolist()))
-
-    def look(self, code: int) -> tuple[str, str]:
-        """Return colour and shape of a code; from the eighth on, colours come again with other shapes."""
-        if code not in self.codes:
-            return GREY, "circle"
-        i = self.codes.index(code)
-        return list(LABELS)[i % MAX_NAMED], list(LABELS.values())[(i + i // MAX_NAMED) % MAX_NAMED]
+        colours, shapes = list(LABELS), list(LABELS.values())
+        looks = ((colours[i % MAX_NAMED], shapes[(i + i // MAX_NAMED) % MAX_NAMED]) for i in range(n))
+        populous = found[np.argsort(-counts, kind="stable")].tolist()
+        return cls(level, prefix, dict(zip(populous, looks, strict=False)))  # colours come again with other shapes
 
 
 def id_map_figure(
@@ -390,8 +386,7 @@ def id_map_figure(
     codes = frame.filter(regex=r"^code_\d+$").to_numpy()  # (n, n_levels)
     named = named or Named.among(codes, level, prefix)
     own = frame[f"code_{named.level}"].astype(object).where(is_below(codes, named.prefix))
-    looks = {code: named.look(code) for code in named.codes}
-    groups = label_groups(own, looks, ("code", "other code", f"not {words_of(named.prefix)}"))
+    groups = label_groups(own, named.looks, ("code", "other code", f"not {words_of(named.prefix)}"))
     starred = np.flatnonzero(frame["item"].isin(marked))
     trust, method = frame.attrs["trustworthiness"], frame.attrs["method"].replace("PCA", "principal components")
     about = f"Shown: {frame.attrs['sample']}; {method}{'' if trust is None else f', trustworthiness {trust:.3f}'}."
@@ -409,7 +404,7 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
         is_own, sign = entry.level == named.level, ""
         colour: Any = "#E4E4E4"
         if not entry.n_joined and entry.level >= named.level:
-            own, shape = named.look(entry.prefix[named.level - 1])
+            own, shape = named.looks.get(entry.prefix[named.level - 1], (GREY, "circle"))
             colour = "#D0D0D0" if own == GREY else to_rgba(own, 1 if is_own else 0.4)
             sign = SHAPES[shape][1] if is_own and own != GREY else ""
         patch = axis.add_patch(Rectangle((left, entry.top), right - left, entry.height, fc=colour, ec="white", lw=1.2))
