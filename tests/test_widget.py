@@ -1,8 +1,11 @@
 """The base of live views: what is drawn when, what a person is told, and the page that stays in the notebook."""
 
+from pathlib import Path
+
 import ipywidgets as widgets
 import pytest
 from conftest import PATIENCE, until
+from jupyter_client.manager import start_new_kernel
 
 from workbench import progress
 from workbench.views import widget
@@ -127,3 +130,35 @@ def test_a_cell_that_runs_again_ends_the_view_it_showed(view, shown, monkeypatch
     other._ipython_display_()
     assert view.comm is None
     other.close()
+
+
+def test_a_view_hears_the_next_page_after_one_that_went_in_the_midst_of_work():
+    """JupyterLab asks from a subshell of the kernel which widgets are there, and ends that subshell at once."""
+    manager, client = start_new_kernel()
+
+    def ask(channel, kind, subshell=None, **content):
+        message = client.session.msg(kind, content)
+        message["header"]["subshell_id"] = subshell
+        channel.send(message)
+        reply = channel.get_msg(timeout=PATIENCE)["content"]
+        assert reply["status"] == "ok", reply
+        return reply
+
+    def run(code, subshell=None, value="0"):
+        asked = {"code": code, "user_expressions": {"value": value}}
+        reply = ask(client.shell_channel, "execute_request", subshell, **asked)
+        return reply["user_expressions"]["value"]["data"]["text/plain"]
+
+    try:
+        run(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_widget import *")
+        comm = run("view = Dummy(Flow(Cells, a=1, b=2)).wait()", value="view.comm.comm_id").strip("'")
+        subshell = ask(client.control_channel, "create_subshell_request")["subshell_id"]
+        run("view.flow.set(a=2)", subshell)
+        run("view.wait()", subshell)
+        ask(client.control_channel, "delete_subshell_request", subshell_id=subshell)
+        said = {"method": "custom", "content": {"action": "put", "a": 7, "sent": 5}}
+        client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": comm, "data": said}))
+        assert run("view.wait()", value="view.sums['total'], view.status['heard']") == "(9, 5)"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -106,6 +106,9 @@ class View(anywidget.AnyWidget):
         """Tell the front end of this widget; a page needs none."""
         if self.interactive:
             super().open()
+            # ipykernel 7.4 hands a message to the subshell of the request that a widget answered last, where the
+            # front end named another; that one ends with a page, and whatever the next page says would be lost.
+            self.comm._reply_subshell_for = None
 
     @property
     def model_id(self) -> str:
