@@ -155,7 +155,7 @@ function codeLegend(view, counts, isThere, item) {
     button([legendSign(SIGNS[shape], ink), " ", h("b", code), " ", h("bdi", text)],
       () => want(view, { prefix: [...prefix, code] }),
       { name: "button.code", disabled: level !== prefix.length + 1, title: `${itemCount(counts[k])} on the map` });
-  return h("div.legend", { tabindex: 0, role: "group", "aria-label": "Legend" }, codes.map(entry),
+  return h("div.map-bar.legend", { tabindex: 0, role: "group", "aria-label": "Legend" }, codes.map(entry),
     others > 0 && legendSign("●", GREYS[0], `${whole(nCodes - codes.length)} other codes`),
     outside > 0 && legendSign("●", `${GREYS[0]}70`, `not ${idText(prefix)}`),
     isThere && [legendSign("★", "var(--bad)", "the item"),
@@ -176,7 +176,7 @@ function codeTree(view) {
       "are of items in its middle. Less populous codes are joined, and drawn no higher than the average beside them.")),
     h("div.tree", { class: [tiles.length === 1 && "alone", view.stale("tiles")] },
       tiles.map((tile) => branch(view, tile, unit))),
-    items.length > 0 && h("div.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
+    items.length > 0 && h("div.map-bar.legend", { tabindex: 0, role: "group", "aria-label": "Items below" },
       items.map(([item, name]) => itemLink(view, { item, name })),
       n > items.length && `and ${whole(n - items.length)} more`));
 }

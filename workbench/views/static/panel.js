@@ -277,7 +277,7 @@ function neighboursTab(view) {
 }
 
 function damageTab(view) {
-  const { summary, how, groups = [], words = [], codes = [] } = view.get("damage");
+  const { summary, how, groups = [], words = [] } = view.get("damage");
   const loss = (text) => asNumber("loss_share", "Share of loss", text, "Weighted by frequency.");
   const worst = column("worst", "Largest shift", { wide: true, value: (row) => row.worst.join(" · "),
     show: (row) => row.worst.map((word, i) => [i > 0 && " · ", wordLink(view, word)]) });
@@ -287,15 +287,11 @@ function damageTab(view) {
     asNumber("no_vector", "No vector", (share) => percent(share, 1)), loss(bar), worst];
   const aboutWords = [asWord(view), RANK, asCount("count", "Count"), COSINE, loss((share) => percent(share, 2)),
     column("shape", "Shape"), column("fate", "Vector")];
-  const ofCodes = [column("code", "Code"), asCount("n", "Words"), asNumber("mean", "Mean", fixed),
-    asNumber("z", "z", (z) => fixed(z, 1), "Standard errors from the mean of all words."),
-    column("chance", "Chance", { value: (row) => (row.chance ? "may be" : "more than chance") }), worst];
   const table = (caption, columns, rows, options) => dataTable(view, caption, columns, rows, { caption, ...options });
   const byLoss = { ...ofWords(view), sort: { by: "loss_share", down: true } };
   return page(view, "damage", groups.length || words.length, () => [
     h("p", h("b", summary)), h("p.mute", how?.join(" · ")), table("Groups of words", ofGroups, groups),
-    h("h4", "Most affected words"), table("Most affected words", aboutWords, words, byLoss),
-    codes.length > 0 && [h("h4", "Codes"), table("Codes", ofCodes, codes, { sort: { by: "z" }, n: 20 })]]);
+    h("h4", "Most affected words"), table("Most affected words", aboutWords, words, byLoss)]);
 }
 
 // -- export -----------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ function trainingTop(view) {
 
 function trainingSetting(view) {
   const { arms = [], fields = [], errors = {} } = view.get("setting");
-  const { advanced: open = false } = view.local;
   const set = (name) => (value) => view.act("set", { name, value });
   const on = arms.filter(([, isOn]) => isOn).map(([name]) => name);
   const chip = ([name, isOn]) => button(`${isOn ? "✓" : "+"} ${name}`,
@@ -36,9 +35,7 @@ function trainingSetting(view) {
   return h("section.settings", { "aria-label": "Setting" },
     h("div.card", h("div.title", h("b", "Arms")), h("div.row", arms.map(chip)), warning(errors.on)),
     h("div.card", h("div.title", h("b", "Setting")), fields.filter(isMain).map(row),
-      button(`${open ? "▾" : "▸"} Advanced`, () => view.setLocal({ advanced: !open }),
-        { name: "button.more", "aria-expanded": String(open) }),
-      open && fields.filter((field) => !isMain(field)).map(row)));
+      h("details", h("summary.more", "Advanced"), fields.filter((field) => !isMain(field)).map(row))));
 }
 
 function trainingCharts(view) {
