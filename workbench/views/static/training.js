@@ -50,15 +50,15 @@ function trainingCharts(view) {
     "By validation log-loss: 0% is the model without content, 100% the best one without a bottleneck."]
     : ["Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better than popularity."];
   const unit = isShare ? (y) => `${fixed(y, 0)}%` : (y) => fixed(y, 2);
-  const small = { arm, height: 110, within: [0, 1] };
+  const small = { arm, height: 110 };
   return h("div.charts", { class: view.stale("curves") },
     lineChart(view, title, about, curves,
       { arm, height: 300, isMain: true, unit, edge: isShare ? edge : undefined, within: isShare ? [100] : [] }),
     h("div.both",
       lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
-        use, { ...small, unit: (share) => percent(share) }),
+        use, { ...small, unit: (share) => percent(share), within: [0, 1] }),
       lineChart(view, "Codes reset so far", "Unused codes that were moved to where items are.", of("resets"),
-        { ...small, unit: whole })));
+        { ...small, unit: whole, within: [0, 2] })));
 }
 
 // Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
