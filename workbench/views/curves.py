@@ -26,7 +26,7 @@ def curves_state(curves: pd.DataFrame, arm: str = "") -> dict[str, Any]:
     with all others, the warm-up, is left out but for its last step.
     """
     levels = sorted((c for c in curves if c.startswith("use_")), key=lambda c: (len(c), c))
-    own = curves.reindex(columns=["arm", "seed", "step", "log_loss", "tau", "resets", *levels])
+    own = curves.reindex(columns=["arm", "seed", "step", "log_loss", "resets", *levels])
     has_codes, is_end, by_model = own[levels].notna().any(axis=1), own["arm"].isin(DASHES), ["arm", "seed"]
     last = own[~has_codes & ~is_end].groupby(by_model)["step"].transform("max").reindex(own.index)
     if len(used := own[has_codes]):
@@ -43,7 +43,6 @@ def curves_state(curves: pd.DataFrame, arm: str = "") -> dict[str, Any]:
         lines.append({
             "name": name, "is_end": is_end, "points": pairs(mean["y"]), "seeds": seeds if len(seeds) > 1 else [],
             "use": [use for level in levels if (use := pairs(mean[level]))],
-            "tau": pairs(mean["tau"]) if not is_end and mean["tau"].nunique() > 1 else [],
             "resets": [] if is_end else pairs(mean["resets"]),
         })  # fmt: skip
     low = min((10 * (line["points"][-1][1] // 10) - 10 for line in lines if not line["is_end"]), default=0)
@@ -91,7 +90,7 @@ def chosen_text(table: pd.DataFrame, chosen: str) -> str:
 
 
 def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
-    """Training curves of all arms, each named at its end; below them the codes of one, temperatures and resets.
+    """Training curves of all arms, each named at its end; below them the codes of one, and resets.
 
     Parameters
     ----------
@@ -106,10 +105,9 @@ def curves_figure(curves: pd.DataFrame, arm: str = "") -> Picture:
     arm, lines = state["arm"], {line["name"]: line for line in state["lines"]}
     levels = {f"level {i}, {arm}": points for i, points in enumerate(lines[arm]["use"] if arm else [], 1)}
     shades = matplotlib.colormaps["viridis"](np.linspace(0.2, 0.75, len(levels)))  # (n_levels, 4)
-    tau, resets = ({name: line[column] for name, line in lines.items() if line[column]} for column in ("tau", "resets"))
+    resets = {name: line["resets"] for name, line in lines.items() if line["resets"]}
     small: list[tuple[str, dict, dict]] = [
         ("codes in use\n(share)", levels, dict(zip(levels, shades, strict=True))),
-        ("temperature\n\N{GREEK SMALL LETTER TAU}", tau, {arm: BLUE}),
         ("codes reset\nso far", resets, {arm: BLUE}),
     ]
     small = [panel for panel in small if panel[1]]
