@@ -69,10 +69,17 @@ def test_damage_live_is_that_of_the_whole_vocabulary(use, fasttext, small):
     assert person.do("look", words=worst).looked["words"][0]["word"] == worst
 
 
+@pytest.mark.parametrize("labels", [["a"], "animals"])
+def test_labels_that_name_no_words_are_refused(fasttext, labels):
+    with pytest.raises(TypeError, match="expected labels as"):
+        MapView(fasttext, fasttext, labels=labels, interactive=True)
+
+
 def test_maps_live_have_places_codes_and_labels_of_words_of_all_kinds(use, fasttext):
     small = wb.Chain([wb.Prune(300, 40), wb.PQ(6, n_bits=4)]).fit_transform(fasttext)
     labels = {word: word[0] for word in fasttext.words[:600]}
-    view = MapView(fasttext, small, words=fasttext.words[:1], labels=labels, n_mapped=400, interactive=True)
+    series = pd.Series(labels)  # as a table of one's own gives them
+    view = MapView(fasttext, small, words=fasttext.words[:1], labels=series, n_mapped=400, interactive=True)
     person = use(view)
     points, frame = view.points, view.flow["maps"]
     assert (points["n"], points["method"], points["words"]) == (400, "UMAP", list(frame["word"]))

@@ -73,8 +73,13 @@ class ModelView(View):
     wanted: ClassVar[Sequence[str] | None] = None  # cells, if not all
     tabs: ClassVar[Sequence[str]] = ("overview", "map", "neighbours", "damage", "export")
 
-    def __init__(self, source: Any, words: Sequence[str], interactive: bool | None, **inputs: Any) -> None:
+    def __init__(self, source: Any, words: Sequence[str], labels: Any, interactive: bool | None, **inputs: Any) -> None:
         live, words = is_live(interactive), some_words(words)
+        if labels is not None and not hasattr(labels, "keys"):
+            raise TypeError(
+                f"expected labels as {{word: label}}, a dict or a Series by word, got {type(labels).__name__}"
+            )
+        inputs["labels"] = {} if labels is None else dict(labels)
         usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None}
         given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP", "level": 0}
         ui = {"tab": self.tabs[0], "tabs": list(self.tabs), "bare": self.wanted is not None}
@@ -170,7 +175,7 @@ class CompressionPanel(ModelView):
         self._before: dict[str, Any] = {}  # what to go back to if another model cannot be opened
         numbers: Any = {"n_words": n_words, "n_ngrams": n_ngrams, "n_subvectors": n_subvectors}
         super().__init__(
-            source, words, interactive, wish=None if recipe is None else checked(recipe), labels=labels, pairs=pairs,
+            source, words, labels, interactive, wish=None if recipe is None else checked(recipe), pairs=pairs,
             suggest=partial(recipes.usual, seed=random_state, **numbers), unseen=unseen, n_words=2_000,
             n_mapped=n_mapped, seed=random_state, past=(), future=(), pinned=None, before=None, quality="known",
             goal=GOALS[0], limit=None, trail=(), failed=None, saved=None, reported=(None, None), writing=None,
@@ -467,9 +472,7 @@ class PairView(ModelView):
         interactive: bool | None = None,
         random_state: int = 0,
     ):
-        super().__init__(
-            original, words, interactive, wish=small, labels=labels, n_mapped=n_mapped, seed=random_state
-        )  # fmt: skip
+        super().__init__(original, words, labels, interactive, wish=small, n_mapped=n_mapped, seed=random_state)
 
 
 class NeighbourView(PairView):
