@@ -304,8 +304,3 @@ def test_ids_without_codebooks_and_vectors_are_shown_without_a_map(ids, opened):
     assert (view.points, view.near["by_vector"], view.near["by_id"][0]["cosine"]) == ({}, [], None)
     assert "no codebooks" in view.head["no_map"] in view.page()
     assert "Tree of codes" in sections(view.page())
-
-
-def test_published_ids_are_shown(real, opened):
-    published = SemanticIDs.load(real("data/items/amazon_office/Office_Products.index.json"))
-    assert opened(published, None, item="5").tiles["tiles"][0]["count"] == len(published)

@@ -193,7 +193,7 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
     name_rows(axes[0], [as_text(row["name"]) for row in rows])
     for axis, (metric, name) in zip(axes, METRICS.items(), strict=True):
         shares = 100 * pd.DataFrame([row[metric] for row in rows], columns=["retained", "low", "high"])
-        means = shares.clip(lower=MIN_SHOWN).rename(columns={"retained": "value"})
+        means = shares.clip(lower=[MIN_SHOWN, 2 * MIN_SHOWN, MIN_SHOWN], axis=1).rename(columns={"retained": "value"})
         for place, row in enumerate(rows):
             colour, share = BLUE if row["is_chosen"] else GREY, shares["retained"][place]
             label, marker, fill = TRAINED if row["is_trained"] else AFTERWARDS

@@ -35,12 +35,6 @@ class Plan(NamedTuple):
         """Return the plan of an experiment."""
         return cls(experiment.arms, experiment.training, experiment.seeds)
 
-    def parts(self) -> dict[str, list[Any]]:
-        """Return what has settings, by `Control.of`; tempered arms are those with a temperature."""
-        arms = list(self.arms.values())
-        tempered = [arm for arm in arms if str(arm.estimator).startswith("gumbel")]
-        return {"plan": [self], "training": [self.training], "arms": arms, "tempered": tempered}
-
 
 class Control(NamedTuple):
     """A control for a setting, which is there where all parts of the plan that have it have the same."""
@@ -70,8 +64,10 @@ CONTROLS = (
 
 def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan, list[dict], dict[str, str]]:
     """Return the plan that controls ask for, the controls with values and bounds, and error messages by control."""
-    rows, errors, parts = [], {}, offered.parts()
-    changes: dict[str, dict[str, Any]] = {part: {} for part in parts}
+    rows, errors, arms = [], dict[str, str](), list(offered.arms.values())
+    tempered = [arm for arm in arms if str(arm.estimator).startswith("gumbel")]  # they have a temperature
+    parts: dict[str, list] = {"plan": [offered], "training": [offered.training], "arms": arms, "tempered": tempered}
+    changes: dict[str, dict[str, Any]] = {part: {} for part in parts}  # by `Control.of`
     bounds = {"codebook_size": len(items), "n_warmup": asked.get("n_steps", offered.training.n_steps) - 1}
     choices = [[reading, reading] for reading in READINGS]
     for control in CONTROLS:
@@ -87,15 +83,15 @@ def planned(items: Items, offered: Plan, asked: Mapping[str, Any]) -> tuple[Plan
                 errors[name] = f"{control.label}: expected such as 0, 1, 2, got {value!r}"
         changes[control.of][name] = value
         rows.append({**control._asdict(), "value": value, "high": high, "log": high > 100, "choices": choices})
-    arms = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
-    if not arms:
+    chosen = {name: arm for name, arm in offered.arms.items() if name in asked.get("on", offered.arms)}
+    if not chosen:
         errors["on"] = "Arms: choose one or more"
     if errors:
         return offered, rows, errors
-    for name, arm in arms.items():
-        arms[name] = replace(arm, **changes["arms"], **(changes["tempered"] if arm in parts["tempered"] else {}))
+    for name, arm in chosen.items():
+        chosen[name] = replace(arm, **changes["arms"], **(changes["tempered"] if arm in tempered else {}))
     seeds = dict.fromkeys(map(int, re.findall(r"\d+", changes["plan"]["seeds"])))
-    return Plan(arms, replace(offered.training, **changes["training"]), tuple(seeds)), rows, errors
+    return Plan(chosen, replace(offered.training, **changes["training"]), tuple(seeds)), rows, errors
 
 
 class Seen(NamedTuple):
