@@ -289,7 +289,7 @@ def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
 
 
 def test_another_model_begins_anew_and_keeps_the_words_that_it_knows(panel, fasttext, tmp_path):
-    panel.turn("n_subvectors", 4)  # something to undo, of the first model
+    panel.change("n_subvectors", 4)  # something to undo, of the first model
     other = made_plain(1_500)
     known = [word for word in fasttext.words if word in other][:1]
     panel.view.words = [*known, "такогонет"]
@@ -300,6 +300,7 @@ def test_another_model_begins_anew_and_keeps_the_words_that_it_knows(panel, fast
     assert panel.get("n_words") > 300  # which was asked of the first model
     assert [point["now"] for point in view.history["points"]] == [True]
     assert "unseen" not in panel.cards
+    assert {row["before"] for row in view.overview["rows"]} == {""}  # numbers of the first model are no comparison
 
 
 @pytest.mark.parametrize("when", ["damaged", "cancelled"])
@@ -363,6 +364,8 @@ def test_a_file_that_is_saved_opens_as_the_same_model_to_the_bit(panel, tmp_path
     exec(view.export["code"].replace("'small.safetensors'", repr(str(copied))), {})
     assert copied.read_bytes() == saved.read_bytes()
     assert panel.change("n_subvectors", 4).export["saved"] is None
+    n_bytes = saved.stat().st_size
+    assert f" {n_bytes / 1e6:.1f} MB on disk" in panel.do("open", path=str(saved)).top["about"]
 
 
 def test_a_save_that_fails_says_why_and_never_goes_over_the_model_itself(panel, tmp_path, monkeypatch):
@@ -437,6 +440,7 @@ def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tm
     panel.do("report", folder=str(tmp_path), limits={})
     assert "at least one limit" in panel.alerts[0]
     assert (panel.view.export["report"], panel.view.export["writing"]) == (report, None)
+    assert panel.view.status["errors"] == {}  # the panel itself is up to date
     running = gate("workbench.views.compression.run_report")
     panel.begin("report", folder=str(tmp_path), limits=limits)
     running.reach()
@@ -447,6 +451,7 @@ def test_a_report_holds_its_limits_can_be_stopped_and_says_what_is_met(panel, tm
     assert (panel.wait().export["report"], panel.view.export["writing"]) == (report, None)
     panel.begin("report", folder=str(tmp_path / "file" / "x"), limits=limits)
     assert panel.alerts == [f"{tmp_path / 'file'} is a file, so {tmp_path / 'file' / 'x'} cannot be in it"]
+    assert panel.do("open", path=str(made_plain(700).save(tmp_path / "other.safetensors"))).export["report"] is None
 
 
 # -- what stays in a notebook, and the end --------------------------------------------------

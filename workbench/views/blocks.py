@@ -33,7 +33,10 @@ class Blocks:
 
     def top(model, result, past, future, pinned):
         v, trial = model.original, result.trial if result else {}
-        n_bytes = v.meta.get("provenance", {}).get("source_bytes") or v.file_bytes
+        place, first = Path(model.source), v.meta.get("provenance", {}).get("source_bytes")
+        n_bytes = (
+            place.stat().st_size if place.is_file() else first or v.file_bytes
+        )  # `first`: before it was made small
         return {
             "name": Path(model.source).name or "a model in memory", "source": model.source,
             "about": f"{len(v):,} words × {v.dim} · {n_bytes / 1e6:,.1f} MB on disk",

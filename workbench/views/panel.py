@@ -246,6 +246,9 @@ class CompressionPanel(ModelView):
     def _follow(self) -> None:
         flow, values, errors = self.flow, self.flow.values, self.flow.errors
         model, result, wish = flow["model"], flow["result"], flow["wish"]
+        if "report" in errors:
+            self._problem = errors["report"]
+            flow.set(reporting=None)
         if self._before and "model" in errors:
             self._problem = errors["model"]
             self._go_back()
@@ -254,10 +257,11 @@ class CompressionPanel(ModelView):
             flow.set(wish=result.recipe if result else Chain([]))
         elif model is not self._model:
             self._model, self._result, self._before = model, None, {}
+            values["reported"] = None, None
             self.words = [word for word in self.words if model.original.can_embed(word)]
         if model is None:
             return
-        if result is not None and result is not self._result and result.is_whole:
+        if result is not self._result and flow.is_fresh("result") and result.is_whole:
             if self._result is not None and self._result.recipe != result.recipe:
                 values["before"] = self._result.trial
             if values["pinned"] and values["pinned"]["recipe"] == result.recipe:
@@ -267,8 +271,8 @@ class CompressionPanel(ModelView):
         if self._present is not None:
             self._tell(recipe=self._present)
         failed = (*model.failed, errors["result"]) if "result" in errors and model.failed else None
-        waits = "report" not in errors and not flow.is_fresh("report")
-        if flow.is_fresh("report") and flow["report"] is not values["reported"][1]:
+        waits = not flow.is_fresh("report")
+        if not waits and flow["report"] not in (None, values["reported"][1]):
             values["reported"] = flow["reporting"], flow["report"]
         values |= {
             "trail": model.trail, "failed": values["failed"] if failed == values["failed"] else failed,
@@ -439,7 +443,7 @@ class CompressionPanel(ModelView):
 
     def do_stop_report(self) -> None:
         """Give up the report; the one before stays."""
-        self.flow.set(reporting=self.flow["reported"][0])
+        self.flow.set(reporting=None)
 
 
 class PairView(ModelView):
