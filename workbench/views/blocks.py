@@ -85,7 +85,7 @@ class Blocks:
             tried, of = result.search if best else (0, N_TRIALS)
             running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
         goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
-        fit = {"text": "" if limit is None else f"{limit / 1e6:g} MB", "low": v.file_bytes // 200, "high": v.file_bytes}
+        fit = {"limit": limit, "low": v.file_bytes // 200, "high": v.file_bytes}
         offered = list(recipes.presets(v, seed).items())
         presets = [
             {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}

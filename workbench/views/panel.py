@@ -373,11 +373,11 @@ class CompressionPanel(ModelView):
         """Choose what the history shows beside the size."""
         self._note(quality=id)
 
-    def do_limit(self, text: str) -> None:
+    def do_limit(self, text: str | int) -> None:
         """Set the size that the file should stay within."""
         self.limit = text
 
-    def do_find(self, text: str | None = None, goal: str = GOALS[0]) -> None:
+    def do_find(self, text: str | int | None = None, goal: str = GOALS[0]) -> None:
         """Search for the best recipe within the limit."""
         if text is not None:
             self.limit = text

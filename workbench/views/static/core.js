@@ -192,7 +192,6 @@ function render({ model, el }) {
   el.append(tip);
   for (const on of ["mouseover", "mouseout", "focusin", "focusout", "mousedown"]) el.addEventListener(on, showTip);
   el.addEventListener("focusout", leave);
-  el.addEventListener("keydown", takeTyped);
   return () => {
     theme.disconnect();
     window.removeEventListener("keydown", keepKeys, true);
@@ -209,11 +208,6 @@ function render({ model, el }) {
     const above = at.bottom + own.height + 12 > window.innerHeight;
     tip.style.left = `${Math.max(4, Math.min(at.left, window.innerWidth - own.width - 12))}px`;
     tip.style.top = `${above ? at.top - own.height - 6 : at.bottom + 6}px`;
-  }
-
-  // Enter takes what was typed: not every browser tells of a change before the box is left.
-  function takeTyped({ key, target }) {
-    if (key === "Enter" && target.matches("input[type=text]")) target.onchange?.({ target });
   }
 
   // A menu closes when the focus leaves it, but for another window, as one to choose a file; and what was typed and not

@@ -105,7 +105,7 @@ function modelMenu(view) {
 const CHUNK = 1 << 20; // bytes; a message to the kernel holds 10 MB at most
 
 async function upload(view, file) {
-  for (let offset = 0; file && offset < file.size; offset += CHUNK) {
+  for (let offset = 0; file && (offset === 0 || offset < file.size); offset += CHUNK) { // of an empty one a part, too
     const part = await file.slice(offset, offset + CHUNK).arrayBuffer();
     view.act("upload", { name: file.name, offset, total: file.size }, [part]);
     await new Promise((resolve) => setTimeout(resolve, 30));
@@ -173,17 +173,16 @@ function rail(view) {
     menu("+ Add a step", addable.map(addition), { name: "summary.add" }));
 }
 
-function fitCard(view, { text, low, high, goal, goals, running }) {
-  const value = parsed(text ?? "", { kind: "bytes" }) ?? 10 * low;
+function fitCard(view, { limit, low, high, goal, goals, running }) {
+  const value = limit ?? 10 * low;
   const ends = { low: Math.min(low, value), high: Math.max(high, value) };
   const about = { label: "Size limit", kind: "bytes", log: true, value, ...ends };
   const { drag, goal: wanted = goal } = view.local;
-  const asked = () => (drag?.key === "fit" ? bytes(drag.value) : text || bytes(value));
-  const find = () => view.act("find", { text: asked(), goal: wanted });
+  const find = () => view.act("find", { text: drag?.key === "fit" ? drag.value : value, goal: wanted });
   return h("div.card.fit",
     h("div.title", h("b", "Fit a size"), help("Search for the best recipe whose file is not larger than this."),
       running && h("span.effect", `tried ${running.tried} of ${running.of}${timeLeft(view.get("status").left)}`)),
-    h("div.row", slider(view, "fit", about, { set: (size) => view.act("limit", { text: bytes(size) }) }),
+    h("div.row", slider(view, "fit", about, { set: (size) => view.act("limit", { text: size }) }),
       button("Find best", find, { name: "button.primary", disabled: Boolean(running) })),
     running ? h("div.mute", { role: "status" }, running.best_bytes
       ? `best so far ${bytes(running.best_bytes)}, ${fixed(running.best_quality)}` : "searching…")
@@ -258,7 +257,7 @@ function overviewTab(view) {
   const columns = [
     column("what", "Measure", { show: (row) => [row.what, help(row.help)] }),
     column("value", "Value", { show: ({ share, value }) => bar(share, h("b", value)) }),
-    ...(rows.some((row) => row.before) ? [column("before", "A")] : []),
+    ...(rows.some((row) => row.before) ? [column("before", view.get("top").pinned ? "A" : "Before")] : []),
     column("spread", "Spread", { wide: true }), column("how", "Measured", { wide: true })];
   return page(view, "overview", rows.length, () => [
     present(view) && h("p", h("b", "Recipe "), present(view).brief),
