@@ -7,7 +7,7 @@ import pandas as pd
 
 from .ids import SemanticIDs
 
-MOST_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
+MAX_TILES = (7, 3)  # of the tree under one tile, level by level; the last holds for deeper ones
 Prefix = tuple[int, ...]
 
 
@@ -22,7 +22,7 @@ def words_of(prefix: Prefix) -> str:
 
 
 def tree_table(
-    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
+    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MAX_TILES
 ) -> pd.DataFrame:
     """Return the tree of codes below a prefix, `depth` levels of it.
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ..evaluate.maps import noise_text
 from ..semantic.ids import SemanticIDs
-from ..semantic.tree import MOST_TILES, Prefix, is_below, tree_table, words_of
+from ..semantic.tree import MAX_TILES, Prefix, is_below, tree_table, words_of
 from ..vocab import printable
 
 BLUE, GREEN, RED, GREY, PALE = "#0072B2", "#009E73", "#D55E00", "#666666", "#B8B8B8"
@@ -427,7 +427,7 @@ def tree_drawing(tree: pd.DataFrame, named: Named) -> Picture:
 
 
 def tree_figure(
-    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MOST_TILES
+    ids: SemanticIDs, depth: int = 2, prefix: Iterable[int] = (), most: Sequence[int] = MAX_TILES
 ) -> Picture:
     """Draw the tree of codes below a prefix, see `tree_table`, as an icicle with counts and exemplars."""
     prefix = tuple(prefix)
