@@ -21,6 +21,7 @@ import browser as harness
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 from safetensors import safe_open
 
 import workbench as wb
@@ -28,6 +29,8 @@ from workbench.storage import Dense, Stacked
 from workbench.subwords import FinalfusionBuckets, ListedNgrams, Subwords
 from workbench.vocab import Vocab
 
+settings.register_profile("the same everywhere", deadline=None, derandomize=True)  # however slow the machine is
+settings.load_profile("the same everywhere")
 PATIENCE = 120  # seconds for whatever must happen; it takes one or two where nothing else runs
 OPEN = pytest.StashKey()  # the browser context of a module
 LONGEST = (

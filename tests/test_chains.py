@@ -38,7 +38,7 @@ def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(n_examples, tmp
     some_step = st.one_of([any_step(name) for name in sorted(STEPS) if name != "Chain"])
     n_built = 0
 
-    @settings(max_examples=n_examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=n_examples, suppress_health_check=list(HealthCheck))
     @given(name=st.sampled_from(sorted(MODELS)), steps=st.lists(some_step, min_size=1, max_size=4))
     def check(name, steps):
         nonlocal n_built

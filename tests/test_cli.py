@@ -306,8 +306,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_ended_in_the_middle_nothing_half_written_stays(model, number, status):
+    """Only a process that is killed at once cannot clear away the file beside."""
     Path("model.vec").write_text("old")
     line = [sys.executable, "-c", SLOW, "convert", model, "model.vec"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
@@ -318,7 +319,8 @@ def test_ended_in_the_middle_nothing_half_written_stays(model, number, status):
         said = process.stderr.read()
     assert process.returncode == status
     assert said == ("workbench: stopped\n" if status == 130 else "")
-    assert sorted(path.name for path in Path().iterdir()) == [model, "model.vec"]
+    assert len(list(Path().glob(".*.part"))) == (number == signal.SIGKILL)
+    assert sorted(path.name for path in Path().glob("[!.]*")) == [model, "model.vec"]
     assert Path("model.vec").read_text() == "old"
 
 

@@ -139,7 +139,7 @@ def test_rows_are_the_callers_own(storage):
     np.testing.assert_array_equal(storage.rows(slice(None)), before)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     n_bits=st.integers(1, 8),
     widths=st.lists(st.integers(1, 5), min_size=1, max_size=5),

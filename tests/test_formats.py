@@ -11,11 +11,10 @@ import psutil
 import pytest
 from gensim.models import KeyedVectors, _fasttext_bin
 from gensim.models.fasttext import load_facebook_vectors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.formats.text import vectors_from_blocks
 from workbench.subwords import MAX_UNCOMPILED, Subwords
 
 SKIPGRAM, SUPERVISED = 2, 3
@@ -235,7 +234,6 @@ def test_opening_a_huge_fasttext_model_reads_no_matrix(tmp_path):
 WORD = st.binary(max_size=30).map(lambda data: data.replace(b"\0", b"\1"))
 
 
-@settings(deadline=None)
 @given(st.dictionaries(WORD, st.integers(0, 2**63 - 1), min_size=1, max_size=30), st.lists(WORD, max_size=5))
 def test_any_bytes_are_words_with_any_counts(tmp_path_factory, counts, labels):
     """Counts are full of the byte that ends words."""
@@ -251,21 +249,14 @@ def test_any_bytes_are_words_with_any_counts(tmp_path_factory, counts, labels):
 ANY_WORD = st.text(max_size=20) | st.binary(max_size=20).map(lambda data: data.decode("utf-8", "surrogateescape"))
 
 
-@given(ANY_WORD, st.integers(1, 4), st.integers(0, 3), st.integers(1, 10**6))
-def test_ngrams_of_any_bytes_are_fasttexts(word, min_n, more, n_buckets):
-    _, ours = Subwords(min_n, min_n + more, n_buckets).buckets([word])
-    name = word.encode("utf-8", "surrogateescape")
-    assert ours.tolist() == (ngrams_by_hand(name, min_n, min_n + more, n_buckets) if word != "</s>" else [])
-
-
-@settings(deadline=None)  # the first example loads the compiled kernels
 @given(st.lists(ANY_WORD, min_size=1, max_size=8), st.integers(1, 4), st.integers(0, 3), st.integers(1, 10**6))
-def test_compiled_ngrams_equal_those_of_plain_python(words, min_n, more, n_buckets):
+def test_ngrams_of_any_bytes_are_fasttexts_in_plain_python_and_compiled(words, min_n, more, n_buckets):
     subwords = Subwords(min_n, min_n + more, n_buckets)
-    plain_indptr, plain = subwords.buckets(words)
-    indptr, compiled = subwords.buckets(words + ["filler"] * MAX_UNCOMPILED)  # so many that the compiled kernel runs
-    np.testing.assert_array_equal(indptr[: len(words) + 1], plain_indptr)
-    np.testing.assert_array_equal(compiled[: len(plain)], plain)
+    many = words + ["filler"] * MAX_UNCOMPILED  # so many that the compiled kernel runs
+    for indptr, buckets in (subwords.buckets(words), subwords.buckets(many)):
+        for i, word in enumerate(encoded(words)):
+            expected = ngrams_by_hand(word, min_n, min_n + more, n_buckets) if word != b"</s>" else []
+            assert buckets[indptr[i] : indptr[i + 1]].tolist() == expected
 
 
 # -- word2vec and GloVe --------------------------------------------------------------------
@@ -369,10 +360,11 @@ def test_a_line_with_other_numbers_is_refused_by_its_number(line, load):
 # -- every format --------------------------------------------------------------------------
 
 
-def test_the_content_decides_and_not_the_name(make, load, tmp_path):
+def test_the_content_decides_and_not_the_name_which_is_remembered(make, load, tmp_path):
     for name in ("model.bin", "model.txt", "model.gz", "model.safetensors", "model.pkl", "model"):
         v = load(make(encoded(WORDS), MATRIX), name)
         assert v.words == WORDS
+        assert v.meta["provenance"] == {"source": name, "source_bytes": (tmp_path / name).stat().st_size}
         np.testing.assert_array_equal(v.matrix(), MATRIX)
         np.testing.assert_array_equal(wb.load(v.save(tmp_path / name)).matrix(), MATRIX)
 
@@ -403,17 +395,3 @@ def test_duplicates_in_a_model_with_ngrams_leave_the_ngrams_in_place(load):
     assert v.words == whole.words
     assert v.vocab.counts.tolist() == [100, 98, 97]
     np.testing.assert_array_equal(v[words], whole[words])
-
-
-def test_a_model_remembers_its_file(make, load, tmp_path):
-    v = load(make(encoded(WORDS), MATRIX), "my model")
-    size = (tmp_path / "my model").stat().st_size
-    assert v.meta["provenance"] == {"source": "my model", "source_bytes": size}
-
-
-def test_readers_of_text_may_give_counts_with_their_blocks(tmp_path):
-    blocks = [([b"a", b"b"], MATRIX[:2], np.array([5, 4])), ([b"c", b"d"], MATRIX[2:4], np.array([3, 2]))]
-    v = vectors_from_blocks(blocks, tmp_path, MATRIX.shape[1], limit=3)
-    assert v.words == ["a", "b", "c"]
-    assert v.vocab.counts.tolist() == [5, 4, 3]
-    np.testing.assert_array_equal(v.matrix(), MATRIX[:3])

@@ -58,7 +58,7 @@ def test_a_short_run_finds_nothing(name, warm, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=300), name=st.sampled_from(sorted(READERS)))
 def test_any_bytes_are_refused_or_read(data, name, warm, tmp_path_factory):
     names = sorted({part for seed in READERS[name].seeds for part in seed})

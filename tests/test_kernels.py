@@ -48,7 +48,7 @@ def test_a_child_forked_while_another_thread_holds_the_lock_has_kernels_that_ans
         hold.wait()
         with multiprocessing.get_context("fork").Pool(1) as pool:
             try:
-                print(pool.apply_async(answers, [0]).get(20))
+                print(pool.apply_async(answers, [0]).get(100))
             finally:
                 free.set()
     """

@@ -86,7 +86,7 @@ def test_a_log_file_gets_a_line_at_the_start_and_the_end_of_each_long_step(capsy
     work(delay=0)
     lines = ["counting ...", "counting: 0 s (5,000 of 5,000)", "first ...", "first: 0 s (1 of 2)"]
     lines += ["second ...", "second: 0 s (2 of 2)", "broken ...", "broken: 0 s (1 of 3)"]
-    assert capsys.readouterr().err.splitlines() == lines
+    assert re.sub(r"\d+ s ", "0 s ", capsys.readouterr().err).splitlines() == lines  # however slow the machine is
     work(delay=60)
     assert capsys.readouterr().err == ""
 

@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 import pytest
 import zmq.asyncio
+from conftest import PATIENCE
 from jupyter_client.session import Session
 
 import workbench as wb
@@ -199,6 +200,6 @@ def test_a_reply_that_comes_while_an_output_widget_is_told_what_it_holds_ends_th
             time.sleep(0.1)  # it is here, and the event loop had no time to look
             channel.send(session.msg("comm_msg"))
             kernel.close(0)
-            return await asyncio.wait_for(waiting, 10)
+            return await asyncio.wait_for(waiting, PATIENCE)
 
     assert asyncio.run(reply())["msg_type"] == "execute_reply"

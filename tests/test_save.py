@@ -1,9 +1,6 @@
 """One file, written whole or not at all, and mapped when it is opened."""
 
 import mmap
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -29,12 +26,6 @@ WORDS = ["unseen", "ласт"]
 @pytest.fixture(params=MODELS)
 def model(request):
     return MODELS[request.param]
-
-
-@pytest.fixture
-def old(tmp_path):
-    """A file that is there already."""
-    return MODELS["plain"].save(tmp_path / "model.safetensors")
 
 
 def assert_same(v, w):
@@ -83,12 +74,6 @@ def test_opening_maps_the_file_and_copies_no_matrix(model, tmp_path):
 # -- saving over a file --------------------------------------------------------------------
 
 
-def test_missing_folders_are_made_and_a_folder_is_not_overwritten(plain, tmp_path):
-    plain.save(tmp_path / "new" / "folder" / "model")
-    with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
-        plain.save(tmp_path / "new")
-
-
 def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
     path = model.save(tmp_path / "model")
     mapped = wb.load(path)
@@ -98,48 +83,6 @@ def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
     fewer.save(path)
     assert_same(wb.load(path), fewer)
     assert_same(mapped, model)  # still reads the file that it was opened from
-
-
-def test_a_disk_that_fills_up_leaves_the_old_file_and_no_other(old, fasttext):
-    resource = pytest.importorskip("resource", reason="limits the size of files; not on Windows")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (fasttext.file_bytes // 2, hard))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            fasttext.save(old)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert_same(wb.load(old), MODELS["plain"])
-    assert list(old.parent.iterdir()) == [old]
-
-
-CHILD = """
-import sys
-import numpy as np
-import workbench as wb
-
-matrix = np.ones((50_000, 400), np.float32)
-wb.Vectors.from_arrays([str(i) for i in range(len(matrix))], matrix).save(sys.argv[1])
-"""
-
-
-def test_a_killed_save_leaves_the_old_file_whole(old):
-    unfinished = []
-    for delay in (0, 0.02):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(old)])
-        while child.poll() is None and not (beside := list(old.parent.glob(".*.part"))):
-            pass
-        time.sleep(delay)
-        child.kill()
-        child.wait()
-        if beside := list(old.parent.glob(".*.part")):
-            unfinished.append(beside[0].stat().st_size)
-            beside[0].unlink()
-            assert_same(wb.load(old), MODELS["plain"])
-        else:  # the child was faster; then the new file is whole
-            assert len(wb.load(old).matrix()) == 50_000
-            MODELS["plain"].save(old)
-    assert any(size < 80e6 for size in unfinished)
 
 
 def test_threads_that_save_to_one_path_never_publish_half_a_file(tmp_path):

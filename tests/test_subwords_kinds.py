@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import described, made_fasttext, made_of_kind
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
@@ -30,7 +30,6 @@ def test_buckets_are_those_that_the_finalfusion_package_finds(settings):
             assert sorted(values[indptr[i] : indptr[i + 1]]) == sorted(HASHES[settings][word])
 
 
-@settings(max_examples=100, deadline=None)
 @given(words=st.lists(WORDS, max_size=6), min_n=st.integers(1, 4), more=st.integers(0, 4))
 def test_texts_of_n_grams_belong_to_the_buckets_one_by_one(words, min_n, more):
     found = {text for word in words[::2] for text in FinalfusionBuckets(min_n, min_n + more, 8).ngrams(word)}

@@ -142,7 +142,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.dictionaries(TEXT, st.integers(0, 2**63 - 1), min_size=1, max_size=6),
     st.sampled_from(["f2", "<f4", ">f4", "f8", "i1", "u2"]),
