@@ -176,13 +176,6 @@ def test_the_seed_decides_what_is_trained_and_the_test_split_has_no_say(items, s
     assert not same(trained(items, STE, seed=1), ste)
 
 
-@pytest.mark.parametrize(("n", "held_out"), [(2, 0), (3, 1), (19, 1), (20, 2)])
-def test_the_last_examples_of_each_user_are_held_out(n, held_out):
-    users, times = np.repeat([0, 1], n + 1), np.tile(np.arange(n + 1), 2)
-    split = of_interactions(users, times, times, np.eye(n + 1, dtype=np.float32), 50).split
-    assert split.tolist() == 2 * ([TRAIN] * (n - 2 * held_out) + [VALID] * held_out + [TEST] * held_out)
-
-
 def test_validation_chooses_the_step(ste):
     best = min((row for row in ste.curves if row["step"] > QUICK.n_warmup), key=lambda row: row["log_loss"])
     assert (ste.best_step, ste.best_loss) == (best["step"], best["log_loss"])
