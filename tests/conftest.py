@@ -34,7 +34,7 @@ settings.load_profile("the same everywhere")
 PATIENCE = 120  # seconds for whatever must happen; it takes one or two where nothing else runs
 OPEN = pytest.StashKey()  # the browser context of a module
 LONGEST = (
-    "browser browser_ids browser_training panel session budget project reports setting training_view bottleneck cli"
+    "browser browser_ids browser_training panel session search project reports setting training_view bottleneck cli"
 )
 
 

@@ -1,16 +1,18 @@
 """What holds for every storage and for every step on every storage."""
 
 import json
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from conftest import made_fasttext, made_of_kind, made_plain
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.compress import base
+from workbench.compress.base import STEPS as KINDS
+from workbench.compress.base import Field, Step
 from workbench.storage import Coded, Dense, Normed, Projected, Scaled, Stacked, halved, pack_codes, unpack_codes
 from workbench.vocab import Vocab
 
@@ -105,9 +107,11 @@ def model(request):
     return MODELS[request.param]
 
 
+UNSEEN = ["zzzzz", "bakeliteness", "ласт", "ba"]
+
+
 def lookups(v: wb.Vectors) -> np.ndarray:
-    unseen = ["zzzzz", "bakeliteness", "ласт", "ba"]
-    return v.get_vectors(v.words + unseen, missing="nan")
+    return v.get_vectors(v.words + UNSEEN, missing="nan")
 
 
 def assert_same(storage, actual, desired):
@@ -178,9 +182,11 @@ def test_numbers_are_halved_only_where_that_loses_next_to_nothing():
         assert halved(numbers * np.float32(scale)).dtype == np.float32
 
 
-def test_a_reloaded_model_and_single_lookups_give_the_same_vectors_to_the_bit(model, tmp_path):
+def test_a_reloaded_model_gives_the_same_bytes_and_the_same_vectors_to_the_bit(model, tmp_path):
     model.save(tmp_path / "m.safetensors")
     again = wb.load(tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").stat().st_size == model.file_bytes == again.file_bytes
+    assert again.save(tmp_path / "again").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
     assert again.words == model.words
     np.testing.assert_array_equal(again.vocab.counts, model.vocab.counts)
     np.testing.assert_array_equal(lookups(again), lookups(model))
@@ -213,7 +219,7 @@ REFUSED = {  # everything else must work
 
 
 def test_every_step_is_held_to_the_contracts():
-    ours = {kind for kind in base.STEPS.values() if kind.__module__.startswith("workbench.")}
+    ours = {kind for kind in KINDS.values() if kind.__module__.startswith("workbench.")}
     assert {type(step) for step in STEPS.values()} == ours
 
 
@@ -279,3 +285,60 @@ def test_a_word_without_surviving_ngrams_is_an_error_and_never_silent_zeros():
         v["xyxyx"]
     assert np.isnan(v.get_vectors(["xyxyx"], missing="nan")).all()
     assert (v.get_vectors(["xyxyx"], missing="zero") == 0).all()
+
+
+# -- any chain at all ---------------------------------------------------------------------
+
+
+def any_value(field: Field, default: object) -> st.SearchStrategy:
+    """Values that a parameter may have: often its default, and some that are too great for the models."""
+    if field.kind in ("choice", "text"):
+        return st.just(default) | st.sampled_from(list(field.choices))
+    if field.kind == "tick":
+        return st.booleans()
+    if field.kind == "number":
+        return st.just(default) | st.floats(field.low, field.high or 2)
+    high = field.high(MODELS["raw n-grams"]) + 2 if callable(field.high) else min(field.high or 8, 8)
+    return st.integers(field.low, high) | st.none() if field.all_is_none else st.integers(field.low, high)
+
+
+def any_step(name: str) -> st.SearchStrategy[Step]:
+    defaults, fields = KINDS[name]().get_params(), KINDS[name].fields
+    quick = {"n_iter": st.just(2)} if "n_iter" in fields else {}
+    return st.builds(KINDS[name], **{of: any_value(field, defaults[of]) for of, field in fields.items()} | quick)
+
+
+@pytest.mark.parametrize("n_examples", [30, pytest.param(150, marks=pytest.mark.slow)])
+def test_any_chain_is_refused_in_one_line_or_keeps_the_contracts(n_examples, tmp_path_factory):
+    some_step = st.one_of([any_step(name) for name in sorted(KINDS) if name != "Chain"])
+    n_built = 0
+
+    @settings(max_examples=n_examples, suppress_health_check=list(HealthCheck))
+    @given(
+        name=st.sampled_from(["plain", "raw n-grams", "explicit n-grams"]),
+        steps=st.lists(some_step, min_size=1, max_size=4),
+    )
+    def check(name, steps):
+        nonlocal n_built
+        original = MODELS[name]
+        try:
+            small = wb.Chain(steps).fit_transform(original)
+        except ValueError as refusal:
+            assert re.fullmatch(".+", str(refusal))  # noqa: PT017
+            return
+        n_built += 1
+        assert set(small.words) <= set(original.words)
+        assert small.dim == original.dim
+        assert small.storage.nbytes <= original.storage.nbytes
+        vectors = small.get_vectors([*small.words, *UNSEEN], missing="zero")
+        assert vectors.dtype == np.float32
+        assert np.isfinite(vectors).all()
+        again = wb.load(small.save(tmp_path_factory.mktemp("chains") / "small"))
+        assert again.words == small.words
+        np.testing.assert_array_equal(again.get_vectors([*small.words, *UNSEEN], missing="zero"), vectors)
+        np.testing.assert_allclose(again.norms, np.linalg.norm(vectors[: len(small)], axis=1), rtol=1e-4, atol=1e-6)
+        repeated = wb.from_json(small.meta["recipe"]).fit_transform(original)
+        np.testing.assert_array_equal(repeated.get_vectors(small.words), vectors[: len(small)])
+
+    check()
+    assert n_built > 3

@@ -11,7 +11,7 @@ from workbench.evaluate import fidelity, nearest, overlap, read_pairs, similarit
 from workbench.evaluate.cost import float32_bytes
 from workbench.evaluate.fidelity import choose_unseen
 from workbench.evaluate.similarity import spearman
-from workbench.evaluate.table import interval
+from workbench.evaluate.table import MAX_REMEMBERED, interval
 from workbench.storage import Dense, Stacked
 from workbench.vocab import is_for_fitting
 
@@ -164,9 +164,10 @@ def pairs_of(v: wb.Vectors, n: int, noise: float, weight: float = 1.0) -> list[t
 
 
 def test_intervals_are_as_wide_as_theory_says(plain):
-    rows = np.random.default_rng(0).normal(size=400)
-    low, high = interval(rows, seed=0)
-    assert high - low == pytest.approx(2 * 1.96 * rows.std() / 20, rel=0.1)
+    for n in (400, MAX_REMEMBERED + 1):
+        rows = np.random.default_rng(0).normal(size=n)
+        low, high = interval(rows, seed=0)
+        assert high - low == pytest.approx(2 * 1.96 * rows.std() / n**0.5, rel=0.1)
     card = similarity(plain, plain, {"noisy": pairs_of(plain, 400, noise=1)}).set_index("metric")
     value, low, high = card.loc["similarity", ["value", "low", "high"]]
     assert high - low == pytest.approx(2 * 1.96 * (1 - value**2) / np.sqrt(397), rel=0.2)  # Fisher

@@ -12,10 +12,8 @@ import workbench as wb
 from workbench import progress, semantic, vocab
 from workbench.compress import pq
 from workbench.compress.builder import Builder
-from workbench.compress.refit import WeightedMeans
 from workbench.evaluate import table
 from workbench.evaluate.scorecard import quick_card
-from workbench.evaluate.table import interval
 from workbench.vocab import Vocab
 
 RECIPES = [
@@ -116,24 +114,3 @@ def test_words_of_another_vocabulary_have_the_vectors_they_have_by_name(fasttext
             np.testing.assert_array_equal(v.vectors_of(words, index, missing="nan"), named)
     with pytest.raises(KeyError, match="'ы'"):
         plain.vectors_of(words, np.arange(3))
-
-
-@pytest.mark.parametrize("dim", [1, 52, 53, 110])
-def test_pulls_are_products_with_the_matrix_and_its_transpose(dim):
-    """Columns are summed in blocks of 52."""
-    rng = np.random.default_rng(dim)
-    indptr = np.concatenate([[0], np.cumsum(rng.integers(0, 7, 60))])
-    means = WeightedMeans(indptr, rng.integers(20, size=indptr[-1]).astype(np.int32), rng.random(60), 20)
-    x, targets = (rng.normal(size=(n, dim)).astype(np.float32) for n in (20, 60))
-    matrix = means.of(np.eye(20, dtype=np.float32))
-    np.testing.assert_allclose(means.pull(x), matrix.T @ (matrix @ x), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(means.pull(x, targets), matrix.T @ (targets - matrix @ x), rtol=1e-4, atol=1e-4)
-
-
-def test_intervals_depend_on_the_seed_and_not_on_what_is_remembered(monkeypatch):
-    values = np.random.default_rng(0).normal(size=300).astype(np.float32)
-    first = interval(values, seed=1)
-    assert interval(values, seed=2) != first
-    assert interval(values, seed=1) == first
-    monkeypatch.setattr(table, "MAX_REMEMBERED", 0)
-    np.testing.assert_allclose(interval(values, seed=1), first, atol=1e-6)

@@ -197,17 +197,19 @@ def test_choices_that_make_no_sense_are_refused(plain, step, said):
 # -- importance -------------------------------------------------------------------------
 
 
-def test_importance_by_counts_and_by_norms_is_what_it_says(fasttext, plain):
-    subwords, norms = fasttext.vocab.subwords, np.linalg.norm(fasttext.storage.ngrams.matrix, axis=1)
-    shares, used = np.zeros(3_000), np.zeros(3_000, bool)
+def test_ngrams_stay_by_their_share_of_words_or_counts_times_norm_or_by_norm(fasttext, plain):
+    subwords, rows = fasttext.vocab.subwords, fasttext.storage.ngrams.matrix
+    by_words, by_counts, used = np.zeros((3, 3_000))
     for word, count in zip(fasttext.words, fasttext.vocab.counts, strict=True):
         buckets = subwords.buckets([word])[1]
-        np.add.at(shares, buckets, count / len(buckets))
-        used[buckets] = True
-    for importance, weight in (("counts", shares * norms), ("norms", used * norms)):
+        np.add.at(by_words, buckets, 1 / len(buckets))
+        np.add.at(by_counts, buckets, count / len(buckets))
+        used[buckets] = 1
+    for importance, weight in (("words", by_words), ("counts", by_counts), ("norms", used)):
         small = wb.Prune(n_ngrams=60, importance=importance).fit_transform(fasttext)
-        expected = np.sort(np.argsort(-weight, kind="stable")[:60])
+        expected = np.sort(np.argsort(-weight * np.linalg.norm(rows, axis=1), kind="stable")[:60])
         np.testing.assert_array_equal(np.flatnonzero(small.vocab.subwords.bucket_to_row >= 0), expected)
+        np.testing.assert_array_equal(small.storage.ngrams.rows(slice(None)), rows[expected])
     with pytest.raises(ValueError, match=r"no word counts; take importance='words', or the path"):
         wb.Prune(1, importance="counts").fit(plain.with_storage(plain.storage, plain.vocab.with_counts(None)))
 

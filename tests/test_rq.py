@@ -1,13 +1,14 @@
-"""Residual k-means and the codes it gives: as good as others', whatever the rows, the same each time."""
+"""Residual k-means: as good as others', whatever the rows, the same each time; and codes that say nothing."""
 
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from workbench import kernels, progress
+from workbench import progress
 from workbench.compress import rq
 from workbench.compress.kmeans import kmeans
 from workbench.compress.rq import beam_codes, residual_kmeans
+from workbench.semantic.baselines import random_codes
 
 RNG = np.random.default_rng(3)
 CENTRES = 3 * RNG.normal(size=(40, 12))
@@ -65,8 +66,9 @@ def test_few_rows_repeated_ones_and_identical_ones_are_coded_without_error(n_ent
 
 
 def test_the_last_step_ends_at_means_and_an_empty_centroid_goes_to_a_row_far_from_all():
-    (mean,) = residual_kmeans(NORMAL[:100], 1, 1, n_iter=1)[0]
-    np.testing.assert_allclose(mean, NORMAL[:100].mean(axis=0), atol=1e-6)
+    wide = np.tile(NORMAL[:100], 11)  # more columns than are summed at once
+    (mean,) = residual_kmeans(wide, 1, 1, n_iter=1)[0]
+    np.testing.assert_allclose(mean, wide.mean(axis=0), atol=1e-6)
     rows = np.concatenate([np.zeros((50, 2)), [[9, 0], [0, 5]]]).astype(np.float32)
     start = np.array([[0, 0], [50, 50], [60, 60]], np.float32)
     with progress.bar(total=1) as bar:
@@ -122,10 +124,31 @@ def test_a_beam_comes_closer_also_across_blocks(monkeypatch):
     assert (beam_codes(NORMAL, books, 8) == whole).mean() > 0.999
 
 
-def test_group_sums_are_those_of_numpy_whatever_the_width():
-    for dim in (1, 63, 64, 65, 130):
-        rows, codes = RNG.normal(size=(50, dim)).astype(np.float32), RNG.integers(5, size=50)
-        codes[codes == 3] = 0  # a group without rows
-        sums = kernels.group_sums(rows, codes, 6)
-        expected = [rows[codes == k].astype(np.float64).sum(0) for k in range(6)]
-        np.testing.assert_allclose(sums, expected, atol=1e-12)
+FAR = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32) + 3
+
+
+def test_random_codes_use_every_entry_evenly_and_no_level_says_anything_of_another():
+    codes, _ = random_codes(FAR, 3, 16)
+    assert codes.shape == (500, 3)
+    for level in codes.T:
+        assert np.ptp(np.bincount(level, minlength=16)) <= 1
+    for pair in ([0, 1], [0, 2], [1, 2]):
+        assert len(np.unique(codes[:, pair], axis=0)) > 180  # of 256; 220 are to be expected
+
+
+def test_entries_of_random_codes_are_the_means_of_what_is_left_over():
+    codes, codebooks = random_codes(FAR, 2, 4, random_state=1)
+    left = FAR.astype(np.float64)
+    for level in range(2):
+        for entry in range(4):
+            np.testing.assert_allclose(codebooks[level, entry], left[codes[:, level] == entry].mean(0), atol=1e-5)
+        left = left - codebooks[level][codes[:, level]]
+
+
+def test_the_seed_decides_random_codes_and_few_rows_are_enough():
+    one, again, other = (random_codes(FAR, 2, 8, seed)[0] for seed in (0, 0, 1))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+    assert np.isfinite(random_codes(FAR[:3], 2, 8)[1]).all()
+    with pytest.raises(ValueError, match="finite"):
+        random_codes(np.full((2, 2), np.nan), 2, 8)

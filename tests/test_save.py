@@ -5,25 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import described, made_fasttext, made_plain
+from conftest import described
+from test_contracts import MODELS
 
 import workbench as wb
 from workbench.evaluate.cost import float32_bytes
 from workbench.storage import Stacked
 from workbench.vocab import Vocab
 
-MODELS = {
-    "plain": made_plain(),
-    "raw n-grams": made_fasttext(),
-    "pruned": wb.Prune(300, 300).fit_transform(made_fasttext()),
-    "float16": wb.Chain([wb.Prune(300, 300), wb.SQ()]).fit_transform(made_fasttext()),
-    "codes": wb.Chain([wb.Prune(300, 301), wb.PQ(5, 5)]).fit_transform(made_fasttext()),
-    "words that are not UTF-8": wb.Vectors.from_arrays(["caf\udce9", "\u2028", ""], np.eye(3)),
-}
 WORDS = ["unseen", "ласт"]
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=["plain", "raw n-grams", "pruned", "pruned float16", "mixed"])
 def model(request):
     return MODELS[request.param]
 
@@ -37,13 +30,6 @@ def assert_same(v, w):
 # -- the file ------------------------------------------------------------------------------
 
 
-def test_the_same_vectors_make_the_same_bytes_whose_number_is_known(model, tmp_path):
-    first = model.save(tmp_path / "first")
-    again = wb.load(first)
-    assert first.read_bytes() == again.save(tmp_path / "again").read_bytes()
-    assert first.stat().st_size == model.file_bytes == again.file_bytes
-
-
 def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, tmp_path):
     meta = {"recipe": [{"step": "SQ", "on": "all"}], "provenance": {"source": "x", "source_bytes": 1}}
     turned = {"provenance": {"source_bytes": 1, "source": "x"}, "recipe": [{"on": "all", "step": "SQ"}]}
@@ -52,7 +38,7 @@ def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, t
 
 
 def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
-    about = described(MODELS["float16"].save(tmp_path / "model"))
+    about = described(MODELS["pruned float16"].save(tmp_path / "model"))
     assert about["format_version"] == 2
     assert "kind" not in about["subwords"]  # as version 2 has it
     assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
@@ -107,7 +93,7 @@ def test_the_first_words_are_found_without_taking_the_text_apart(tmp_path):
     assert again.words == words
 
 
-@pytest.mark.parametrize("name", ["plain", "codes"])
+@pytest.mark.parametrize("name", ["plain", "pruned codes"])
 def test_rows_that_no_word_has_are_not_counted_fitted_or_saved(name, tmp_path):
     """A table with a row to spare for each word: its copy was "9.8 times smaller"."""
     lean = MODELS[name]

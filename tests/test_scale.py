@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain
+from conftest import is_mapped, made_fasttext, made_plain
 
 import workbench as wb
 from workbench import progress, spool, vocab
@@ -120,20 +120,13 @@ def spills(monkeypatch, tmp_path) -> Path:
     return folder
 
 
-def is_mapped(rows: Dense) -> bool:
-    base = rows.matrix
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-        base = base.base
-    return isinstance(base, np.memmap)
-
-
 @pytest.mark.parametrize("name", ["v.vec", "v.bin", "v.glove", "v.vec.gz"])
 def test_text_beyond_the_limit_is_mapped_and_gives_the_same_vectors(name, spills, tmp_path):
     everything = made_plain(dim=7)
     for v, is_large in ((everything, True), (everything.head(3), False)):
         wb.export(v, tmp_path / name, "word2vec-binary" if name == "v.bin" else None, warn=False)
         found = wb.load(tmp_path / name)
-        assert is_mapped(found.storage.words) == is_large
+        assert is_mapped(found.storage.words.matrix) == is_large
         assert found.words == v.words
         np.testing.assert_array_equal(found.matrix(), v.matrix())
         assert not list(spills.iterdir())
@@ -149,7 +142,7 @@ def test_text_beyond_the_limit_is_checked_as_below_it(spills, tmp_path):
 
     with pytest.warns(UserWarning, match="250 duplicate words"):
         v = load()
-    assert is_mapped(v.storage.words)
+    assert is_mapped(v.storage.words.matrix)
     assert v.words == [f"w{i}" for i in range(150)]
     np.testing.assert_array_equal(v.matrix(), np.float32(rows[:150]))
     rows[133][1] = "nan"
@@ -162,14 +155,14 @@ def test_steps_that_keep_and_move_many_rows_map_them_with_the_same_result(monkey
     expected = saved(recipe.fit_transform(made_fasttext()), tmp_path)
     monkeypatch.setattr(spool, "MAX_IN_MEMORY", 1000)
     first, *_ = recipe.steps
-    assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams)
+    assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams.matrix)
     assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected
 
 
 def test_adjusted_rows_beyond_the_limit_are_mapped_and_the_same(spills):
     v = made_fasttext()
     adjusted = v.adjusted()
-    assert is_mapped(adjusted.storage.words)
+    assert is_mapped(adjusted.storage.words.matrix)
     np.testing.assert_array_equal(adjusted.matrix(), v.matrix())
     assert not list(spills.iterdir())
 
