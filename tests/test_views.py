@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from conftest import text_in
+from matplotlib import pyplot as plt
 
 import workbench as wb
 from workbench.evaluate.damage import damage_groups
@@ -74,14 +75,6 @@ def test_the_history_shows_every_recipe_with_round_sizes():
     assert drawn == {(point["bytes"] / 1e3, point["quality"]) for point in points}
 
 
-def test_figures_show_themselves_without_the_global_state_of_pyplot(fasttext, small):
-    from matplotlib import pyplot as plt
-
-    figure = wb.views.neighbours_figure(wb.neighbour_changes(fasttext, small, fasttext.words[:1]))
-    assert figure._repr_png_().startswith(b"\x89PNG")
-    assert plt.get_fignums() == []
-
-
 def test_words_with_dollar_signs_and_broken_ones_are_drawn_as_they_are(plain):
     """matplotlib takes what is between two dollar signs for a formula, and refuses most."""
     v = wb.Vectors.from_arrays([*ODD, *plain.words[len(ODD) :]], plain.matrix())
@@ -90,8 +83,9 @@ def test_words_with_dollar_signs_and_broken_ones_are_drawn_as_they_are(plain):
         wb.views.map_figure(frame, labels=ODD, marked=ODD[:3], colour="label"),
         wb.views.neighbours_figure(wb.neighbour_changes(v, v, ODD[:3], topn=20)),
     ):
-        assert figure.png().startswith(b"\x89PNG")
+        assert figure._repr_png_().startswith(b"\x89PNG")
         assert r"\$^\$" in text_in(figure)  # which matplotlib shows as $^$
+    assert plt.get_fignums() == []  # without pyplot's global state
 
 
 # -- colours and maps -----------------------------------------------------------------------
