@@ -90,7 +90,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "evaluate": (1_720, {"workbench/evaluate"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
-    "semantic": (2_806, {"workbench/semantic"}),
+    "semantic": (2_824, {"workbench/semantic"}),
     "views": (3_305, {"workbench/views"}),
     "front end": (2_310, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),

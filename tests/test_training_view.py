@@ -12,11 +12,11 @@ from person import OUTSIDE
 
 torch = pytest.importorskip("torch")
 
-from workbench.semantic.results import LOWER_NAME, UPPER_NAME  # noqa: E402
+from workbench.semantic.results import LOWER_NAME, UPPER_NAME, chosen_text  # noqa: E402
 from workbench.semantic.settings import Arm, Training  # noqa: E402
 from workbench.semantic.training import Trainer  # noqa: E402
 from workbench.views import TrainingView, curves_figure, retained_figure  # noqa: E402
-from workbench.views.curves import chosen_text, curves_state, spread  # noqa: E402
+from workbench.views.curves import curves_state, spread  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 SMALL = Training(n_steps=24, n_warmup=12, batch_size=32, n_negatives=32, dim=8, hidden=16, eval_every=4)

@@ -141,3 +141,21 @@ def seed_interval(values: np.ndarray) -> tuple[float, float]:
         return float("nan"), float("nan")
     half = t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5
     return float(values.mean() - half), float(values.mean() + half)
+
+
+def kept_text(row: "pd.Series") -> str:
+    """Return the share that is kept, with its interval over seeds where there is one."""
+    text = "\N{EN DASH}" if np.isnan(row["retained"]) else f"{row['retained']:.1%}"
+    return f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["low"] < row["high"] else text
+
+
+def chosen_text(table: "pd.DataFrame", chosen: str) -> str:
+    """Return which arm validation chose and what it keeps, with a warning where shares mean nothing."""
+    rows, values = table[table["arm"] == chosen].set_index("metric"), table.pivot(columns="arm", index="metric").value
+    shares = ", ".join(f"{kept_text(rows.loc[metric])} by {name}" for metric, name in METRICS.items())
+    text = f"Validation chose {chosen}. On the test split it keeps, of what content adds to popularity: {shares}."
+    gains = values[UPPER_NAME] - values[LOWER_NAME]
+    gains["log_loss"] *= -1  # of which less is better
+    if poor := " and ".join(name for metric, name in METRICS.items() if not gains[metric] > 0):
+        text += f" By {poor} the model without a bottleneck is no better than popularity: such shares mean nothing."
+    return text

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME
+from ..semantic.results import LOWER_NAME, METRICS, UPPER_NAME, kept_text
 from .plots import BLUE, GREY, Axes, Picture, as_text, draw_means, name_looks, name_rows, new_figure
 
 RETAINED, LOG_LOSS = "% of the way from lower to upper\n(validation log-loss)", "validation log-loss (nats)"
@@ -67,23 +67,6 @@ def kept_state(table: pd.DataFrame, chosen: str = "") -> list[dict[str, Any]]:
         about = {"name": name, "is_trained": name in trained, "is_chosen": name == chosen, "use": own["use"].iloc[0]}
         rows.append({**about, **own[["value", "retained", "low", "high", "text"]].to_dict("index")})
     return rows
-
-
-def kept_text(row: pd.Series) -> str:
-    """Return the share that is kept, with its interval over seeds where there is one."""
-    text = "\N{EN DASH}" if np.isnan(row["retained"]) else f"{row['retained']:.1%}"
-    return f"{text} ({100 * row['low']:.1f} to {100 * row['high']:.1f})" if row["low"] < row["high"] else text
-
-
-def chosen_text(table: pd.DataFrame, chosen: str) -> str:
-    """Return which arm validation chose and what it keeps, with a warning where shares mean nothing."""
-    rows, values = table[table["arm"] == chosen].set_index("metric"), table.pivot(columns="arm", index="metric").value
-    shares = ", ".join(f"{kept_text(rows.loc[metric])} by {METRICS[metric]}" for metric in METRICS)
-    text = f"Validation chose {chosen}. On the test split it keeps, of what content adds to popularity: {shares}."
-    gains = (values[UPPER_NAME] - values[LOWER_NAME]) * pd.Series({"log_loss": -1, "recall": 1, "ndcg": 1})
-    if poor := " and ".join(METRICS[metric] for metric in METRICS if not gains[metric] > 0):
-        text += f" By {poor} the model without a bottleneck is no better than popularity: such shares mean nothing."
-    return text
 
 
 # -- figures ------------------------------------------------------------------------------

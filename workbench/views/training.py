@@ -15,9 +15,9 @@ import traitlets
 from .. import progress
 from ..semantic.experiment import Experiment
 from ..semantic.items import Items
-from ..semantic.results import METRICS, UPPER_NAME, Results
+from ..semantic.results import METRICS, UPPER_NAME, Results, chosen_text
 from ..semantic.settings import READINGS, Arm, Training
-from .curves import chosen_text, curves_figure, curves_state, kept_state, retained_figure
+from .curves import curves_figure, curves_state, kept_state, retained_figure
 from .flow import Flow, cell, publish
 from .paper import code_of, page_html, picture_html, table_html
 from .widget import View, is_live, shown
