@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from browser import chromium, drawn, started, violations
 from conftest import PATIENCE, made_items
+from playwright.sync_api import expect
 
 import workbench as wb
 from workbench.semantic import Arm, Training
@@ -227,19 +228,16 @@ def test_keys_stay_in_the_view_but_those_of_jupyterlab(page):
 @pytest.fixture(scope="module")
 def states(builtin):
     """States of views by name: those of the panel's tabs, of a pair, of ids and of a training that is done."""
-    small, rng = builtin.head(3_000), np.random.default_rng(0)
-    ids = SemanticIDs([f"item{i}" for i in range(200)], rng.integers(0, 5, (200, 2)), rng.normal(size=(2, 5, 8)))
+    big, codes = builtin.head(3_000), np.random.default_rng(0).integers(0, 5, (200, 2))
+    ids = SemanticIDs([f"item{i}" for i in range(200)], codes, np.random.default_rng(1).normal(size=(2, 5, 8)))
     training = Training(n_steps=60, n_warmup=20, batch_size=64, n_negatives=64, dim=8, hidden=16, eval_every=10)
     arms = {"Gumbel": Arm("gumbel", n_levels=2, codebook_size=16, end=0.1)}
+    recipe, live = wb.Chain([wb.Prune(1_000, 2_000), wb.PQ(10)]), {"interactive": True}
     views = {
-        "panel": wb.views.CompressionPanel(
-            small, recipe=wb.Chain([wb.Prune(1_000, 2_000), wb.PQ(10)]), words=["music"], n_mapped=300, interactive=True
-        ),
-        "pair": wb.views.MapView(
-            small, wb.PQ(10).fit_transform(small), words=["music"], n_mapped=300, interactive=True
-        ),
-        "ids": wb.views.IdsView(ids, item="item0", interactive=True),
-        "training": wb.views.TrainingView(made_items(), arms, training, interactive=True),
+        "panel": wb.views.CompressionPanel(big, recipe=recipe, words=["music"], n_mapped=300, **live),
+        "pair": wb.views.MapView(big, wb.PQ(10).fit_transform(big), words=["music"], n_mapped=300, **live),
+        "ids": wb.views.IdsView(ids, item="item0", **live),
+        "training": wb.views.TrainingView(made_items(), arms, training, **live),
     }
     views["training"].act("train")
     found = {}
@@ -278,3 +276,16 @@ def test_every_control_is_reached_by_tab_and_seen(chrome, states, name):
             page.evaluate("unseen.delete(document.activeElement)")
             page.keyboard.press("Tab")
         assert page.evaluate("[...unseen].map((el) => el.outerHTML.slice(0, 200))") == []
+
+
+def test_a_menu_is_seen_whole_and_closes_and_a_word_that_no_row_has_is_looked_at(chrome, states):
+    with drawn(chrome, states["neighbours"], height=900) as page:
+        opener, menu = page.get_by_text("+ Add a step"), page.locator(".rail .menu-box")
+        for leave in (lambda: page.keyboard.press("Escape"), page.get_by_label("Find a word").focus):
+            opener.click()
+            expect(menu).to_be_in_viewport(ratio=0.95)
+            leave()
+            expect(menu).to_be_hidden()
+        page.get_by_label("Find a word").fill("unheardof")
+        page.get_by_role("button", name="unheardof").click()
+        assert page.evaluate("[sent.at(-1).words, model.get('ui').tab]") == [["unheardof"], "map"]
