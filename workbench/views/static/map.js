@@ -120,15 +120,15 @@ class PointMap {
     });
   }
 
-  paint() {
-    const { el, canvas, camera: { hover }, props: { marks, lines }, held } = this;
-    const dpr = window.devicePixelRatio || 1;
-    Object.assign(this, { width: el.clientWidth, height: el.clientHeight, dpr });
+  // On this canvas, or another one that has `dpr` pixels for each of the page's.
+  paint(canvas = this.canvas, dpr = window.devicePixelRatio || 1) {
+    const { el, camera: { hover }, props: { marks, lines }, held } = this;
+    Object.assign(this, { width: el.clientWidth, height: el.clientHeight });
     const size = { width: Math.round(this.width * dpr), height: Math.round(this.height * dpr) };
     if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
     const g = canvas.getContext("2d");
     this.place();
-    this.paintPoints(g);
+    this.paintPoints(g, dpr);
     g.setTransform(dpr, 0, 0, dpr, 0, 0);
     const stroke = (path, ink, lineWidth) => {
       Object.assign(g, { strokeStyle: this.css(ink), lineWidth });
@@ -168,13 +168,13 @@ class PointMap {
   }
 
   // Points are put into the pixels by hand: without a graphics card ten times faster than by calls of the canvas.
-  paintPoints(g) {
-    const { canvas, px, n, selected, dpr, camera, props: { colours, shapes, order, palette } } = this;
+  paintPoints(g, dpr) {
+    const { px, n, selected, camera, props: { colours, shapes, order, palette } } = this;
     const inks = inksOf(["--map", ...palette].map((ink) => this.css(ink)));
     const size = n > 8000 ? 1.5 : n > 3000 ? 1.8 : n > 800 ? 2.1 : 2.8;
     const r = Math.min(6, size * camera.zoom ** 0.3) * dpr;
     const margin = Math.ceil(MARGIN * dpr);
-    const [wide, tall] = [canvas.width + 2 * margin, canvas.height + 2 * margin];
+    const [wide, tall] = [g.canvas.width + 2 * margin, g.canvas.height + 2 * margin];
     if (this.image?.width !== wide || this.image.height !== tall) this.image = new ImageData(wide, tall);
     const { data } = this.image;
     new Uint32Array(data.buffer).fill(new Uint32Array(inks.buffer)[0]);

@@ -100,11 +100,11 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -
     lines.map((line) => [(line.thin ?? []).map((points) => h("polyline.thin", { points: path(points) })),
       h("polyline", { key: line.name, points: path(line.points), class: look(line), opacity: line.opacity })]),
     step !== null && upright("step", step));
-  const dip = (line) => {
-    const [at, least] = line.points.reduce((a, b) => (b[1] < a[1] ? b : a));
-    const props = { style: `left: ${x(at)}%`, class: look(line) };
-    return least < low && !line.is_end && h("b.dip", props, `▼ ${unit(least)}`);
-  };
+  const dips = lines.map((line) => ({ line, least: line.points.reduce((a, b) => (b[1] < a[1] ? b : a)) }))
+    .filter(({ line, least }) => least[1] < low && !line.is_end);
+  const dip = ({ line, least }, i) => // one above the other: they may have the same place
+    h("b.dip", { style: `left: ${x(least[0])}%; bottom: ${14 * i}px`, class: look(line) }, `▼ ${unit(least[1])}`);
+  const mark = (at, text) => h("span.x", { style: `left: ${x(at)}%`, class: at === warm && "right" }, at, text);
   const places = spreadOut(named.map(end), Math.min(16, height / Math.max(named.length - 1, 1)), height);
   const label = (line, i) => {
     const props = { key: line.name, style: `top: ${places[i].toFixed(1)}px`, class: look(line), title: line.name };
@@ -119,8 +119,7 @@ function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -
       h("div.ticks", ticks.map((tick) => h("span", { style: `top: ${y(tick)}px` }, unit(tick))),
         bottom < low && h("b", { style: `top: ${(y(low) + height) / 2}px` }, "≈")),
       h("div.area", { onpointermove: move, onpointerleave: () => view.setLocal({ step: null }) },
-        picture, lines.map(dip), [0, warm, n].map((at, i) => (i !== 1 || at > 0)
-          && h("span.x", { style: `left: ${x(at)}%` }, i === 1 && isMain ? `${at}: warm-up ends` : at))),
+        picture, dips.map(dip), mark(0), warm > 0 && mark(warm, isMain && ": warm-up ends"), mark(n)),
       h("svg.leaders", { viewBox: `0 0 16 ${height}`, "aria-hidden": "true" },
         named.map((line, i) => h("line", { class: look(line), x1: 0, x2: 16, y1: end(line), y2: places[i] }))),
       h("div.names", named.map(label))));

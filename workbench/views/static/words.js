@@ -107,14 +107,14 @@ function mapTab(view) {
   const note = morph < 1 ? `${percent(morph)} of the way`
     : typeof kept === "number" && `map neighbours kept ${percent(kept)}${chance}`;
   const points = remember(view, "moved", [p, side, morph], () => mixed(p.before, p[side], morph));
-  return h("section.map-tab", { key: "map" }, mapBar(view, p, isDrawing), error,
+  return h("section.map-tab", { key: "map" }, mapBar(view, p, look, isDrawing), error,
     h("div.maps", { class: view.stale("points") },
       map("before", "Original", isDrawing && p.method === "PCA" ? "until UMAP is drawn" : trust, p.before, 0),
       map("after", isAgain ? "Original again" : "Compressed", note, points, isAgain ? 0 : morph)),
     mapLegend(view, p, look));
 }
 
-function mapBar(view, p, isDrawing) {
+function mapBar(view, p, look, isDrawing) {
   const { colour: by = "damage", control = false, morph = 1 } = view.ui;
   const choose = (title, ids, value, act) => // ids with their labels
     select(Object.entries(ids).map(([id, label]) => ({ id, label })), value, act, { "aria-label": title, title });
@@ -132,7 +132,7 @@ function mapBar(view, p, isDrawing) {
     h("span.space"),
     choose("Way of drawing", { UMAP: "UMAP", PCA: "PCA" }, isDrawing ? "UMAP" : p.method,
       (method) => view.act("draw", { method })),
-    button("PNG", () => savePicture(view), { title: "Save the picture" }),
+    button("PNG", () => savePicture(view, look), { title: "Save the picture" }),
     button("CSV", () => saveTable(view, p), { title: "Save the words on the map, or those selected, as a table" }));
 }
 
@@ -181,17 +181,43 @@ function saveTable(view, p) {
   saveFile("map.csv", new Blob(["\uFEFF", ...lines], { type: "text/csv" }));
 }
 
-// The maps as they stand on the page, with their titles.
-function savePicture(view) {
-  const maps = [...view.root.querySelectorAll("figure.map")];
-  const [{ width, height }] = maps.map((map) => map.querySelector("canvas"));
-  const canvas = h("canvas", { width: width * maps.length, height });
+const SHARP = 3; // pixels of a saved picture for each of the page's
+
+// The maps as they stand on the page, with their titles and the legend below.
+function savePicture(view, { ramp, texts, legend }) {
+  const figures = [...view.root.querySelectorAll("figure.map")];
+  const [{ clientWidth: width, clientHeight: height }] = figures;
+  const canvas = h("canvas", { width: SHARP * width * figures.length, height: SHARP * (height + 26) });
   const g = canvas.getContext("2d");
-  Object.assign(g, { fillStyle: colour(view.root, "--ink"), font: `${height / 30}px sans-serif`, textBaseline: "top" });
-  maps.forEach((map, k) => {
-    g.drawImage(map.querySelector("canvas"), k * width, 0);
-    g.fillText(map.querySelector("figcaption").textContent, k * width + 8, 8, width - 16);
+  const css = (ink) => (ink.startsWith("--") ? colour(view.root, ink) : ink);
+  const write = (text, x, y, ink = "--ink") => {
+    g.fillStyle = css(ink);
+    g.fillText(text, x, y, width - 16);
+    return x + g.measureText(text).width + 6;
+  };
+  Object.assign(g, { fillStyle: css("--card"), textBaseline: "top" });
+  g.fillRect(0, 0, canvas.width, canvas.height);
+  g.scale(SHARP, SHARP);
+  g.font = `12px ${colour(view.root, "font-family")}`;
+  figures.forEach((figure, k) => {
+    const map = h("canvas");
+    figure.querySelector("[data-component]")._made.paint(map, SHARP);
+    g.drawImage(map, k * width, 0, width, height);
+    write(figure.querySelector("figcaption").textContent, k * width + 8, 8);
   });
+  let x = 8;
+  if (ramp) {
+    x = write(texts[0], x, height + 7);
+    const [stops, gradient] = [css(ramp).split(","), g.createLinearGradient(x, 0, x + 80, 0)];
+    stops.forEach((stop, k) => gradient.addColorStop(k / (stops.length - 1), stop.trim()));
+    g.fillStyle = gradient;
+    g.fillRect(x, height + 9, 80, 8);
+    x = write(texts[1], x + 86, height + 7);
+  }
+  for (const { shape, ink = "--mute", text } of legend) {
+    x = write(SIGNS[shape], x + 6, height + 7, ink);
+    x = write(text, x, height + 7);
+  }
   canvas.toBlob((blob) => saveFile("map.png", blob));
 }
 
