@@ -87,7 +87,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_290, {"workbench/compress"}),
-    "evaluate": (1_720, {"workbench/evaluate"}),
+    "evaluate": (1_734, {"workbench/evaluate"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),

@@ -9,8 +9,9 @@ from matplotlib import pyplot as plt
 
 import workbench as wb
 from workbench.evaluate.damage import damage_groups
+from workbench.evaluate.scorecard import HELP
 from workbench.views import plots
-from workbench.views.paper import HELP, Html, page_html, panel_page, table_html
+from workbench.views.paper import Html, page_html, panel_page, table_html
 from workbench.views.plots import word_groups
 
 ODD = ["$^$", "<b>", "a$b_$", "שלום", "b\udcffd", "{word}", "\\\\foo$$"]

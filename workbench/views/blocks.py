@@ -11,6 +11,7 @@ import pandas as pd
 from ..compress import Chain
 from ..evaluate.damage import damage_summary
 from ..evaluate.fidelity import cosines
+from ..evaluate.scorecard import HELP
 from ..formats import OWN
 from ..reports.setting import LIMITS, suggest_limits
 from ..search.budget import GOALS
@@ -20,7 +21,7 @@ from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
 from .maps import SIDES, points
-from .paper import HELP, code_of
+from .paper import code_of
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
 SPLITS = {"kept": "Kept words", "remapped": "Remapped words", "dropped": "Dropped words", "unseen": "Unseen words"}

@@ -182,8 +182,8 @@ def retained_figure(table: pd.DataFrame, chosen: str = "") -> Picture:
             label, marker, fill = TRAINED if row["is_trained"] else AFTERWARDS
             draw_means(axis, means.loc[[place]], label, colour, marker, ecolor=colour, markerfacecolor=fill or colour)
             if share < MIN_SHOWN:
-                where = {"xytext": (7, 0), "ha": "left", "va": "center"}
-                _note(axis, f"\N{LEFTWARDS ARROW} {share:.0f}%", (MIN_SHOWN, place), colour, **where)
+                share_text, at = f"\N{LEFTWARDS ARROW} {share:.0f}%", (MIN_SHOWN, place)
+                _note(axis, share_text, at, colour, xytext=(7, 0), ha="left", va="center")
         low, high = axis.get_xlim()
         axis.set_xlim(max(min(low, -3), MIN_SHOWN - 3), max(high, 108))
         for share, end in ((0, "lower"), (100, "upper")):

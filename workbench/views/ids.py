@@ -16,7 +16,6 @@ from ..vocab import printable
 from . import mapper, plots
 from .flow import Flow, cell, publish
 from .paper import page_html, picture_html, table_html
-from .plots import Named
 from .widget import View, is_live, shown
 
 N_LISTED = 12  # items below a prefix, prefixes of selected items
@@ -30,7 +29,7 @@ class Cells:
         return dict(zip(ids.items, map(printable, ids.names), strict=True))
 
     def named(ids, prefix, level, n_coloured):
-        return Named.among(ids.codes, level, prefix, n_coloured)
+        return plots.Named.among(ids.codes, level, prefix, n_coloured)
 
     def chosen(ids, selected):
         among = set(selected)
@@ -105,8 +104,7 @@ class Blocks:
     def near(words, similar, ids, names):
         if similar is None:
             return {}
-        item = similar.item
-        about = {"item": item, "name": names[item], "path": words.path(ids[item])}
+        about = {"item": similar.item, "name": names[similar.item], "path": words.path(ids[similar.item])}
         for key, table in (("by_vector", similar.by_vector), ("by_id", similar.by_id)):
             texts = {"name": table["name"].map(printable), "id": table["codes"].map(words_of)}
             about[key] = table.assign(**texts).to_dict("records")
@@ -177,7 +175,7 @@ class IdsView(View):
         if name == "item":
             return find_item(self.ids, value) if value.strip() else ""
         if name == "level":
-            return Named.among(self.ids.codes, value, self.prefix).level
+            return plots.Named.among(self.ids.codes, value, self.prefix).level
         if not self.ids.with_prefix(prefix := tuple(map(int, value))):
             raise ValueError(f"no item has an id that begins with {words_of(prefix)}")
         return prefix

@@ -10,22 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..evaluate.scorecard import HELP
 from .plots import STATUS, Picture, damage_figure, history_figure, map_figure
 
-HELP = {  # one sentence for each metric, on cards, in tables and on paper
-    "size": "Bytes of the compressed file, words and all.",
-    "kept": "Mean cosine to the original vector, of words that keep a row of their own.",
-    "remapped": "Mean cosine to the original vector, of words that now use the row of a similar word.",
-    "dropped": "Mean cosine to the original vector, of words rebuilt from n-grams; 0 without a vector.",
-    "unseen": "Mean cosine to the original vector, of words in neither vocabulary, which no step was fitted on.",
-    "all": "Mean cosine to the original vector, of all words of the original.",
-    "neighbours": "How many of a word's 10 nearest neighbours are still among its 10 nearest, on average.",
-    "overlap@10": "Share of the 10 nearest neighbours of a word that stay among its 10 nearest.",
-    "agreement": "Rank correlation between the cosine of word pairs and the similarity that people gave them.",
-    "p5": "One word in twenty has a cosine below the 5th percentile.",
-    "loss_share": "Share of the whole loss, which is 1 - cosine weighted by how often texts use the word.",
-    "contributions": "Share of each n-gram in the mean of the word's n-grams; negative ones point against the others.",
-}
 SIGNS = {"stays": "kept", "pruned": "lost", "not there before": "gained"}  # of n-grams, as of neighbours
 # Columns of tables: templates for `table_html`.
 OVERVIEW = {"metric": "{what}<br><small>{help}</small>", "value": "<b>{value}</b>", "": "{share:bar}",
