@@ -193,18 +193,20 @@ def test_very_long_ngrams_in_a_header_take_no_memory(tmp_path):
 # -- bad rows ------------------------------------------------------------------------------
 
 
-ROWS = [b"three 1 2 3 4", b"three 1 2 x 4 5", b"three", b"three 1 2 3 4 5,", b"three\t1\t2\t3\t4\t5", b"\x00\xff\x80"]
-LINES = [(GLOVE, 3, row) for row in ROWS] + [(TEXT, 4, row) for row in ROWS]
-LINES += [(TEXT, 2, row) for row in ROWS[:-1]]  # which does not make the text a binary file
+ROWS = [b"e 1e 2 3", b"f - . +", b"g 1-2 3", b"h 1 2", b"i 1 2\t3 x", b"j 1  2 3", b"k 1 2 0x3", b"m", b"n 1 x 3"]
+ROWS += [b"o 1 2 3,", b"p\t1\t2\t3", b"\x00\xff\x80"]
 
 
 @packed
-@pytest.mark.parametrize(("data", "number", "line"), LINES, ids=lambda x: None if x in (GLOVE, TEXT) else repr(x))
-def test_a_malformed_line_is_named_by_its_number(data, number, line, pack, refusal):
-    lines = data.splitlines()
-    lines[number - 1] = line
-    message = refusal(pack(b"\n".join(lines)))
-    assert message.startswith(f", line {number}: expected a word and 5 numbers, got {line!r}"[:-1])
+@pytest.mark.parametrize("has_header", [False, True], ids=["GloVe", "word2vec"])
+@pytest.mark.parametrize("row", ROWS, ids=repr)
+def test_a_malformed_line_is_named_by_its_number(row, has_header, pack, tmp_path):
+    for n in (2, 30_000):  # in the first megabyte, and in the second
+        lines = [b"%d 3" % (n + 1)] * has_header + [b"a 1.0000000000 2.0000000000 3.0000000000"] * n + [row]
+        (tmp_path / "m").write_bytes(pack(b"\n".join(lines)))
+        said = f"line {len(lines):,}: expected a word and 3 numbers, got {row!r}"[:-1]
+        with pytest.raises(ValueError, match=re.escape(said)):
+            wb.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if "fastText" not in name])

@@ -340,20 +340,6 @@ def test_codebooks_start_as_residual_kmeans_of_the_rows():
     assert all(after < 0.8 * before for before, after in pairwise(errors))
 
 
-@each_kind
-def test_kmeans_survives_few_rows_and_repeated_ones(options):
-    for z in (some_rows(3), some_rows(1), some_rows(3).repeat(50, 1), torch.zeros(20, 6)):
-        rq = RQBottleneck(3, 8, 6, **options)
-        rq.init_codebooks(z)
-        torch.testing.assert_close(rq.effective_codebooks(), rq.codebooks)
-        torch.testing.assert_close(rq.decode(rq.encode(z)), z, rtol=1e-5, atol=1e-5)
-        assert rq(z).vectors.isfinite().all()
-        assert rq.codebooks.isfinite().all()
-    for bad in (torch.full((4, 6), torch.nan), torch.zeros(0, 6)):
-        with pytest.raises(ValueError, match="finite"):
-            rq.init_codebooks(bad, again=True)
-
-
 # -- bad input, temperatures --------------------------------------------------------------
 
 
@@ -366,6 +352,9 @@ def test_what_makes_no_sense_is_refused_with_a_way_out():
             rq(z)
     with pytest.raises(ValueError, match="NaN"):
         rq.encode(torch.full((1, 6), torch.nan))
+    for bad in (torch.full((4, 6), torch.nan), torch.zeros(0, 6)):
+        with pytest.raises(ValueError, match="finite"):
+            rq.init_codebooks(bad)
     wrong = [{"estimator": "straight"}, {"scale": "max"}, {"n_levels": 0}, {"ema_decay": 1.0}]
     moved_twice = [{"simvq": True}, {"estimator": "gumbel"}, {"train_codebooks": False}]
     for bad in wrong + [{"ema_decay": 0.9} | options for options in moved_twice]:

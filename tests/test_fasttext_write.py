@@ -57,15 +57,11 @@ def assert_same(v, words, known, unseen):
         np.testing.assert_allclose([unseen(string) for string in strings], expected, rtol=0, atol=5e-6)
 
 
-def test_our_reader_gives_the_vectors_back(v, written):
-    back = wb.load(written(v))
+def test_our_reader_and_gensim_give_the_vectors_back(v, written):
+    path = str(written(v))
+    back, theirs = wb.load(path), load_facebook_vectors(path)
     assert_same(v, back.words, back.matrix(), lambda word: back.get_vectors([word], missing="zero")[0])
     assert back.is_composed == (v.vocab.subwords is not None)
-
-
-def test_gensim_gives_the_vectors_back(v, written):
-    path = str(written(v))
-    theirs = load_facebook_vectors(path)
     assert_same(v, theirs.index_to_key, theirs.vectors, theirs.get_vector)
     whole = load_facebook_model(path)  # reads to the end of the file
     np.testing.assert_array_equal(whole.wv.vectors, theirs.vectors)

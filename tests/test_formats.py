@@ -347,16 +347,6 @@ def test_numbers_of_text_are_those_of_python_to_the_bit(load):
     np.testing.assert_array_equal(v.matrix().view(np.int32), expected.view(np.int32))
 
 
-@pytest.mark.parametrize(
-    "line", ["e 1e 2 3", "f - . +", "g 1-2 3", "h 1 2", "i 1 2\t3 x", "j 1  2 3", "k 1 2 0x3", "m"]
-)
-def test_a_line_with_other_numbers_is_refused_by_its_number(line, load):
-    for n in (2, 30_000):  # in the first megabyte, and in the second
-        lines = "a 1.0000000000 2.0000000000 3.0000000000\n" * n + f"{line}\nb 1 2 3\n"
-        with pytest.raises(ValueError, match=f"line {n + 1:,}: expected a word and 3 numbers, got b'{line[:5]}"):
-            load(lines.encode())
-
-
 # -- every format --------------------------------------------------------------------------
 
 

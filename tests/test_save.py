@@ -30,14 +30,11 @@ def assert_same(v, w):
 # -- the file ------------------------------------------------------------------------------
 
 
-def test_the_order_in_which_facts_were_noted_does_not_show_in_the_bytes(plain, tmp_path):
+def test_the_header_carries_version_recipe_and_source_in_one_key_in_a_fixed_order(plain, tmp_path):
     meta = {"recipe": [{"step": "SQ", "on": "all"}], "provenance": {"source": "x", "source_bytes": 1}}
     turned = {"provenance": {"source_bytes": 1, "source": "x"}, "recipe": [{"on": "all", "step": "SQ"}]}
     a, b = (wb.Vectors(plain.vocab, plain.storage, m).save(tmp_path / n) for m, n in ((meta, "a"), (turned, "b")))
     assert a.read_bytes() == b.read_bytes()
-
-
-def test_the_header_carries_version_recipe_and_source_in_one_key(tmp_path):
     about = described(MODELS["pruned float16"].save(tmp_path / "model"))
     assert about["format_version"] == 2
     assert "kind" not in about["subwords"]  # as version 2 has it

@@ -150,21 +150,14 @@ def test_text_beyond_the_limit_is_checked_as_below_it(spills, tmp_path):
         load()
 
 
-def test_steps_that_keep_and_move_many_rows_map_them_with_the_same_result(monkeypatch, tmp_path):
+def test_adjusted_rows_and_steps_that_keep_and_move_many_map_them_with_the_same_result(monkeypatch, tmp_path):
     recipe = wb.Chain([PRUNE, wb.Refit(n_unseen=50), wb.PQ(3, 4, on="ngrams"), wb.Refit(n_unseen=50, kept_weight=1)])
     expected = saved(recipe.fit_transform(made_fasttext()), tmp_path)
     monkeypatch.setattr(spool, "MAX_IN_MEMORY", 1000)
+    assert is_mapped(made_fasttext().adjusted().storage.words.matrix)
     first, *_ = recipe.steps
     assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams.matrix)
     assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected
-
-
-def test_adjusted_rows_beyond_the_limit_are_mapped_and_the_same(spills):
-    v = made_fasttext()
-    adjusted = v.adjusted()
-    assert is_mapped(adjusted.storage.words.matrix)
-    np.testing.assert_array_equal(adjusted.matrix(), v.matrix())
-    assert not list(spills.iterdir())
 
 
 # -- interrupted work ---------------------------------------------------------------------

@@ -186,11 +186,6 @@ def test_lengths_apart_serve_rows_of_very_different_lengths(v):
     assert np.median(np.abs(ratio - 1)) < 0.1
 
 
-def test_lengths_apart_keep_the_length_of_every_row(v):
-    small = wb.PQ(4, n_bits=4, norms=True).fit_transform(wb.Vectors.from_arrays(v.words, unit(v.matrix())))
-    np.testing.assert_allclose(small.norms, 1, atol=0.1)
-
-
 @pytest.mark.parametrize("size", [1e25, 1e-25])
 @pytest.mark.parametrize("step", [wb.PQ(4, 4), wb.OPQ(4, 4), wb.RQ(2, 4), wb.SQ("kmeans")], ids=repr)
 def test_numbers_whose_squares_overflow_or_vanish_are_refused(v, step, size):
