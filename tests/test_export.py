@@ -1,6 +1,5 @@
 """What leaves: every format that is written, read again; what is lost is said first; an old file stays whole."""
 
-import gzip
 import os
 import tracemalloc
 import warnings
@@ -108,14 +107,6 @@ def test_a_failed_export_leaves_the_old_file_whole_and_nothing_beside(plain, tmp
     monkeypatch.undo()
     assert sorted(tmp_path.rglob("*")) == before
     assert wb.load(path, allow_pickle=True).words == ["old"]
-
-
-def test_the_ending_of_the_name_decides_where_it_can(fasttext, tmp_path):
-    assert formats.losses(fasttext, "model.safetensors") == []
-    assert "n-grams" in formats.losses(fasttext, "model.safetensors", "glove")[0]
-    assert wb.load(wb.export(fasttext, tmp_path / "model.safetensors")).words == fasttext.words
-    packed = wb.export(fasttext, tmp_path / "new" / "model.vec.gz", warn=False)
-    assert gzip.decompress(packed.read_bytes()).startswith(b"700 12\n")
 
 
 @pytest.mark.parametrize(

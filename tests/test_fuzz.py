@@ -2,9 +2,9 @@
 
     FUZZ_RUNS=20000 FUZZ_SEED=1 pytest tests/test_fuzz.py    # a longer run
 
-An input is a finding if opening it raises anything but a ValueError of one line that names the file, takes more than a
-second, or allocates more than twice its own size unpacked and 64 MB; or if using what was opened raises anything but
-ValueError and KeyError. What was found and mended is in tests/fuzz/corpus.
+An input is a finding if opening it raises anything but a ValueError of one line that names the file, takes more than
+three seconds, or allocates more than twice its own size unpacked and 64 MB; or if using what was opened raises anything
+but ValueError and KeyError. What was found and mended is in tests/fuzz/corpus.
 """
 
 import gzip

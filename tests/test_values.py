@@ -27,9 +27,6 @@ def squared_error(small: wb.Vectors) -> float:
     return float(np.square(small.matrix() - MATRIX).sum() / np.square(MATRIX).sum())
 
 
-# -- PQ -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 9])
 def test_every_row_gets_its_nearest_centroids(dim):
     rng = np.random.default_rng(dim)
@@ -72,7 +69,7 @@ def test_fast_training_comes_as_close_as_lloyds_steps_over_all_rows(dim):
     large = wb.Vectors.from_arrays([str(i) for i in range(16_000)], rows)
     small = wb.PQ(1, n_bits=6, random_state=1).fit_transform(large)
     plainly = KMeans(64, init="random", n_init=1, max_iter=25, tol=0, random_state=0).fit(rows.astype(np.float32))
-    assert ((small.matrix() - rows) ** 2).sum() < 1.01 * plainly.inertia_
+    assert ((small.matrix() - rows) ** 2).sum() < 1.02 * plainly.inertia_
 
 
 def test_the_number_of_threads_changes_nothing():
@@ -86,9 +83,6 @@ def test_the_number_of_threads_changes_nothing():
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     np.testing.assert_array_equal(one.packed, full.packed)
     np.testing.assert_array_equal(one.codebooks, full.codebooks)
-
-
-# -- SVD ----------------------------------------------------------------------------------
 
 
 def test_svd_is_the_best_matrix_of_its_rank(v):
@@ -107,9 +101,6 @@ def test_what_comes_after_svd_works_in_its_dimensions(v):
     np.testing.assert_allclose(again.matrix(), wb.SVD(3).fit_transform(v).matrix(), atol=1e-3)
 
 
-# -- OPQ ----------------------------------------------------------------------------------
-
-
 def test_opq_turns_rows_by_a_rotation_and_comes_closer_than_pq(v):
     start, small = (wb.OPQ(4, n_bits=6, n_rotations=n).fit_transform(v) for n in (0, 12))
     axes = small.storage.axes
@@ -118,16 +109,10 @@ def test_opq_turns_rows_by_a_rotation_and_comes_closer_than_pq(v):
     assert squared_error(small) < squared_error(start)
 
 
-# -- RQ -----------------------------------------------------------------------------------
-
-
 def test_greedy_codes_are_prefixes_of_longer_ones(v):
     short, long = (wb.RQ(n, n_bits=5).fit_transform(v) for n in (2, 4))
     np.testing.assert_array_equal(long.storage.codes[:, :2], short.storage.codes)
     assert squared_error(long) < squared_error(short)
-
-
-# -- SQ -----------------------------------------------------------------------------------
 
 
 def test_float16_loses_rounding_only_even_far_out_of_its_range():
@@ -169,9 +154,6 @@ def test_what_cannot_be_is_refused_before_work(v, step, message):
         step.fit_transform(v)
     with pytest.raises(ValueError, match="256 centroids need as many rows"):
         wb.PQ(4).fit_transform(v.head(200))
-
-
-# -- lengths apart ------------------------------------------------------------------------
 
 
 def test_lengths_apart_serve_rows_of_very_different_lengths(v):

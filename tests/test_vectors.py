@@ -24,13 +24,6 @@ def test_one_word_gives_a_vector_and_a_list_gives_a_matrix(pets):
     assert list(pets) == pets.words == ["cat", "dog", "car"]
 
 
-def test_nearest_words_come_in_order_and_leave_out_the_asked(pets):
-    assert pets.similarity("cat", "dog") == pytest.approx(0.8)
-    assert [w for w, _ in pets.most_similar("cat")] == ["dog", "car"]
-    assert [w for w, _ in pets.most_similar(positive=["cat", "car"], topn=1)] == ["dog"]
-    assert pets.most_similar(positive=["dog"], negative=["cat"], topn=1)[0][0] == "car"
-
-
 @pytest.mark.parametrize("many", [0, 10**9], ids=["tables", "decoded"])
 @pytest.mark.parametrize("topn", [1, 10, 699, 5_000])
 def test_most_similar_is_a_full_sort_of_the_decoded_cosines(plain, monkeypatch, many, topn):
@@ -59,7 +52,8 @@ def test_most_similar_agrees_with_gensim(builtin):
         ours, expected = (v.most_similar(**question, topn=10) for v in (builtin, theirs))
         assert [w for w, _ in ours] == [w for w, _ in expected]
         np.testing.assert_allclose([s for _, s in ours], [s for _, s in expected], atol=1e-5)
-    assert builtin.similarity(king, "queen") == pytest.approx(builtin.similarity("king", "queen"))
+    for a in (king, "king"):
+        assert builtin.similarity(a, "queen") == pytest.approx(theirs.similarity("king", "queen"), abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ Parts = dict[str, bytes]  # files by name; those of a folder by their path in it
 GOLDEN = Path(__file__).parents[1] / "golden"
 WORDS = ["one", "два", "three", "naïve", "\udcff\udc80", "猫", "</s>", "eleven"]
 MAX_SEED = 1 << 14  # bytes: of a small file a greater part is what rules the rest
-SECONDS = 1.0  # of processor time for one input
-KILL = 20  # seconds after which a process that hangs where Python's own alarm does not reach is ended
+SECONDS = 3.0  # of processor time for one input, which takes a tenth here
+KILL = 120  # seconds after which a process that hangs where Python's own alarm does not reach is ended
 MORE = 64 << 20  # bytes that opening may take beyond twice the file
 IN_USE = 1 << 30  # bytes that may be taken later: vectors are decoded block by block
 FOLDERS = (FileNotFoundError, IsADirectoryError, NotADirectoryError)  # honest of a folder with files missing
@@ -111,7 +111,7 @@ def _unpacked(data: bytes) -> int:
 
 @contextmanager
 def limits(n_bytes: int) -> Iterator[None]:
-    """Let what is inside take so much more memory (Linux counts it) and a second; else MemoryError and Hang."""
+    """Let what is inside take so much more memory (Linux counts it) and SECONDS; else MemoryError and Hang."""
 
     def hang(number, frame) -> None:
         raise Hang(f"more than {SECONDS} s")
