@@ -92,7 +92,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (3_305, {"workbench/views"}),
-    "front end": (2_310, {"workbench/views/static"}),
+    "front end": (2_300, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (14_060, {"tests"}),
 }

@@ -18,7 +18,7 @@ from .flow import Flow, cell, publish
 from .paper import page_html, picture_html, table_html
 from .widget import View, is_live, shown
 
-N_LISTED = 12  # items below a prefix, prefixes of selected items
+N_LISTED = 12  # items below a prefix
 NO_MAP = "There is no map, as these ids have no codebooks to decode vectors from; give the vectors of the items."
 
 
@@ -110,12 +110,6 @@ class Blocks:
             about[key] = table.assign(**texts).to_dict("records")
         return about
 
-    def places(words, ids, chosen, prefix):
-        found, counts = np.unique(chosen[:, : len(prefix) + 1], axis=0, return_counts=True)
-        most = np.argsort(-counts, kind="stable")[:N_LISTED]
-        rows = [{**words.path(found[i].tolist())[-1], "selected": counts[i]} for i in most]
-        return {"n_prefixes": len(found), "rows": rows}
-
     def offers(offered):
         return offered
 
@@ -149,7 +143,7 @@ class IdsView(View):
 
     blocks = Blocks
     head, path, legend, tiles, points = shown(), shown(), shown(), shown(), shown()
-    near, places, offers, quality = shown(), shown(), shown(), shown()
+    near, offers, quality = shown(), shown(), shown()
     item, prefix, selected = traitlets.Unicode(), traitlets.Tuple(), traitlets.Tuple().tag(sync=True)
     level, n_coloured = traitlets.Int(1).tag(sync=True), traitlets.Int(plots.MAX_NAMED, min=1).tag(sync=True)
     n_items = traitlets.Int(5_000, min=1).tag(sync=True)
@@ -218,8 +212,6 @@ class IdsView(View):
         if (tree := self.flow["tree"]) is not None:
             tree = tree.assign(exemplars=tree["text"].map(lambda text: (text,) if text else ()) + tree["exemplars"])
             sections["Tree of codes"] = picture_html(plots.tree_drawing(tree, named), "Tree of the codes")
-        if self.selected:
-            sections["Selected items"] = table_html({**step, "Selected": "{selected:,}"}, self.places["rows"])
         if near:
             sections["Similar items, similar ids"] = (
                 table_html(step, near["path"], near["name"])
