@@ -164,6 +164,7 @@ def test_an_error_leaves_old_values_and_what_needs_them_waits(flow):
     assert [name for name in flow.cells if flow.is_fresh(name)] == ["double", "named"]
     assert calls["picture"] == 0
     flow.set(limit=12)
+    assert flow.errors == {}  # it is not said of what is being computed
     assert flow.wait(PATIENCE).errors == {}
     assert flow["picture"][2] == ((12,), 12)
 

@@ -244,6 +244,8 @@ def test_numbers_are_compared_with_what_is_pinned_until_it_is_no_more(panel):
     assert {id: card["value"] - card["delta"] for id, card in panel.cards.items()} == pytest.approx(old)
     assert panel.view.cards["size"]["delta"] == panel.view.cards["size"]["bytes"] - size
     assert [point["pinned"] for point in panel.view.history["points"]].count(True) == 1
+    panel.do("undo")
+    assert {card["delta"] for card in panel.cards.values()} == {0}
     panel.begin("pin")
     assert {card["delta"] for card in panel.cards.values()} == {None}
 
@@ -258,13 +260,17 @@ def test_a_search_ends_with_the_best_recipe_within_the_limit_and_all_it_tried(pa
     found = panel.view.flow["trail"][n:]
     fitting = [trial for trial in found if trial["bytes"] <= 40_000]
     assert len(found) > 2
-    assert max(fitting, key=lambda trial: trial["score"])["recipe"] == panel.view.recipe
+    best = max(fitting, key=lambda trial: trial["score"])
+    assert best["recipe"] == panel.view.recipe
     assert panel.kinds == [type(step).__name__ for step in panel.view.recipe.steps]
     panel.do("undo")
     assert panel.get("n_words") == 300
     vectors = panel.do("find", text="10 B").vectors  # too few: a message, and the setting before
     assert "10 bytes are too few" in panel.alerts[0]
     assert (len(vectors), panel.stale, panel.get("n_words")) == (300, set(), 300)
+    panel.view.recipe = wb.Chain([wb.Prune(1, 300), wb.PQ(6)])
+    assert panel.wait() and "256 centroids" in panel.alerts[0]
+    assert (panel.do("find", text="40 kB").recipe, panel.alerts) == (best["recipe"], [])  # an error is no hindrance
 
 
 def test_a_search_that_is_cancelled_keeps_the_best_so_far(panel, monkeypatch):
@@ -357,6 +363,7 @@ def test_words_that_hold_spaces_are_looked_at_whole_and_unknown_ones_are_refused
 
 def test_a_file_that_is_saved_opens_as_the_same_model_to_the_bit(panel, tmp_path):
     saved = tmp_path / "new" / "small.safetensors"
+    panel.change("n_bits", 5)  # which is not the usual value
     view = panel.do("save", path=f" {saved} ", format="safetensors")
     assert f"{saved.stat().st_size:,} bytes" in view.export["saved"]
     assert np.array_equal(wb.load(saved).matrix(), view.vectors.matrix())
