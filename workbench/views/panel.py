@@ -197,6 +197,7 @@ class CompressionPanel(ModelView):
         if name == "limit":
             self._note(limit=new)
         elif new is not self._told.get(name):
+            self._problem = ""
             self._want(new) if name == "recipe" else self._open(new)
 
     def _tell(self, **traits: Any) -> None:
