@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_of_kind, made_plain
+from conftest import described, is_mapped, made_fasttext, made_of_kind, made_plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -182,9 +182,14 @@ def test_numbers_are_halved_only_where_that_loses_next_to_nothing():
         assert halved(numbers * np.float32(scale)).dtype == np.float32
 
 
-def test_a_reloaded_model_gives_the_same_bytes_and_the_same_vectors_to_the_bit(model, tmp_path):
+def test_a_reloaded_model_stays_in_its_file_and_gives_the_same_bytes_and_vectors_to_the_bit(model, tmp_path):
     model.save(tmp_path / "m.safetensors")
     again = wb.load(tmp_path / "m.safetensors")
+    for name, array in again.storage.arrays().items():
+        if not name.endswith(("codebooks", "axes")):  # which are small, and float32 while in use
+            assert is_mapped(array), name
+            assert array.flags.aligned, name  # in the file too, so that reading is fast
+            assert not array.flags.writeable, name
     assert (tmp_path / "m.safetensors").stat().st_size == model.file_bytes == again.file_bytes
     assert again.save(tmp_path / "again").read_bytes() == (tmp_path / "m.safetensors").read_bytes()
     assert again.words == model.words
@@ -194,6 +199,29 @@ def test_a_reloaded_model_gives_the_same_bytes_and_the_same_vectors_to_the_bit(m
     assert again.most_similar(model.words[3]) == model.most_similar(model.words[3])
     words = [*model.words[:60], "bakelite", "ласт"] if model.vocab.subwords else model.words[:60]
     np.testing.assert_array_equal(np.stack([model[word] for word in words]), model.get_vectors(words))
+
+
+def test_the_header_carries_version_recipe_and_source_in_one_key_in_a_fixed_order(plain, tmp_path):
+    meta = {"recipe": [{"step": "SQ", "on": "all"}], "provenance": {"source": "x", "source_bytes": 1}}
+    turned = {"provenance": {"source_bytes": 1, "source": "x"}, "recipe": [{"on": "all", "step": "SQ"}]}
+    a, b = (wb.Vectors(plain.vocab, plain.storage, m).save(tmp_path / n) for m, n in ((meta, "a"), (turned, "b")))
+    assert a.read_bytes() == b.read_bytes()
+    about = described(MODELS["pruned float16"].save(tmp_path / "model"))
+    assert about["format_version"] == 2
+    assert "kind" not in about["subwords"]  # as version 2 has it
+    assert wb.from_json(about["meta"]["recipe"]) == wb.Chain([wb.Prune(300, 300), wb.SQ()])
+    assert about["meta"]["provenance"] == {"source": "made up"}
+
+
+def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
+    path = model.save(tmp_path / "model")
+    mapped = wb.load(path)
+    mapped.save(path)
+    np.testing.assert_array_equal(lookups(wb.load(path)), lookups(model))
+    fewer = mapped.head(2)
+    fewer.save(path)
+    np.testing.assert_array_equal(lookups(wb.load(path)), lookups(fewer))
+    np.testing.assert_array_equal(lookups(mapped), lookups(model))  # still reads the file that it was opened from
 
 
 FOR_NGRAMS = {"Refit", "Residual", "Rehash", "PQ n-grams", "RQ with a beam"}

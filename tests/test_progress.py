@@ -26,17 +26,6 @@ def test_a_listener_hears_every_step_in_place_of_a_bar(fasttext, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_listener_that_raises_ends_the_work_and_leaves_later_work_alone(fasttext):
-    def refuse(what, share):
-        if what == "Refit n-grams":
-            raise InterruptedError
-
-    recipe = wb.Chain([wb.Prune(300, 300), wb.Refit(n_unseen=100)])
-    with pytest.raises(InterruptedError), progress.told_to(refuse):
-        recipe.fit_transform(fasttext)
-    recipe.fit_transform(fasttext)
-
-
 @pytest.fixture
 def fitted(monkeypatch) -> list:
     """The steps that are fitted, in order."""

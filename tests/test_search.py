@@ -139,16 +139,16 @@ def test_wrong_arguments_are_refused_before_any_work(plain):
         wb.fit_budget(zeros, "8kB", n_trials=2)
 
 
-def test_a_file_that_came_out_too_large_is_made_smaller_and_never_chosen(few, monkeypatch):
+def test_a_file_that_came_out_too_large_is_made_smaller_and_never_chosen(fasttext, monkeypatch):
     monkeypatch.setattr(plan, "ENTRY", 0)  # codebooks are forgotten, which every plan then overshoots by
-    found = wb.fit_budget(few, BUDGET, n_trials=2, n_scored=100, n_queries=0)
-    assert found.frontier["bytes"].max() > BUDGET
-    assert found.vectors.file_bytes <= BUDGET
+    found = wb.fit_budget(fasttext, 30_000, n_trials=2, n_scored=100, n_queries=0)
+    assert found.frontier["bytes"].max() > 30_000
+    assert found.vectors.file_bytes <= 30_000
 
 
 def test_no_more_ngrams_are_planned_than_can_be_refitted_in_memory(fasttext, monkeypatch):
     monkeypatch.setattr(plan, "MAX_NUMBERS", 100 * fasttext.dim)
-    found = wb.fit_budget(fasttext, "20kB", n_trials=1)
+    found = wb.fit_budget(fasttext, "20kB", n_trials=1, n_scored=100, n_queries=0)
     assert 0 < found.recipe.steps[0].n_ngrams <= 100
 
 
