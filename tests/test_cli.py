@@ -27,6 +27,7 @@ RECIPE = "Prune(n_words=300, n_ngrams=600), PQ(4)"
 def model(fasttext, tmp_path, monkeypatch):
     """Name of a file in the current folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TQDM_DISABLE", "1")  # a slow machine tells of steps that others do in no time
     return fasttext.save(tmp_path / "model.safetensors").name
 
 

@@ -197,7 +197,7 @@ def test_shapes_are_told_by_characters(shape, words):
     assert word_shapes(words, vocabulary) == [shape] * len(words)
 
 
-def test_the_usual_script_is_that_of_the_vocabulary():
+def test_the_usual_script_and_length_are_those_of_the_vocabulary():
     assert word_shapes(["house", "tree", "wood", "дерево"])[-1] == "other script"
     assert word_shapes(["日本語", "ひらがな", "食べる", "コーヒー"]) == ["short", "plain", "short", "plain"]
     assert word_shapes(["हिन्दी", "हिन्दी"]) == ["plain", "plain"]  # vowel signs belong to letters

@@ -332,16 +332,13 @@ def test_bad_settings_are_refused_before_any_work(items):
         replace(QUICK, n_warmup=40)
 
 
-def test_items_that_are_all_the_same_and_fewer_than_the_entries():
+def test_items_that_are_all_the_same_or_fewer_than_the_entries_and_one_that_leaves_nothing_to_retain():
     alike = made_up()
     alike.features[:] = alike.features[0]
     arms = {name: replace(arm, codebook_size=512) for name, arm in ARMS.items()}
     results = Experiment(alike, arms, QUICK, seeds=(0,)).run()
     assert len(np.unique(results.ids("STE").codes, axis=0)) == 1
     assert np.isfinite(results.table().query("metric == 'log_loss'")["value"]).all()
-
-
-def test_with_one_item_there_is_nothing_to_retain():
     features = np.ones((1, 8), np.float32)
     examples = of_interactions(np.zeros(12, int), np.zeros(12, int), np.arange(12), features, 50)
     table = Experiment(as_items(features, examples), ARMS, QUICK, seeds=(0,)).run().table()
