@@ -21,7 +21,7 @@ from workbench.evaluate.layout import nearest_places, trustworthiness
 from workbench.evaluate.maps import OriginalMap, noise_text, pca_maps, topics, umap_maps
 from workbench.progress import Stopped
 from workbench.views import mapper
-from workbench.views.maps import points
+from workbench.views.blocks import placed
 from workbench.views.plots import map_figure
 
 
@@ -176,7 +176,7 @@ def test_regions_without_vectors_have_no_place_on_the_second_map(fasttext):
 
 
 def test_points_are_the_frame_as_bytes(frame):
-    sent = points(frame)
+    sent = placed(frame)
     assert np.array_equal(np.frombuffer(sent["after"], "<f4").reshape(-1, 2)[:, 1], frame["y_after"].astype("f4"), True)
     assert np.array_equal(np.frombuffer(sent["rank"], "<i4"), frame["rank"])
     fate = np.frombuffer(sent["fate"], "u1")

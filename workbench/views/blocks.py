@@ -11,6 +11,7 @@ import pandas as pd
 from ..compress import Chain
 from ..evaluate.damage import damage_summary
 from ..evaluate.fidelity import cosines
+from ..evaluate.maps import SIDES, noise_text
 from ..evaluate.scorecard import HELP
 from ..formats import OWN
 from ..reports.setting import LIMITS, suggest_limits
@@ -20,7 +21,6 @@ from ..vectors import Vectors
 from ..vocab import printable
 from . import recipes
 from .compression import N_TRIALS, Search
-from .maps import SIDES, points
 from .paper import code_of
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
@@ -151,7 +151,7 @@ class Blocks:
 
     def points(maps, model, n_mapped):
         return {
-            **points(maps), "topics": maps.attrs.get("topics", []), "n_mapped": min(n_mapped, len(model.original)),
+            **placed(maps), "topics": maps.attrs.get("topics", []), "n_mapped": min(n_mapped, len(model.original)),
             "labels": [None if pd.isna(x) else str(x) for x in maps["label"]] if "label" in maps else None,
             "numbers": sorted({min(n, len(model.original)) for n in (*N_MAPPED, n_mapped)}),
         }  # fmt: skip
@@ -209,6 +209,29 @@ class Blocks:
             "formats": formats, "saved": saved[1] if saved and saved[0] is result else None,
             "limits": limits, "folder": "out/report", "report": done, "writing": writing,
         }  # fmt: skip
+
+
+def placed(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what a front end draws of maps; arrays as bytes, little-endian.
+
+    ``before``, ``control``, ``after``: (n, 2) float32, and ``cosine``: (n,) float32, NaN without a vector; ``rank``:
+    (n,) int32; ``fate``: (n,) uint8, 0 of words with a row of their own, 1 rebuilt from n-grams, 2 without a vector.
+    """
+    noise = frame.attrs["noise"] or {}
+    fate = np.where(frame["cosine"].isna(), 2, ~frame["in_vocabulary"])
+    return {
+        "n": len(frame),
+        "words": frame["word"].tolist(),
+        **{side: frame[[f"x_{side}", f"y_{side}"]].to_numpy("<f4").tobytes() for side in SIDES},
+        "cosine": frame["cosine"].to_numpy("<f4").tobytes(),
+        "rank": frame["rank"].to_numpy("<i4").tobytes(),
+        "fate": fate.astype("u1").tobytes(),
+        **{name: frame.attrs[name] for name in ("method", "sample")},
+        "noise": noise_text(frame),
+        "trust": {side: frame.attrs[f"trust_{side}"] for side in SIDES},
+        "kept_map": noise.get("kept_compressed"),
+        "kept_chance": noise.get("kept_control"),
+    }
 
 
 def records(frame: pd.DataFrame, columns: str) -> list[dict[str, Any]]:
