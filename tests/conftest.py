@@ -33,9 +33,7 @@ settings.register_profile("the same everywhere", deadline=None, derandomize=True
 settings.load_profile("the same everywhere")
 PATIENCE = 120  # seconds for whatever must happen; it takes one or two where nothing else runs
 OPEN = pytest.StashKey()  # the browser context of a module
-LONGEST = (
-    "browser browser_ids browser_training panel session search project reports setting training_view bottleneck cli"
-)
+LONGEST = "browser browser_core panel search project reports setting training_view bottleneck cli"
 
 
 def pytest_configure() -> None:

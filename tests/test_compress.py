@@ -14,12 +14,15 @@ from workbench.reports import setting
 from workbench.storage import Dense, Projected
 
 
-def test_unused_buckets_go_first_and_cost_nothing(fasttext):
+def test_unused_buckets_go_first_and_cost_nothing_and_all_may_go(fasttext):
     small = wb.Prune(n_ngrams=10**9).fit_transform(fasttext)
     used = np.unique(fasttext.vocab.subwords.buckets(fasttext.words)[1])
     assert 0 < len(used) < len(fasttext.storage.ngrams)
     np.testing.assert_array_equal(np.flatnonzero(small.vocab.subwords.bucket_to_row >= 0), used)
     np.testing.assert_array_equal(small.matrix(), fasttext.matrix())
+    none = wb.Chain([wb.Prune(300, 0), wb.PQ(4)]).fit_transform(fasttext)
+    assert none.can_embed(none.words[0])
+    assert not none.can_embed("unseenest")
 
 
 def test_pruning_twice_is_pruning_once(fasttext):
@@ -28,12 +31,6 @@ def test_pruning_twice_is_pruning_once(fasttext):
     twice = wb.Chain([wb.Prune(100, 80), wb.Prune(100, 80)]).fit_transform(fasttext)
     np.testing.assert_array_equal(twice.matrix(), once.matrix())
     np.testing.assert_array_equal(twice.vocab.subwords.bucket_to_row, once.vocab.subwords.bucket_to_row)
-
-
-def test_pruning_all_ngrams_leaves_words_that_can_be_quantised(fasttext):
-    small = wb.Chain([wb.Prune(300, 0), wb.PQ(4)]).fit_transform(fasttext)
-    assert small.can_embed(small.words[0])
-    assert not small.can_embed("unseenest")
 
 
 @pytest.mark.parametrize("step", [wb.SQ(on="ngrams"), wb.PQ(4, n_bits=4, on="ngrams")], ids=repr)

@@ -220,16 +220,13 @@ def test_a_raw_model_comes_back_to_the_bit(fasttext, written):
     assert formats.losses(fasttext, "model.kv") == []
 
 
-def test_known_words_alone_unless_ngrams_are_asked_for(fasttext, plain):
-    assert type(fasttext.to_gensim()) is KeyedVectors
-    assert type(fasttext.to_gensim(ngrams=True)) is FastTextKeyedVectors
+def test_ngrams_go_to_gensim_where_they_are_asked_for_and_it_may_change_what_it_was_given(fasttext, plain):
     with pytest.raises(ValueError, match="no n-grams of fastText's; leave ngrams=False"):
         plain.to_gensim(ngrams=True)
-
-
-def test_gensim_may_change_what_it_was_given(fasttext):
+    assert type(fasttext.to_gensim()) is KeyedVectors
     before = fasttext.words[:], fasttext.matrix()
     theirs = fasttext.to_gensim(ngrams=True)
+    assert type(theirs) is FastTextKeyedVectors
     theirs.vectors[:], theirs.vectors_vocab[:], theirs.vectors_ngrams[:] = 0, 0, 0
     theirs.index_to_key.clear()
     assert fasttext.words == before[0]
