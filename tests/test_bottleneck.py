@@ -332,10 +332,11 @@ def test_reset_does_nothing_where_nothing_is_dead_or_no_row_is_missed():
     assert few.reset_dead(z[:3])[0] == 0  # five entries are dead, but each row has its own
 
 
-def test_codebooks_start_as_residual_kmeans_of_the_rows():
-    z, rq = some_rows(500, seed=4), RQBottleneck(6, 16, 6, random_state=3)
+@each_kind
+def test_codebooks_start_as_residual_kmeans_of_the_rows(options):
+    z, rq = some_rows(500, seed=4), RQBottleneck(6, 16, 6, **options, random_state=3)
     assert rq.init_codebooks(z)
-    assert np.array_equal(rq.codebooks.detach(), residual_kmeans(z.numpy(), 6, 16, random_state=3))
+    assert np.array_equal(rq.effective_codebooks().detach(), residual_kmeans(z.numpy(), 6, 16, random_state=3))
     errors = rq.losses(z, rq.encode(z)).codebook.tolist()
     assert all(after < 0.8 * before for before, after in pairwise(errors))
 
