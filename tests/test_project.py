@@ -91,10 +91,10 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (3_305, {"workbench/views"}),
+    "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_720, {"tests"}),
+    "tests": (13_680, {"tests"}),
 }
 
 

@@ -471,7 +471,7 @@ class Vectors:
         for array in arrays:
             file.write(np.ascontiguousarray(array).data)
 
-    @cached_property
+    @property
     def file_bytes(self) -> int:
         """Size of the file that `save` would write, to the byte, without writing it or reading a mapped matrix."""
         lean, words = self, self.storage.words

@@ -23,7 +23,7 @@ MAX_NUMBER = 64  # characters; float64 in full has 25
 MAX_WORD = 1 << 16  # bytes
 
 # Words, their vectors, (n, dim) float32, and perhaps how often each was seen, (n,) int64.
-Blocks = Iterable[tuple[list[bytes], np.ndarray] | tuple[list[bytes], np.ndarray, np.ndarray]]
+Blocks = Iterable[tuple[list[bytes], np.ndarray]]
 
 
 @contextmanager
@@ -108,16 +108,14 @@ def vectors_from_blocks(
     Many rows are kept in a temporary file, not in memory: `spooled` says where.
     """
     words: list[str] = []
-    counts: list[np.ndarray] = []
     if limit is not None and expected is not None:
         expected = min(limit, expected)
 
     def rows() -> Iterator[np.ndarray]:
         with progress.bar(total=expected, unit=" words", desc=path.name, delay=2) as bar:
-            for found, block, *seen in blocks:
+            for found, block in blocks:
                 found = found if limit is None else found[: limit - len(words)]
                 words.extend(word.decode("utf-8", "surrogateescape") for word in found)
-                counts.extend(part[: len(found)] for part in seen)
                 yield block[: len(found)]
                 bar.update(len(found))
                 if len(words) == limit:
@@ -126,7 +124,7 @@ def vectors_from_blocks(
     matrix = spooled(rows(), dim)  # (n_words, dim)
     if expected is not None and len(words) != expected:
         raise ValueError(f"{path} promises {expected:,} words in its first line and holds {len(words):,}")
-    return Vectors.from_arrays(words, matrix, np.concatenate(counts) if counts else None)
+    return Vectors.from_arrays(words, matrix)
 
 
 def fits_a_line(word: str) -> bool:

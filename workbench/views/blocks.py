@@ -34,13 +34,9 @@ class Blocks:
 
     def top(model, result, past, future, pinned):
         v, trial = model.original, result.trial if result else {}
-        place, first = Path(model.source), v.meta.get("provenance", {}).get("source_bytes")
-        n_bytes = (
-            place.stat().st_size if place.is_file() else first or v.file_bytes
-        )  # `first`: before it was made small
         return {
             "name": Path(model.source).name or "a model in memory", "source": model.source,
-            "about": f"{len(v):,} words × {v.dim} · {n_bytes / 1e6:,.1f} MB on disk",
+            "about": f"{len(v):,} words × {v.dim} · {model.source_bytes / 1e6:,.1f} MB on disk",
             "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
             "save_bytes": trial.get("bytes"), "seconds": trial.get("seconds"),
         }  # fmt: skip
@@ -86,7 +82,7 @@ class Blocks:
             tried, of = result.search if best else (0, N_TRIALS)
             running = {"tried": tried, "of": of, "best_bytes": best.get("bytes"), "best_quality": best.get("score")}
         goals = [{"id": id, "label": label} for id, label in zip(GOALS, ("cosine", "neighbours"), strict=True)]
-        fit = {"limit": limit, "low": v.file_bytes // 200, "high": v.file_bytes}
+        fit = {"limit": limit, "low": model.file_bytes // 200, "high": model.file_bytes}
         offered = list(recipes.presets(v, seed).items())
         presets = [
             {"id": id, "label": preset.label, "help": preset.help, "on": preset.recipe == now}

@@ -81,6 +81,9 @@ class Model:
             self.vectors = original.adjusted()  # made once, in place of at every recipe
         except ValueError:  # word rows are compressed already
             self.vectors = original
+        self.file_bytes = self.vectors.file_bytes  # once: packing the words of a large model takes a moment
+        path, first = Path(self.source), original.meta.get("provenance", {}).get("source_bytes")  # before it was small
+        self.source_bytes = path.stat().st_size if path.is_file() else first or self.file_bytes
         self.builder = Builder(self.vectors)
         self.recent: dict[str, Result] = {}  # by the recipe as JSON, the newest last
         self.trail: tuple[dict, ...] = ()  # everything tried, as rows of `sweep`
