@@ -32,7 +32,8 @@ CHANGE = """([label, share]) => new Promise(done => {
     const slider = document.querySelector(`.wb input[type=range][aria-label="${label}"]`);
     const start = performance.now();
     let seen = false;
-    slider.value = Math.max(Number(slider.min), Math.round(Number(slider.value) - share * slider.max));
+    const here = Number(slider.value);
+    slider.value = Math.max(slider.min, Math.min(here - 1, Math.round(here - share * slider.max)));
     for (const name of ['input', 'change']) slider.dispatchEvent(new Event(name, { bubbles: true }));
     const look = () => {
         const fresh = !document.querySelector('.wb .cards.stale');
