@@ -77,6 +77,16 @@ class Beside:
         work("picture")
 
 
+class Resting:
+    @cell(rest=0.2)
+    def first(number):
+        return time.monotonic()
+
+    @cell(lane="other")
+    def second(first):
+        return time.monotonic() - first
+
+
 INPUTS = {"number": 1, "limit": 10, "name": "a", "style": "s"}
 PICTURE = ("picture", ("a", (2,)), ((2,), 10), "s")
 
@@ -199,6 +209,10 @@ def test_lanes_work_side_by_side_and_tell_what_they_do(flow):
     until(lambda: set(other.doing) == {"main", "slow"})
     assert other.is_busy
     other.end()
+
+
+def test_after_a_cell_with_a_rest_no_lane_begins_anything():
+    assert Flow(Resting, number=1).wait(PATIENCE)["second"] >= 0.2
 
 
 def test_without_threads_errors_are_raised_and_values_are_the_same():

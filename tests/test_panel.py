@@ -151,6 +151,20 @@ def test_work_for_an_earlier_setting_stops_before_its_next_step(panel, gate, cou
     assert panel.view.vectors.meta["recipe"] == last.to_json()["steps"]
 
 
+def test_the_next_cell_hears_of_whole_numbers_and_what_is_pinned_before_gets_them(panel, gate):
+    told, measure = panel.wait().card, gate("workbench.views.compression.overlap")
+    panel.turn("n_words", next(FRESH))
+    measure.reach()
+    assert [card["waits"] for card in panel.view.cards["cards"]] == [False, False, False, True]
+    assert panel.view.card is told
+    panel.begin("pin")
+    assert not panel.view.flow["pinned"]["overlap@10"] >= 0  # not measured yet
+    measure.open()
+    panel.wait()
+    assert panel.view.card is panel.view.flow["result"].card is not told
+    assert [card["delta"] for card in panel.view.cards["cards"]] == [0, 0, 0, 0]
+
+
 def test_what_is_shown_is_marked_stale_from_a_change_until_the_new_numbers_come(panel, gate):
     before, build = panel.wait().cards, gate(BUILD)
     assert not panel.view.status["busy"]

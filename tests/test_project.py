@@ -94,7 +94,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_680, {"tests"}),
+    "tests": (13_720, {"tests"}),
 }
 
 

@@ -5,6 +5,7 @@ import math
 import re
 
 import nbformat
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -210,3 +211,4 @@ def test_suggested_limits_are_met_by_what_suggested_them_or_another_sample(fastt
             assert (limit > row.value) == (LIMITS[key] == "lower")
     card = pd.DataFrame({"metric": ["overlap@10"], "split": ["all"], "value": [0.65], "low": [0.62]})
     assert suggest_limits(card) == {"overlap@10.all": 0.6}
+    assert suggest_limits(card.assign(value=np.nan)) == {}  # not measured yet

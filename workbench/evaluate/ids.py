@@ -23,7 +23,7 @@ QUALITY = {  # metrics of `id_card`: a name, how the value is written, and a sen
     "collisions": ("Items in collisions", ".1%", "Share of items that have the id of an earlier one."),
     "largest_collision": ("Largest collision", ",.0f", "Items that share the most frequent id."),
     "reconstruction": ("Cosine, decoded", ".4f", "Mean cosine between decoded and original vectors."),
-    "overlap@10": ("Neighbours kept of 10", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
+    "overlap@10": ("Neighbours kept", ".1%", "Share of the 10 nearest that are also nearest among the decoded."),
     "use": ("Entries in use", ".1%", "Share of a level's entries that some item has."),
     "perplexity": ("Perplexity", ",.1f", "Number of entries in use, if all were used equally often."),
     "residual_energy": ("Energy left over", ".1%", "Share of the squared length that levels up to here leave over."),

@@ -123,7 +123,7 @@ class Blocks:
             line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
         for column, title, row, spread in measures(result.card):
             is_cosine, was = column in SPLITS, old.get(column, np.nan)
-            what, help = (f"Cosine, {title.lower()}", column) if is_cosine else (title, "overlap@10")
+            what, help = (f"Cosine, {title.lower()}", column) if is_cosine else (title, "neighbours")
             value, before = (f"{x:.4f}" if is_cosine else f"{10 * x:.2f}" for x in (row.value, was))
             line(what, help, value, row.value, spread, how(row), before if was == was else "")
         rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}

@@ -185,7 +185,7 @@ class Compression:
         return _of(result.small, neighbours_kept, model.vectors, 10, n_queries, seed)
 
     def losses(result):
-        """What each format that can be written would lose of the small model."""
+        """The losses of the small model in each format that can be written."""
         return {known: known.losses(result.small) for known in writable().values()}
 
     @cell(lane="maps")

@@ -22,7 +22,7 @@ DRAWINGS.ids = (view) => {
         note: `${percent(unique / n, 1)} of the items` }),
       card({ title: "Entries in use", help: "Codes of a level that some item has.",
         value: [...new Set(shares)].join(" to "), note: `${used.map(whole).join(", ")} of ${whole(size)}` }),
-      metricCard(view, "Neighbours kept of 10"), metricCard(view, "Lift")),
+      metricCard(view, "Neighbours kept"), metricCard(view, "Lift")),
     idPath(view), h("div.both", idMap(view), codeTree(view)),
     h("section.pane", { "aria-label": "Details" }, tabsOf(view, "tabs", tabs, tab, (id) => view.setUi({ tab: id })),
       tabPanel(view, "tabs", tab, tab === "quality" ? qualityTab(view) : similarTab(view))));
