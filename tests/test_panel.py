@@ -163,6 +163,8 @@ def test_the_next_cell_hears_of_whole_numbers_and_what_is_pinned_before_gets_the
     panel.wait()
     assert panel.view.card is panel.view.flow["result"].card is not told
     assert [card["delta"] for card in panel.view.cards["cards"]] == [0, 0, 0, 0]
+    panel.begin("pin")
+    assert panel.view.flow["pinned"] is None
 
 
 def test_what_is_shown_is_marked_stale_from_a_change_until_the_new_numbers_come(panel, gate):
