@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.compress.base import STEPS as KINDS
 from workbench.compress.base import Field, Step
-from workbench.storage import Coded, Dense, Normed, Projected, Scaled, Stacked, halved, pack_codes, unpack_codes
+from workbench.storage import (
+    Coded,
+    Cut,
+    Dense,
+    Normed,
+    Projected,
+    Scaled,
+    Sparse,
+    Stacked,
+    Storage,
+    halved,
+    pack_codes,
+    unpack_codes,
+)
 from workbench.vocab import Vocab
 
 RNG = np.random.default_rng(5)
@@ -29,6 +42,14 @@ def dense(n: int, dim: int) -> Dense:
     return Dense(RNG.normal(size=(n, dim)).astype(np.float32))
 
 
+MASK = RNG.random((40, 12)) < np.linspace(0, 1, 40)[:, None]  # from rows of zeros alone to full ones
+KEPT = Sparse.of(dense(40, 12).matrix, MASK, width=4)
+
+
+def sparse(inner: Storage) -> Sparse:
+    return KEPT.over(inner)
+
+
 STORAGES = {
     "dense": dense(40, 12),
     "scaled": Scaled(RNG.normal(size=(40, 12)).astype(np.float16), np.full(12, 2, np.float32)),
@@ -40,6 +61,11 @@ STORAGES = {
     "low rank": Projected(dense(40, 5), RNG.normal(size=(5, 12)).astype(np.float32)),
     "turned codes": Projected(coded(40, 12, [(0, 6), (6, 12)], 4), np.linalg.qr(dense(12, 12).matrix)[0]),
     "codes and lengths": Normed(coded(40, 12, [(0, 6), (6, 12)], 4), coded(40, 1, [(0, 1)], 5)),
+    "sparse": KEPT,
+    "sparse codes": sparse(coded(len(KEPT.inner), 4, [(0, 2), (2, 4)], 3)),
+    "nothing but zeros": Sparse.of(dense(40, 12).matrix, np.zeros((40, 12), bool)),
+    "cut": Cut.of(dense(40, 12), 4),
+    "cut codes": Cut(coded(120, 4, [(0, 1), (1, 2), (2, 3), (3, 4)], 4), 12),
     "stacked": Stacked(coded(25, 12, [(0, 6), (6, 12)], 4), dense(15, 12)),
 }
 
@@ -144,6 +170,18 @@ def test_rows_are_the_callers_own(storage):
     before = storage.rows(slice(None))
     storage.rows(slice(None))[:] = 0
     np.testing.assert_array_equal(storage.rows(slice(None)), before)
+
+
+def test_other_rows_are_stored_in_the_same_way(storage):
+    """And what is stored already stays as it is, to the bit where nothing is summed."""
+    before = storage.rows(slice(None))
+    again = storage.like(before)
+    assert again.params() == storage.params()
+    if not isinstance(storage, Projected | Normed | Stacked) and getattr(storage, "side_by_side", True):
+        np.testing.assert_array_equal(again.rows(slice(None)), before)
+    far = storage.like(before + 1).rows(slice(None))
+    error = np.abs(far - before - 1).mean() if before.any() else 0
+    assert error < 1
 
 
 @pytest.mark.parametrize("n_bits", range(1, 9))

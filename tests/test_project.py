@@ -82,11 +82,11 @@ def test_imports_have_no_circles():
 
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
-    "core": (2_040, {f"workbench/{name}.py" for name in CORE}),
+    "core": (2_225, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_160, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
-    "compress": (2_290, {"workbench/compress"}),
+    "compress": (2_325, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
@@ -94,7 +94,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
     "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_720, {"tests"}),
+    "tests": (13_940, {"tests"}),
 }
 
 

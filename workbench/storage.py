@@ -4,6 +4,7 @@ Rows come out as float32, whatever is stored. Reading rows takes numpy alone.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ BLOCK = 16_384  # rows decoded at once: 6 to 20 MB with 100 to 300 dimensions
 MIN_COMPILED_ROWS = 16_384  # from here on, loading the compiled kernels pays when all rows are scored
 MAX_TABLE_QUERIES = 128  # up to here, tables of products are at least twice as fast as decoding
 SAFE_NORMS = (1e-15, 1e15)  # norms whose squares and products float32 holds
+BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)  # of each byte
 
 Index = np.ndarray | slice
 
@@ -47,6 +49,10 @@ class Storage:
         """Return a storage of the same kind that holds these rows, in this order."""
         held = {name: self._fields[name] for name in self.by_row}
         return self._with(**{n: x.take(index) if isinstance(x, Storage) else x[index] for n, x in held.items()})
+
+    def like(self, rows: np.ndarray) -> Self:
+        """Store other rows of this shape, float32, in the same way: with the same scales, codebooks, axes and zeros."""
+        raise NotImplementedError
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays that a file must hold, those of a part under its name."""
@@ -132,6 +138,9 @@ class Dense(Storage):
         starts = range(0, len(index), BLOCK)
         return Dense(spooled((self.rows(index[start : start + BLOCK]) for start in starts), self.shape[1]))
 
+    def like(self, rows: np.ndarray) -> "Dense":
+        return Dense(rows)
+
 
 class Scaled(Storage):
     """Rows in a smaller number type, times a scale for each column."""
@@ -157,6 +166,9 @@ class Scaled(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         return self.matrix[index].astype(np.float32) * self.scales
+
+    def like(self, rows: np.ndarray) -> "Scaled":
+        return self.of(rows, self.matrix.dtype, self.scales)
 
 
 class Coded(Storage):
@@ -259,6 +271,22 @@ class Coded(Storage):
             out[:, start:stop] += picked[:, first : first + stop - start]
         return out
 
+    def like(self, rows: np.ndarray) -> "Coded":
+        """Pick the nearest entries of the same codebooks: where spans overlap, code by code of what is left over."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        if self.side_by_side:
+            from . import kernels
+
+            codes = kernels.encode(rows, self.codebooks, np.array(self.spans))
+        else:
+            codes, left = np.empty((len(rows), len(self.spans)), np.uint8), rows.copy()
+            books = np.split(self.codebooks, self._starts[1:], axis=1)  # (n_entries, width of its span) each
+            for j, ((start, stop), entries) in enumerate(zip(self.spans, books, strict=True)):
+                half = np.einsum("kd,kd->k", entries, entries) / 2
+                codes[:, j] = chosen = (left[:, start:stop] @ entries.T - half).argmax(axis=1)
+                left[:, start:stop] -= entries[chosen]
+        return self._with(packed=pack_codes(codes, self.n_bits))
+
     def dot(self, queries: np.ndarray) -> np.ndarray:
         if len(self) < MIN_COMPILED_ROWS or not 0 < len(queries) <= MAX_TABLE_QUERIES:
             return super().dot(queries)
@@ -280,7 +308,17 @@ class Coded(Storage):
         return kernels.table_sums(self.packed, np.array(tables, np.float32), self.n_bits)
 
 
-class Projected(Storage):
+class Wrapper(Storage):
+    """A storage made of the rows of another one, `inner`; steps that store rows in another way store those."""
+
+    inner: Storage
+
+    def over(self, inner: Storage) -> Self:
+        """Return the same storage of other inner rows."""
+        return self._with(inner=inner)
+
+
+class Projected(Wrapper):
     """Rows of few dimensions times `axes`: a low-rank matrix, or codes that were learned in rotated space.
 
     Parameters
@@ -302,15 +340,138 @@ class Projected(Storage):
         self.inner, self.axes = inner, np.asarray(axes, np.float32)
         self.shape = (len(inner), axes.shape[1])
 
-    def over(self, inner: Storage) -> "Projected":
-        """Return the same axes over other inner rows."""
-        return self._with(inner=inner)
-
     def rows(self, index: Index) -> np.ndarray:
         return self.inner.rows(index) @ self.axes
 
+    def like(self, rows: np.ndarray) -> "Projected":
+        return self.over(self.inner.like(rows @ self._inverse))
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        """The pseudo-inverse of the axes: (dim, rank) float32."""
+        return np.linalg.pinv(self.axes)
+
     def dot(self, queries: np.ndarray) -> np.ndarray:
         return self.inner.dot(queries @ self.axes.T)
+
+
+class Sparse(Wrapper):
+    """Rows in which many numbers are zero: a bit for each number, and those whose bit is set in a storage of their own.
+
+    Zeros cost a bit each, whatever the others are stored as, as in "Deep Compression" (Han, Mao and Dally, 2016).
+
+    Parameters
+    ----------
+    bitmap : (n, ceil(dim / 8)) uint8 array
+        The bits of each row, by `numpy.packbits`.
+    inner : Storage
+        (n_inner, width): the numbers of one row after another. Each row begins with an inner row of its own and
+        takes as few as hold its numbers; what is left of its last one does not count.
+    dim : int
+    """
+
+    kind = "sparse"
+    fields: ClassVar = {"bitmap": (2, "|u1"), "inner": Storage, "dim": int}
+
+    def __init__(self, bitmap: np.ndarray, inner: Storage, dim: int):
+        self._hold(bitmap=bitmap, inner=inner, dim=dim)
+        if bitmap.shape[1] != -(-dim // 8):
+            raise ValueError(f"{dim} columns need {-(-dim // 8)} bytes of bits a row, got {bitmap.shape[1]}")
+        if (bitmap[:, -1] & (0xFF >> (dim % 8 or 8))).any():
+            raise ValueError(f"expected bits for {dim} columns, got some for columns beyond")
+        self.bitmap, self.inner, self.shape = bitmap, inner, (len(bitmap), int(dim))
+        self._counts = BITS_SET[bitmap].sum(axis=1, dtype=np.int64)  # (n,) numbers in each row
+        self._n_inner = -(-self._counts // inner.shape[1])  # (n,) inner rows of each row
+        self._ends = np.cumsum(self._n_inner)  # (n,)
+        if len(inner) != self._n_inner.sum():
+            raise ValueError(
+                f"{self._counts.sum():,} numbers whose bit is set take {self._n_inner.sum():,} inner rows of "
+                f"{inner.shape[1]}, got {len(inner):,}"
+            )
+
+    @classmethod
+    def of(cls, rows: np.ndarray, mask: np.ndarray, width: int = 8) -> "Sparse":
+        """Keep the numbers of rows, (n, dim), where `mask`, (n, dim) bool, is set, in float32; the others become zero.
+
+        Columns of the inner rows, `width` of them, are what a step that stores them in another way tells apart.
+        """
+        counts = np.count_nonzero(mask, axis=1)  # (n,)
+        n_slots = -(-counts // width) * width  # (n,) the numbers of a row, then its last one again up to a whole width
+        starts, last = np.cumsum(counts) - counts, np.repeat(np.cumsum(counts) - 1, n_slots)
+        slots = np.asarray(rows, np.float32)[mask][np.minimum(ranges(starts, n_slots), last)]
+        return cls(np.packbits(mask, axis=1), Dense(slots.reshape(-1, width)), rows.shape[1])
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(n, dim) bool array: which numbers are stored; the others are zero."""
+        return self._masks(slice(None))
+
+    def _masks(self, index: Index) -> np.ndarray:
+        return np.unpackbits(self.bitmap[index], axis=1, count=self.shape[1]).view(bool)
+
+    def _inner_index(self, index: Index) -> np.ndarray:
+        """Return the inner rows of these rows."""
+        return ranges((self._ends - self._n_inner)[index], self._n_inner[index])
+
+    def _slots(self, index: Index) -> np.ndarray:
+        """Return the places of the numbers of these rows among those of their inner rows."""
+        n_inner = self._n_inner[index]
+        return ranges((np.cumsum(n_inner) - n_inner) * self.inner.shape[1], self._counts[index])
+
+    def rows(self, index: Index) -> np.ndarray:
+        mask = self._masks(index)
+        rows = np.zeros(mask.shape, np.float32)
+        rows[mask] = self.inner.rows(self._inner_index(index)).ravel()[self._slots(index)]
+        return rows
+
+    def take(self, index: np.ndarray) -> "Sparse":
+        return self._with(bitmap=self.bitmap[index], inner=self.inner.take(self._inner_index(index)))
+
+    def like(self, rows: np.ndarray) -> "Sparse":
+        inner = self.inner.rows(slice(None))
+        inner.ravel()[self._slots(slice(None))] = rows[self.mask]
+        return self.over(self.inner.like(inner))
+
+
+class Cut(Wrapper):
+    """Rows that are several rows of `inner` side by side, so that all of these share codebooks or scales.
+
+    `inner` is (n * pieces, dim / pieces).
+    """
+
+    kind = "cut"
+    fields: ClassVar = {"inner": Storage, "dim": int}
+
+    def __init__(self, inner: Storage, dim: int):
+        self._hold(inner=inner, dim=dim)
+        n_inner, width = inner.shape
+        if dim < 1 or dim % width or n_inner % (dim // width):
+            raise ValueError(f"{n_inner:,} inner rows of {width} columns make no whole rows of {dim}")
+        self.inner, self.shape = inner, (n_inner // (dim // width), int(dim))
+        self.is_float32 = inner.is_float32
+
+    @classmethod
+    def of(cls, rows: Storage | np.ndarray, width: int) -> "Cut":
+        """Cut rows, or those of a storage, into pieces of this width, in float32."""
+        if isinstance(rows, Storage):
+            rows = rows.matrix if isinstance(rows, Dense) else rows.rows(slice(None))
+        if width < 1 or rows.shape[1] % width:
+            raise ValueError(f"expected a width that divides {rows.shape[1]} columns, got {width}")
+        return cls(Dense(np.asarray(rows, np.float32).reshape(-1, width)), rows.shape[1])
+
+    def _inner_index(self, index: Index) -> np.ndarray:
+        """Return the inner rows of these rows."""
+        pieces = self.shape[1] // self.inner.shape[1]
+        return (np.arange(len(self))[index][:, None] * pieces + np.arange(pieces)).ravel()
+
+    def rows(self, index: Index) -> np.ndarray:
+        return self.inner.rows(self._inner_index(index)).reshape(-1, self.shape[1])
+
+    def take(self, index: np.ndarray) -> "Cut":
+        return self.over(self.inner.take(self._inner_index(index)))
+
+    def like(self, rows: np.ndarray) -> "Cut":
+        return self.over(self.inner.like(rows.reshape(-1, self.inner.shape[1])))
 
 
 class Normed(Storage):
@@ -330,6 +491,10 @@ class Normed(Storage):
 
     def rows(self, index: Index) -> np.ndarray:
         return self.inner.rows(index) * self.lengths.rows(index)
+
+    def like(self, rows: np.ndarray) -> "Normed":
+        lengths = self.lengths.rows(slice(None))
+        return self._with(inner=self.inner.like(rows / np.where(lengths == 0, 1, lengths)))
 
     def dot(self, queries: np.ndarray) -> np.ndarray:
         return self.inner.dot(queries) * self.lengths.rows(slice(None))[:, 0]
@@ -371,8 +536,12 @@ class Stacked(Storage):
         ngrams = self.ngrams.take(index[n_words:] - len(self.words))
         return Stacked(self.words.take(index[:n_words]), ngrams)
 
+    def like(self, rows: np.ndarray) -> "Stacked":
+        n_words = len(self.words)
+        return Stacked(self.words.like(rows[:n_words]), self.ngrams.like(rows[n_words:]))
 
-KINDS: dict[str, Any] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Normed, Stacked)}
+
+KINDS: dict[str, Any] = {cls.kind: cls for cls in (Dense, Scaled, Coded, Projected, Sparse, Cut, Normed, Stacked)}
 
 
 def nested(**parts: Any) -> dict[str, np.ndarray]:
@@ -401,6 +570,11 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
 def is_extreme(norms: np.ndarray) -> np.ndarray:
     """Return which norms above 0 have squares and products that float32 cannot hold."""
     return (norms > 0) & ~((norms > SAFE_NORMS[0]) & (norms < SAFE_NORMS[1]))
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the whole numbers from each start on, so many of each, one run after another."""
+    return np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
 
 
 def halved(numbers: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class Vectors:
         ``"provenance"``: what is known of the source; ``"recipe"``: the steps taken since, as JSON values. Both
         travel in the file.
     """
+
+    made_by: ClassVar = "load(path) or Vectors.from_arrays(words, matrix)"  # for an error about something else
 
     def __init__(self, vocab: Vocab, storage: Storage, meta: dict | None = None):
         n_rows, ngrams = len(storage.words), storage.ngrams
@@ -158,6 +160,11 @@ class Vectors:
     def with_storage(self, storage: Storage, vocab: Vocab | None = None) -> "Vectors":
         """Return the same words (or those of `vocab`) over another storage, with the same `meta`."""
         return Vectors(self.vocab if vocab is None else vocab, storage, self.meta)
+
+    def noted(self, step: dict[str, Any]) -> "Vectors":
+        """Return the same vectors with one more step, as JSON values, in their recipe."""
+        meta = self.meta | {"recipe": [*self.meta.get("recipe", []), step]}
+        return Vectors(self.vocab, self.storage, meta)
 
     # -- looking up -----------------------------------------------------------------------
 
@@ -439,7 +446,7 @@ class Vectors:
         vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
         return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim)), ngrams), vocab)
 
-    def without_spare_rows(self) -> "Vectors":
+    def lean(self) -> "Vectors":
         """Return the same words over the rows that some word has; `self` where that is all of them."""
         return self._lean if self.vocab.n_used_rows < len(self.storage.words) else self
 
@@ -454,6 +461,11 @@ class Vectors:
 
     # -- in files and in other tools ------------------------------------------------------
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrices, as in the file."""
+        return self.storage.nbytes
+
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file and return its path. The same vectors always make the same file.
 
@@ -466,7 +478,7 @@ class Vectors:
 
     def write(self, file: BinaryIO) -> None:
         """Write what `save` writes into an open file; word rows that no word has are left out."""
-        header, arrays = self.without_spare_rows()._packed()
+        header, arrays = self.lean()._packed()
         file.write(header)
         for array in arrays:
             file.write(np.ascontiguousarray(array).data)

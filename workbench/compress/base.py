@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, dataclass_transform
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -20,7 +20,26 @@ from .. import progress
 from ..vectors import Vectors
 from .outline import Outline
 
-STEPS: dict[str, type["Step"]] = {}  # by name; every subclass of `Step` with a label adds itself
+# By name: every subclass of `Step` with a label adds itself to those that take vectors, or to those that take others.
+STEPS: dict[str, type["Step"]] = {}
+OTHER_STEPS: dict[str, type["Step"]] = {}
+
+
+class Model(Protocol):
+    """What steps make smaller: word vectors, or a network."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the matrices."""
+
+    def lean(self) -> Self:
+        """Return the same model without rows that nothing needs."""
+
+    def noted(self, step: dict[str, Any]) -> Self:
+        """Return the same model with one more step, as JSON values, in its recipe."""
+
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +97,8 @@ class Step:
         What to do where it would make the arrays larger.
     needs_ngrams : bool
         Whether it is for models with n-grams alone.
+    takes : type
+        The class of models that it is for.
     fields : dict of str to Field
         By parameter, in order.
     """
@@ -86,6 +107,7 @@ class Step:
     blurb: ClassVar[str] = ""
     advice: ClassVar[str] = "leave it out"
     needs_ngrams: ClassVar[bool] = False
+    takes: ClassVar[type] = Vectors
     fields: ClassVar[dict[str, Field]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -93,28 +115,29 @@ class Step:
         found = dataclasses.fields(cls)  # type: ignore[arg-type]
         cls.fields = {field.name: field.metadata["field"] for field in found if "field" in field.metadata}
         if "label" in vars(cls):
-            STEPS[cls.__name__] = cls
+            steps = OTHER_STEPS if isinstance(cls.takes, type) and cls.takes is not Vectors else STEPS
+            steps[cls.__name__] = cls
 
-    def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
+    def fit(self, v: M, reference: M | None = None) -> Self:
         """Learn from `v`.
 
         Parameters
         ----------
-        v : Vectors
+        v : Vectors, or what else the step takes
             The model to make smaller.
-        reference : Vectors, optional
+        reference : of the same class, optional
             The model that the result should stay close to; `Chain` passes its own input.
         """
         name = type(self).__name__
         for of, field in self.fields.items():
             field.check(f"{name}: {of}", getattr(self, of))
-        v = self._model(v).without_spare_rows()
-        if self.needs_ngrams and v.storage.ngrams is None:
+        v = self._model(v).lean()
+        if self.needs_ngrams and isinstance(v, Vectors) and v.storage.ngrams is None:
             raise ValueError(f"{name} is for n-grams, and this model has none; leave it out")
         self._fit(v, reference)
         return self
 
-    def transform(self, v: Vectors) -> Vectors:
+    def transform(self, v: M) -> M:
         """Apply what was learned.
 
         Raises
@@ -124,33 +147,32 @@ class Step:
         """
         if not any(name.endswith("_") for name in vars(self)):
             raise ValueError(f"{self!r} has learned nothing yet: call fit first")
-        v = self._model(v).without_spare_rows()
+        v = self._model(v).lean()
         out = self._transform(v)
-        if out.storage.nbytes > v.storage.nbytes:
+        if out.nbytes > v.nbytes:
             raise ValueError(
-                f"{self!r} would make the arrays larger ({v.storage.nbytes:,} to {out.storage.nbytes:,} bytes): "
-                f"{self.advice}"
+                f"{self!r} would make the arrays larger ({v.nbytes:,} to {out.nbytes:,} bytes): {self.advice}"
             )
-        meta = dict(out.meta, recipe=[*v.meta.get("recipe", []), self.to_json()])
-        return Vectors(out.vocab, out.storage, meta)
+        return out.noted(self.to_json())
 
-    def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
+    def fit_transform(self, v: M, reference: M | None = None) -> M:
         """`fit`, then `transform`."""
         return self.fit(v, reference).transform(v)
 
-    def _model(self, v: Vectors) -> Vectors:
-        """Return `v`; refuse what is no model."""
-        if not isinstance(v, Vectors):
+    def _model(self, v: M) -> M:
+        """Return `v`; refuse what is no model that this step takes."""
+        if not isinstance(v, self.takes):
+            made_by = getattr(self.takes, "made_by", "")
             raise TypeError(
-                f"{type(self).__name__} takes Vectors, as from load(path) or Vectors.from_arrays(words, matrix), "
-                f"got {type(v).__name__}"
+                f"{type(self).__name__} takes {self.takes.__name__}{made_by and f', as from {made_by}'}, "
+                f"got {type(v).__name__}{getattr(v, 'step_advice', '')}"
             )
         return v
 
-    def _fit(self, v: Vectors, reference: Vectors | None) -> None:
+    def _fit(self, v: Any, reference: Any) -> None:
         raise NotImplementedError
 
-    def _transform(self, v: Vectors) -> Vectors:
+    def _transform(self, v: Any) -> Any:
         raise NotImplementedError
 
     def outlined(self, o: Outline) -> Outline | None:
@@ -235,6 +257,8 @@ class Step:
 class Chain(Step):
     """Run steps one after another, each with the chain's own input as its reference.
 
+    It takes what its first step takes.
+
     Parameters
     ----------
     steps : sequence of Step
@@ -246,16 +270,20 @@ class Chain(Step):
     def __init__(self, steps: Sequence[Step]):
         self.steps = steps
 
-    def fit(self, v: Vectors, reference: Vectors | None = None) -> Self:
+    @property
+    def takes(self) -> type:  # type: ignore[override]
+        return self.steps[0].takes if self.steps else Vectors
+
+    def fit(self, v: M, reference: M | None = None) -> Self:
         self.fit_transform(v, reference)
         return self
 
-    def transform(self, v: Vectors) -> Vectors:
+    def transform(self, v: M) -> M:
         for step in self.steps:
             v = step.transform(v)
         return v
 
-    def fit_transform(self, v: Vectors, reference: Vectors | None = None) -> Vectors:
+    def fit_transform(self, v: M, reference: M | None = None) -> M:
         """Fit and apply the steps in turn, with a progress bar."""
         for step in self.steps:
             if not isinstance(step, Step):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .base import Step
 
 KINDS: dict[type, str] = {Dense: "float32", Scaled: "scaled", Coded: "coded", Normed: "normed"}
-ARRAYS = {"float32": 1, "scaled": 2, "coded": 3, "normed": 6}
+ARRAYS = {"float32": 1, "scaled": 2, "coded": 3, "normed": 6, "other": 4}
 ENTRY = 2  # bytes a number of a codebook, or of a rotation
 HEADER, ARRAY = {True: 240, False: 100}, 85  # bytes of a file's header, with n-grams and without; and for each array
 
@@ -27,7 +27,8 @@ class Rows:
     """Sizes of word rows, or of n-gram rows.
 
     Each of `n` rows has `dim` numbers in `row` bytes. Beside are `shared` bytes (scales, codebooks) and `axes`, onto
-    which rows are projected; `dim` and `kind` ("float32", "scaled", "coded" or "normed") are those of the inner rows.
+    which rows are projected; `dim` and `kind` ("float32", "scaled", "coded", "normed" or "other") are those of the
+    inner rows.
     """
 
     n: int
@@ -45,7 +46,7 @@ class Rows:
             inner, axes = inner.inner, axes + inner.arrays()["axes"].nbytes
         shared = inner.take(np.arange(0)).nbytes
         row = (inner.nbytes - shared) / max(len(inner), 1)
-        return cls(len(inner), inner.shape[1], row, shared, axes, KINDS[type(inner)])
+        return cls(len(inner), inner.shape[1], row, shared, axes, KINDS.get(type(inner), "other"))
 
     @classmethod
     def dense(cls, n: int, dim: int) -> "Rows":
@@ -137,7 +138,8 @@ def outline(v: Vectors) -> Outline:
     is_pruned = subwords is not None and (subwords.bucket_to_row is not None or isinstance(subwords, ListedNgrams))
     shares_rows = v.vocab.row_of is not None
     of_ngrams = None if ngrams is None else Rows.of(ngrams)
-    return Outline(v, len(v), words, of_ngrams, n_buckets, is_pruned, shares_rows, is_fixed)
+    is_sure = "other" not in (words.kind, of_ngrams and of_ngrams.kind)
+    return Outline(v, len(v), words, of_ngrams, n_buckets, is_pruned, shares_rows, is_fixed, is_sure=is_sure)
 
 
 @remembered

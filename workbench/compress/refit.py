@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import progress
 from ..spool import spooled
-from ..storage import BLOCK, Coded, Dense, Normed, Projected, Scaled, Stacked, Storage
+from ..storage import BLOCK, Coded, Normed, Projected, Stacked, Storage
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
 from .base import Step, parameter
@@ -153,7 +153,7 @@ class Refit(Step):
         if isinstance(rows, Coded):
             return better_codes(rows, means, targets, prior, bound, self.n_sweeps)
         move(prior, means, targets, bound, self.n_iter)
-        return Scaled.of(prior, rows.matrix.dtype, rows.scales) if isinstance(rows, Scaled) else Dense(prior)
+        return rows.like(prior)
 
     def _transform(self, v: Vectors) -> Vectors:
         v = v.adjusted()

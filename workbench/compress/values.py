@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import progress
-from ..storage import SAFE_NORMS, Projected, Stacked, Storage
+from ..storage import SAFE_NORMS, Stacked, Storage, Wrapper
 from ..vectors import Vectors, check_finite
 from .base import Step
 from .outline import Outline, Rows
@@ -19,7 +19,8 @@ class ValueStep(Step):
     """A step that stores word rows, n-gram rows, or both by a method of its own.
 
     Subclasses write `_learn` and `_encode`, and may have a parameter `on`. Words and n-grams are
-    learned apart: their rows are distributed differently. Of a `Projected` part they get the inner rows.
+    learned apart: their rows are distributed differently. Of a `Wrapper` (projected, sparse or cut) they get
+    the inner rows.
 
     Attributes
     ----------
@@ -52,7 +53,7 @@ class ValueStep(Step):
             raise ValueError(f"{type(self).__name__}: on='ngrams', but this model has no n-grams")
         self.learned_ = {}
         for which, part in self._parts(self._prepared(v)).items():
-            while isinstance(part, Projected):
+            while isinstance(part, Wrapper):
                 part = part.inner
             self.learned_[which] = self._learn(part, which)
 
@@ -65,8 +66,8 @@ class ValueStep(Step):
         return v.with_storage(Stacked(words, new.get("ngrams", v.storage.ngrams)))
 
     def _encoded(self, part: Storage, which: str) -> Storage:
-        """A part in its new form; of a projected one the inner rows, which are fewer numbers."""
-        if isinstance(part, Projected):
+        """A part in its new form; of one that wraps others the inner rows, which are fewer numbers, or pieces."""
+        if isinstance(part, Wrapper):
             return part.over(self._encoded(part.inner, which))
         return self._encode(part, which, self.learned_[which])
 
