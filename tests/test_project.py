@@ -86,7 +86,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "helpers": (1_160, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
-    "compress": (2_325, {"workbench/compress"}),
+    "compress": (2_350, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),

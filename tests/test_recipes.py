@@ -9,9 +9,10 @@ import time
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sklearn.base import clone
 
 import workbench as wb
-from workbench.compress.base import STEPS
+from workbench.compress.base import OTHER_STEPS, STEPS, Step, parameter
 
 KINDS = {
     bool: st.booleans(),
@@ -28,7 +29,49 @@ def any_step(name: str) -> st.SearchStrategy[wb.PQ]:
     return st.builds(STEPS[name], **{p.name: KINDS[type(p.default)] for p in parameters})
 
 
+class Pair:
+    """A model of two others, as a network is one of many matrices."""
+
+    made_by = "Pair(v, v)"
+    step_advice = "; wrap it: Both(PQ())"
+
+    def __init__(self, *parts, recipe=()):
+        self.parts, self.recipe, self.nbytes = parts, list(recipe), sum(part.nbytes for part in parts)
+
+    def lean(self):
+        return self
+
+    def noted(self, step):
+        return Pair(*self.parts, recipe=[*self.recipe, step])
+
+
+class Both(Step):
+    """Apply a step to both parts.
+
+    Parameters
+    ----------
+    of : Step
+        What is applied.
+    on
+        As for `PQ`.
+    """
+
+    label = "Both parts"
+    takes = Pair
+
+    of: Step = parameter(None, "step", "Step", brief="{}")
+    on: str = parameter("all", "choice", "Parts", choices=("all", "first"), brief="of {}")
+
+    def _fit(self, v, reference):
+        n = len(v.parts) if self.on == "all" else 1
+        self.parts_ = [*(self.of.fit_transform(part) for part in v.parts[:n]), *v.parts[n:]]
+
+    def _transform(self, v):
+        return Pair(*self.parts_, recipe=v.recipe)
+
+
 STEP = st.one_of([any_step(name) for name in STEPS if name != "Chain"])
+STEP |= st.builds(Both, STEP | st.none(), on=st.sampled_from(["all", "first"]))
 RECIPE = st.recursive(STEP, lambda inner: st.lists(inner, max_size=4).map(wb.Chain), max_leaves=8)
 TWO = wb.Chain([wb.Prune(100, choose="coverage"), wb.PQ(4, norms=True)])
 
@@ -76,7 +119,7 @@ def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(pl
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("Prune(10), Prnue(10)", r"'Prnue' \(line 1, column 12\); did you mean Prune\? choose from Chain, "),
+        ("Prune(10), Prnue(10)", r"'Prnue' \(line 1, column 12\); did you mean Prune\? choose from Both, Chain, "),
         ("Prune(\n10),\n  pq()", r"unknown step 'pq' \(line 3, column 3\); did you mean PQ\?"),
         ("[PQ('é'), PQ(subvectors=4)]", r"'subvectors' \(line 1, column 11\); did you mean n_subvectors\?"),
         ('[{"step": "PQ"}, {"step": "QP"}]', r"unknown step 'QP' \(step 2\)"),
@@ -92,6 +135,10 @@ def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(pl
         ("PQ(**{'n_bits': 4})", "given once, with its name"),
         ("Chain(PQ())", "expected a list of steps, got {'step': 'PQ'}"),
         ("Chain()", "expected a list of steps, got None"),
+        ("Both(PQ(), PQ())", "Both: on cannot be {'step': 'PQ'}"),
+        ("Both('PQ')", r"expected a step such as .*, got PQ \(within Both of line 1, column 1\)"),
+        ('[{"step": "Both", "of": {"step": "QP"}}]', r"unknown step 'QP' \(within Both of step 1\); choose"),
+        ("Both(wb.networks.PQ(subvectors=4))", r"'subvectors' \(line 1, column 6\); did you mean n_subvectors"),
         ("PQ(", r"no Python: .* \(line 1, column"),
         ("PQ", r"a step has brackets: PQ\(\)"),
         (" \n", "got nothing"),
@@ -101,6 +148,45 @@ def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(pl
 def test_errors_name_the_place_and_what_is_known(text, says):
     with pytest.raises(ValueError, match=says):
         wb.recipe_from(text)
+
+
+INT8 = {"step": "SQ", "dtype": "int8", "n_bits": 4, "on": "all", "random_state": 0}
+NESTED = {"step": "Both", "of": INT8, "on": "first"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Both(SQ('int8'), on='first')",
+        "networks.Both(of=wb.SQ('int8'), on='first')",
+        "wb.networks.Both({'step': 'SQ', 'dtype': 'int8'}, 'first')",
+        json.dumps(NESTED),
+    ],
+)
+def test_a_step_may_be_a_parameter_of_another(text, plain):
+    step = wb.recipe_from(text)
+    assert step == Both(wb.SQ("int8"), on="first") == clone(step)
+    assert step != Both(wb.SQ("float16"), on="first")
+    assert step.to_json() == NESTED
+    assert repr(step) == "Both(of=SQ(dtype='int8', n_bits=4, on='all', random_state=0), on='first')"
+    assert step.brief() == "Both SQ int8 of first"
+    assert Both.helps() == {"of": "What is applied.", "on": wb.PQ.helps()["on"]}
+    small = wb.Chain([step, Both(wb.PQ(4, 4))]).fit_transform(Pair(plain, plain))
+    assert wb.from_json(small.recipe) == wb.Chain([step, Both(wb.PQ(4, 4))])
+    assert [len(part.meta["recipe"]) for part in small.parts] == [2, 1]
+
+
+def test_steps_for_other_models_are_no_vector_steps_and_each_says_what_it_takes(plain):
+    assert OTHER_STEPS["Both"] is Both
+    assert "Both" not in {*STEPS, *wb.__all__}
+    with pytest.raises(TypeError, match=r"SQ takes Vectors, as from .*, got Pair; wrap it: Both\(PQ\(\)\)$"):
+        wb.SQ().fit_transform(Pair(plain))
+    with pytest.raises(TypeError, match=r"Chain takes Pair, as from Pair\(v, v\), got Vectors$"):
+        wb.Chain([Both(wb.SQ())]).fit_transform(plain)
+    with pytest.raises(ValueError, match=r"Both: of must be a step such as PQ\(\), got 'PQ'"):
+        Both("PQ").fit(Pair(plain))
+    with pytest.raises(TypeError, match="call it of"):
+        type("Named", (Step,), {"__annotations__": {"step": Step}, "step": parameter(None, "step", "Step")})
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ A step works as a scikit-learn estimator does: the constructor stores, `fit` lea
 end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 """
 
+import contextlib
 import dataclasses
+import importlib
 import inspect
 import re
 import sys
@@ -23,6 +25,15 @@ from .outline import Outline
 # By name: every subclass of `Step` with a label adds itself to those that take vectors, or to those that take others.
 STEPS: dict[str, type["Step"]] = {}
 OTHER_STEPS: dict[str, type["Step"]] = {}
+
+
+def step_named(name: str) -> type["Step"] | None:
+    """Return the step of this name; those for networks are loaded at the first name that no other step has."""
+    if name not in STEPS | OTHER_STEPS:
+        with contextlib.suppress(ModuleNotFoundError):
+            networks = importlib.import_module(f"{__package__.partition('.')[0]}.networks")
+            getattr(networks, name, None)  # loads one that has a file of its own
+    return (STEPS | OTHER_STEPS).get(name)
 
 
 class Model(Protocol):
@@ -46,7 +57,7 @@ M = TypeVar("M", bound=Model)
 class Field:
     """The values that a parameter may have, and how it is shown."""
 
-    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed"]  # a text is a choice or a path
+    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed", "step"]  # a text is a choice or a path
     label: str
     low: int = 0
     high: int | Callable[[Vectors], int] | None = None  # or a function that gives the greatest value of use for a model
@@ -65,6 +76,8 @@ class Field:
             is_path = self.kind == "text" and isinstance(value, str | Path)
             fits = is_path or value in tuple(self.choices)
             expected = f"one of {tuple(self.choices)}" + (" or a path" if self.kind == "text" else "")
+        elif self.kind == "step":
+            fits, expected = isinstance(value, Step), "a step such as PQ()"
         else:
             kind, noun = (Real, "finite number") if self.kind == "number" else (Integral, "whole number")
             high = self.high if isinstance(self.high, int) else None
@@ -97,6 +110,8 @@ class Step:
         What to do where it would make the arrays larger.
     needs_ngrams : bool
         Whether it is for models with n-grams alone.
+    may_grow : bool
+        Whether the result may be larger.
     takes : type
         The class of models that it is for.
     fields : dict of str to Field
@@ -107,6 +122,7 @@ class Step:
     blurb: ClassVar[str] = ""
     advice: ClassVar[str] = "leave it out"
     needs_ngrams: ClassVar[bool] = False
+    may_grow: ClassVar[bool] = False
     takes: ClassVar[type] = Vectors
     fields: ClassVar[dict[str, Field]] = {}
 
@@ -114,6 +130,8 @@ class Step:
         dataclasses.dataclass(repr=False, eq=False)(cls)  # which writes the constructor
         found = dataclasses.fields(cls)  # type: ignore[arg-type]
         cls.fields = {field.name: field.metadata["field"] for field in found if "field" in field.metadata}
+        if "step" in cls.fields:
+            raise TypeError(f"{cls.__name__}: no parameter can be called step, which says the kind in JSON; call it of")
         if "label" in vars(cls):
             steps = OTHER_STEPS if isinstance(cls.takes, type) and cls.takes is not Vectors else STEPS
             steps[cls.__name__] = cls
@@ -149,7 +167,7 @@ class Step:
             raise ValueError(f"{self!r} has learned nothing yet: call fit first")
         v = self._model(v).lean()
         out = self._transform(v)
-        if out.nbytes > v.nbytes:
+        if out.nbytes > v.nbytes and not self.may_grow:
             raise ValueError(
                 f"{self!r} would make the arrays larger ({v.nbytes:,} to {out.nbytes:,} bytes): {self.advice}"
             )
@@ -225,7 +243,8 @@ class Step:
 
     def to_json(self) -> dict:
         """Return the step as JSON values; `recipes.from_json` undoes it."""
-        return {"step": type(self).__name__, **self._plain_params()}
+        params = self._plain_params().items()
+        return {"step": type(self).__name__} | {k: v.to_json() if isinstance(v, Step) else v for k, v in params}
 
     @classmethod
     def helps(cls) -> dict[str, str]:
@@ -236,7 +255,7 @@ class Step:
             sentence = re.split(r"\.(?=\s|$)", " ".join(text.replace("`", "").split()))[0] + "."
             like = re.match(r"As for (\w+)", sentence)
             for name in re.findall(r"\w+", names):
-                found[name] = STEPS[like[1]].helps().get(name, "") if like else sentence
+                found[name] = (STEPS | OTHER_STEPS)[like[1]].helps().get(name, "") if like else sentence
         return found
 
     def __repr__(self) -> str:
@@ -246,7 +265,8 @@ class Step:
     def brief(self) -> str:
         """Return the step in a few words, such as "PQ 50 codes of words"."""
         values = [(field.brief, getattr(self, name)) for name, field in self.fields.items() if field.brief]
-        return " ".join([type(self).__name__, *(text.format(x) for text, x in values if x not in (None, "all"))])
+        shown = ((text, x.brief() if isinstance(x, Step) else x) for text, x in values if x not in (None, "all"))
+        return " ".join([type(self).__name__, *(text.format(x) for text, x in shown)])
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.get_params() == other.get_params()

@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..vectors import Vectors
-from .base import STEPS, Step
+from .. import artefact
+from .base import OTHER_STEPS, STEPS, Step, step_named
 
 MAX_CHARACTERS = 1 << 16  # a chain with every parameter said has a thousand
 SHOWN = 60  # characters of a wrong name or value that an error repeats
-PREFIXES = ("wb", "workbench")
+PREFIXES = ("wb", "workbench", "networks", "wb.networks", "workbench.networks")
 EXAMPLE = "a recipe such as Chain([Prune(n_words=4000), PQ(n_subvectors=50)])"
 
 
@@ -24,8 +24,8 @@ def recipe_from(text: str | Path) -> Step:
     ----------
     text : str or Path
         The output of ``print(recipe)``; steps alone, separated by commas, with or without ``[ ]``;
-        the JSON of `Step.to_json`; or the path of a file with one of these in it, or of a model that
-        `Vectors.save` wrote, whose own recipe is taken. A string that begins like a recipe is one.
+        the JSON of `Step.to_json`; or the path of a file with one of these in it, or of a model or network
+        that `save` wrote, whose own recipe is taken. A string that begins like a recipe is one.
 
     Returns
     -------
@@ -41,8 +41,7 @@ def recipe_from(text: str | Path) -> Step:
     """
     if not isinstance(text, str | Path):
         raise TypeError(f"expected text or a path, got {type(text).__name__}; from_json reads values")
-    begins_like_a_recipe = rf"\s*([\[{{(#]|(({'|'.join(PREFIXES)})\.)?({'|'.join(STEPS)})\s*\()"
-    if isinstance(text, str) and (re.match(begins_like_a_recipe, text) or not _is_file(text)):
+    if isinstance(text, str) and (not _is_file(text) or _begins_like_a_recipe(text)):
         return _parsed(text)
     path = Path(text).expanduser()
     with open(path, "rb") as file:
@@ -50,7 +49,7 @@ def recipe_from(text: str | Path) -> Step:
     try:
         if head[8:9] != b"{":
             return _parsed(head.decode("utf-8-sig", "replace"))
-        if steps := Vectors.load(path).meta.get("recipe"):
+        if steps := artefact.read(path, lambda _, about: about["meta"].get("recipe")):
             return from_json(steps)
         raise ValueError("the model in this file was made without a recipe")
     except (ValueError, FileNotFoundError) as error:  # a text without a bracket is taken for a name
@@ -77,6 +76,12 @@ def from_json(recipe: str | dict | list) -> Step:
         raise ValueError("the recipe is nested too deep") from None
 
 
+def _begins_like_a_recipe(text: str) -> bool:
+    call = re.match(r"\s*(?:([a-z.]+)\.)?(\w+)\s*\(", text)
+    is_call = call is not None and call[1] in (None, *PREFIXES) and step_named(call[2]) is not None
+    return is_call or text.lstrip()[:1] in ("[", "{", "(", "#")
+
+
 def _is_file(text: str) -> bool:
     try:
         return Path(text).expanduser().is_file()
@@ -91,7 +96,7 @@ def _parsed(text: str) -> Step:
         raise ValueError(f"expected {EXAMPLE}, got {len(text):,} characters; {MAX_CHARACTERS:,} are read at most")
     if not name:
         raise ValueError(f"expected {EXAMPLE}, got nothing")
-    if not re.search(r"[(\[{]", text) and name not in STEPS:
+    if not re.search(r"[(\[{]", text) and not (name.isidentifier() and step_named(name)):
         raise FileNotFoundError(f"{name[:SHOWN]!r} is neither a file nor {EXAMPLE}")
     if name[0] in "[{":
         try:
@@ -141,7 +146,7 @@ class _Reader:
             pairs = zip(node.keys, node.values, strict=True)
             found.update((str(self.values(key)), self.values(value)) for key, value in pairs if key)
         elif isinstance(node, ast.Call) and (name := self.name(node.func)):
-            params = _params_of(name, found.where)
+            params = _kind(name, found.where)._names()
             if len(node.args) > len(params):
                 most = f"at most {len(params)} values ({', '.join(params)})" if params else "no values"
                 raise ValueError(f"{name} takes {most}, got {len(node.args)}{found.where}")
@@ -153,14 +158,14 @@ class _Reader:
                 found[key] = self.values(value)
         else:
             shown = " ".join((ast.get_source_segment(self.source, node) or "").split())[:SHOWN]
-            if shown in STEPS:
+            if shown.isidentifier() and step_named(shown):
                 raise ValueError(f"expected a step, got {shown}{found.where}; a step has brackets: {shown}()")
             raise ValueError(f"expected a step, a number, a string, True, False or None, got {shown}{found.where}")
         return found
 
     def name(self, node: ast.expr) -> str | None:
-        """The name of the step that is called; ``wb.`` may stand before it."""
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PREFIXES:
+        """The name of the step that is called; ``wb.`` or ``networks.`` may stand before it."""
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in PREFIXES:
             return node.attr
         return node.id if isinstance(node, ast.Name) else None
 
@@ -179,7 +184,8 @@ def _step(values: Any, where: str) -> Step:
     where = getattr(values, "where", where)
     params = dict(values)
     name = params.pop("step", None)
-    known = _params_of(name, where)
+    kind = _kind(name, where)
+    known, inside = kind._names(), where.replace(" (", " of ")[:-1]
     for param in params:
         if param not in known:
             raise ValueError(f"{name} has no parameter {_shown(param)}{where}{_advice(param, known)}")
@@ -187,23 +193,26 @@ def _step(values: Any, where: str) -> Step:
         steps = params.get("steps")
         if not isinstance(steps, list):
             raise ValueError(f"expected a list of steps, got {str(steps)[:SHOWN]}{where}")
-        inside = where.replace(" (", " of ")[:-1]
         params["steps"] = [_step(step, f" (step {number}{inside})") for number, step in enumerate(steps, 1)]
     else:
         for key, value in params.items():
+            if key in kind.fields and kind.fields[key].kind == "step" and value is not None:
+                params[key] = _step(value, f" (within {name}{inside})")
+                continue
             is_integer = isinstance(value, int) and -(2**63) <= value < 2**63
             is_float = isinstance(value, float) and math.isfinite(value)
             if not (is_integer or is_float or value is None or isinstance(value, str)):
                 shown = f"a number of {value.bit_length()} bits" if isinstance(value, int) else str(value)[:SHOWN]
                 raise ValueError(f"{name}: {key} cannot be {shown}{where}")
-    return STEPS[name](**params)
+    return kind(**params)
 
 
-def _params_of(name: Any, where: str) -> list[str]:
-    """The parameters of the step of this name."""
-    if not isinstance(name, str) or name not in STEPS:
-        raise ValueError(f"unknown step {_shown(name)}{where}{_advice(name, sorted(STEPS))}")
-    return STEPS[name]._names()
+def _kind(name: Any, where: str) -> type[Step]:
+    """The step of this name."""
+    kind = step_named(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ValueError(f"unknown step {_shown(name)}{where}{_advice(name, sorted(STEPS | OTHER_STEPS))}")
+    return kind
 
 
 def _shown(name: Any) -> str:
