@@ -59,12 +59,12 @@ def test_a_file_cut_short_or_with_bytes_to_spare_is_refused(refusal, saved):
 
 
 @pytest.mark.parametrize(
-    "version", [0, 4, 999, "1", None, float("nan"), "\n", "x" * 100_000], ids=lambda v: f"{v!r:.9}"
+    "version", [0, 5, 999, "1", None, float("nan"), "\n", "x" * 100_000], ids=lambda v: f"{v!r:.9}"
 )
 def test_another_version_says_so(version, saved, refusal):
     arrays, about = saved(SMALL)
     message = refusal(file_of(arrays, about | {"format_version": version}))
-    assert f"has format version {version!r:.60}, this workbench reads 1 to 3" in message
+    assert f"has format version {version!r:.60}, this workbench reads 1 to 4" in message
 
 
 @pytest.mark.parametrize(
@@ -80,15 +80,16 @@ def test_another_version_says_so(version, saved, refusal):
         (lambda _, arrays: arrays.update({"vocab.text": arrays["vocab.text"].astype(bool)}), "BOOL"),
         (lambda about, _: about["subwords"].update(n_buckets=10**9), "buckets need a bit each"),
         (
-            lambda _, arrays: arrays.update({f"storage.{i}": np.empty(0, np.uint8) for i in range(2_000)}),
-            "1,000 at most",
+            lambda _, arrays: arrays.update({f"storage.{i}": np.empty(0, np.uint8) for i in range(10_000)}),
+            "10,000 at most",
         ),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused(change, said, saved, refusal):
     arrays, about = saved(SMALL)
     change(about, arrays)
-    message = refusal(file_of(arrays, about))
+    data = file_of(arrays, about)
+    message = refusal(data, memory=4_000_000 + 10 * len(data))
     assert DAMAGED in message
     assert said in message
 

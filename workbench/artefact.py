@@ -1,6 +1,6 @@
 """The workbench's own file: a ``.safetensors`` that is mapped, not read; `format.md` describes it.
 
-Version 3 is written for n-grams of other kinds than fastText's alone, so that older workbenches open all other files.
+Each file has the lowest version that can say what it holds, from 2 on, so that older workbenches open what they can.
 """
 
 import json
@@ -17,18 +17,21 @@ from .checks import reading
 T = TypeVar("T")
 Arrays = dict[str, np.ndarray]
 
-FORMAT_VERSION = 3  # the newest; older ones are read
+FORMAT_VERSION = 4  # the newest; older ones are read
 KEY = "workbench"  # of the header's metadata: JSON that describes the arrays
 
 # Number types that a file may hold, by the names that safetensors gives them.
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U16": "<u2", "I8": "<i1", "U8": "|u1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
-MAX_ARRAYS = 1_000  # a file of ours has about twenty
+MAX_ARRAYS = 10_000  # a network of 24 layers has about 2,000
+KINDS_OF_4 = ("sparse", "cut")  # kinds of storage that came with version 4
 
 
 def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, list[np.ndarray]]:
     """Return the header of a file and its arrays in order: the widest numbers first, so that each lies aligned."""
-    version = FORMAT_VERSION if "kind" in (about["subwords"] or {}) else 2
+    version = 3 if "kind" in (about.get("subwords") or {}) else 2
+    if "network" in about or _has_kind_of_4(about["storage"]):
+        version = 4
     text = json.dumps(about | {"format_version": version}, sort_keys=True)
     entries: dict[str, dict] = {"__metadata__": {KEY: text}}
     ordered = dict(sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0])))
@@ -40,6 +43,12 @@ def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, list[np.ndarray]
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header, list(ordered.values())
+
+
+def _has_kind_of_4(storage: dict[str, Any]) -> bool:
+    """Return whether a storage of these params, or one within it, came with version 4."""
+    parts = (part for part in storage.values() if isinstance(part, dict))
+    return storage["kind"] in KINDS_OF_4 or any(map(_has_kind_of_4, parts))
 
 
 def read(path: str | Path, build: Callable[[Arrays, dict[str, Any]], T]) -> T:

@@ -508,10 +508,12 @@ class Vectors:
     def load(cls, path: str | Path) -> "Vectors":
         """Open a file that `save` wrote; matrices stay in it until rows are asked for.
 
-        ValueError if it is damaged, is another tool's, or comes from a newer version.
+        ValueError if it is damaged, is another tool's, holds a network, or comes from a newer version.
         """
 
         def build(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Vectors:
+            if "network" in about:
+                raise ValueError(f"{path} holds a network; open it with workbench.networks.load(path)")
             check_meta(about["meta"])
             subwords = about["subwords"]
             if subwords is not None:
