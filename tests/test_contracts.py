@@ -76,9 +76,15 @@ MODELS["raw n-grams, shared rows"] = MODELS["raw n-grams"].with_storage(
     Stacked(MODELS["raw n-grams"].storage.words.take(np.arange(350)), MODELS["raw n-grams"].storage.ngrams),
     Vocab(made_fasttext().words, np.arange(700) // 2, made_fasttext().vocab.counts, made_fasttext().vocab.subwords),
 )
+MODELS["zeros"] = MODELS["plain"].with_storage(
+    Sparse.of(MODELS["plain"].matrix(), np.abs(MODELS["plain"].matrix()) > 0.7)
+)
+MODELS["pieces"] = MODELS["plain"].with_storage(Cut.of(MODELS["plain"].storage, 6))
 RECIPES = {
     "plain float16": wb.SQ(),
     "plain codes": wb.PQ(4),
+    "zeros and 4 bits": wb.SQ("kmeans", n_bits=4),
+    "pieces of codes": wb.PQ(6, n_bits=4),
     "centroids": wb.Prune(300, choose="kmeans"),
     "remapped codes": wb.Chain([wb.Prune(300, remap="nearest", threshold=0.5), wb.PQ(4)]),
     "pruned": PRUNE,
@@ -91,10 +97,9 @@ RECIPES = {
     "remapped": wb.Prune(300, 300, remap="nearest"),
     "folded": wb.Rehash(700),
 }
-PLAIN = {"plain float16", "plain codes", "centroids", "remapped codes"}
-MODELS |= {
-    name: step.fit_transform(MODELS["plain" if name in PLAIN else "raw n-grams"]) for name, step in RECIPES.items()
-}
+STARTS = dict.fromkeys(("plain float16", "plain codes", "centroids", "remapped codes"), "plain")
+STARTS |= {"zeros and 4 bits": "zeros", "pieces of codes": "pieces"}
+MODELS |= {name: step.fit_transform(MODELS[STARTS.get(name, "raw n-grams")]) for name, step in RECIPES.items()}
 
 STEPS = {
     "Prune": wb.Prune(200, 200),
@@ -173,15 +178,20 @@ def test_rows_are_the_callers_own(storage):
 
 
 def test_other_rows_are_stored_in_the_same_way(storage):
-    """And what is stored already stays as it is, to the bit where nothing is summed."""
+    """What is stored already stays as it is: to the bit, unless lengths or axes are divided out."""
     before = storage.rows(slice(None))
     again = storage.like(before)
     assert again.params() == storage.params()
-    if not isinstance(storage, Projected | Normed | Stacked) and getattr(storage, "side_by_side", True):
+    assert {name: array.shape for name, array in again.arrays().items()} == {
+        name: array.shape for name, array in storage.arrays().items()
+    }
+    if not isinstance(storage, Projected | Normed) and getattr(storage, "side_by_side", True):
         np.testing.assert_array_equal(again.rows(slice(None)), before)
-    far = storage.like(before + 1).rows(slice(None))
-    error = np.abs(far - before - 1).mean() if before.any() else 0
-    assert error < 1
+    other = RNG.normal(size=storage.shape).astype(np.float32)
+    stored = storage.like(other).rows(slice(None))
+    assert np.square(stored - other).sum() <= np.square(before - other).sum()  # closer than what was there
+    if isinstance(storage, Sparse):
+        assert not stored[~storage.mask].any()
 
 
 @pytest.mark.parametrize("n_bits", range(1, 9))
@@ -232,6 +242,16 @@ def test_the_header_carries_version_recipe_and_source_in_one_key_in_a_fixed_orde
     assert about["meta"]["provenance"] == {"source": "made up"}
 
 
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("plain codes", 2), ("pruned codes", 2), ("explicit n-grams", 3), ("zeros", 4), ("pieces of codes", 4)],
+)
+def test_a_file_has_the_lowest_version_that_can_say_what_it_holds(name, version, tmp_path):
+    assert described(MODELS[name].save(tmp_path / "model"))["format_version"] == version
+    stacked = MODELS["raw n-grams"].with_storage(Stacked(MODELS["zeros"].storage, MODELS["raw n-grams"].storage.ngrams))
+    assert described(stacked.save(tmp_path / "stacked"))["format_version"] == 4
+
+
 def test_saving_onto_the_very_file_that_is_mapped_works(model, tmp_path):
     path = model.save(tmp_path / "model")
     mapped = wb.load(path)
@@ -250,6 +270,10 @@ REFUSED = {  # everything else must work
     "plain": FOR_NGRAMS,
     "plain float16": FOR_NGRAMS,
     "plain codes": FOR_NGRAMS | REFUSED_ON_CODES | {"Prune k-means", "SVD", "SVD words"},
+    "zeros": FOR_NGRAMS,
+    "pieces": FOR_NGRAMS,
+    "zeros and 4 bits": FOR_NGRAMS | REFUSED_ON_CODES | {"Prune k-means", "PQ", "SVD", "SVD words"},
+    "pieces of codes": FOR_NGRAMS | REFUSED_ON_CODES | {"Prune k-means", "PQ", "PQ norms", "SVD", "SVD words"},
     "pruned float16": REFUSED_WITHOUT_FLOAT32,
     "pruned codes": REFUSED_WITHOUT_FLOAT32 | REFUSED_ON_CODES,
     "pruned codes and lengths": REFUSED_WITHOUT_FLOAT32

@@ -10,6 +10,7 @@ from conftest import described, made_fasttext, made_plain
 from safetensors.numpy import load_file, save
 
 import workbench as wb
+from workbench.storage import Cut, Sparse
 
 PRUNED = wb.Prune(40, 60)
 CODES = wb.Chain([PRUNED, wb.PQ(4, n_bits=5, n_iter=2, norms=True)]).fit_transform(made_fasttext(60, 200, 8))
@@ -19,6 +20,9 @@ REMAPPED = wb.Prune(6, 20, remap="nearest", threshold=-1)
 SHARING = wb.Chain([wb.Rehash(70), REMAPPED]).fit_transform(made_fasttext(20, 100, 4))  # 20 words share 6 rows
 SMALL = wb.Chain([wb.Prune(6, 20), wb.SQ()]).fit_transform(made_fasttext(20, 100, 4))
 DENSE = made_plain(40, 8)
+KEPT = np.arange(40 * 10).reshape(40, 10) % 7 < np.arange(40)[:, None] % 8  # up to 10 numbers a row, or none
+ZEROS = wb.SQ("int8").fit_transform(DENSE.with_storage(Sparse.of(made_plain(40, 10).matrix(), KEPT, 4)))
+PIECES = wb.SQ("int8").fit_transform(DENSE.with_storage(Cut.of(DENSE.storage, 2)))
 DAMAGED = "cannot be read as a whole .safetensors file of the workbench"
 
 
@@ -42,7 +46,7 @@ def file_of(arrays, about):
 
 def test_a_file_taken_apart_and_written_again_opens(saved, tmp_path):
     """So what is refused below is the change."""
-    for model in (CODES, TURNED, SCALED, SHARING, SMALL, DENSE):
+    for model in (CODES, TURNED, SCALED, SHARING, SMALL, DENSE, ZEROS, PIECES):
         (tmp_path / "same").write_bytes(file_of(*saved(model)))
         np.testing.assert_array_equal(wb.load(tmp_path / "same").matrix(), model.matrix())
 
@@ -65,6 +69,12 @@ def test_another_version_says_so(version, saved, refusal):
     arrays, about = saved(SMALL)
     message = refusal(file_of(arrays, about | {"format_version": version}))
     assert f"has format version {version!r:.60}, this workbench reads 1 to 4" in message
+
+
+def test_a_network_says_where_it_opens(saved, refusal):
+    arrays, about = saved(SMALL)
+    message = refusal(file_of(arrays, about | {"network": {}, "format_version": 4}))
+    assert message == " holds a network; open it with workbench.networks.load(path)"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +150,15 @@ def test_a_parameter_that_lies_is_refused(name, value, saved, refusal):
 # -- arrays that lie -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("model", [ZEROS, PIECES], ids=["sparse", "cut"])
+@pytest.mark.parametrize("dim", [*NUMBERS, 2, 7, 9, 17, 32])
+def test_a_number_of_columns_that_lies_is_refused(model, dim, saved, refusal):
+    arrays, about = saved(model)
+    about["storage"]["dim"] = dim
+    assert DAMAGED in refusal(file_of(arrays, about))
+    assert DAMAGED in refusal(file_of({n: a for n, a in arrays.items() if "inner" not in n}, about))
+
+
 def spans(*pairs):
     return TURNED, "storage.inner.spans", lambda _: np.array(pairs, np.int32)
 
@@ -162,6 +181,19 @@ LIES = {
     "spans beyond all rows": spans((0, 2), (2, 4), (4, 6), (6, 2**31 - 1)),
     "spans backwards": spans((2, 0), (2, 4), (4, 6), (6, 8)),
     "spans without a column": spans((0, 2), (0, 2), (4, 6), (6, 8)),
+    "bits of one axis": (ZEROS, "storage.bitmap", np.ravel),
+    "bits of numbers": (ZEROS, "storage.bitmap", lambda a: a.astype(np.int32)),
+    "bits for more columns": (ZEROS, "storage.bitmap", lambda a: np.pad(a, [(0, 0), (0, 1)])),
+    "bits for fewer rows": (ZEROS, "storage.bitmap", lambda a: a[:-1]),
+    "no bits": (ZEROS, "storage.bitmap", None),
+    "bits beyond the columns": (ZEROS, "storage.bitmap", lambda a: a | np.uint8([0, 1])),
+    "more bits than numbers": (ZEROS, "storage.bitmap", lambda a: a | np.uint8([255, 0])),
+    "fewer bits than numbers": (ZEROS, "storage.bitmap", lambda a: a & np.uint8([0, 255])),
+    "numbers too few": (ZEROS, "storage.inner.matrix", lambda a: a[:-1]),
+    "numbers to spare": (ZEROS, "storage.inner.matrix", lambda a: np.pad(a, [(0, 1), (0, 0)])),
+    "wider rows of numbers": (ZEROS, "storage.inner.matrix", lambda a: np.pad(a, [(0, 0), (0, 4)])),
+    "pieces that make no whole row": (PIECES, "storage.inner.matrix", lambda a: a[:-1]),
+    "pieces that do not divide rows": (PIECES, "storage.inner.matrix", lambda a: np.pad(a, [(0, 0), (0, 1)])),
     "lengths too few": (CODES, "storage.words.lengths.packed", lambda a: a[:-1]),
     "buckets too few": (CODES, "subwords.alive", lambda a: a[:-1]),
     "lengths of words that share no row": (SHARING, "vocab.row_of", None),
@@ -268,7 +300,10 @@ def test_metadata_that_does_harm_is_refused(text, saved, refusal):
 
 
 @pytest.mark.parametrize("depth", [1, 200, 5_000])
-@pytest.mark.parametrize(("kind", "part"), [("projected", "inner"), ("normed", "inner"), ("stacked", "words")])
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [("projected", "inner"), ("cut", "inner"), ("sparse", "inner"), ("normed", "inner"), ("stacked", "words")],
+)
 def test_storages_within_storages_without_end_are_refused(depth, kind, part, saved, refusal):
     arrays, about = saved(DENSE)
     nested = f'{{"kind": "{kind}", "{part}": ' * depth + "1" + "}" * depth

@@ -82,7 +82,7 @@ def test_imports_have_no_circles():
 
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
-    "core": (2_225, {f"workbench/{name}.py" for name in CORE}),
+    "core": (2_230, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_160, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
@@ -93,7 +93,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
-    "cli": (730, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
+    "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (13_940, {"tests"}),
 }
 

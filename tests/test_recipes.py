@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 import workbench as wb
+from workbench import artefact
 from workbench.compress.base import OTHER_STEPS, STEPS, Step, parameter
 
 KINDS = {
@@ -109,6 +110,9 @@ def test_a_file_of_a_model_or_of_text_gives_its_recipe_unless_its_name_is_one(pl
     assert wb.recipe_from(recipe.fit_transform(plain).save(tmp_path / "m.safetensors")) == recipe
     with pytest.raises(ValueError, match=r"plain\.safetensors: .* made without a recipe"):
         wb.recipe_from(plain.save(tmp_path / "plain.safetensors"))
+    header, _ = artefact.pack({}, {"network": {}, "meta": {"recipe": [wb.SQ().to_json()]}})
+    (tmp_path / "network").write_bytes(header)
+    assert wb.recipe_from(tmp_path / "network") == wb.Chain([wb.SQ()])
     monkeypatch.chdir(tmp_path)
     for name in ("PQ(4)", "mine (1).txt"):
         (tmp_path / name).write_text("SQ()")

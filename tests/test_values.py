@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 import workbench as wb
 from workbench import kernels
 from workbench.evaluate.fidelity import cosines
-from workbench.storage import Coded, Projected
+from workbench.storage import Coded, Cut, Dense, Projected, Sparse
 from workbench.vectors import unit
 
 RNG = np.random.default_rng(2)
@@ -136,6 +136,45 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
     errors = [squared_error(small[n]) for n in small]
     assert errors == sorted(errors, reverse=True)
     assert len(np.unique(small[2].matrix()[:, 0])) <= 4
+
+
+def test_zeros_and_few_bits_combine():
+    """Half of the numbers in 4 bits each, and a bit for each zero."""
+    matrix = RNG.normal(size=(400, 96)).astype(np.float32)
+    mask = np.abs(matrix) >= np.median(np.abs(matrix))
+    v = wb.Vectors.from_arrays(WORDS[:400], matrix)
+    zeros = v.with_storage(Sparse.of(matrix, mask))
+    dense, small = (wb.SQ("kmeans", n_bits=4).fit_transform(model) for model in (v, zeros))
+    assert zeros.nbytes < 0.6 * v.nbytes
+    assert small.nbytes < 0.75 * dense.nbytes
+    np.testing.assert_array_equal(small.storage.mask, mask)
+    assert (small.matrix()[~mask] == 0).all()
+    left_over = np.square(small.matrix() - matrix)[mask].sum() / np.square(matrix).sum()
+    assert left_over < 0.01
+
+
+def test_few_rows_of_zeros_are_read_without_the_others(monkeypatch):
+    sparse = Sparse.of(MATRIX, MATRIX > 0)
+    n_read = []
+    monkeypatch.setattr(
+        sparse.inner, "rows", lambda index: n_read.append(len(index)) or Dense.rows(sparse.inner, index)
+    )
+    np.testing.assert_array_equal(sparse.rows(np.array([1_400, 3, 3])), np.maximum(MATRIX[[1_400, 3, 3]], 0))
+    assert n_read[0] <= 3 * 2  # 16 columns are two inner rows at most
+
+
+def test_pieces_share_codebooks(v):
+    """So a matrix of few rows can have codes."""
+    few = v.head(100)
+    with pytest.raises(ValueError, match="256 centroids need as many rows"):
+        wb.PQ(4).fit_transform(few)
+    pieces = few.with_storage(Cut.of(few.storage, 4))
+    np.testing.assert_array_equal(pieces.matrix(), few.matrix())
+    small = wb.PQ(1).fit_transform(pieces)
+    assert small.storage.inner.shape == (400, 4)
+    assert small.nbytes < 0.5 * few.nbytes
+    with pytest.raises(ValueError, match="a width that divides 16 columns, got 5"):
+        Cut.of(few.storage, 5)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,10 @@ class Lookup:
         with safe_open(path, "np") as file:
             about = json.loads(file.metadata()["workbench"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
-        if about["format_version"] not in (1, 2, 3):
-            raise ValueError(f"{path} has format version {about['format_version']}; this reader knows 1 to 3")
+        if about["format_version"] not in (1, 2, 3, 4):
+            raise ValueError(f"{path} has format version {about['format_version']}; this reader knows 1 to 4")
+        if "network" in about:
+            raise ValueError(f"{path} holds a network; this reader is for word vectors")
         words = zlib.decompress(arrays["vocab.text"]).split(b"\0")
         self.place = {word: place for place, word in enumerate(words)}
         self.row_of, self.scales = arrays.get("vocab.row_of", range(len(words))), np.ones(len(words), np.float16)
@@ -109,10 +111,29 @@ def decoder(arrays, at, kind, **about):
         "projected": lambda index: inner["inner"](index) @ own["axes"].astype(np.float32),
         "normed": lambda index: inner["inner"](index) * inner["lengths"](index),
         "stacked": lambda index, of="words": inner[of](index),
+        "sparse": lambda index: spread(index, own["bitmap"], inner["inner"], about["dim"]),
+        "cut": lambda index: joined(index, inner["inner"], about["dim"]),
     }
     if kind not in kinds:
         raise ValueError(f"this reader does not know the kind of storage {kind!r}")
     return kinds[kind]
+
+
+def spread(index, bitmap, inner, dim):
+    """Return rows of zeros but where a bit is set: those numbers fill inner rows, each row from a new one on."""
+    width, n_bits = inner(np.arange(0)).shape[1], np.unpackbits(bitmap, axis=1).sum(axis=1, dtype=np.int64)
+    ends, rows = np.cumsum(-(-n_bits // width)), np.zeros((len(index), dim), np.float32)
+    for row, i in zip(rows, index, strict=True):
+        numbers = inner(np.arange(ends[i] - -(-n_bits[i] // width), ends[i])).ravel()[: n_bits[i]]
+        row[np.unpackbits(bitmap[i], count=dim).astype(bool)] = numbers
+    return rows
+
+
+def joined(index, inner, dim):
+    """Return rows that are several inner rows side by side."""
+    pieces = dim // inner(np.arange(0)).shape[1]
+    places = np.asarray(index, np.int64)[:, None] * pieces + np.arange(pieces)
+    return inner(places.ravel()).reshape(-1, dim)
 
 
 def decoded(codes, codebooks, spans, dim, n_bits):
