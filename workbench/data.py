@@ -76,6 +76,14 @@ def paragraphs() -> tuple[tuple[str, str], ...]:
         return tuple(found + [("", paragraph) for paragraph in file])
 
 
+def readable(text: str) -> str:
+    """Remove the marks of bold, italics and lists, and the holes that templates left."""
+    text = re.sub(r"'{2,}|^[*#:;\s]+", "", text)
+    text = re.sub(r"\(\s*[;,\s]+", "(", text)
+    text = re.sub(r"\(\s*\)", "", text)
+    return " ".join(re.sub(r"\s+([,.;:)])", r"\1", text).split())
+
+
 @cache
 def sentences() -> tuple[tuple[str, ...], ...]:
     """Return the lower-case tokens of every paragraph that has at least four."""

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from ..data import paragraphs
+from ..data import paragraphs, readable
 
 NAME = "builtin:texts"
 MIN_WORDS = 40  # of a paragraph that is cut
@@ -31,11 +31,3 @@ def pieces() -> tuple[Piece, ...]:
             cut = min(ends, key=lambda end: abs(end - third), default=third)
             found.append(Piece(article, " ".join(words[:cut]), " ".join(words[cut:])))
     return tuple(found)
-
-
-def readable(text: str) -> str:
-    """Remove the marks of bold, italics and lists, and the holes that templates left."""
-    text = re.sub(r"'{2,}|^[*#:;\s]+", "", text)
-    text = re.sub(r"\(\s*[;,\s]+", "(", text)
-    text = re.sub(r"\(\s*\)", "", text)
-    return " ".join(re.sub(r"\s+([,.;:)])", r"\1", text).split())

@@ -1,0 +1,102 @@
+"""Networks over word vectors, and the built-in one, which is trained on first use."""
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .. import files
+from ..compress.base import Chain
+from ..compress.pq import PQ
+from ..compress.prune import Prune
+from ..compress.refit import Refit
+from ..data import cache_folder
+from ..formats import load as load_vectors
+from ..storage import Dense, Storage
+from ..vectors import Vectors
+from .config import WORDS, Config
+from .network import Network
+from .tokens import NgramTokenizer
+
+NAME = "builtin:articles"
+COMPRESSION = Chain([Prune(n_words=4_000, n_ngrams=8_000), Refit(), PQ(n_subvectors=50)])
+SHAPE = {"n_layers": 2, "n_heads": 4, "n_inner": 400, "max_tokens": 64}
+TRAINING = {"n_steps": 500, "learning_rate": 2e-3, "batch_size": 48}
+
+
+def bag(v: Vectors, rows: str = "vectors", random_state: int = 0) -> Network:
+    """Return a network that takes a text as the mean of its words' vectors; see `encoder.Bag`.
+
+    Parameters
+    ----------
+    v : Vectors
+        Words and n-grams, and where `rows` is ``"vectors"`` what they start from. `Train` changes all rows, or with
+        ``only="head"`` none; ``Each(SQ("float16"), on="embeddings")`` makes them smaller before or after.
+    rows : {"vectors", "random"}
+        Random rows have the same lengths on average.
+    random_state : int
+        Seed of random rows.
+    """
+    config = Config("bag", v.dim, max_tokens=4_096)
+    return Network(config, {WORDS: table(v, rows, random_state)}, NgramTokenizer.of(v, flat=True), of_vectors(v))
+
+
+def transformer(
+    v: Vectors,
+    n_layers: int = 2,
+    n_heads: int = 4,
+    n_inner: int = 400,
+    max_tokens: int = 64,
+    rows: str = "vectors",
+    random_state: int = 0,
+) -> Network:
+    """Return a small BERT whose tokens are words, embedded as `v` embeds them; its layers are random.
+
+    `v` and `rows` as for `bag`. A token is the weighted sum of the rows that make up the word's vector.
+    """
+    config = Config("bert", v.dim, [n_inner] * n_layers, n_heads, max_tokens)
+    rng = np.random.default_rng([random_state, 1])
+    words = table(v, rows, random_state)
+    weights: dict[str, Storage] = {}
+    for name, shape in config.shapes(len(words)).items():
+        drawn = rng.normal(0, 0.02 if "embeddings" in name else shape[-1] ** -0.5, shape).astype(np.float32)
+        fixed = np.full((1, *shape), float("LayerNorm.weight" in name), np.float32)
+        weights[name] = words if name == WORDS else Dense(drawn if len(shape) == 2 else fixed)
+    return Network(config, weights, NgramTokenizer.of(v), of_vectors(v))
+
+
+def table(v: Vectors, rows: str, seed: int) -> Dense:
+    """Return float32 rows of words and n-grams: those of `v`, or random ones."""
+    if rows not in ("vectors", "random"):
+        raise ValueError(f"rows must be 'vectors' or 'random', got {rows!r}")
+    if rows == "vectors":
+        return Dense(v.storage.rows(slice(None)))
+    size = float(np.sqrt(np.mean(np.square(v.storage.norms())) / v.dim))
+    return Dense(np.random.default_rng(seed).normal(0, size, v.storage.shape).astype(np.float32))
+
+
+def of_vectors(v: Vectors) -> dict:
+    """Return notes on where a network comes from."""
+    return {"provenance": {"source": v.meta.get("provenance", {}).get("source", "vectors in memory")}}
+
+
+def builtin_path() -> Path:
+    """Return the path of the built-in network; train it first where it is not in the cache."""
+    from .training import Train
+
+    recipe = json.dumps([COMPRESSION.to_json(), SHAPE, TRAINING], sort_keys=True)
+    path = cache_folder() / f"builtin-articles-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.safetensors"
+    if path.exists():
+        return path
+    try:
+        files.check_writable(path)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # as read-only containers give
+            raise
+        path = files.temporary_folder("models") / path.name
+    if not path.exists():
+        small = COMPRESSION.fit_transform(load_vectors("builtin:en"))
+        Train(NAME, **TRAINING).fit_transform(transformer(small, **SHAPE)).save(path)
+    return path

@@ -1,0 +1,172 @@
+"""The scorecard of a network: bytes, labels, agreement with the uncompressed one, vectors, and time."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ..evaluate.table import COLUMNS, Scorecard, interval, row
+from ..storage import Dense
+from ..vectors import unit
+from .network import Embedded, Network
+from .steps import DropLayers
+from .task import Labelled, Task
+
+N_TEXTS = 1_000  # of the test part, unless it has fewer
+BATCHES, N_TIMED = (1, 32), 15
+HELP = {
+    "accuracy": "Share of test texts that get the right label.",
+    "macro_f1": "Mean over labels of F1, so that rare labels count as much as frequent ones.",
+    "agreement": "Share of test texts that get the same label as from the uncompressed network.",
+    "cosine": "Mean cosine between the vectors of a text before and after.",
+    "nearest": "Share of texts whose nearest other text is the same as before.",
+    "latency": "Milliseconds for a batch in one thread: median and quartiles.",
+    "contribution": "1 - cosine between the states that a layer gets and those that it gives, on average.",
+    "cost": "Accuracy that is lost when this layer alone is left out, without training.",
+}
+
+
+def card(
+    big: Network, small: Network, task: Task, *, n_texts: int = N_TEXTS, latency: bool = True, random_state: int = 0
+) -> Scorecard:
+    """Compare a compressed network with its original on the test part of a task.
+
+    Parameters
+    ----------
+    big, small : Network
+        Those with heads must have them for the labels of the task; without heads there are no rows about labels.
+    task : Task
+    n_texts : int
+        Test texts at most, drawn by the seed.
+    latency : bool
+        Also measure time.
+    random_state : int
+        Seed of the sample and of the intervals.
+
+    Returns
+    -------
+    Scorecard
+        Rows as in `workbench.scorecard`: ``size`` (bytes of the file without the tokenizer, of ``compressed``, of the
+        ``original`` in float32, and of the ``tokenizer``), ``ratio``, ``accuracy``, ``macro_f1``, ``agreement``,
+        ``cosine``, ``nearest``, ``latency`` (ms, of ``batch 1`` and ``batch 32``, with quartiles).
+
+    Raises
+    ------
+    ValueError
+        If a network tells apart other labels than the task has.
+    """
+    for net in (big, small):
+        if net.config.labels and net.config.labels != task.labels:
+            strange = sorted({*net.config.labels} ^ {*task.labels})[:3]
+            raise ValueError(f"the network and {task.name} do not have the same labels: {', '.join(strange)}")
+    texts = task.test.sample(n_texts, random_state)
+    n, how = len(texts), f"sampled, seed {random_state}" if len(texts) < len(task.test) else "exact"
+    before, after = outcome(big, texts), outcome(small, texts)
+    rows = size_rows(big, small)
+
+    def mean(metric: str, split: str, values: np.ndarray) -> None:
+        values = values.astype(np.float32)
+        rows.append(row(metric, split, values.mean(), how, n, interval(values, random_state)))
+
+    if big.config.labels and small.config.labels:
+        for split, found in (("compressed", after), ("original", before)):
+            mean("accuracy", split, found.logits.argmax(1) == texts.labels)
+            rows.append(row("macro_f1", split, macro_f1(found, texts), how, n))
+        mean("agreement", "all", before.logits.argmax(1) == after.logits.argmax(1))
+    if before.vectors.shape == after.vectors.shape:
+        mean("cosine", "all", (unit(before.vectors) * unit(after.vectors)).sum(1))
+    mean("nearest", "all", nearest(before) == nearest(after))
+    for split, net in (("compressed", small), ("original", big)) if latency else ():
+        rows += latency_rows(net, texts, split)
+    return Scorecard(pd.DataFrame(rows)[COLUMNS])
+
+
+def outcome(net: Network, texts: Labelled) -> Embedded:
+    """Return what a network makes of texts, once for each network and sample."""
+    answers = vars(net).setdefault("_answers", {})
+    if texts.texts not in answers:
+        answers[texts.texts] = net.run(texts.texts)
+    return answers[texts.texts]
+
+
+def size_rows(big: Network, small: Network) -> list[dict]:
+    """Return bytes before and after, and their ratio; the tokenizer apart."""
+    float32 = {name: Dense.of_size(*storage.shape) for name, storage in big.weights.items()}
+    before, after = (net.file_bytes - net.tokenizer_bytes for net in (big.with_weights(float32), small))
+    return [
+        row("size", "compressed", after, "exact, bytes of the file without the tokenizer", 1),
+        row("size", "original", before, "exact, bytes in float32 without the tokenizer", 1),
+        row("size", "tokenizer", small.tokenizer_bytes, "exact, bytes in the file", 1),
+        row("ratio", "all", before / after, "exact, original over compressed", 1),
+    ]
+
+
+def macro_f1(found: Embedded, texts: Labelled) -> float:
+    """Return the mean of F1 over the labels that some of these texts have."""
+    from sklearn.metrics import f1_score
+
+    return f1_score(texts.labels, found.logits.argmax(1), labels=np.unique(texts.labels), average="macro", zero_division=0)
+
+
+def nearest(found: Embedded) -> np.ndarray:
+    """Return the nearest other text of each by cosine: (n,)."""
+    vectors = unit(found.vectors)
+    cosines = vectors @ vectors.T  # (n, n)
+    np.fill_diagonal(cosines, -np.inf)
+    return cosines.argmax(axis=1)
+
+
+def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:
+    """Return the time of batches in one torch thread, tokenizer included; two threads can stall on small machines."""
+    import torch
+
+    net.module()
+    n_threads, rows = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        for size in BATCHES:
+            batch, times = [texts.texts[i % len(texts)] for i in range(size)], []
+            for _ in range(N_TIMED + 1):
+                start = time.perf_counter()
+                net.run(batch, size)
+                times.append(1000 * (time.perf_counter() - start))
+            low, median, high = np.percentile(times[1:], [25, 50, 75])
+            how = f"timed, one thread, {N_TIMED} times, quartiles"
+            rows.append(row("latency", f"batch {size}, {split}", median, how, N_TIMED, (low, high)))
+    finally:
+        torch.set_num_threads(n_threads)
+    return rows
+
+
+def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int = 0) -> pd.DataFrame:
+    """Return what each layer contributes, and what leaving it out costs; measured on the validation part.
+
+    The two need not agree: a layer may change states much and yet be missed by nobody.
+
+    Returns
+    -------
+    DataFrame
+        A row a layer: ``layer``, ``contribution`` (1 - cosine of the states before and after it; Sajjad et al., 2020),
+        ``cost`` (accuracy lost without it) with ``low`` and ``high``, and ``agreement`` without it.
+    """
+    import torch
+
+    texts = task.valid.sample(n_texts, random_state)
+    whole, changes, n_tokens = outcome(net, texts), np.zeros(net.config.n_layers), 0
+    with torch.inference_mode():
+        for _, (ids, weights) in net.batches(texts.texts):
+            states = net.module()(torch.from_numpy(ids), torch.from_numpy(weights)).states
+            is_token = torch.from_numpy(weights != 0 if weights.ndim == 2 else (weights != 0).any(-1))
+            n_tokens += int(is_token.sum())
+            for i in range(net.config.n_layers):
+                kept = torch.cosine_similarity(states[i], states[i + 1], dim=-1)[is_token]
+                changes[i] += float((1 - kept).sum())
+    rows, right = [], whole.logits.argmax(1) == texts.labels
+    for i in range(net.config.n_layers):
+        without = outcome(DropLayers(1, which=str(i)).fit_transform(net), texts).logits.argmax(1)
+        lost = right.astype(np.float32) - (without == texts.labels)
+        low, high = interval(lost, random_state)
+        agreement = (without == whole.logits.argmax(1)).mean()
+        rows.append((i, changes[i] / max(n_tokens, 1), lost.mean(), low, high, agreement))
+    return pd.DataFrame(rows, columns=["layer", "contribution", "cost", "low", "high", "agreement"])

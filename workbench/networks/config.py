@@ -1,0 +1,110 @@
+"""The shape of a network: what a file holds beside its weights."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+from ..checks import check_kinds
+
+WORDS = "embeddings.word_embeddings.weight"
+HEAD = "classifier"
+POOLINGS = ("mean", "cls", "pooler")  # of token states, the first state, the first one through a dense layer and tanh
+MAX_LAYERS, MAX_SIZE = 1_000, 1 << 20
+
+
+@dataclass(frozen=True)
+class Config:
+    """The shape of a network, and the labels that its head tells apart.
+
+    Parameters
+    ----------
+    kind : {"bert", "bag"}
+        A transformer of Devlin et al. (2019), or the sum of weighted rows.
+    dim : int
+        Numbers in the state of a token.
+    n_inner : sequence of int
+        Neurons between the two dense layers of each block; its length is the number of layers.
+    n_heads : int
+        Attention heads.
+    max_tokens : int
+        Positions; longer texts lose their end.
+    pooling : {"mean", "cls", "pooler"}
+        How states of tokens become the embedding of a text.
+    eps : float
+        Added to variances in layer normalisation.
+    labels : sequence of str
+        What the head tells apart; empty without a head.
+    """
+
+    kind: str
+    dim: int
+    n_inner: Sequence[int] = ()
+    n_heads: int = 1
+    max_tokens: int = 512
+    pooling: str = "mean"
+    eps: float = 1e-12
+    labels: Sequence[str] = ()
+
+    KINDS: ClassVar = {
+        "kind": str, "dim": int, "n_inner": tuple, "n_heads": int, "max_tokens": int, "pooling": str, "eps": float,
+        "labels": tuple,
+    }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_inner", tuple(self.n_inner))
+        object.__setattr__(self, "labels", tuple(self.labels))
+        check_kinds("a network", vars(self), self.KINDS)
+        for sizes in (self.n_inner, (self.dim, self.n_heads, self.max_tokens)):
+            check_kinds("a network's sizes", dict(enumerate(sizes)), dict.fromkeys(range(len(sizes)), int))  # type: ignore[arg-type]
+        is_known = self.kind in ("bert", "bag") and self.pooling in POOLINGS and 0 < self.eps < 1
+        is_sized = all(0 < size <= MAX_SIZE for size in (self.dim, self.n_heads, self.max_tokens, *self.n_inner))
+        if not is_known or not is_sized or self.dim % self.n_heads or self.n_layers > MAX_LAYERS:
+            raise ValueError(f"a network cannot have this shape: {str(self)[:300]}")
+        if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"expected labels to be different texts, got {str(self.labels)[:100]}")
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer layers."""
+        return len(self.n_inner)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; `Config(**values)` undoes it."""
+        return asdict(self) | {"n_inner": list(self.n_inner), "labels": list(self.labels)}
+
+    @classmethod
+    def restore(cls, values: dict[str, Any]) -> "Config":
+        """Rebuild what gave these JSON values; they come from a file and may lie."""
+        known = {field.name for field in fields(cls)}
+        if unknown := set(values) - known:
+            raise ValueError(f"unknown {', '.join(sorted(unknown))[:100]} of a network; this version knows {known}")
+        return cls(**values)
+
+    def shapes(self, n_rows: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each parameter by its public name, where the embeddings have so many rows."""
+        dim, shapes = self.dim, {WORDS: (n_rows, self.dim)}
+
+        def norm(name: str) -> None:
+            shapes.update({f"{name}.weight": (dim,), f"{name}.bias": (dim,)})
+
+        def dense(name: str, n_out: int, n_in: int) -> None:
+            shapes.update({f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)})
+
+        if self.kind == "bert":
+            shapes["embeddings.position_embeddings.weight"] = (self.max_tokens, dim)
+            shapes["embeddings.token_type_embeddings.weight"] = (2, dim)
+            norm("embeddings.LayerNorm")
+            for i, n_inner in enumerate(self.n_inner):
+                layer = f"encoder.layer.{i}"
+                for name in ("query", "key", "value"):
+                    dense(f"{layer}.attention.self.{name}", dim, dim)
+                dense(f"{layer}.attention.output.dense", dim, dim)
+                norm(f"{layer}.attention.output.LayerNorm")
+                dense(f"{layer}.intermediate.dense", n_inner, dim)
+                dense(f"{layer}.output.dense", dim, n_inner)
+                norm(f"{layer}.output.LayerNorm")
+            if self.pooling == "pooler":
+                dense("pooler.dense", dim, dim)
+        if self.labels:
+            dense(HEAD, len(self.labels), dim)
+        return shapes

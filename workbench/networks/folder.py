@@ -1,0 +1,111 @@
+"""Networks from elsewhere: a local folder of a BERT, as transformers and sentence-transformers write it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+
+from .. import artefact
+from ..checks import reading
+from ..formats.folder import file_in, read_json
+from ..storage import Dense
+from .config import HEAD, WORDS, Config
+from .network import Network
+from .tokens import PieceTokenizer, Tokenizer
+
+TITLE = "a folder of a BERT (config.json, model.safetensors, tokenizer.json)"
+TYPES = artefact.TYPES | {"BF16": "V2"}  # which numpy does not have: two bytes, to be widened
+POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}  # of sentence-transformers
+
+
+def read_folder(path: Path) -> Network:
+    """Read a BERT with its tokenizer; weights in float32 stay in their file.
+
+    A head of `BertForSequenceClassification` is kept. Other heads, and a pooler that nothing uses, are left out.
+    """
+    with reading(path, TITLE):
+        about = read_json(file_in(path, "config.json", TITLE))
+        for key, expected in (
+            ("model_type", "bert"),
+            ("hidden_act", "gelu"),
+            ("position_embedding_type", "absolute"),
+            ("is_decoder", False),
+        ):
+            found = about.get(key, expected)
+            if found != expected:
+                raise ValueError(f"expected a BERT with {key} {expected!r}, got {str(found)[:60]!r}")
+        arrays = {name.removeprefix("bert."): array for name, array in weights_of(path).items()}
+        labels = labels_of(about, arrays)
+        config = Config(
+            kind="bert",
+            dim=about["hidden_size"],
+            n_inner=[about["intermediate_size"]] * about["num_hidden_layers"],
+            n_heads=about["num_attention_heads"],
+            max_tokens=about["max_position_embeddings"],
+            pooling="pooler" if labels else pooling_of(path),
+            eps=about.get("layer_norm_eps", 1e-12),
+            labels=labels,
+        )
+        if WORDS not in arrays:
+            raise ValueError(f"it has no weights {WORDS!r}; it has {', '.join(list(arrays)[:3])}")
+        wanted = config.shapes(len(arrays[WORDS]))
+        weights = {name: Dense(as_rows(name, array)) for name, array in arrays.items() if name in wanted}
+        return Network(config, weights, tokenizer_of(path), {"provenance": {"source": path.name}})
+
+
+def weights_of(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of ``model.safetensors``, mapped."""
+    file = path / "model.safetensors"
+    if not file.exists():
+        pickled = ", which can run code when opened, so it is not opened" if list(path.glob("*.bin")) else ""
+        raise ValueError(
+            f"there is no model.safetensors{' but a pickle' * bool(pickled)}{pickled}; "
+            "save it with transformers' model.save_pretrained(folder)"
+        )
+    with safe_open(file, "np"):  # checks the header against the file's size
+        return artefact.mapped(file, TYPES)
+
+
+def as_rows(name: str, array: np.ndarray) -> np.ndarray:
+    """Return numbers as float32 rows; a vector becomes one row."""
+    if array.dtype.kind == "V":  # bfloat16 is the upper half of float32
+        array = (array.view("<u2").astype("<u4") << 16).view("<f4")
+    if array.dtype.kind != "f" or array.ndim not in (1, 2):
+        raise ValueError(f"expected {name} to be a matrix or a vector of floats, got {array.dtype}, {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return np.atleast_2d(array.astype(np.float32, copy=False))
+
+
+def labels_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[str]:
+    """Return the names of what a head tells apart."""
+    if f"{HEAD}.weight" not in arrays:
+        return []
+    named = about.get("id2label", {})
+    return [str(named.get(str(i), f"label {i}")) for i in range(len(arrays[f"{HEAD}.weight"]))]
+
+
+def pooling_of(path: Path) -> str:
+    """Return how sentence-transformers pools; the mean where it says nothing."""
+    file = path / "1_Pooling" / "config.json"
+    modes = [mode for mode, is_on in read_json(file).items() if is_on is True] if file.exists() else []
+    known = [POOLINGS[mode] for mode in modes if mode in POOLINGS]
+    others = [mode for mode in modes if mode.startswith("pooling_mode_") and mode not in POOLINGS]
+    if others or len(known) > 1:
+        raise ValueError(f"expected pooling by the mean or the first token, got {', '.join(modes)[:100]}")
+    return known[0] if known else "mean"
+
+
+def tokenizer_of(path: Path) -> Tokenizer:
+    """Return the tokenizer of ``tokenizer.json``, or of the ``vocab.txt`` that older folders have."""
+    file, words = path / "tokenizer.json", path / "vocab.txt"
+    if file.exists():
+        return PieceTokenizer(file.read_text(encoding="utf-8"))
+    if not words.exists():
+        raise ValueError("there is neither a tokenizer.json nor a vocab.txt")
+    from tokenizers import BertWordPieceTokenizer
+
+    settings = path / "tokenizer_config.json"
+    lower = read_json(settings).get("do_lower_case", True) if settings.exists() else True
+    return PieceTokenizer(BertWordPieceTokenizer(str(words), lowercase=lower).to_str())

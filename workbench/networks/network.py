@@ -1,0 +1,233 @@
+"""`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import artefact, files, progress
+from ..checks import reading
+from ..storage import Dense, Storage, within
+from ..vectors import check_meta, remembered, summary_html
+from . import tokens
+from .config import HEAD, WORDS, Config
+from .tokens import Tokenizer, Tokens
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH = 32  # texts that go through a network at once
+MIN_NUMBERS = 4_096  # of a matrix that counts as a layer's; smaller ones stay as they are
+PARTS = ("embeddings", "layers", "all")
+
+
+class Embedded(NamedTuple):
+    """Texts in numbers."""
+
+    vectors: np.ndarray  # (n, dim) float32
+    logits: np.ndarray  # (n, n_labels) float32, without columns where the network has no head
+
+
+class Network:
+    """A network that turns texts into vectors and, with a head, into labels.
+
+    Instances are not changed after they are made.
+
+    Parameters
+    ----------
+    config : Config
+    weights : mapping of str to Storage
+        By public name; what torch has as a vector is a storage of one row.
+    tokenizer : Tokenizer
+    meta : dict, optional
+        As that of `Vectors`: ``"provenance"`` and ``"recipe"``.
+
+    Raises
+    ------
+    ValueError
+        If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows.
+    """
+
+    step_advice = "; for a network wrap it, as in networks.Each(PQ(n_subvectors=96), on='embeddings')"
+
+    def __init__(
+        self, config: Config, weights: Mapping[str, Storage], tokenizer: Tokenizer, meta: dict | None = None
+    ):  # fmt: skip
+        if WORDS not in weights:
+            raise ValueError(f"expected weights with {WORDS!r}, got {', '.join(list(weights)[:3])}")
+        n_rows = len(weights[WORDS])
+        self.shapes = config.shapes(n_rows)  # as torch has them
+        for name, shape in self.shapes.items():
+            if name not in weights:
+                raise ValueError(f"{name} is missing; a network of this shape has it: {config}")
+            expected = shape if len(shape) == 2 else (1, *shape)
+            if weights[name].shape != expected:
+                raise ValueError(f"expected {name} to be of shape {expected}, got {weights[name].shape}")
+        if spare := weights.keys() - self.shapes.keys():
+            raise ValueError(f"a network of this shape has no {', '.join(sorted(spare)[:3])}")
+        if tokenizer.n_rows > n_rows:
+            raise ValueError(f"the tokenizer has {tokenizer.n_rows:,} tokens, the embeddings {n_rows:,} rows")
+        check_meta({} if meta is None else meta)
+        self.config, self.tokenizer, self.meta = config, tokenizer, meta or {}
+        self.weights = {name: weights[name] for name in self.shapes}
+        self.origin = ""  # what `load` takes to give this very network; a loader says it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled and copied: nothing that was computed on the way."""
+        return {name: value for name, value in vars(self).items() if name != "_answers"}
+
+    def matrices(self, on: str = "all") -> dict[str, Storage]:
+        """Return the matrices of a part, by name: those that steps make smaller.
+
+        ``"embeddings"`` is the table of tokens, ``"layers"`` all other matrices of at least 4,096 numbers.
+        """
+        large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and np.prod(s.shape) >= MIN_NUMBERS}
+        return {n: s for n, s in large.items() if on == "all" or (on == "embeddings") == (n == WORDS)}
+
+    # -- what steps ask for ----------------------------------------------------------------
+
+    def lean(self) -> "Network":
+        return self
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights, as in the file."""
+        return sum(storage.nbytes for storage in self.weights.values())
+
+    def noted(self, step: dict) -> "Network":
+        """Return the same network, with a step more in its recipe."""
+        return self.with_weights(meta=dict(self.meta, recipe=[*self.meta.get("recipe", []), step]))
+
+    def with_weights(
+        self, changes: Mapping[str, Storage] | None = None, config: Config | None = None, meta: dict | None = None
+    ) -> "Network":
+        """Return this network with some weights changed, or all of them where the configuration changes."""
+        weights = dict(changes or {}) if config is not None else self.weights | dict(changes or {})
+        return Network(config or self.config, weights, self.tokenizer, self.meta if meta is None else meta)
+
+    # -- use -------------------------------------------------------------------------------
+
+    @remembered
+    def module(self) -> "nn.Module":
+        """Return a torch module with decoded weights, for evaluation: ``module(ids, weights)`` gives an `Output`.
+
+        ValueError if a weight holds NaN or infinity.
+        """
+        import torch
+
+        from .encoder import build
+
+        module = build(self.config, len(self.weights[WORDS])).eval().requires_grad_(False)
+        decoded = {}
+        for name, storage in self.weights.items():
+            values = storage.rows(slice(None)).reshape(self.shapes[name])
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} holds NaN or infinity; train the network anew or mend the file")
+            decoded[name] = torch.from_numpy(np.ascontiguousarray(values))
+        module.load_state_dict(decoded, assign=True)
+        return module.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def tokens(self, texts: Sequence[str]) -> Tokens:
+        """Return texts as the module takes them; TypeError if one is no text."""
+        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"expected a list of texts, got {type(texts).__name__}")
+        return self.tokenizer(texts, self.config.max_tokens)
+
+    def batches(self, texts: Sequence[str], size: int = BATCH) -> Iterator[tuple[np.ndarray, Tokens]]:
+        """Yield places of texts, and their tokens, in batches of alike length so that little is padding."""
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            yield places, self.tokens([texts[i] for i in places])
+
+    def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
+        """Return the vectors and the logits of texts, in batches of this size."""
+        import torch
+
+        module, config = self.module(), self.config
+        vectors = np.zeros((len(texts), config.dim), np.float32)
+        logits = np.zeros((len(texts), len(config.labels)), np.float32)
+        with torch.inference_mode(), progress.bar(total=len(texts), desc="Texts", unit=" texts", delay=2) as bar:
+            for places, (ids, weights) in self.batches(texts, size):
+                device = next(module.parameters()).device
+                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device))
+                vectors[places] = out.pooled.cpu().numpy()
+                if out.logits is not None:
+                    logits[places] = out.logits.cpu().numpy()
+                bar.update(len(places))
+        return Embedded(vectors, logits)
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vector of each text: (n, dim) float32. A text without tokens is a row of zeros."""
+        return self.run(texts).vectors
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the label of each text; ValueError if the network has no head, which `Train` gives it."""
+        if not self.config.labels:
+            raise ValueError("this network has no head to tell labels apart; give it one with networks.Train(task)")
+        return [self.config.labels[i] for i in self.run(texts).logits.argmax(axis=1)]
+
+    # -- in files --------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write one ``.safetensors`` file and return its path, as `Vectors.save` does."""
+        header, arrays = self._packed()
+        with files.replacing(path) as file:
+            file.write(header)
+            for array in arrays:
+                file.write(np.ascontiguousarray(array).data)
+        return Path(path)
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file that `save` would write."""
+        header, arrays = self._packed()
+        return len(header) + sum(array.nbytes for array in arrays)
+
+    @property
+    def tokenizer_bytes(self) -> int:
+        """Bytes of that file that are the tokenizer's."""
+        return sum(array.nbytes for array in self.tokenizer.arrays().values())
+
+    def _packed(self) -> tuple[bytes, list[np.ndarray]]:
+        arrays = {f"tokenizer.{name}": array for name, array in self.tokenizer.arrays().items()}
+        for name, storage in self.weights.items():
+            arrays |= {f"weights.{name}.{part}": array for part, array in storage.arrays().items()}
+        about = {
+            "network": {"config": self.config.to_json(), "tokenizer": self.tokenizer.params()},
+            "weights": {name: storage.params() for name, storage in self.weights.items()},
+            "meta": self.meta,
+        }
+        return artefact.pack(arrays, about)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Network":
+        """Open a file that `save` wrote; matrices stay in it until they are needed."""
+
+        def build(arrays: dict[str, np.ndarray], about: dict[str, Any]) -> Network:
+            if "network" not in about:
+                raise ValueError(f"{path} holds word vectors, not a network; open it with workbench.load(path)")
+            tokenizer = tokens.restore(within(arrays, "tokenizer"), about["network"]["tokenizer"])
+            of_weights = within(arrays, "weights")
+            weights = {name: Storage.restore(within(of_weights, name), of) for name, of in about["weights"].items()}
+            return cls(Config.restore(about["network"]["config"]), weights, tokenizer, about["meta"])
+
+        return artefact.read(path, build)
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know at a glance: (label, value) pairs."""
+        config, labels = self.config, self.config.labels
+        return [
+            ("kind", f"{config.kind}, {config.n_layers} layers of {config.dim}" if config.n_layers else config.kind),
+            ("embeddings", repr(self.weights[WORDS])),
+            ("head", f"{len(labels)} labels ({', '.join(labels[:3])}, ...)" if labels else "none"),
+            ("as a file", f"{self.file_bytes / 1e6:.2f} MB, {self.tokenizer_bytes / 1e6:.2f} of them the tokenizer"),
+        ]
+
+    def __repr__(self) -> str:
+        return f"Network({self.config.kind}, {self.config.n_layers} x {self.config.dim}, {self.nbytes / 1e6:.2f} MB)"
+
+    def _repr_html_(self) -> str:
+        return summary_html("Network", self.describe())

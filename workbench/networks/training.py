@@ -1,0 +1,254 @@
+"""`Train`: one loop for training, repair, quantisation-aware training, tickets and distillation."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .. import progress
+from ..compress.base import parameter
+from ..storage import Dense, Storage
+from .config import HEAD, WORDS
+from .encoder import build
+from .network import Network
+from .steps import NetworkStep
+from .task import Task, load_task
+
+ONLY = {"all": "all weights", "layers": "all but the embeddings", "norms": "norms and head", "head": "head alone"}
+RATES = {"all": 5e-4, "layers": 5e-4, "norms": 5e-3, "head": 5e-3}  # learning rates by `only`
+WARM_UP = 0.1  # of the steps, in which the rate rises
+WEIGHT_DECAY = 0.01
+TEMPERATURE = 2.0  # of both sides in distillation
+N_LOOKS = 5  # measurements on the validation part, the start included
+N_VALID = 400  # texts in each
+POOL = 16  # batches whose texts are sorted by length together
+INPUT = "input"
+
+
+class Train(NetworkStep):
+    """Train a network on a task, as its matrices are stored.
+
+    Sparse matrices keep their zeros; coded and scaled ones are stored anew at each step, and gradients pass to what
+    was stored straight through (Bengio, Leonard and Courville, 2013). So after `PruneWeights` this repairs, after
+    ``Each(SQ(...))`` it is quantisation-aware training, with `start` it trains a lottery ticket (Frankle and Carbin,
+    2019), and with `teacher` it distils (Hinton, Vinyals and Dean, 2015). The weights that were best on the
+    validation part are kept; the start counts, too.
+
+    A network whose head tells other labels apart gets a new head.
+
+    Parameters
+    ----------
+    task : str, path or Task
+        See `load_task`.
+    n_steps : int
+        Batches.
+    only : {"all", "layers", "norms", "head"}
+        What to train: everything, all but the embeddings, or layer norms and head, or the head alone.
+    teacher : str, path or Network, optional
+        Whose answers to imitate, on the task's training texts and on its unlabelled ones; ``"input"`` for the network
+        that went into the chain. It must tell the task's labels apart.
+    start : str, path or Network, optional
+        Whose weights to start from instead of the network's own, which keeps its zeros; ``"input"`` as for `teacher`.
+    batch_size : int
+        Texts in a step.
+    learning_rate : float, optional
+        Highest rate of AdamW; it rises for a tenth of the steps and falls linearly. By default 5e-4, and ten times that
+        for norms and heads.
+    random_state : int
+        Seed of the head, the batches and dropout.
+
+    Attributes
+    ----------
+    curves_ : list of dict
+        At each look: ``step``, ``loss`` (mean of the steps since the last look), ``valid_loss``, ``accuracy`` (on the
+        validation part).
+    """
+
+    label = "Train"
+    blurb = "trains what is left."
+    may_grow = True  # by a head
+
+    task: Any = parameter("builtin:articles", "text", "Task", choices=("builtin:articles", "builtin:articles-2"))
+    n_steps: int = parameter(60, "count", "Steps", 1)
+    only: str = parameter("all", "choice", "What", choices=ONLY)
+    teacher: Any = parameter(None, "text", "Teacher", choices=(None, INPUT), main=False)
+    start: Any = parameter(None, "text", "Start", choices=(None, INPUT), main=False)
+    batch_size: int = parameter(32, "count", "Texts a step", 1, main=False)
+    learning_rate: float | None = parameter(None, "number", "Learning rate", 0, all_is_none=True, main=False)
+    random_state: int = parameter(0, "seed", "Seed")
+
+    told: Callable[[list[dict]], bool | None] | None = None  # hears of `curves_`; True ends the training
+
+    def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
+        task = self.task if isinstance(self.task, Task) else load_task(self.task)
+        v = with_head(v, task, self.random_state)
+        start = self._network("start", reference)
+        begin = v if start is None else with_head(start, task, self.random_state)
+        if begin.shapes != v.shapes:
+            raise ValueError(f"{self!r}: start has other layers than the network")
+        teacher = self._network("teacher", reference)
+        if teacher is not None and teacher.config.labels != task.labels:
+            raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
+        self.config_ = v.config
+        self.weights_ = _Loop(self, v, begin, task, teacher).run()
+
+    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+        return v.with_weights(self.weights_, self.config_)
+
+    def _network(self, which: str, reference: Network | None) -> Network | None:
+        value = getattr(self, which)
+        if value is None or isinstance(value, Network):
+            return value
+        if value == INPUT:
+            if reference is None:
+                raise ValueError(f"{self!r}: {which}='input' is the input of a Chain; used alone, give a network")
+            return reference
+        from . import load
+
+        return load(value)
+
+
+def with_head(v: Network, task: Task, seed: int) -> Network:
+    """Return the network with a head for the labels of a task: its own, or a new one."""
+    if v.config.labels == task.labels:
+        return v
+    config = replace(v.config, labels=task.labels)
+    rng = np.random.default_rng(seed)
+    head = rng.normal(0, 0.02, (len(task.labels), config.dim)).astype(np.float32)
+    new = {f"{HEAD}.weight": Dense(head), f"{HEAD}.bias": Dense(np.zeros((1, len(head)), np.float32))}
+    return v.with_weights(v.weights | new, config)
+
+
+class _Loop:
+    """The work of `Train`: latent float32 weights, and how they are stored."""
+
+    def __init__(self, step: Train, v: Network, begin: Network, task: Task, teacher: Network | None):
+        self.step, self.network, self.begin, self.task = step, v, begin, task
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.module = build(v.config, len(v.weights[WORDS])).train()
+        self.latent: dict[str, Tensor] = {}  # by name, the numbers that a storage is to hold
+        for name, storage in begin.weights.items():
+            values = storage.rows(slice(None)).reshape(v.shapes[name])
+            self.latent[name] = torch.from_numpy(values).to(self.device).requires_grad_(self._is_trained(name))
+        self.valid = task.valid.sample(N_VALID, step.random_state)
+        self.texts = [*task.train.texts, *(task.unlabelled if teacher is not None else ())]
+        self.taught = None if teacher is None else torch.from_numpy(teacher.run(self.texts).logits).to(self.device)
+
+    def _is_trained(self, name: str) -> bool:
+        only = self.step.only
+        if name.startswith(HEAD) or only == "all":
+            return True
+        return "LayerNorm" in name if only == "norms" else only == "layers" and "word_embeddings" not in name
+
+    def run(self) -> dict[str, Storage]:
+        """Train; return the weights that were best on the validation part."""
+        step, trained = self.step, [tensor for tensor in self.latent.values() if tensor.requires_grad]
+        decayed = [{"params": [p for p in trained if p.ndim == 2], "weight_decay": WEIGHT_DECAY}]
+        rest = [{"params": [p for p in trained if p.ndim != 2], "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(decayed + rest, lr=step.learning_rate or RATES[step.only])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        looks = {round(step.n_steps * i / (N_LOOKS - 1)) for i in range(N_LOOKS)}
+        step.curves_, losses = [], [math.nan]
+        best, least = self._stored(), math.inf
+        batches = drawn([len(text) for text in self.texts], step.batch_size, step.random_state)
+        with torch.random.fork_rng(devices=[]), progress.bar(total=step.n_steps, desc="Train", unit="step") as bar:
+            torch.manual_seed(step.random_state)
+            for number in range(step.n_steps + 1):
+                if number in looks:
+                    loss, accuracy = self._look()
+                    step.curves_.append(
+                        {"step": number, "loss": float(np.mean(losses)), "valid_loss": loss, "accuracy": accuracy}
+                    )
+                    losses = []
+                    if loss < least:
+                        best, least = self._stored(), loss
+                    if step.told is not None and step.told(step.curves_):
+                        break
+                if number < step.n_steps:
+                    optimizer.zero_grad()
+                    loss_now = self._loss(next(batches))
+                    loss_now.backward()
+                    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+                    optimizer.step()
+                    schedule.step()
+                    losses.append(loss_now.item())
+                    bar.update()
+        return best
+
+    def _rate(self, number: int) -> float:
+        n_rising = max(1, round(WARM_UP * self.step.n_steps))
+        return min((number + 1) / n_rising, (self.step.n_steps - number) / max(1, self.step.n_steps - n_rising))
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Return weights as they would be stored; gradients pass to the latent ones."""
+        weights = {}
+        for name, latent in self.latent.items():
+            storage = self.network.weights[name]
+            if storage.is_float32 or not latent.requires_grad:
+                weights[name] = latent
+                continue
+            stored = storage.like(latent.detach().cpu().numpy()).rows(slice(None))
+            weights[name] = latent + (torch.from_numpy(stored).to(self.device) - latent).detach()
+        return weights
+
+    def _stored(self) -> dict[str, Storage]:
+        """Return all weights in storages of their kind; those that are not trained as they are."""
+        found = {}
+        for name, latent in self.latent.items():
+            storage = self.network.weights[name]
+            is_same = not latent.requires_grad and self.begin is self.network
+            rows = latent.detach().cpu().numpy().reshape(storage.shape)
+            found[name] = storage if is_same else storage.like(rows.copy())
+        return found
+
+    def _run(self, weights: dict[str, Tensor], texts: Sequence[str]) -> Tensor:
+        ids, shares = (torch.from_numpy(part).to(self.device) for part in self.network.tokens(texts))
+        return torch.func.functional_call(self.module, weights, (ids, shares), strict=True).logits
+
+    def _loss(self, places: np.ndarray) -> Tensor:
+        """Return the loss of a batch of texts."""
+        logits = self._run(self._weights(), [self.texts[i] for i in places])
+        n_labelled = len(self.task.train)
+        is_labelled = torch.from_numpy(places < n_labelled).to(self.device)
+        labels = torch.from_numpy(self.task.train.labels[places[places < n_labelled]]).to(self.device)
+        loss = logits.new_zeros(())
+        if len(labels):
+            loss = functional.cross_entropy(logits[is_labelled], labels)
+        if self.taught is None:
+            return loss
+        teacher = self.taught[torch.from_numpy(places).to(self.device)]
+        own, target = (functional.log_softmax(of / TEMPERATURE, dim=1) for of in (logits, teacher))
+        distance = functional.kl_div(own, target, reduction="batchmean", log_target=True) * TEMPERATURE**2
+        return 0.5 * loss + 0.5 * distance
+
+    def _look(self) -> tuple[float, float]:
+        """Return loss and accuracy on the validation part."""
+        self.module.eval()
+        losses, n_right = 0.0, 0
+        with torch.inference_mode():
+            weights = self._weights()
+            for places, _ in self.network.batches(self.valid.texts, 64):
+                labels = torch.from_numpy(self.valid.labels[places]).to(self.device)
+                logits = self._run(weights, [self.valid.texts[i] for i in places])
+                losses += functional.cross_entropy(logits, labels, reduction="sum").item()
+                n_right += int((logits.argmax(1) == labels).sum())
+        self.module.train()
+        return losses / len(self.valid), n_right / len(self.valid)
+
+
+def drawn(lengths: Sequence[int], size: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the places of texts in batches, epoch after epoch; those of a batch are of alike length, to pad little."""
+    rng = np.random.default_rng(seed)
+    while True:
+        order = rng.permutation(len(lengths))
+        pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+        batches = []
+        for pool in pools:
+            pool = pool[np.argsort(np.take(lengths, pool), kind="stable")]
+            batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+        yield from (batches[i] for i in rng.permutation(len(batches)))
