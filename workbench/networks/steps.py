@@ -12,7 +12,7 @@ from ..vocab import Vocab
 from .config import Config
 from .network import PARTS, Network
 
-WIDTH = 16  # numbers in a row of what a sparse matrix keeps: so many columns, each with scales or codes of its own
+WIDTH = 8  # numbers in a row of what a sparse matrix keeps: so many columns, each with scales or codes of its own
 ENDS = ("top", "bottom", "middle", "alternate")
 
 

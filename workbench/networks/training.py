@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class Train(NetworkStep):
 
     label = "Train"
     blurb = "trains what is left."
-    may_grow = True  # by a head
+    may_grow: ClassVar = True  # by a head
 
     task: Any = parameter("builtin:articles", "text", "Task", choices=("builtin:articles", "builtin:articles-2"))
     n_steps: int = parameter(60, "count", "Steps", 1)
