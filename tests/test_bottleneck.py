@@ -11,7 +11,7 @@ from torch.autograd.functional import jacobian
 from workbench.compress.rq import residual_kmeans
 from workbench.semantic.bottleneck import RQBottleneck, gumbel, mixture, nearest, rotation
 from workbench.semantic.settings import SHAPES, temperature
-from workbench.semantic.training import one_thread
+from workbench.threads import one_thread
 
 ESTIMATORS = ("ste", "rotation", "gumbel")
 each_kind = pytest.mark.parametrize("options", [{}, {"simvq": True}, {"ema_decay": 0.9}], ids=str)

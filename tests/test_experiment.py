@@ -15,7 +15,8 @@ from workbench.semantic.judge import Judge, Scores
 from workbench.semantic.results import LOWER_NAME, UPPER_NAME, Outcome, retained, seed_interval
 from workbench.semantic.settings import UPPER
 from workbench.semantic.towers import principal_axes
-from workbench.semantic.training import Trainer, one_thread
+from workbench.semantic.training import Trainer
+from workbench.threads import one_thread
 
 QUICK = Training(
     n_steps=40, n_warmup=20, batch_size=64, n_negatives=32, dim=8, hidden=16, eval_every=10, n_valid=200,

@@ -26,7 +26,7 @@ def printed(program: str, **environment: str) -> str:
 def test_the_first_kernel_leaves_the_number_of_torchs_threads_alone():
     program = """
         import torch
-        from workbench.semantic.training import one_thread
+        from workbench.threads import one_thread
         with one_thread():
             answers()
             print(torch.get_num_threads())

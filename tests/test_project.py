@@ -17,11 +17,11 @@ import workbench
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workbench"
 CORE = {"vectors", "vocab", "subwords", "storage", "artefact", "checks", "packing", "spool"}
-HELPERS = {"kernels", "nearest", "hashing", "progress", "notebook_bar", "files", "child"}
+HELPERS = {"kernels", "nearest", "hashing", "progress", "notebook_bar", "files", "child", "threads"}
 FLOORS = [  # a module may import from its own floor and from those before it
     {*CORE, *HELPERS, "data"},
     {"formats", "compress", "semantic"},
-    {"evaluate"},
+    {"evaluate", "networks"},  # a network's own card has rows as the scorecard
     {"search"},
     {"reports"},
     {"views"},
@@ -88,6 +88,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_350, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
+    "networks": (1_650, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),

@@ -77,7 +77,9 @@ class Encoder(nn.Module):
         is_token = weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)  # (n, tokens)
         tables = self.embeddings
         states = weighted_rows(tables["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
-        states = states + tables["position_embeddings"].weight[: ids.shape[1]] + tables["token_type_embeddings"].weight[0]
+        states = (
+            states + tables["position_embeddings"].weight[: ids.shape[1]] + tables["token_type_embeddings"].weight[0]
+        )
         states = functional.dropout(tables["LayerNorm"](states), DROPOUT, self.training)
         first = torch.arange(ids.shape[1], device=ids.device) == 0  # so that a text without tokens attends to something
         mask = (is_token | first)[:, None, None, :]  # (n, 1, 1, tokens)

@@ -1,18 +1,16 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from .. import artefact, files, progress
-from ..checks import reading
-from ..storage import Dense, Storage, within
+from ..storage import Storage, within
 from ..vectors import check_meta, remembered, summary_html
 from . import tokens
-from .config import HEAD, WORDS, Config
+from .config import WORDS, Config
 from .tokens import Tokenizer, Tokens
 
 if TYPE_CHECKING:
@@ -50,7 +48,8 @@ class Network:
         If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows.
     """
 
-    step_advice = "; for a network wrap it, as in networks.Each(PQ(n_subvectors=96), on='embeddings')"
+    made_by: ClassVar = "networks.load(path)"  # for an error about something else
+    step_advice: ClassVar = "; for a network wrap it, as in networks.Each(PQ(n_subvectors=96), on='embeddings')"
 
     def __init__(
         self, config: Config, weights: Mapping[str, Storage], tokenizer: Tokenizer, meta: dict | None = None

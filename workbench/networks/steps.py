@@ -9,7 +9,6 @@ from ..compress.base import Step, parameter
 from ..storage import Cut, Dense, Sparse, Storage
 from ..vectors import Vectors
 from ..vocab import Vocab
-from .config import Config
 from .network import PARTS, Network
 
 WIDTH = 8  # numbers in a row of what a sparse matrix keeps: so many columns, each with scales or codes of its own
@@ -55,7 +54,7 @@ class Each(NetworkStep):
     blurb = "applies a step to each matrix of the network."
     advice = "the codebooks outweigh so small matrices; cut them with width=16, or take fewer bits"
 
-    step: Step = parameter(None, "step", "Step")
+    step: Step = parameter(None, "other", "Step")
     on: str = parameter("layers", "choice", "Matrices", choices=PARTS)
     width: int | None = parameter(None, "count", "Numbers that share codebooks", 1, all_is_none=True)
 
@@ -156,7 +155,10 @@ class PruneNeurons(NetworkStep):
         weights, n_inner = dict(v.weights), []
         for i in range(v.config.n_layers):
             first, last = f"encoder.layer.{i}.intermediate.dense", f"encoder.layer.{i}.output.dense.weight"
-            into, out = v.weights[f"{first}.weight"], v.weights[last].rows(slice(None))  # (n_inner, dim), (dim, n_inner)
+            into, out = (
+                v.weights[f"{first}.weight"],
+                v.weights[last].rows(slice(None)),
+            )  # (n_inner, dim), (dim, n_inner)
             carried = into.norms() * np.linalg.norm(out, axis=0)  # (n_inner,)
             n_kept = max(1, len(carried) - round(self.share * len(carried)))
             kept = np.sort(np.argsort(-carried, kind="stable")[:n_kept])
@@ -172,8 +174,8 @@ class PruneNeurons(NetworkStep):
 class PruneWeights(NetworkStep):
     """Set the smallest weights to zero, and store the others with a bit for each place.
 
-    One threshold serves all matrices (Han et al., "Learning both weights and connections", 2015). Zeros save bytes, from
-    a twentieth of them on; dense arithmetic does not become faster by them. Steps after this one, such as
+    One threshold serves all matrices (Han et al., "Learning both weights and connections", 2015). Zeros save bytes,
+    from a twentieth of them on; dense arithmetic does not become faster by them. Steps after this one, such as
     ``Each(SQ("kmeans", n_bits=4))``, store what is left in fewer bits.
 
     Parameters

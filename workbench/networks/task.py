@@ -64,9 +64,7 @@ class Task:
     unlabelled: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, name: str, parts: dict[str, Sequence[tuple[str, str]]], unlabelled: Sequence[str] = ()
-    ) -> "Task":
+    def of(cls, name: str, parts: dict[str, Sequence[tuple[str, str]]], unlabelled: Sequence[str] = ()) -> "Task":
         """Return a task of pairs of text and label, in parts ``"train"``, ``"test"`` and, if there is one, ``"valid"``.
 
         Without ``"valid"``, a tenth of the training texts is taken for it, by a hash of each text.
@@ -94,7 +92,9 @@ class Task:
                 if not text.strip():
                     raise ValueError(f"{name}: text {place} of {part} is empty; remove it")
                 if label not in number:
-                    raise ValueError(f"{name}: label {label[:60]!r} of {part} text {place} is not in the training texts")
+                    raise ValueError(
+                        f"{name}: label {label[:60]!r} of {part} text {place} is not in the training texts"
+                    )
             texts = tuple(text for text, _ in pairs)
             found[part] = Labelled(texts, np.array([number[label] for _, label in pairs], np.int64))
         return cls(name, tuple(labels), found["train"], found["valid"], found["test"], tuple(unlabelled))
@@ -134,9 +134,11 @@ def load_task(source: str | Path) -> Task:
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder; expected one with train.csv and test.csv, or {BUILTIN[0]!r}")
-    parts = {part: read_table(folder / f"{part}.csv", ["text", "label"]) for part in ("train", "valid", "test")}
+    parts: dict[str, Sequence] = {
+        part: read_table(folder / f"{part}.csv", ["text", "label"]) for part in ("train", "valid", "test")
+    }
     further = read_table(folder / "unlabelled.csv", ["text"])
-    return Task.of(str(source), {part: pairs for part, pairs in parts.items()}, [text for (text,) in further])
+    return Task.of(str(source), parts, [text for (text,) in further])
 
 
 def read_table(file: Path, columns: list[str]) -> list[tuple[str, ...]]:

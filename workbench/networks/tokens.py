@@ -51,7 +51,9 @@ class PieceTokenizer:
         try:
             self._fast = Fast.from_str(text)
         except Exception as error:  # the library has no narrower kind
-            raise ValueError(f"expected the text of a tokenizer.json, got one that is not: {str(error)[:200]}") from None
+            raise ValueError(
+                f"expected the text of a tokenizer.json, got one that is not: {str(error)[:200]}"
+            ) from None
         self._fast.no_padding()
         self._fast.no_truncation()
         self.n_rows = max(self._fast.get_vocab().values(), default=0) + 1

@@ -13,11 +13,13 @@ from torch.nn import functional
 from .. import progress
 from ..compress.base import parameter
 from ..storage import Dense, Storage
+from ..threads import one_thread
 from .config import HEAD, WORDS
 from .encoder import build
 from .network import Network
+from .sources import load
 from .steps import NetworkStep
-from .task import Task, load_task
+from .task import BUILTIN, Task, load_task
 
 ONLY = {"all": "all weights", "layers": "all but the embeddings", "norms": "norms and head", "head": "head alone"}
 RATES = {"all": 5e-4, "layers": 5e-4, "norms": 5e-3, "head": 5e-3}  # learning rates by `only`
@@ -73,16 +75,16 @@ class Train(NetworkStep):
     blurb = "trains what is left."
     may_grow: ClassVar = True  # by a head
 
-    task: Any = parameter("builtin:articles", "text", "Task", choices=("builtin:articles", "builtin:articles-2"))
+    task: Any = parameter(BUILTIN[0], "other", "Task")
     n_steps: int = parameter(60, "count", "Steps", 1)
     only: str = parameter("all", "choice", "What", choices=ONLY)
-    teacher: Any = parameter(None, "text", "Teacher", choices=(None, INPUT), main=False)
-    start: Any = parameter(None, "text", "Start", choices=(None, INPUT), main=False)
+    teacher: Any = parameter(None, "other", "Teacher", main=False)
+    start: Any = parameter(None, "other", "Start", main=False)
     batch_size: int = parameter(32, "count", "Texts a step", 1, main=False)
     learning_rate: float | None = parameter(None, "number", "Learning rate", 0, all_is_none=True, main=False)
     random_state: int = parameter(0, "seed", "Seed")
 
-    told: Callable[[list[dict]], bool | None] | None = None  # hears of `curves_`; True ends the training
+    told: ClassVar[Callable[[list[dict]], bool | None] | None] = None  # hears of `curves_`; True ends the training
 
     def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
         task = self.task if isinstance(self.task, Task) else load_task(self.task)
@@ -95,10 +97,18 @@ class Train(NetworkStep):
         if teacher is not None and teacher.config.labels != task.labels:
             raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
         self.config_ = v.config
-        self.weights_ = _Loop(self, v, begin, task, teacher).run()
+        with one_thread():
+            self.weights_ = _Loop(self, v, begin, task, teacher).run()
 
     def _transform(self, v: Network) -> Network:  # type: ignore[override]
         return v.with_weights(self.weights_, self.config_)
+
+    def _plain_params(self) -> dict[str, Any]:
+        """Return the parameters that recipes show: tasks and networks by their names."""
+        names = {Task: "name", Network: "origin"}
+        return {
+            key: getattr(value, names.get(type(value), ""), value) for key, value in super()._plain_params().items()
+        }
 
     def _network(self, which: str, reference: Network | None) -> Network | None:
         value = getattr(self, which)
@@ -108,8 +118,6 @@ class Train(NetworkStep):
             if reference is None:
                 raise ValueError(f"{self!r}: {which}='input' is the input of a Chain; used alone, give a network")
             return reference
-        from . import load
-
         return load(value)
 
 

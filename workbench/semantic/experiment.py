@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..compress.rq import beam_codes, residual_kmeans
+from ..threads import one_thread
 from .baselines import random_codes
 from .examples import TEST
 from .ids import SemanticIDs
@@ -16,7 +17,7 @@ from .judge import Judge
 from .results import LOWER_NAME, UPPER_NAME, Outcome, Results
 from .settings import UPPER, Arm, Training
 from .towers import principal_axes
-from .training import Trainer, one_thread
+from .training import Trainer
 
 BEAM = 8  # of the k-means baseline that is not greedy
 Told = Callable[[str, int, dict], None]

@@ -1,8 +1,7 @@
 """Training of one two-tower model, step by step, in a state that can be saved and resumed."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from hashlib import blake2b
@@ -239,14 +238,3 @@ class Trainer:
 
     def _load_moments(self, moments: dict[int, dict[str, Tensor]]) -> None:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch work in one thread: the towers are too small to gain by more, and sums come out the same everywhere."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n)

@@ -1,4 +1,4 @@
-"""Networks over word vectors, and the built-in one, which is trained on first use."""
+"""Where networks come from: files, folders, word vectors, and the built-in one, which is trained on first use."""
 
 import errno
 import hashlib
@@ -8,22 +8,48 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
-from ..compress.base import Chain
-from ..compress.pq import PQ
-from ..compress.prune import Prune
-from ..compress.refit import Refit
+from ..compress.recipes import recipe_from
 from ..data import cache_folder
 from ..formats import load as load_vectors
 from ..storage import Dense, Storage
 from ..vectors import Vectors
 from .config import WORDS, Config
+from .folder import read_folder
 from .network import Network
 from .tokens import NgramTokenizer
 
 NAME = "builtin:articles"
-COMPRESSION = Chain([Prune(n_words=4_000, n_ngrams=8_000), Refit(), PQ(n_subvectors=50)])
-SHAPE = {"n_layers": 2, "n_heads": 4, "n_inner": 400, "max_tokens": 64}
-TRAINING = {"n_steps": 500, "learning_rate": 2e-3, "batch_size": 48}
+COMPRESSION = "Chain([Prune(n_words=4000, n_ngrams=8000), Refit(), PQ(n_subvectors=50)])"
+SHAPE = {"n_layers": 2, "n_heads": 4, "n_inner": 400, "max_tokens": 160}
+TRAINING = "Train(task='builtin:articles', n_steps=500, batch_size=48, learning_rate=0.002)"
+
+
+def load(source: str | Path) -> Network:
+    """Load a network.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``"builtin:articles"``, which is trained on first use in under a minute; a file that `Network.save` wrote; or
+        a folder of a BERT with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, as transformers and
+        sentence-transformers write it. Texts are embedded as sentence-transformers would, by the mean where it says
+        nothing; a head of `BertForSequenceClassification` is kept.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder.
+    ValueError
+        If it is another architecture, or damaged.
+    """
+    if str(source).startswith("builtin:") and source != NAME:
+        raise ValueError(f"unknown built-in network {source!r}; the only one is {NAME}")
+    path = builtin_path() if source == NAME else Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; expected a file of a network, a folder of a BERT, or {NAME!r}")
+    net = read_folder(path) if path.is_dir() else Network.load(path)
+    net.origin = str(source)
+    return net
 
 
 def bag(v: Vectors, rows: str = "vectors", random_state: int = 0) -> Network:
@@ -48,7 +74,7 @@ def transformer(
     n_layers: int = 2,
     n_heads: int = 4,
     n_inner: int = 400,
-    max_tokens: int = 64,
+    max_tokens: int = 160,
     rows: str = "vectors",
     random_state: int = 0,
 ) -> Network:
@@ -84,9 +110,7 @@ def of_vectors(v: Vectors) -> dict:
 
 def builtin_path() -> Path:
     """Return the path of the built-in network; train it first where it is not in the cache."""
-    from .training import Train
-
-    recipe = json.dumps([COMPRESSION.to_json(), SHAPE, TRAINING], sort_keys=True)
+    recipe = json.dumps([COMPRESSION, SHAPE, TRAINING], sort_keys=True)
     path = cache_folder() / f"builtin-articles-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.safetensors"
     if path.exists():
         return path
@@ -97,6 +121,6 @@ def builtin_path() -> Path:
             raise
         path = files.temporary_folder("models") / path.name
     if not path.exists():
-        small = COMPRESSION.fit_transform(load_vectors("builtin:en"))
-        Train(NAME, **TRAINING).fit_transform(transformer(small, **SHAPE)).save(path)
+        small = recipe_from(COMPRESSION).fit_transform(load_vectors("builtin:en"))
+        recipe_from(TRAINING).fit_transform(transformer(small, **SHAPE)).save(path)
     return path

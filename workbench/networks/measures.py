@@ -1,13 +1,13 @@
 """The scorecard of a network: bytes, labels, agreement with the uncompressed one, vectors, and time."""
 
 import time
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
 from ..storage import Dense
+from ..threads import one_thread
 from ..vectors import unit
 from .network import Embedded, Network
 from .steps import DropLayers
@@ -106,7 +106,9 @@ def macro_f1(found: Embedded, texts: Labelled) -> float:
     """Return the mean of F1 over the labels that some of these texts have."""
     from sklearn.metrics import f1_score
 
-    return f1_score(texts.labels, found.logits.argmax(1), labels=np.unique(texts.labels), average="macro", zero_division=0)
+    return f1_score(
+        texts.labels, found.logits.argmax(1), labels=np.unique(texts.labels), average="macro", zero_division=0
+    )
 
 
 def nearest(found: Embedded) -> np.ndarray:
@@ -119,12 +121,8 @@ def nearest(found: Embedded) -> np.ndarray:
 
 def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:
     """Return the time of batches in one torch thread, tokenizer included; two threads can stall on small machines."""
-    import torch
-
-    net.module()
-    n_threads, rows = torch.get_num_threads(), []
-    torch.set_num_threads(1)
-    try:
+    rows = []
+    with one_thread():
         for size in BATCHES:
             batch, times = [texts.texts[i % len(texts)] for i in range(size)], []
             for _ in range(N_TIMED + 1):
@@ -134,8 +132,6 @@ def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:
             low, median, high = np.percentile(times[1:], [25, 50, 75])
             how = f"timed, one thread, {N_TIMED} times, quartiles"
             rows.append(row("latency", f"batch {size}, {split}", median, how, N_TIMED, (low, high)))
-    finally:
-        torch.set_num_threads(n_threads)
     return rows
 
 
