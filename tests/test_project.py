@@ -83,12 +83,12 @@ def test_imports_have_no_circles():
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_230, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_160, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "helpers": (1_180, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_350, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
-    "networks": (1_650, {"workbench/networks"}),
+    "networks": (1_800, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),

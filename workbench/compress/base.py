@@ -57,7 +57,8 @@ M = TypeVar("M", bound=Model)
 class Field:
     """The values that a parameter may have, and how it is shown."""
 
-    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed", "step"]  # a text is a choice or a path
+    # A text is a choice or a path; what is other, the step checks.
+    kind: Literal["count", "whole", "number", "choice", "tick", "text", "seed", "step", "other"]
     label: str
     low: int = 0
     high: int | Callable[[Vectors], int] | None = None  # or a function that gives the greatest value of use for a model
@@ -70,7 +71,7 @@ class Field:
 
     def check(self, name: str, value: Any) -> None:
         """Refuse a value that the parameter of this name cannot have."""
-        if self.kind == "tick" or (self.all_is_none and value is None):
+        if self.kind in ("tick", "other") or (self.all_is_none and value is None):
             return
         if self.kind in ("choice", "text"):
             is_path = self.kind == "text" and isinstance(value, str | Path)

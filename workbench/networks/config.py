@@ -82,7 +82,8 @@ class Config:
 
     def shapes(self, n_rows: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter by its public name, where the embeddings have so many rows."""
-        dim, shapes = self.dim, {WORDS: (n_rows, self.dim)}
+        dim = self.dim
+        shapes: dict[str, tuple[int, ...]] = {WORDS: (n_rows, dim)}
 
         def norm(name: str) -> None:
             shapes.update({f"{name}.weight": (dim,), f"{name}.bias": (dim,)})

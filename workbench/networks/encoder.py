@@ -4,7 +4,7 @@ Both take ids and weights of the same shape. With (n, tokens) a token is one row
 padding. With (n, tokens, pieces) a token is the weighted sum of several rows, such as those of its n-grams.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,27 +29,27 @@ class Layer(nn.Module):
     def __init__(self, config: Config, n_inner: int):
         super().__init__()
         dim, self.n_heads = config.dim, config.n_heads
-        self.attention = nn.ModuleDict(
+        self.attention: Any = nn.ModuleDict(
             {
                 "self": nn.ModuleDict({name: nn.Linear(dim, dim) for name in ("query", "key", "value")}),
                 "output": nn.ModuleDict({"dense": nn.Linear(dim, dim), "LayerNorm": nn.LayerNorm(dim, config.eps)}),
             }
         )
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(dim, n_inner)})
-        self.output = nn.ModuleDict({"dense": nn.Linear(n_inner, dim), "LayerNorm": nn.LayerNorm(dim, config.eps)})
+        self.intermediate: Any = nn.ModuleDict({"dense": nn.Linear(dim, n_inner)})
+        self.output: Any = nn.ModuleDict({"dense": nn.Linear(n_inner, dim), "LayerNorm": nn.LayerNorm(dim, config.eps)})
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        heads = [
+        query, key, value = (
             project(states).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (n, heads, tokens, dim / heads)
-            for project in self.attention["self"].values()  # type: ignore[operator, union-attr]
-        ]
-        mixed = functional.scaled_dot_product_attention(*heads, attn_mask=mask).transpose(1, 2).flatten(2)
+            for project in self.attention["self"].values()
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2).flatten(2)
         states = added(self.attention["output"], states, mixed, self.training)
         inner = functional.gelu(self.intermediate["dense"](states))  # (n, tokens, n_inner)
         return added(self.output, states, inner, self.training)
 
 
-def added(block: nn.ModuleDict, states: Tensor, inner: Tensor, training: bool) -> Tensor:
+def added(block: Any, states: Tensor, inner: Tensor, training: bool) -> Tensor:
     """Return states plus what a block's dense layer makes of `inner`, normalised."""
     return block["LayerNorm"](states + functional.dropout(block["dense"](inner), DROPOUT, training))
 
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
     def __init__(self, config: Config, n_rows: int):
         super().__init__()
         dim, self.pooling = config.dim, config.pooling
-        self.embeddings = nn.ModuleDict(
+        self.embeddings: Any = nn.ModuleDict(
             {
                 "word_embeddings": nn.Embedding(n_rows, dim),
                 "position_embeddings": nn.Embedding(config.max_tokens, dim),
@@ -68,9 +68,9 @@ class Encoder(nn.Module):
                 "LayerNorm": nn.LayerNorm(dim, config.eps),
             }
         )
-        self.encoder = nn.ModuleDict({"layer": nn.ModuleList(Layer(config, n) for n in config.n_inner)})
+        self.encoder: Any = nn.ModuleDict({"layer": nn.ModuleList(Layer(config, n) for n in config.n_inner)})
         if config.pooling == "pooler":
-            self.pooler = nn.ModuleDict({"dense": nn.Linear(dim, dim)})
+            self.pooler: Any = nn.ModuleDict({"dense": nn.Linear(dim, dim)})
         self.classifier = nn.Linear(dim, len(config.labels)) if config.labels else None
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
         first = torch.arange(ids.shape[1], device=ids.device) == 0  # so that a text without tokens attends to something
         mask = (is_token | first)[:, None, None, :]  # (n, 1, 1, tokens)
         found = [states]
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in self.encoder["layer"]:
             found.append(layer(found[-1], mask))
         pooled = self.pooled(found[-1], is_token)
         return Output(pooled, None if self.classifier is None else self.classifier(pooled), found)
@@ -107,7 +107,7 @@ class Bag(nn.Module):
 
     def __init__(self, config: Config, n_rows: int):
         super().__init__()
-        self.embeddings = nn.ModuleDict({"word_embeddings": nn.EmbeddingBag(n_rows, config.dim, mode="sum")})
+        self.embeddings: Any = nn.ModuleDict({"word_embeddings": nn.EmbeddingBag(n_rows, config.dim, mode="sum")})
         self.classifier = nn.Linear(config.dim, len(config.labels)) if config.labels else None
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:

@@ -20,7 +20,6 @@ from .tokens import NgramTokenizer
 
 NAME = "builtin:articles"
 COMPRESSION = "Chain([Prune(n_words=4000, n_ngrams=8000), Refit(), PQ(n_subvectors=50)])"
-SHAPE = {"n_layers": 2, "n_heads": 4, "n_inner": 400, "max_tokens": 160}
 TRAINING = "Train(task='builtin:articles', n_steps=500, batch_size=48, learning_rate=0.002)"
 
 
@@ -110,7 +109,7 @@ def of_vectors(v: Vectors) -> dict:
 
 def builtin_path() -> Path:
     """Return the path of the built-in network; train it first where it is not in the cache."""
-    recipe = json.dumps([COMPRESSION, SHAPE, TRAINING], sort_keys=True)
+    recipe = json.dumps([COMPRESSION, TRAINING], sort_keys=True)
     path = cache_folder() / f"builtin-articles-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.safetensors"
     if path.exists():
         return path
@@ -122,5 +121,5 @@ def builtin_path() -> Path:
         path = files.temporary_folder("models") / path.name
     if not path.exists():
         small = recipe_from(COMPRESSION).fit_transform(load_vectors("builtin:en"))
-        recipe_from(TRAINING).fit_transform(transformer(small, **SHAPE)).save(path)
+        recipe_from(TRAINING).fit_transform(transformer(small)).save(path)
     return path

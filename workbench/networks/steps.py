@@ -1,7 +1,7 @@
 """Steps that make a network smaller: vector steps on its matrices, and fewer layers, neurons and weights."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,18 +20,10 @@ class NetworkStep(Step):
 
     takes: ClassVar[type] = Network
 
-    if TYPE_CHECKING:
-
-        def fit(self, v: Network, reference: Network | None = None): ...  # type: ignore[override]
-
-        def transform(self, v: Network) -> Network: ...  # type: ignore[override]
-
-        def fit_transform(self, v: Network, reference: Network | None = None) -> Network: ...  # type: ignore[override]
-
-    def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
+    def _fit(self, v: Network, reference: Network | None) -> None:
         self.fitted_ = True
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         raise NotImplementedError
 
 
@@ -40,7 +32,7 @@ class Each(NetworkStep):
 
     Parameters
     ----------
-    step : Step
+    of : Step
         Such as ``SQ("int8")``, ``PQ(96)`` or ``SVD(64)``; one that keeps all rows.
     on : {"embeddings", "layers", "all"}
         The table of tokens, all other matrices of at least 4,096 numbers, or both.
@@ -54,27 +46,26 @@ class Each(NetworkStep):
     blurb = "applies a step to each matrix of the network."
     advice = "the codebooks outweigh so small matrices; cut them with width=16, or take fewer bits"
 
-    step: Step = parameter(None, "other", "Step")
+    of: Step = parameter(None, "step", "Step")
     on: str = parameter("layers", "choice", "Matrices", choices=PARTS)
     width: int | None = parameter(None, "count", "Numbers that share codebooks", 1, all_is_none=True)
 
-    def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
+    def _fit(self, v: Network, reference: Network | None) -> None:
         self.stored_: dict[str, Storage] = {}
         for name, storage in v.matrices(self.on).items():
             if self.width is not None and not isinstance(storage, Sparse):
                 if storage.shape[1] % self.width:
                     raise ValueError(f"{self!r}: width must divide the {storage.shape[1]} columns of {name}")
                 storage = Cut.of(storage, self.width)
-            before = None if reference is None else as_vectors(reference.weights.get(name))
             try:
-                out = self.step.fit_transform(as_vectors(storage), before)
+                out = self.of.fit_transform(as_vectors(storage))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
             if out.storage.shape != storage.shape or out.vocab.row_of is not None:
-                raise ValueError(f"{self!r}: {type(self.step).__name__} must keep every row of {name}")
+                raise ValueError(f"{self!r}: {type(self.of).__name__} must keep every row of {name}")
             self.stored_[name] = out.storage
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         return v.with_weights(self.stored_)
 
 
@@ -101,7 +92,7 @@ class DropLayers(NetworkStep):
     n_layers: int = parameter(1, "count", "Layers left out", 1)
     which: str = parameter("top", "text", "Which", choices=ENDS)
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         dropped = self._places(v.config.n_layers)
         kept = [i for i in range(v.config.n_layers) if i not in dropped]
         config = replace(v.config, n_inner=[v.config.n_inner[i] for i in kept])
@@ -151,7 +142,7 @@ class PruneNeurons(NetworkStep):
 
     share: float = parameter(0.25, "number", "Share left out", 0, 1)
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         weights, n_inner = dict(v.weights), []
         for i in range(v.config.n_layers):
             first, last = f"encoder.layer.{i}.intermediate.dense", f"encoder.layer.{i}.output.dense.weight"
@@ -199,7 +190,7 @@ class PruneWeights(NetworkStep):
     by: str = parameter("magnitude", "choice", "Which", choices=("magnitude", "random"))
     random_state: int = parameter(0, "seed", "Seed")
 
-    def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
+    def _fit(self, v: Network, reference: Network | None) -> None:
         rng = np.random.default_rng(self.random_state)
         values, scores = {}, {}
         for name, storage in v.matrices(self.on).items():
@@ -213,5 +204,5 @@ class PruneWeights(NetworkStep):
         least = np.partition(ordered, n_zeros - 1)[n_zeros - 1] if n_zeros else -1.0  # the largest that goes
         self.stored_ = {name: Sparse.of(values[name], scores[name] > least, WIDTH) for name in values}
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         return v.with_weights(self.stored_)

@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,7 +64,7 @@ class Task:
     unlabelled: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, parts: dict[str, Sequence[tuple[str, str]]], unlabelled: Sequence[str] = ()) -> "Task":
+    def of(cls, name: str, parts: Mapping[str, Sequence[tuple[str, str]]], unlabelled: Sequence[str] = ()) -> "Task":
         """Return a task of pairs of text and label, in parts ``"train"``, ``"test"`` and, if there is one, ``"valid"``.
 
         Without ``"valid"``, a tenth of the training texts is taken for it, by a hash of each text.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,22 +21,6 @@ class Tokens(NamedTuple):
 
     ids: np.ndarray  # int64, rows of the embeddings
     weights: np.ndarray  # float32, 0 for padding
-
-
-class Tokenizer(Protocol):
-    """What turns texts into tokens, and travels in the file of a network."""
-
-    kind: ClassVar[str]
-    n_rows: int  # rows that the embeddings must have
-
-    def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
-        """Return the tokens of texts; the ends of longer ones are left out."""
-
-    def params(self) -> dict[str, Any]:
-        """Return JSON values that `restore` needs."""
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays that a file must hold."""
 
 
 class PieceTokenizer:
@@ -167,6 +151,9 @@ class NgramTokenizer:
     def arrays(self) -> dict[str, np.ndarray]:
         subwords = self.vocab.subwords
         return nested(vocab=self.vocab, **({} if subwords is None else {"subwords": subwords}))
+
+
+Tokenizer = PieceTokenizer | NgramTokenizer
 
 
 def restore(arrays: dict[str, np.ndarray], params: dict[str, Any]) -> Tokenizer:

@@ -1,7 +1,7 @@
 """`Train`: one loop for training, repair, quantisation-aware training, tickets and distillation."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -84,9 +84,9 @@ class Train(NetworkStep):
     learning_rate: float | None = parameter(None, "number", "Learning rate", 0, all_is_none=True, main=False)
     random_state: int = parameter(0, "seed", "Seed")
 
-    told: ClassVar[Callable[[list[dict]], bool | None] | None] = None  # hears of `curves_`; True ends the training
+    told: ClassVar[Any] = None  # a function that hears of `curves_` at each look; True ends the training
 
-    def _fit(self, v: Network, reference: Network | None) -> None:  # type: ignore[override]
+    def _fit(self, v: Network, reference: Network | None) -> None:
         task = self.task if isinstance(self.task, Task) else load_task(self.task)
         v = with_head(v, task, self.random_state)
         start = self._network("start", reference)
@@ -96,11 +96,11 @@ class Train(NetworkStep):
         teacher = self._network("teacher", reference)
         if teacher is not None and teacher.config.labels != task.labels:
             raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
-        self.config_ = v.config
+        self.config_, self.curves_ = v.config, list[dict]()
         with one_thread():
             self.weights_ = _Loop(self, v, begin, task, teacher).run()
 
-    def _transform(self, v: Network) -> Network:  # type: ignore[override]
+    def _transform(self, v: Network) -> Network:
         return v.with_weights(self.weights_, self.config_)
 
     def _plain_params(self) -> dict[str, Any]:
@@ -161,7 +161,7 @@ class _Loop:
         optimizer = torch.optim.AdamW(decayed + rest, lr=step.learning_rate or RATES[step.only])
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         looks = {round(step.n_steps * i / (N_LOOKS - 1)) for i in range(N_LOOKS)}
-        step.curves_, losses = [], [math.nan]
+        losses = [math.nan]
         best, least = self._stored(), math.inf
         batches = drawn([len(text) for text in self.texts], step.batch_size, step.random_state)
         with torch.random.fork_rng(devices=[]), progress.bar(total=step.n_steps, desc="Train", unit="step") as bar:
