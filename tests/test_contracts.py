@@ -21,7 +21,6 @@ from workbench.storage import (
     Scaled,
     Sparse,
     Stacked,
-    Storage,
     halved,
     pack_codes,
     unpack_codes,
@@ -46,10 +45,6 @@ MASK = RNG.random((40, 12)) < np.linspace(0, 1, 40)[:, None]  # from rows of zer
 KEPT = Sparse.of(dense(40, 12).matrix, MASK, width=4)
 
 
-def sparse(inner: Storage) -> Sparse:
-    return KEPT.over(inner)
-
-
 STORAGES = {
     "dense": dense(40, 12),
     "scaled": Scaled(RNG.normal(size=(40, 12)).astype(np.float16), np.full(12, 2, np.float32)),
@@ -62,7 +57,7 @@ STORAGES = {
     "turned codes": Projected(coded(40, 12, [(0, 6), (6, 12)], 4), np.linalg.qr(dense(12, 12).matrix)[0]),
     "codes and lengths": Normed(coded(40, 12, [(0, 6), (6, 12)], 4), coded(40, 1, [(0, 1)], 5)),
     "sparse": KEPT,
-    "sparse codes": sparse(coded(len(KEPT.inner), 4, [(0, 2), (2, 4)], 3)),
+    "sparse codes": KEPT.over(coded(len(KEPT.inner), 4, [(0, 2), (2, 4)], 3)),
     "nothing but zeros": Sparse.of(dense(40, 12).matrix, np.zeros((40, 12), bool)),
     "cut": Cut.of(dense(40, 12), 4),
     "cut codes": Cut(coded(120, 4, [(0, 1), (1, 2), (2, 3), (3, 4)], 4), 12),
@@ -160,9 +155,9 @@ def test_every_way_of_reading_rows_agrees_and_gives_float32(storage, monkeypatch
     assert_same(storage, storage.rows(index), everything[index])
     assert_same(storage, np.concatenate([b for _, b in storage.blocks(9)]), everything)
     assert storage.rows(np.array([], int)).shape == (0, 12)
-    taken = storage.take(np.array([24, 3, 3, 30]))
+    taken = storage.take(np.array([24, 13, 13, 30]))
     assert taken.kind == storage.kind
-    assert_same(storage, taken.rows(slice(None)), everything[[24, 3, 3, 30]])
+    assert_same(storage, taken.rows(slice(None)), everything[[24, 13, 13, 30]])
     for least in (0, 10**9):  # sums over tables, and products with decoded rows
         monkeypatch.setattr("workbench.storage.MIN_COMPILED_ROWS", least)
         for n_queries in (0, 1, 3):
@@ -182,9 +177,7 @@ def test_other_rows_are_stored_in_the_same_way(storage):
     before = storage.rows(slice(None))
     again = storage.like(before)
     assert again.params() == storage.params()
-    assert {name: array.shape for name, array in again.arrays().items()} == {
-        name: array.shape for name, array in storage.arrays().items()
-    }
+    assert again.nbytes == storage.nbytes
     if not isinstance(storage, Projected | Normed) and getattr(storage, "side_by_side", True):
         np.testing.assert_array_equal(again.rows(slice(None)), before)
     other = RNG.normal(size=storage.shape).astype(np.float32)

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import workbench as wb
 from workbench import artefact
-from workbench.compress.base import OTHER_STEPS, STEPS, Step, parameter
+from workbench.compress.base import STEPS, Step, parameter
 
 KINDS = {
     bool: st.booleans(),
@@ -181,7 +181,6 @@ def test_a_step_may_be_a_parameter_of_another(text, plain):
 
 
 def test_steps_for_other_models_are_no_vector_steps_and_each_says_what_it_takes(plain):
-    assert OTHER_STEPS["Both"] is Both
     assert "Both" not in {*STEPS, *wb.__all__}
     with pytest.raises(TypeError, match=r"SQ takes Vectors, as from .*, got Pair; wrap it: Both\(PQ\(\)\)$"):
         wb.SQ().fit_transform(Pair(plain))
@@ -189,6 +188,10 @@ def test_steps_for_other_models_are_no_vector_steps_and_each_says_what_it_takes(
         wb.Chain([Both(wb.SQ())]).fit_transform(plain)
     with pytest.raises(ValueError, match=r"Both: of must be a step such as PQ\(\), got 'PQ'"):
         Both("PQ").fit(Pair(plain))
+    for may_grow, made in ((True, contextlib.nullcontext()), (False, pytest.raises(ValueError, match="larger"))):
+        changes = {"may_grow": may_grow, "_transform": lambda self, v: Pair(*v.parts, *v.parts)}
+        with made:
+            assert len(type("Twice", (Both,), changes)(wb.SQ()).fit_transform(Pair(plain)).parts) == 2
     with pytest.raises(TypeError, match="call it of"):
         type("Named", (Step,), {"__annotations__": {"step": Step}, "step": parameter(None, "step", "Step")})
 

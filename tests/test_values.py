@@ -138,6 +138,17 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
     assert len(np.unique(small[2].matrix()[:, 0])) <= 4
 
 
+@pytest.mark.parametrize(
+    "step",
+    [wb.SQ("int8"), wb.SQ("kmeans"), wb.PQ(4, 5), wb.PQ(4, 5, norms=True), wb.OPQ(4, 5), wb.RQ(3, 5), wb.SVD(6)],
+    ids=repr,
+)
+def test_rows_stored_anew_are_as_close_as_the_step_made_them(v, step):
+    small = step.fit_transform(v)
+    again = small.with_storage(small.storage.like(MATRIX))
+    assert squared_error(again) < 1.001 * squared_error(small) + 1e-9
+
+
 def test_zeros_and_few_bits_combine():
     """Half of the numbers in 4 bits each, and a bit for each zero."""
     matrix = RNG.normal(size=(400, 96)).astype(np.float32)
@@ -149,25 +160,20 @@ def test_zeros_and_few_bits_combine():
     assert small.nbytes < 0.75 * dense.nbytes
     np.testing.assert_array_equal(small.storage.mask, mask)
     assert (small.matrix()[~mask] == 0).all()
-    left_over = np.square(small.matrix() - matrix)[mask].sum() / np.square(matrix).sum()
-    assert left_over < 0.01
+    assert np.square(small.matrix() - matrix)[mask].sum() < 0.01 * np.square(matrix).sum()
 
 
 def test_few_rows_of_zeros_are_read_without_the_others(monkeypatch):
-    sparse = Sparse.of(MATRIX, MATRIX > 0)
-    n_read = []
-    monkeypatch.setattr(
-        sparse.inner, "rows", lambda index: n_read.append(len(index)) or Dense.rows(sparse.inner, index)
-    )
+    sparse, n_read = Sparse.of(MATRIX, MATRIX > 0), []
+    inner = sparse.inner
+    monkeypatch.setattr(inner, "rows", lambda index: n_read.append(len(index)) or Dense.rows(inner, index))
     np.testing.assert_array_equal(sparse.rows(np.array([1_400, 3, 3])), np.maximum(MATRIX[[1_400, 3, 3]], 0))
     assert n_read[0] <= 3 * 2  # 16 columns are two inner rows at most
 
 
 def test_pieces_share_codebooks(v):
-    """So a matrix of few rows can have codes."""
+    """So a matrix of few rows can have codes: here there are 256 centroids for 100 rows."""
     few = v.head(100)
-    with pytest.raises(ValueError, match="256 centroids need as many rows"):
-        wb.PQ(4).fit_transform(few)
     pieces = few.with_storage(Cut.of(few.storage, 4))
     np.testing.assert_array_equal(pieces.matrix(), few.matrix())
     small = wb.PQ(1).fit_transform(pieces)
@@ -175,6 +181,8 @@ def test_pieces_share_codebooks(v):
     assert small.nbytes < 0.5 * few.nbytes
     with pytest.raises(ValueError, match="a width that divides 16 columns, got 5"):
         Cut.of(few.storage, 5)
+    with pytest.raises(ValueError, match="100 inner rows of 16 columns make no whole rows of 48"):
+        Cut(few.storage, 48)
 
 
 @pytest.mark.parametrize(
