@@ -12,19 +12,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from workbench.compress.base import STEPS as KINDS
 from workbench.compress.base import Field, Step
-from workbench.storage import (
-    Coded,
-    Cut,
-    Dense,
-    Normed,
-    Projected,
-    Scaled,
-    Sparse,
-    Stacked,
-    halved,
-    pack_codes,
-    unpack_codes,
-)
+from workbench.storage import Coded, Cut, Dense, Normed, Projected, Scaled, Sparse, Stacked, pack_codes
 from workbench.vocab import Vocab
 
 RNG = np.random.default_rng(5)
@@ -185,23 +173,6 @@ def test_other_rows_are_stored_in_the_same_way(storage):
     assert np.square(stored - other).sum() <= np.square(before - other).sum()  # closer than what was there
     if isinstance(storage, Sparse):
         assert not stored[~storage.mask].any()
-
-
-@pytest.mark.parametrize("n_bits", range(1, 9))
-def test_codes_survive_packing_and_take_no_more_bits_than_they_need(n_bits):
-    codes = RNG.integers(2**n_bits, size=(11, 7), dtype=np.uint8)
-    packed = pack_codes(codes, n_bits)
-    assert packed.shape == (11, -(-7 * n_bits // 8))
-    np.testing.assert_array_equal(unpack_codes(packed, 7, n_bits), codes)
-
-
-def test_numbers_are_halved_only_where_that_loses_next_to_nothing():
-    numbers = RNG.normal(size=(16, 12)).astype(np.float32)
-    half = halved(numbers)
-    assert half.dtype == np.float16
-    np.testing.assert_allclose(half, numbers, rtol=1e-3, atol=1e-6)
-    for scale in (1e-8, 1e8, 1e20):  # below and beyond float16
-        assert halved(numbers * np.float32(scale)).dtype == np.float32
 
 
 def test_a_reloaded_model_stays_in_its_file_and_gives_the_same_bytes_and_vectors_to_the_bit(model, tmp_path):

@@ -182,7 +182,6 @@ LIES = {
     "spans backwards": spans((2, 0), (2, 4), (4, 6), (6, 8)),
     "spans without a column": spans((0, 2), (0, 2), (4, 6), (6, 8)),
     "bits of one axis": (ZEROS, "storage.bitmap", np.ravel),
-    "bits of numbers": (ZEROS, "storage.bitmap", lambda a: a.astype(np.int32)),
     "bits for more columns": (ZEROS, "storage.bitmap", lambda a: np.pad(a, [(0, 0), (0, 1)])),
     "bits for fewer rows": (ZEROS, "storage.bitmap", lambda a: a[:-1]),
     "no bits": (ZEROS, "storage.bitmap", None),

@@ -4,6 +4,8 @@ import contextlib
 import inspect
 import json
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -194,6 +196,13 @@ def test_steps_for_other_models_are_no_vector_steps_and_each_says_what_it_takes(
             assert len(type("Twice", (Both,), changes)(wb.SQ()).fit_transform(Pair(plain)).parts) == 2
     with pytest.raises(TypeError, match="call it of"):
         type("Named", (Step,), {"__annotations__": {"step": Step}, "step": parameter(None, "step", "Step")})
+
+
+def test_steps_for_networks_are_loaded_when_a_recipe_names_one():
+    code = """import sys, workbench as wb
+print("workbench.networks" in sys.modules, wb.recipe_from("DropLayers(1)"), "DropLayers" in wb.__all__)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False DropLayers(n_layers=1, which='top') False\n"
 
 
 @pytest.mark.parametrize(

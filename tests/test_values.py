@@ -8,7 +8,7 @@ from sklearn.cluster import KMeans
 import workbench as wb
 from workbench import kernels
 from workbench.evaluate.fidelity import cosines
-from workbench.storage import Coded, Cut, Dense, Projected, Sparse
+from workbench.storage import Coded, Cut, Dense, Projected, Sparse, halved, pack_codes, unpack_codes
 from workbench.vectors import unit
 
 RNG = np.random.default_rng(2)
@@ -138,6 +138,23 @@ def test_clustered_numbers_take_their_bits_and_come_closer_with_more(v):
     assert len(np.unique(small[2].matrix()[:, 0])) <= 4
 
 
+@pytest.mark.parametrize("n_bits", range(1, 9))
+def test_codes_survive_packing_and_take_no_more_bits_than_they_need(n_bits):
+    codes = RNG.integers(2**n_bits, size=(11, 7), dtype=np.uint8)
+    packed = pack_codes(codes, n_bits)
+    assert packed.shape == (11, -(-7 * n_bits // 8))
+    np.testing.assert_array_equal(unpack_codes(packed, 7, n_bits), codes)
+
+
+def test_numbers_are_halved_only_where_that_loses_next_to_nothing():
+    numbers = RNG.normal(size=(16, 12)).astype(np.float32)
+    half = halved(numbers)
+    assert half.dtype == np.float16
+    np.testing.assert_allclose(half, numbers, rtol=1e-3, atol=1e-6)
+    for scale in (1e-8, 1e8, 1e20):  # below and beyond float16
+        assert halved(numbers * np.float32(scale)).dtype == np.float32
+
+
 @pytest.mark.parametrize(
     "step",
     [wb.SQ("int8"), wb.SQ("kmeans"), wb.PQ(4, 5), wb.PQ(4, 5, norms=True), wb.OPQ(4, 5), wb.RQ(3, 5), wb.SVD(6)],
@@ -161,6 +178,8 @@ def test_zeros_and_few_bits_combine():
     np.testing.assert_array_equal(small.storage.mask, mask)
     assert (small.matrix()[~mask] == 0).all()
     assert np.square(small.matrix() - matrix)[mask].sum() < 0.01 * np.square(matrix).sum()
+    nothing = v.with_storage(Sparse.of(matrix, np.zeros_like(mask)))
+    assert not wb.PQ(4).fit_transform(nothing).matrix().any()
 
 
 def test_few_rows_of_zeros_are_read_without_the_others(monkeypatch):

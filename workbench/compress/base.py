@@ -4,7 +4,6 @@ A step works as a scikit-learn estimator does: the constructor stores, `fit` lea
 end in ``_``, `transform` applies them, and ``sklearn.base.clone`` copies it.
 """
 
-import contextlib
 import dataclasses
 import importlib
 import inspect
@@ -30,9 +29,8 @@ OTHER_STEPS: dict[str, type["Step"]] = {}
 def step_named(name: str) -> type["Step"] | None:
     """Return the step of this name; those for networks are loaded at the first name that no other step has."""
     if name not in STEPS | OTHER_STEPS:
-        with contextlib.suppress(ModuleNotFoundError):
-            networks = importlib.import_module(f"{__package__.partition('.')[0]}.networks")
-            getattr(networks, name, None)  # loads one that has a file of its own
+        networks = importlib.import_module(f"{__package__.partition('.')[0]}.networks")
+        getattr(networks, name, None)  # loads one that has a file of its own
     return (STEPS | OTHER_STEPS).get(name)
 
 

@@ -55,7 +55,8 @@ class ValueStep(Step):
         for which, part in self._parts(self._prepared(v)).items():
             while isinstance(part, Wrapper):
                 part = part.inner
-            self.learned_[which] = self._learn(part, which)
+            if len(part):  # a sparse part may hold nothing but zeros
+                self.learned_[which] = self._learn(part, which)
 
     def _transform(self, v: Vectors) -> Vectors:
         v = self._prepared(v)
@@ -69,7 +70,7 @@ class ValueStep(Step):
         """A part in its new form; of one that wraps others the inner rows, which are fewer numbers, or pieces."""
         if isinstance(part, Wrapper):
             return part.over(self._encoded(part.inner, which))
-        return self._encode(part, which, self.learned_[which])
+        return self._encode(part, which, self.learned_[which]) if len(part) else part
 
     def _prepared(self, v: Vectors) -> Vectors:
         """Fold n-grams into the word rows first, so that changing n-grams does not change known words again."""
