@@ -72,7 +72,7 @@ def transformer(
     v: Vectors,
     n_layers: int = 2,
     n_heads: int = 4,
-    n_inner: int = 400,
+    n_inner: int = 200,
     max_tokens: int = 160,
     rows: str = "vectors",
     random_state: int = 0,
