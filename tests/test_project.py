@@ -88,14 +88,14 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_350, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
-    "networks": (1_800, {"workbench/networks"}),
+    "networks": (1_880, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (13_940, {"tests"}),
+    "tests": (14_040, {"tests"}),
 }
 
 

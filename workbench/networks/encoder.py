@@ -111,7 +111,11 @@ class Bag(nn.Module):
         self.classifier = nn.Linear(config.dim, len(config.labels)) if config.labels else None
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:
-        pooled = self.embeddings["word_embeddings"](ids, per_sample_weights=weights)  # (n, dim)
+        rows = self.embeddings["word_embeddings"]
+        if torch.compiler.is_exporting():
+            pooled = plain_sum(rows.weight, ids, weights)
+        else:
+            pooled = rows(ids, per_sample_weights=weights)  # (n, dim)
         return Output(pooled, None if self.classifier is None else self.classifier(pooled), [])
 
 
@@ -119,11 +123,18 @@ def weighted_rows(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
     """Return a row for each token, (n, tokens, dim): its own, or the weighted sum over its pieces."""
     if ids.ndim == 2:
         return functional.embedding(ids, table)
+    if torch.compiler.is_exporting():
+        return plain_sum(table, ids, weights)
     is_piece = weights != 0  # padding is most of it
     counts = is_piece.sum(-1).flatten()  # (n * tokens,)
     starts = counts.cumsum(0) - counts
     rows = functional.embedding_bag(ids[is_piece], table, starts, mode="sum", per_sample_weights=weights[is_piece])
     return rows.unflatten(0, ids.shape[:2])
+
+
+def plain_sum(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
+    """Return weighted sums of rows, (..., dim), by operations that every program for ONNX files knows."""
+    return (functional.embedding(ids, table) * weights[..., None]).sum(-2)
 
 
 def build(config: Config, n_rows: int) -> nn.Module:
