@@ -18,7 +18,7 @@ from .compress import *  # noqa: F403 - the steps are named there alone
 from .compress import STEPS, from_json, recipe_from
 
 if TYPE_CHECKING:  # for editors and type checkers
-    from . import semantic, views
+    from . import networks, semantic, views
     from .evaluate.contributions import ngram_carriers
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
@@ -42,6 +42,7 @@ _HOMES = {  # of names that load when they are first used; "" for a folder
     "record": "reports",
     "sweep": "search.sweep",
     "fit_budget": "search.budget",
+    "networks": "",
     "semantic": "",
     "views": "",
 }

@@ -1,10 +1,7 @@
 """The shape of a network: what a file holds beside its weights."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
-
-from ..checks import check_kinds
+from dataclasses import dataclass
 
 WORDS = "embeddings.word_embeddings.weight"
 HEAD = "classifier"
@@ -45,20 +42,13 @@ class Config:
     eps: float = 1e-12
     labels: Sequence[str] = ()
 
-    KINDS: ClassVar = {
-        "kind": str, "dim": int, "n_inner": tuple, "n_heads": int, "max_tokens": int, "pooling": str, "eps": float,
-        "labels": tuple,
-    }  # fmt: skip
-
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_inner", tuple(self.n_inner))
+        object.__setattr__(self, "n_inner", tuple(self.n_inner))  # a list in JSON
         object.__setattr__(self, "labels", tuple(self.labels))
-        check_kinds("a network", vars(self), self.KINDS)
-        for sizes in (self.n_inner, (self.dim, self.n_heads, self.max_tokens)):
-            check_kinds("a network's sizes", dict(enumerate(sizes)), dict.fromkeys(range(len(sizes)), int))  # type: ignore[arg-type]
+        sizes = (self.dim, self.n_heads, self.max_tokens, *self.n_inner)
+        is_sized = all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
         is_known = self.kind in ("bert", "bag") and self.pooling in POOLINGS and 0 < self.eps < 1
-        is_sized = all(0 < size <= MAX_SIZE for size in (self.dim, self.n_heads, self.max_tokens, *self.n_inner))
-        if not is_known or not is_sized or self.dim % self.n_heads or self.n_layers > MAX_LAYERS:
+        if not is_sized or not is_known or self.dim % self.n_heads or self.n_layers > MAX_LAYERS:
             raise ValueError(f"a network cannot have this shape: {str(self)[:300]}")
         if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"expected labels to be different texts, got {str(self.labels)[:100]}")
@@ -67,18 +57,6 @@ class Config:
     def n_layers(self) -> int:
         """Number of transformer layers."""
         return len(self.n_inner)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON values; `Config(**values)` undoes it."""
-        return asdict(self) | {"n_inner": list(self.n_inner), "labels": list(self.labels)}
-
-    @classmethod
-    def restore(cls, values: dict[str, Any]) -> "Config":
-        """Rebuild what gave these JSON values; they come from a file and may lie."""
-        known = {field.name for field in fields(cls)}
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown {', '.join(sorted(unknown))[:100]} of a network; this version knows {known}")
-        return cls(**values)
 
     def shapes(self, n_rows: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter by its public name, where the embeddings have so many rows."""

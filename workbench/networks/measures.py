@@ -8,7 +8,7 @@ import pandas as pd
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
 from ..storage import Dense
 from ..threads import one_thread
-from ..vectors import unit
+from ..vectors import remembered, unit
 from .network import Embedded, Network
 from .steps import DropLayers
 from .task import Labelled, Task
@@ -62,7 +62,7 @@ def card(
             raise ValueError(f"the network and {task.name} do not have the same labels: {', '.join(strange)}")
     texts = task.test.sample(n_texts, random_state)
     n, how = len(texts), f"sampled, seed {random_state}" if len(texts) < len(task.test) else "exact"
-    before, after = outcome(big, texts), outcome(small, texts)
+    before, after = outcome(big, texts.texts), outcome(small, texts.texts)
     rows = size_rows(big, small)
 
     def mean(metric: str, split: str, values: np.ndarray) -> None:
@@ -82,12 +82,10 @@ def card(
     return Scorecard(pd.DataFrame(rows)[COLUMNS])
 
 
-def outcome(net: Network, texts: Labelled) -> Embedded:
+@remembered
+def outcome(net: Network, texts: tuple[str, ...]) -> Embedded:
     """Return what a network makes of texts, once for each network and sample."""
-    answers = vars(net).setdefault("_answers", {})
-    if texts.texts not in answers:
-        answers[texts.texts] = net.run(texts.texts)
-    return answers[texts.texts]
+    return net.run(texts)
 
 
 def size_rows(big: Network, small: Network) -> list[dict]:
@@ -149,7 +147,7 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
     import torch
 
     texts = task.valid.sample(n_texts, random_state)
-    whole, changes, n_tokens = outcome(net, texts), np.zeros(net.config.n_layers), 0
+    whole, changes, n_tokens = outcome(net, texts.texts), np.zeros(net.config.n_layers), 0
     with torch.inference_mode():
         for _, (ids, weights) in net.batches(texts.texts):
             states = net.module()(torch.from_numpy(ids), torch.from_numpy(weights)).states
@@ -160,7 +158,7 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
                 changes[i] += float((1 - kept).sum())
     rows, right = [], whole.logits.argmax(1) == texts.labels
     for i in range(net.config.n_layers):
-        without = outcome(DropLayers(1, which=str(i)).fit_transform(net), texts).logits.argmax(1)
+        without = outcome(DropLayers(1, which=str(i)).fit_transform(net), texts.texts).logits.argmax(1)
         lost = right.astype(np.float32) - (without == texts.labels)
         low, high = interval(lost, random_state)
         agreement = (without == whole.logits.argmax(1)).mean()

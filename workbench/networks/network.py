@@ -1,6 +1,7 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -195,7 +196,7 @@ class Network:
         for name, storage in self.weights.items():
             arrays |= {f"weights.{name}.{part}": array for part, array in storage.arrays().items()}
         about = {
-            "network": {"config": self.config.to_json(), "tokenizer": self.tokenizer.params()},
+            "network": {"config": asdict(self.config), "tokenizer": self.tokenizer.params()},
             "weights": {name: storage.params() for name, storage in self.weights.items()},
             "meta": self.meta,
         }
@@ -211,7 +212,7 @@ class Network:
             tokenizer = tokens.restore(within(arrays, "tokenizer"), about["network"]["tokenizer"])
             of_weights = within(arrays, "weights")
             weights = {name: Storage.restore(within(of_weights, name), of) for name, of in about["weights"].items()}
-            return cls(Config.restore(about["network"]["config"]), weights, tokenizer, about["meta"])
+            return cls(Config(**about["network"]["config"]), weights, tokenizer, about["meta"])
 
         return artefact.read(path, build)
 
