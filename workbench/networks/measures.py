@@ -1,6 +1,7 @@
 """The scorecard of a network: bytes, labels, agreement with the uncompressed one, vectors, and time."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -144,18 +145,13 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
         A row a layer: ``layer``, ``contribution`` (1 - cosine of the states before and after it; Sajjad et al., 2020),
         ``cost`` (accuracy lost without it) with ``low`` and ``high``, and ``agreement`` without it.
     """
-    import torch
-
     texts = task.valid.sample(n_texts, random_state)
     whole, changes, n_tokens = outcome(net, texts.texts), np.zeros(net.config.n_layers), 0
-    with torch.inference_mode():
-        for _, (ids, weights) in net.batches(texts.texts):
-            states = net.module()(torch.from_numpy(ids), torch.from_numpy(weights)).states
-            is_token = torch.from_numpy(weights != 0 if weights.ndim == 2 else (weights != 0).any(-1))
-            n_tokens += int(is_token.sum())
-            for i in range(net.config.n_layers):
-                kept = torch.cosine_similarity(states[i], states[i + 1], dim=-1)[is_token]
-                changes[i] += float((1 - kept).sum())
+    for _, (_, weights), out in net.outputs(texts.texts):
+        is_token = weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)  # (n, tokens)
+        states = [unit(of.cpu().numpy()) for of in out.states]  # (n, tokens, dim) each
+        changes += [(1 - (a * b).sum(-1))[is_token].sum() for a, b in pairwise(states)]
+        n_tokens += np.count_nonzero(is_token)
     rows, right = [], whole.logits.argmax(1) == texts.labels
     for i in range(net.config.n_layers):
         without = outcome(DropLayers(1, which=str(i)).fit_transform(net), texts.texts).logits.argmax(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import artefact, files, progress
-from ..storage import Storage, within
+from ..storage import Sparse, Storage, within
 from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
@@ -16,6 +16,8 @@ from .tokens import Tokenizer, Tokens
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from .encoder import Output
 
 BATCH = 32  # texts that go through a network at once
 MIN_NUMBERS = 4_096  # of a matrix that counts as a layer's; smaller ones stay as they are
@@ -81,9 +83,14 @@ class Network:
     def matrices(self, on: str = "all") -> dict[str, Storage]:
         """Return the matrices of a part, by name: those that steps make smaller.
 
-        ``"embeddings"`` is the table of tokens, ``"layers"`` all other matrices of at least 4,096 numbers.
+        ``"embeddings"`` is the table of tokens, ``"layers"`` all other matrices of at least 4,096 numbers, zeros of
+        sparse ones not counted.
         """
-        large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and np.prod(s.shape) >= MIN_NUMBERS}
+
+        def is_large(storage: Storage) -> bool:
+            return np.prod(storage.inner.shape if isinstance(storage, Sparse) else storage.shape) >= MIN_NUMBERS
+
+        large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and is_large(s)}
         return {n: s for n, s in large.items() if on == "all" or (on == "embeddings") == (n == WORDS)}
 
     # -- what steps ask for ----------------------------------------------------------------
@@ -142,21 +149,27 @@ class Network:
             places = order[start : start + size]
             yield places, self.tokens([texts[i] for i in places])
 
-    def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
-        """Return the vectors and the logits of texts, in batches of this size."""
+    def outputs(self, texts: Sequence[str], size: int = BATCH) -> "Iterator[tuple[np.ndarray, Tokens, Output]]":
+        """Yield places of texts, their tokens and what the module makes of them, batch by batch."""
         import torch
 
-        module, config = self.module(), self.config
-        vectors = np.zeros((len(texts), config.dim), np.float32)
-        logits = np.zeros((len(texts), len(config.labels)), np.float32)
-        with torch.inference_mode(), progress.bar(total=len(texts), desc="Texts", unit=" texts", delay=2) as bar:
-            for places, (ids, weights) in self.batches(texts, size):
-                device = next(module.parameters()).device
-                out = module(torch.from_numpy(ids).to(device), torch.from_numpy(weights).to(device))
-                vectors[places] = out.pooled.cpu().numpy()
-                if out.logits is not None:
-                    logits[places] = out.logits.cpu().numpy()
+        module = self.module()
+        device = next(module.parameters()).device
+        with progress.bar(total=len(texts), desc="Texts", unit=" texts", leave=False, delay=2) as bar:
+            for places, tokens in self.batches(texts, size):
+                with torch.inference_mode():
+                    out = module(*(torch.from_numpy(part).to(device) for part in tokens))
+                yield places, tokens, out
                 bar.update(len(places))
+
+    def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
+        """Return the vectors and the logits of texts, in batches of this size."""
+        vectors = np.zeros((len(texts), self.config.dim), np.float32)
+        logits = np.zeros((len(texts), len(self.config.labels)), np.float32)
+        for places, _, out in self.outputs(texts, size):
+            vectors[places] = out.pooled.cpu().numpy()
+            if out.logits is not None:
+                logits[places] = out.logits.cpu().numpy()
         return Embedded(vectors, logits)
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
