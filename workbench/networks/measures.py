@@ -151,7 +151,7 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
         is_token = weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)  # (n, tokens)
         states = [unit(of.cpu().numpy()) for of in out.states]  # (n, tokens, dim) each
         changes += [(1 - (a * b).sum(-1))[is_token].sum() for a, b in pairwise(states)]
-        n_tokens += np.count_nonzero(is_token)
+        n_tokens += int(np.count_nonzero(is_token))
     rows, right = [], whole.logits.argmax(1) == texts.labels
     for i in range(net.config.n_layers):
         without = outcome(DropLayers(1, which=str(i)).fit_transform(net), texts.texts).logits.argmax(1)

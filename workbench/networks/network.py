@@ -88,7 +88,8 @@ class Network:
         """
 
         def is_large(storage: Storage) -> bool:
-            return np.prod(storage.inner.shape if isinstance(storage, Sparse) else storage.shape) >= MIN_NUMBERS
+            n, dim = storage.inner.shape if isinstance(storage, Sparse) else storage.shape
+            return n * dim >= MIN_NUMBERS
 
         large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and is_large(s)}
         return {n: s for n, s in large.items() if on == "all" or (on == "embeddings") == (n == WORDS)}
