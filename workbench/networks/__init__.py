@@ -23,7 +23,7 @@ from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
 
 if TYPE_CHECKING:
-    from .measures import card, layer_table
+    from .measures import card, layer_table, paired, sweep
     from .onnx import export
     from .sources import bag, load, transformer
     from .training import Train
@@ -34,12 +34,14 @@ _HOMES = {
     "transformer": "sources",
     "card": "measures",
     "layer_table": "measures",
+    "paired": "measures",
+    "sweep": "measures",
     "export": "onnx",
     "Train": "training",
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "PieceTokenizer", "PruneNeurons", "PruneWeights",
-    "Task", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "transformer",
+    "Task", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired", "sweep", "transformer",
 ]  # fmt: skip
 
 

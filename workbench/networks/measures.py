@@ -1,11 +1,13 @@
 """The scorecard of a network: bytes, labels, agreement with the uncompressed one, vectors, and time."""
 
 import time
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from ..compress.base import Chain, Step
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
 from ..storage import Dense
 from ..threads import one_thread
@@ -160,3 +162,60 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
         agreement = (without == whole.logits.argmax(1)).mean()
         rows.append((i, changes[i] / max(n_tokens, 1), lost.mean(), low, high, agreement))
     return pd.DataFrame(rows, columns=["layer", "contribution", "cost", "low", "high", "agreement"])
+
+
+def sweep(
+    big: Network, recipes: Mapping[str, Step], task: Task, seeds: Sequence[int] = (0, 1, 2), n_texts: int = N_TEXTS
+) -> pd.DataFrame:
+    """Try recipes with training in them, each with every seed, on the same test texts.
+
+    Parameters
+    ----------
+    big : Network
+    recipes : mapping of name to Step
+        Each seed takes the place of ``random_state`` in all of their steps.
+    task : Task
+    seeds : sequence of int
+    n_texts : int
+        As for `card`; the sample is the same for all.
+
+    Returns
+    -------
+    DataFrame
+        A row for each recipe and seed: ``recipe``, ``seed``, ``bytes`` (without the tokenizer), ``accuracy``,
+        ``macro_f1``, ``agreement``, ``cosine`` and ``nearest``. See `paired` for differences.
+    """
+    rows = []
+    for name, recipe in recipes.items():
+        for seed in seeds:
+            found = card(big, seeded(recipe, seed).fit_transform(big), task, n_texts=n_texts, latency=False)
+            values = found[found["split"].isin(["all", "compressed"])].set_index("metric")["value"]
+            rows.append({"recipe": name, "seed": seed, "bytes": int(values["size"]), **values.drop(["size", "ratio"])})
+    return pd.DataFrame(rows)
+
+
+def seeded(step: Step, seed: int) -> Step:
+    """Return a copy of a step with this seed in it and in the steps within."""
+    params = {n: seeded(value, seed) if isinstance(value, Step) else value for n, value in step.get_params().items()}
+    if isinstance(step, Chain):
+        params["steps"] = [seeded(inner, seed) for inner in step.steps]
+    return type(step)(**params | ({"random_state": seed} if "random_state" in params else {}))
+
+
+def paired(table: pd.DataFrame, against: str, metric: str = "accuracy") -> pd.DataFrame:
+    """Return how far each recipe of a `sweep` is from one of them, seed by seed.
+
+    Returns
+    -------
+    DataFrame
+        By recipe: ``mean`` of the metric, ``difference`` to `against` (mean over seeds), ``low`` and ``high`` (its 95%
+        interval by Student's t, wide for few seeds), and ``n`` seeds.
+    """
+    from scipy.stats import t
+
+    values = table.pivot(index="seed", columns="recipe", values=metric)[table["recipe"].unique()]
+    differences = values.sub(values[against], axis=0)
+    half = differences.sem() * t.ppf(0.975, max(len(values) - 1, 1))
+    means = differences.mean()
+    columns = {"mean": values.mean(), "difference": means, "low": means - half, "high": means + half, "n": len(values)}
+    return pd.DataFrame(columns)
