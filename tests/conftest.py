@@ -137,6 +137,50 @@ def made_items(n: int = 200, n_users: int = 40, seed: int = 0, with_examples: bo
     return Items(ids, names, None, pd.DataFrame(index=range(n)), features, examples, "made up")
 
 
+def made_pieces():
+    """A WordPiece tokenizer of a few letters and words."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    from workbench.networks import PieceTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "dog", "##s", "and", "sleep", *"abcdefghijklmnopqrstuvwxyz"]
+    fast = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    fast.normalizer, fast.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PieceTokenizer(fast.to_str())
+
+
+def made_network(tokenizer, kind: str = "bert", labels=("no", "perhaps", "yes"), dim: int = 32, **shape):
+    """A network with random weights."""
+    from workbench.networks import Config, Network
+
+    layers = {"n_inner": [96], "n_heads": 4} if kind == "bert" else {}
+    config = Config(kind, dim, labels=labels, **{"max_tokens": 64} | layers | shape)
+    rng = np.random.default_rng(0)
+    weights = {
+        name: Dense((0.2 * rng.normal(size=(1, *shape)[-2:]) + ("LayerNorm.weight" in name)).astype(np.float32))
+        for name, shape in config.shapes(tokenizer.n_rows).items()
+    }
+    return Network(config, weights, tokenizer)
+
+
+def made_task(n_texts: int = 240, seed: int = 0, unlabelled: int = 0):
+    """A task of three labels: a few words in a text tell which, the others do not; words of `made_words`."""
+    from workbench.networks import Task
+
+    rng, words = np.random.default_rng(seed), made_words(300)
+
+    def pair() -> tuple[str, str]:
+        label = rng.integers(3)
+        told = [words[10 * label + i] for i in rng.integers(10, size=2)]
+        return " ".join(rng.permutation([*told, *rng.choice(words[30:], 4)])), ("no", "perhaps", "yes")[label]
+
+    parts = {part: [pair() for _ in range(n_texts)] for part in ("train", "valid", "test")}
+    return Task.of("made up", parts, [pair()[0] for _ in range(unlabelled)])
+
+
 @pytest.fixture(scope="session")
 def fasttext() -> wb.Vectors:
     return made_fasttext()

@@ -6,36 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from conftest import made_network, made_pieces
 
-from workbench.networks import Config, Network, NgramTokenizer, PieceTokenizer, export
-from workbench.storage import Dense
+from workbench.networks import Network, NgramTokenizer, export
 
-LABELS = ("no", "yes", "perhaps")
 TEXTS = ["cats", "dogs and cats sleep", ""]
-
-
-def pieces() -> PieceTokenizer:
-    """A WordPiece tokenizer of a few letters and words."""
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "cat", "dog", "##s", "and", "sleep", *"abcdefghijklmnopqrstuvwxyz"]
-    fast = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    fast.normalizer, fast.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
-    fast.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PieceTokenizer(fast.to_str())
-
-
-def made(tokenizer, kind: str = "bert", labels=LABELS, **shape) -> Network:
-    """A network with random weights."""
-    layers = {"n_inner": [96], "n_heads": 4} if kind == "bert" else {}
-    config = Config(kind, 32, max_tokens=64, labels=labels, **layers | shape)
-    rng = np.random.default_rng(0)
-    weights = {
-        name: Dense((0.2 * rng.normal(size=(1, *shape)[-2:]) + ("LayerNorm.weight" in name)).astype(np.float32))
-        for name, shape in config.shapes(tokenizer.n_rows).items()
-    }
-    return Network(config, weights, tokenizer)
 
 
 def run(path, net: Network, texts: list[str]) -> list[np.ndarray]:
@@ -50,10 +25,10 @@ def run(path, net: Network, texts: list[str]) -> list[np.ndarray]:
 def test_a_file_gives_the_networks_outputs_for_any_batch(tmp_path, fasttext, kind):
     """Other texts than those that `export` compares, alone and together."""
     net = {
-        "pieces": lambda: made(pieces()),
-        "pooler, no head": lambda: made(pieces(), labels=(), pooling="pooler"),
-        "n-grams": lambda: made(NgramTokenizer.of(fasttext)),
-        "bag": lambda: made(NgramTokenizer.of(fasttext, flat=True), "bag"),
+        "pieces": lambda: made_network(made_pieces()),
+        "pooler, no head": lambda: made_network(made_pieces(), labels=(), pooling="pooler"),
+        "n-grams": lambda: made_network(NgramTokenizer.of(fasttext)),
+        "bag": lambda: made_network(NgramTokenizer.of(fasttext, flat=True), "bag"),
     }[kind]()
     out = export(net, tmp_path / "net.onnx")
     assert out.path == tmp_path / "net.onnx"
@@ -70,7 +45,7 @@ def test_a_file_gives_the_networks_outputs_for_any_batch(tmp_path, fasttext, kin
 
 
 def test_int8_is_a_quarter_and_says_that_it_depends_on_the_batch(tmp_path, fasttext):
-    net = made(NgramTokenizer.of(fasttext))
+    net = made_network(NgramTokenizer.of(fasttext))
     plain, small = export(net, tmp_path / "net.onnx"), export(net, tmp_path / "int8.onnx", int8=True)
     assert small.path.stat().st_size < 0.4 * plain.path.stat().st_size
     large = [tensor for tensor in onnx.load(small.path).graph.initializer if np.prod(tensor.dims) > 2_500]
@@ -86,7 +61,7 @@ def test_int8_is_a_quarter_and_says_that_it_depends_on_the_batch(tmp_path, fastt
 
 
 def test_nothing_is_written_that_differs_or_cannot_be_made(tmp_path, monkeypatch):
-    net = made(pieces())
+    net = made_network(made_pieces())
     (tmp_path / "net.onnx").write_text("older")
     monkeypatch.setattr("workbench.networks.onnx.TOLERANCE", 0.0)
     with pytest.raises(ValueError, match=r"differ from the network's by .*, so it was not written"):

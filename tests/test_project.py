@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (3_290, {"workbench/views"}),
     "front end": (2_300, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (14_040, {"tests"}),
+    "tests": (14_640, {"tests"}),
 }
 
 

@@ -10,7 +10,7 @@ from .. import artefact
 from ..checks import reading
 from ..formats.folder import file_in, read_json
 from ..storage import Dense
-from .config import HEAD, WORDS, Config
+from .config import HEAD, MAX_LAYERS, WORDS, Config
 from .network import Network
 from .tokens import PieceTokenizer, Tokenizer
 
@@ -22,7 +22,8 @@ POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 def read_folder(path: Path) -> Network:
     """Read a BERT with its tokenizer; weights in float32 stay in their file.
 
-    A head of `BertForSequenceClassification` is kept. Other heads, and a pooler that nothing uses, are left out.
+    A head of `BertForSequenceClassification` is kept, with its labels in order, as those of a task are. Other heads,
+    and a pooler that nothing uses, are left out.
     """
     with reading(path, TITLE):
         about = read_json(file_in(path, "config.json", TITLE))
@@ -35,17 +36,19 @@ def read_folder(path: Path) -> Network:
             found = about.get(key, expected)
             if found != expected:
                 raise ValueError(f"expected a BERT with {key} {expected!r}, got {str(found)[:60]!r}")
-        arrays = {name.removeprefix("bert."): array for name, array in weights_of(path).items()}
+        arrays = {public(name): array for name, array in weights_of(path).items()}
         labels = labels_of(about, arrays)
+        order = np.argsort(labels)
+        arrays |= {name: arrays[name][order] for name in (f"{HEAD}.weight", f"{HEAD}.bias") if labels}
         config = Config(
             kind="bert",
             dim=about["hidden_size"],
-            n_inner=[about["intermediate_size"]] * about["num_hidden_layers"],
+            n_inner=[about["intermediate_size"]] * min(about["num_hidden_layers"], MAX_LAYERS + 1),
             n_heads=about["num_attention_heads"],
             max_tokens=about["max_position_embeddings"],
             pooling="pooler" if labels else pooling_of(path),
             eps=about.get("layer_norm_eps", 1e-12),
-            labels=labels,
+            labels=sorted(labels),
         )
         if WORDS not in arrays:
             raise ValueError(f"it has no weights {WORDS!r}; it has {', '.join(list(arrays)[:3])}")
@@ -65,6 +68,12 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
         )
     with safe_open(file, "np"):  # checks the header against the file's size
         return artefact.mapped(file, TYPES)
+
+
+def public(name: str) -> str:
+    """Return the public name of a weight; the first BERTs have TensorFlow's words for layer norms."""
+    name = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
+    return name.replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def as_rows(name: str, array: np.ndarray) -> np.ndarray:

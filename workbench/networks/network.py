@@ -1,6 +1,6 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import artefact, files, progress
 from ..storage import Sparse, Storage, within
-from ..vectors import check_meta, remembered, summary_html
+from ..vectors import check_meta, remembered, shortly, summary_html
 from . import tokens
 from .config import WORDS, Config
 from .tokens import Tokenizer, Tokens
@@ -139,9 +139,7 @@ class Network:
 
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """Return texts as the module takes them; TypeError if one is no text."""
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise TypeError(f"expected a list of texts, got {type(texts).__name__}")
-        return self.tokenizer(texts, self.config.max_tokens)
+        return self.tokenizer(listed(texts), self.config.max_tokens)
 
     def batches(self, texts: Sequence[str], size: int = BATCH) -> Iterator[tuple[np.ndarray, Tokens]]:
         """Yield places of texts, and their tokens, in batches of alike length so that little is padding."""
@@ -165,6 +163,7 @@ class Network:
 
     def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
         """Return the vectors and the logits of texts, in batches of this size."""
+        texts = listed(texts)
         vectors = np.zeros((len(texts), self.config.dim), np.float32)
         logits = np.zeros((len(texts), len(self.config.labels)), np.float32)
         for places, _, out in self.outputs(texts, size):
@@ -245,3 +244,14 @@ class Network:
 
     def _repr_html_(self) -> str:
         return summary_html("Network", self.describe())
+
+
+def listed(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list, also those of a column of a table, whose places have numbers of their own."""
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise TypeError(f"expected a list of texts, got {shortly(texts)}")
+    found = list(texts)
+    for text in found:
+        if not isinstance(text, str):
+            raise TypeError(f"expected a list of texts, got {shortly(text)} among them")
+    return found

@@ -13,6 +13,7 @@ from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab
 
+MAX_LOWER = 0.99  # of the words of a cased vocabulary
 TOO_LONG = "some texts have more than {} tokens; what follows those is left out"
 
 
@@ -48,7 +49,7 @@ class PieceTokenizer:
         found = [encoding.ids for encoding in encoded]
         if any(encoding.overflowing for encoding in encoded):
             warn(TOO_LONG.format(max_tokens))
-        ids = np.zeros((len(found), max(map(len, found), default=1)), np.int64)  # (n, tokens)
+        ids = np.zeros((len(found), max(map(len, found), default=1) or 1), np.int64)  # (n, tokens)
         weights = np.zeros(ids.shape, np.float32)
         for row, numbers in enumerate(found):
             ids[row, : len(numbers)], weights[row, : len(numbers)] = numbers, 1
@@ -98,8 +99,9 @@ class NgramTokenizer:
 
     @classmethod
     def of(cls, v: Vectors, **options: bool) -> "NgramTokenizer":
-        """Return the tokenizer of these vectors, for a table of all their rows."""
-        return cls(v.vocab, len(v.storage.words), **options)
+        """Return the tokenizer of these vectors, for a table of all their rows; cased as their words are."""
+        is_lower = np.mean([word == word.lower() for word in v.words]) > MAX_LOWER
+        return cls(v.vocab, len(v.storage.words), **{"lower": bool(is_lower)} | options)
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         split = [re.findall(r"\w+", text.lower() if self.lower else text) for text in texts]
