@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..compress.base import Chain, Step
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
-from ..storage import Dense
+from ..storage import Dense, Storage
 from ..threads import one_thread
 from ..vectors import remembered, unit
 from .network import Embedded, Network
@@ -38,7 +38,7 @@ def card(
     Parameters
     ----------
     big, small : Network
-        Those with heads must have them for the labels of the task; without heads there are no rows about labels.
+        Those with heads must have them for the labels of the task; of those without there are no rows about labels.
     task : Task
     n_texts : int
         Test texts at most, drawn by the seed.
@@ -72,10 +72,11 @@ def card(
         values = values.astype(np.float32)
         rows.append(row(metric, split, values.mean(), how, n, interval(values, random_state)))
 
-    if big.config.labels and small.config.labels:
-        for split, found in (("compressed", after), ("original", before)):
+    for split, net, found in (("compressed", small, after), ("original", big, before)):
+        if net.config.labels:
             mean("accuracy", split, found.logits.argmax(1) == texts.labels)
             rows.append(row("macro_f1", split, macro_f1(found, texts), how, n))
+    if big.config.labels and small.config.labels:
         mean("agreement", "all", before.logits.argmax(1) == after.logits.argmax(1))
     if before.vectors.shape == after.vectors.shape:
         mean("cosine", "all", (unit(before.vectors) * unit(after.vectors)).sum(1))
@@ -162,6 +163,57 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
         agreement = (without == whole.logits.argmax(1)).mean()
         rows.append((i, changes[i] / max(n_tokens, 1), lost.mean(), low, high, agreement))
     return pd.DataFrame(rows, columns=["layer", "contribution", "cost", "low", "high", "agreement"])
+
+
+def weight_table(big: Network, small: Network) -> pd.DataFrame:
+    """Return what each matrix of a compressed network takes, beside the one that it was made of.
+
+    Returns
+    -------
+    DataFrame
+        A row a matrix: ``matrix`` and ``original`` (its names in the two networks, which differ where layers were
+        left out before it), ``shape``, ``before`` and ``after`` (bytes in float32 and now), and ``bits`` a number.
+    """
+    left = layers_left(big, small)
+    rows = []
+    for name, storage in small.weights.items():
+        if len(small.shapes[name]) == 2:
+            parts = name.split(".")
+            if name.startswith("encoder.layer."):
+                parts[2] = str(left[int(parts[2])])
+            original, n = ".".join(parts), int(np.prod(storage.shape))
+            before = 4 * int(np.prod(big.shapes.get(original, (0,))))
+            rows.append((name, original, storage.shape, before, storage.nbytes, 8 * storage.nbytes / n))
+    return pd.DataFrame(rows, columns=["matrix", "original", "shape", "before", "after", "bits"])
+
+
+def layers_left(big: Network, small: Network) -> list[int]:
+    """Return the layer of the original that each layer of a compressed network is, by the recipe that it carries."""
+    left = list(range(big.config.n_layers))
+    for step in small.meta.get("recipe", [])[len(big.meta.get("recipe", [])) :]:
+        if step["step"] == DropLayers.__name__:
+            dropped = DropLayers(step["n_layers"], step["which"]).places(len(left))
+            left = [layer for place, layer in enumerate(left) if place not in dropped]
+    return left
+
+
+def weight_histogram(before: Storage, after: Storage, n_bins: int = 80) -> pd.DataFrame:
+    """Return how many numbers of a matrix lie in each bin, before and after.
+
+    Returns
+    -------
+    DataFrame
+        A row a bin: ``low``, ``high``, ``before``, ``after`` (shares of all numbers). Its ``attrs`` hold ``zeros``
+        (shares) and ``distinct`` (different values), each of the two sides.
+    """
+    sides = [storage.rows(slice(None)).ravel() for storage in (before, after)]
+    edge = max(float(np.abs(np.percentile(values, [0.05, 99.95])).max()) for values in sides) or 1.0
+    edges = np.linspace(-edge, edge, n_bins + 1)  # what lies beyond counts in the outer bins
+    shares = [np.histogram(np.clip(values, -edge, edge), edges)[0] / values.size for values in sides]
+    found = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "before": shares[0], "after": shares[1]})
+    found.attrs["zeros"] = [float(np.mean(values == 0)) for values in sides]
+    found.attrs["distinct"] = [len(np.unique(values)) for values in sides]
+    return found
 
 
 def sweep(

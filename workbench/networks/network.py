@@ -137,6 +137,10 @@ class Network:
         module.load_state_dict(decoded, assign=True)
         return module.to("cuda" if torch.cuda.is_available() else "cpu")
 
+    def rest(self) -> None:
+        """Drop the module's float32 weights, which take memory; it is made anew when it is needed."""
+        vars(self).get("_answers", {}).pop((Network.module.__wrapped__,), None)  # type: ignore[attr-defined]
+
     def tokens(self, texts: Sequence[str]) -> Tokens:
         """Return texts as the module takes them; TypeError if one is no text."""
         return self.tokenizer(listed(texts), self.config.max_tokens)

@@ -89,11 +89,11 @@ class DropLayers(NetworkStep):
     label = "Fewer layers"
     blurb = "leaves out whole layers."
 
-    n_layers: int = parameter(1, "count", "Layers left out", 1)
+    n_layers: int = parameter(1, "count", "Layers left out", 1, lambda v: v.config.n_layers)
     which: str = parameter("top", "text", "Which", choices=ENDS)
 
     def _transform(self, v: Network) -> Network:
-        dropped = self._places(v.config.n_layers)
+        dropped = self.places(v.config.n_layers)
         kept = [i for i in range(v.config.n_layers) if i not in dropped]
         config = replace(v.config, n_inner=[v.config.n_inner[i] for i in kept])
         weights = {}
@@ -104,7 +104,8 @@ class DropLayers(NetworkStep):
             weights[name] = v.weights[".".join(parts)]
         return v.with_weights(weights, config)
 
-    def _places(self, n: int) -> set[int]:
+    def places(self, n: int) -> set[int]:
+        """Return the layers of `n`, from 0 on, that this leaves out."""
         if self.n_layers > n:
             raise ValueError(f"{self!r}: the network has {n} layers")
         if self.which not in ENDS:

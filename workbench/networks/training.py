@@ -30,6 +30,7 @@ N_LOOKS = 5  # measurements on the validation part, the start included
 N_VALID = 400  # texts in each
 POOL = 16  # batches whose texts are sorted by length together
 INPUT = "input"
+OFFERED = {None: "none", INPUT: "the original network"}  # besides names, paths and networks
 
 
 class Train(NetworkStep):
@@ -78,8 +79,8 @@ class Train(NetworkStep):
     task: Any = parameter(BUILTIN[0], "other", "Task")
     n_steps: int = parameter(60, "count", "Steps", 1)
     only: str = parameter("all", "choice", "What", choices=ONLY)
-    teacher: Any = parameter(None, "other", "Teacher", main=False)
-    start: Any = parameter(None, "other", "Start", main=False)
+    teacher: Any = parameter(None, "other", "Teacher", choices=OFFERED, main=False)
+    start: Any = parameter(None, "other", "Start", choices=OFFERED, main=False)
     batch_size: int = parameter(32, "count", "Texts a step", 1, main=False)
     learning_rate: float | None = parameter(None, "number", "Learning rate", 0, all_is_none=True, main=False)
     random_state: int = parameter(0, "seed", "Seed")
