@@ -415,8 +415,8 @@ def test_a_format_says_what_it_cannot_hold_before_it_is_written(panel, tmp_path)
 
 
 def test_the_browser_gets_the_whole_file_and_gives_one_to_open(panel, monkeypatch, tmp_path):
-    monkeypatch.setattr("workbench.views.panel.PAUSE", 0)
-    monkeypatch.setattr("workbench.views.panel.CHUNK", 5_000)
+    monkeypatch.setattr("workbench.views.editor.PAUSE", 0)
+    monkeypatch.setattr("workbench.views.editor.CHUNK", 5_000)
     parts: list[tuple[dict, bytes]] = []
     panel.wait()
     monkeypatch.setattr(panel.view, "send", lambda message, buffers: parts.append((message, bytes(buffers[0]))))

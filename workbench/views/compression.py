@@ -191,12 +191,12 @@ class Compression:
     @cell(lane="maps")
     def codes(model, result, n_mapped, seed):
         """The codes of the words on the maps; None where word rows are not coded."""
-        return word_codes(result.small, _map(model.vectors, n_mapped, seed).words)
+        return word_codes(result.small, original_map(model.vectors, n_mapped, seed).words)
 
     @cell(lane="maps")
     def maps(model, result, n_mapped, drawn, labels, seed):
         """Principal components first and then, where it is wanted, UMAP."""
-        original = _map(model.vectors, n_mapped, seed)
+        original = original_map(model.vectors, n_mapped, seed)
 
         def labelled(frame):
             return frame.assign(label=[labels.get(word) for word in original.words]) if labels else frame
@@ -238,7 +238,8 @@ def _searched(model: Model, wish: Search, **samples: Any) -> Result:
 
 
 @remembered
-def _map(v: Vectors, n_words: int, seed: int) -> OriginalMap:
+def original_map(v: Vectors, n_words: int, seed: int) -> OriginalMap:
+    """Return the original's part of maps, of a tiny model with fewer neighbours."""
     return OriginalMap(v, n_words, min(N_NEIGHBORS, max((len(v) - 1) // 2, 2)), seed)
 
 

@@ -1,8 +1,6 @@
 """The compression panel, and views of a model beside a small one that is given."""
 
 import tempfile
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,23 +17,25 @@ from ..formats import OWN, export, readable_suffixes, writable
 from ..search.budget import GOALS, parse_bytes
 from ..vectors import Vectors
 from . import mapper, recipes
-from .blocks import Blocks, present
+from .blocks import Blocks
 from .compression import Compression, Reporting, Search
-from .flow import Doing, Flow, in_words
+from .editor import RecipeView
+from .flow import Doing, Flow
 from .paper import panel_page
 from .widget import View, is_live, shown
 
 MAX_WORDS = 4  # looked at side by side
-MAX_UNDONE = 100  # recipes that undo goes back over
-CHUNK, PAUSE = 1 << 18, 0.3  # bytes of a download at once, and seconds between: the server drops what comes faster
 
 
-def checked(recipe: Any) -> Chain:
-    """Return a recipe; refuse what is none, and values that no parameter can have."""
+def checked(recipe: Any, takes: type = Vectors) -> Chain:
+    """Return a recipe; refuse what is none, steps for other models, and values that no parameter can have."""
     recipe = Chain([recipe]) if isinstance(recipe, Step) and not isinstance(recipe, Chain) else recipe
     if not isinstance(recipe, Chain) or not all(isinstance(step, Step) for step in recipe.steps):
         raise TypeError(f"expected a recipe such as Chain([Prune(n_words=1000), PQ(50)]), got {recipe!r}")
     for step in recipe.steps:
+        if step.takes is not takes:
+            advice = getattr(takes, "step_advice", "")
+            raise TypeError(f"{type(step).__name__} takes {step.takes.__name__}, not {takes.__name__}{advice}")
         for name, field in step.fields.items():
             field.check(f"{type(step).__name__}: {name}", getattr(step, name))
     return recipe
@@ -120,7 +120,7 @@ class ModelView(View):
         self.render()
 
 
-class CompressionPanel(ModelView):
+class CompressionPanel(RecipeView, ModelView):
     """Compress a model and see at once what each setting costs.
 
     The next cell may set `recipe`, `limit`, `words` and `source`, and observe these, `vectors` (the small model) and
@@ -148,7 +148,6 @@ class CompressionPanel(ModelView):
     random_state : int
     """
 
-    recipe = traitlets.Any(help="the recipe that is wanted")
     vectors = traitlets.Any(read_only=True, help="the small model")
     card = traitlets.Any(read_only=True, help="the numbers of the small model, as of `scorecard`")
     limit = traitlets.Any(help="bytes that the file should stay within, or a text such as '20 MB'; None for no limit")
@@ -171,7 +170,7 @@ class CompressionPanel(ModelView):
         interactive: bool | None = None,
         random_state: int = 0,
     ):
-        self._told: dict[str, Any] = {"source": source}  # values of traits that nobody asks for
+        self._told = {"source": source}
         self._before: dict[str, Any] = {}  # what to go back to if another model cannot be opened
         numbers: Any = {"n_words": n_words, "n_ngrams": n_ngrams, "n_subvectors": n_subvectors}
         super().__init__(
@@ -200,16 +199,6 @@ class CompressionPanel(ModelView):
             self._problem = ""
             self._want(new) if name == "recipe" else self._open(new)
 
-    def _tell(self, **traits: Any) -> None:
-        self._told |= traits
-        for name, value in traits.items():
-            self.set_trait(name, value)
-
-    def _note(self, **values: Any) -> None:
-        """Change what is drawn and nothing is computed from."""
-        self.flow.values.update(values)
-        self.render()
-
     def _open(self, source: Any) -> None:
         """Open another model; until it is there, and if it cannot be opened, the old one stays."""
         if not self._before and self.flow.is_fresh("model"):
@@ -223,26 +212,6 @@ class CompressionPanel(ModelView):
         before, self._before = self._before, {}
         self._tell(source=before.pop("given"))
         self.flow.set(**before)
-
-    @property
-    def _present(self) -> Any:
-        """The recipe that a person sees; None before the first."""
-        return present(*(self.flow[name] for name in ("wish", "recipe", "result")))
-
-    def _want(self, wish: Any, **more: Any) -> None:
-        """Build a recipe, or search for one; undo goes back to the present one."""
-        now, past = self._present, self.flow["past"]
-        past = past if now is None or now == wish else (*past, now)[-MAX_UNDONE:]
-        self.flow.set(wish=wish, past=past, future=(), **more)
-
-    def render(self) -> None:
-        """Draw what is new, and take over what was found; called from any thread."""
-        with self._drawing:
-            try:
-                self._follow()
-            except Exception as error:  # it must not end the thread of the flow, out of sight
-                self._problem = in_words(error)
-            super().render()
 
     def _follow(self) -> None:
         flow, values, errors = self.flow, self.flow.values, self.flow.errors
@@ -322,16 +291,6 @@ class CompressionPanel(ModelView):
 
     # -- recipes ----------------------------------------------------------------------------
 
-    def do_undo(self, source: str = "past", target: str = "future") -> None:
-        """Go back to the recipe before."""
-        if self.flow[source]:
-            *left, wish = self.flow[source]
-            self.flow.set(wish=wish, **{source: tuple(left), target: (*self.flow[target], self._present)})
-
-    def do_redo(self) -> None:
-        """Go forward to the recipe that was undone last."""
-        self.do_undo("future", "past")
-
     def do_preset(self, id: str) -> None:
         """Begin with a preset."""
         self._want(recipes.presets(self.flow["model"].vectors, self.flow["seed"])[id].recipe)
@@ -344,35 +303,11 @@ class CompressionPanel(ModelView):
         """Add a step."""
         self._want(recipes.added(self._present, kind, at, self.flow["model"].vectors, self.flow["seed"]))
 
-    def do_move(self, i: int, to: int) -> None:
-        """Move a step to another place."""
-        steps = list(self._present.steps)
-        steps.insert(to, steps.pop(i))
-        self._want(Chain(steps))
-
-    def do_remove(self, i: int) -> None:
-        """Take out a step."""
-        self._want(Chain([*self._present.steps[:i], *self._present.steps[i + 1 :]]))
-
     def do_predict(self, i: int, name: str, value: Any) -> None:
         """Say how large the file would be with another value, while a slider is dragged."""
         v = self.flow["model"].vectors
         n_bytes = recipes.predicted_bytes(recipes.changed(self._present, i, name, value, v), v)
         self.predicted = {"bytes": n_bytes, "i": i, "name": name, "value": value}
-
-    def do_go_back(self, id: int) -> None:
-        """Go back to a recipe of the history."""
-        self._want(self.flow["trail"][id]["recipe"])
-
-    def do_pin(self, id: int | None = None) -> None:
-        """Compare with a result of the history, or the present one, from now on; pinned again, with none."""
-        pinned, chosen = self.flow["pinned"], None if id is None else self.flow["trail"][id]
-        is_again = pinned is not None and (chosen is None or chosen["recipe"] == pinned["recipe"])
-        self._note(pinned=None if is_again else chosen or self._fresh().trial)
-
-    def do_quality(self, id: str) -> None:
-        """Choose what the history shows beside the size."""
-        self._note(quality=id)
 
     def do_limit(self, text: str | int) -> None:
         """Set the size that the file should stay within."""
@@ -398,12 +333,6 @@ class CompressionPanel(ModelView):
 
     # -- files ------------------------------------------------------------------------------
 
-    def _fresh(self) -> Any:
-        """The result of the present recipe."""
-        if self.flow["result"] is None or not self.flow.is_fresh("result"):
-            raise ValueError("the numbers for this setting are not there yet; try again once they are")
-        return self.flow["result"]
-
     def do_save(self, path: str, format: str = OWN.name) -> None:
         """Save the small model in a format of `export`; never over the model itself."""
         self._note(saved=None)
@@ -425,16 +354,7 @@ class CompressionPanel(ModelView):
             raise ValueError(f"{known.title} is a folder, which a browser cannot take; save it instead")
         name = f"small{known.suffixes[0]}"
         with tempfile.TemporaryDirectory() as folder:
-            content = export(self._fresh().small, Path(folder, name), format, warn=False).read_bytes()
-
-        def send() -> None:
-            for offset in range(0, len(content), CHUNK):
-                if self.comm is not None:
-                    message = {"do": "download", "name": name, "offset": offset, "total": len(content)}
-                    self.send(message, [content[offset : offset + CHUNK]])
-                    time.sleep(PAUSE)
-
-        threading.Thread(target=send, daemon=True).start()
+            self._deliver(name, export(self._fresh().small, Path(folder, name), format, warn=False).read_bytes())
 
     def do_report(self, folder: str, limits: Mapping[str, float]) -> None:
         """Build and measure this setting again in a notebook of its own, and hold it against limits."""

@@ -113,10 +113,10 @@ def panel_page(blocks: dict[str, dict], frame: pd.DataFrame | None = None) -> st
     steps = drawn("rail", lambda block: table_html(STEPS, block["steps"]) if block["steps"] else "")
     sections = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
-        "Numbers": drawn("cards", _limit) + overview + drawn("history", _history),
+        "Numbers": drawn("cards", _limit) + overview + drawn("history", history_html),
         "Recipe": steps + drawn("export", lambda block: f"<pre>{escape(block['code'])}</pre>"),
         "Maps": "" if figure is None else picture_html(figure, "Maps of the original and of the compressed model"),
-        "Neighbours before and after": drawn("looked", _looked) + drawn("neighbours", _neighbours),
+        "Neighbours before and after": drawn("looked", looked_html) + drawn("neighbours", _neighbours),
         "Damage": drawn("damage", _damage),
         "Formats": drawn("export", _formats),
     }
@@ -131,11 +131,12 @@ def _limit(cards: dict) -> str:
     return f"<p><b>{n_bytes / 1e6:,.2f} MB</b> {text} the limit of {limit / 1e6:,.2f} MB</p>"
 
 
-def _history(block: dict) -> str:
+def history_html(block: dict) -> str:
+    """Return a picture of what was tried, if that is more than one recipe."""
     return picture_html(history_figure(block), "Size and quality of each recipe") if len(block["points"]) > 1 else ""
 
 
-def _looked(block: dict) -> str:
+def looked_html(block: dict) -> str:
     """The neighbours of words by rank, before and after, and the contributions of their n-grams."""
     tables, ngrams = "", ""
     for entry in block["words"]:

@@ -1,6 +1,6 @@
 """Recipes for a person to change: steps that can follow, and parameters with bounds that cannot be left."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -58,8 +58,13 @@ def predicted_bytes(recipe: Chain, v: Vectors) -> int | None:
 def effects(recipe: Chain, v: Vectors, n_bytes: int) -> tuple[str, ...]:
     """Return what each step of a recipe saved, such as "22.6 → 2.9 MB"; the file came out at so many bytes."""
     between = [predicted_bytes(Chain(recipe.steps[:n]), v) for n in range(1, len(recipe.steps))]
+    return effect_texts([float32_bytes(v), *between, n_bytes])[: len(recipe.steps)]
+
+
+def effect_texts(sizes: Sequence[int | None]) -> tuple[str, ...]:
+    """Return what was saved between two sizes each, such as "22.6 → 2.9 MB"."""
     texts = []
-    for before, after in pairwise([float32_bytes(v), *between, n_bytes]):
+    for before, after in pairwise(sizes):
         if before is None or after is None:
             texts.append("")
         elif abs(after - before) < 0.01 * before:
@@ -67,13 +72,13 @@ def effects(recipe: Chain, v: Vectors, n_bytes: int) -> tuple[str, ...]:
         else:
             digits = 1 if after >= 10**6 else 2 if after >= 10**4 else 4
             texts.append(f"{before / 1e6:.{digits}f} → {after / 1e6:.{digits}f} MB")
-    return tuple(texts[: len(recipe.steps)])
+    return tuple(texts)
 
 
 def fields(recipe: Chain, i: int, v: Vectors) -> list[dict[str, Any]]:
     """Return what is shown of the parameters of a step, as JSON; one with a single possible value is left out."""
     step, found = recipe.steps[i], list[dict[str, Any]]()
-    values, helps = step.get_params() | step.to_json(), step.helps()  # paths as text
+    values = step.get_params() | step.to_json()  # paths as text
     for name, field in step.fields.items():
         if field.kind == "seed" or (field.of_ngrams and v.vocab.subwords is None):
             continue
@@ -83,16 +88,21 @@ def fields(recipe: Chain, i: int, v: Vectors) -> list[dict[str, Any]]:
         choices = [[c, text] for c, text in labels.items() if c == values[name] or _with(recipe, i, name, c, v)]
         if (field.kind in NUMBERS and low == high) or (field.kind in ("choice", "tick") and len(choices) < 2):
             continue
-        is_wide = field.kind == "count" and low is not None and high is not None and high > WIDE * max(low, 1)
         is_main = field.main and sum(other["main"] for other in found) < N_MAIN
-        found.append(
-            {
-                "name": name, "label": field.label, "help": helps.get(name, ""), "kind": field.kind,
-                "value": values[name], "low": low, "high": high, "log": is_wide, "choices": choices,
-                "main": is_main, "all_is_none": field.all_is_none,
-            }
-        )  # fmt: skip
+        found.append(control(step, name, low, high, choices, is_main))
     return found
+
+
+def control(
+    step: Step, name: str, low: float | None, high: float | None, choices: list[list], is_main: bool
+) -> dict[str, Any]:
+    """Return what a front end shows of a parameter: a slider where there is a highest value, or choices."""
+    field, value = step.fields[name], (step.get_params() | step.to_json())[name]  # a path as text
+    is_wide = field.kind == "count" and low is not None and high is not None and high > WIDE * max(low, 1)
+    return {
+        "name": name, "label": field.label, "help": step.helps().get(name, ""), "kind": field.kind, "value": value,
+        "low": low, "high": high, "log": is_wide, "choices": choices, "main": is_main, "all_is_none": field.all_is_none,
+    }  # fmt: skip
 
 
 def bounds(recipe: Chain, i: int, name: str, v: Vectors) -> tuple[float, float | None]:
