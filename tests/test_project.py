@@ -86,16 +86,16 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "helpers": (1_180, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (120, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
-    "compress": (2_350, {"workbench/compress"}),
+    "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
-    "networks": (1_960, {"workbench/networks"}),
+    "networks": (2_020, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (3_290, {"workbench/views"}),
-    "front end": (2_300, {"workbench/views/static"}),
+    "views": (4_250, {"workbench/views"}),
+    "front end": (2_720, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (14_640, {"tests"}),
+    "tests": (14_840, {"tests"}),
 }
 
 

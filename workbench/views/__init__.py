@@ -6,6 +6,7 @@ from typing import Any
 _HOMES = {
     ".panel": ("CompressionPanel", "DamageView", "MapView", "NeighbourView"),
     ".ids": ("IdsView",),
+    ".network": ("NetworkPanel",),
     ".training": ("TrainingView",),
     ".plots": ("damage_figure", "id_map_figure", "map_figure", "neighbours_figure", "scorecard_figure", "tree_figure"),
     ".curves": ("curves_figure", "retained_figure"),
