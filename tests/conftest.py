@@ -273,17 +273,17 @@ class Output(list):
 def refusal(tmp_path):
     """The message with which a file is refused: one line that names it, at no cost of memory or disk."""
 
-    def message(data_or_path, error=ValueError, memory=4_000_000) -> str:
+    def message(data_or_path, error=ValueError, memory=4_000_000, load=wb.load) -> str:
         path = data_or_path
         if isinstance(path, bytes):
             path = tmp_path / "model"
             path.write_bytes(data_or_path)
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(error):
-            wb.load(path)  # imports what is imported late, so that it does not count below
+            load(path)  # imports what is imported late, so that it does not count below
         tracemalloc.start()
         with pytest.raises(error) as caught:
-            wb.load(path)
+            load(path)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert caught.type is error

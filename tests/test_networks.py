@@ -234,8 +234,8 @@ def test_texts_may_be_a_column_of_a_table_and_no_single_text():
     column = pd.Series(TEXTS, index=[4, 3, 2, 1, 0])
     np.testing.assert_array_equal(net.embed(column), net.embed(TEXTS))
     assert net.embed([]).shape == (0, 32)
-    for texts in ("one text", ["one", 3], ["one", float("nan")], 3, None):
-        with pytest.raises(TypeError, match="expected a list of texts, got"):
+    for texts in ("one text", ["one", 3], ["one", float("nan")], {3: "x"}):
+        with pytest.raises(TypeError, match="expected a list of texts and nothing else, got"):
             net.embed(texts)
 
 

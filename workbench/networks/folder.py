@@ -36,7 +36,10 @@ def read_folder(path: Path) -> Network:
             found = about.get(key, expected)
             if found != expected:
                 raise ValueError(f"expected a BERT with {key} {expected!r}, got {str(found)[:60]!r}")
-        arrays = {public(name): array for name, array in weights_of(path).items()}
+        arrays = {  # the first BERTs have TensorFlow's names for layer norms
+            name.removeprefix("bert.").replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): array
+            for name, array in weights_of(path).items()
+        }
         labels = labels_of(about, arrays)
         order = np.argsort(labels)
         arrays |= {name: arrays[name][order] for name in (f"{HEAD}.weight", f"{HEAD}.bias") if labels}
@@ -53,7 +56,7 @@ def read_folder(path: Path) -> Network:
         if WORDS not in arrays:
             raise ValueError(f"it has no weights {WORDS!r}; it has {', '.join(list(arrays)[:3])}")
         wanted = config.shapes(len(arrays[WORDS]))
-        weights = {name: Dense(as_rows(name, array)) for name, array in arrays.items() if name in wanted}
+        weights = {n: Dense(as_rows(n, a)) for n, a in arrays.items() if n in wanted or "encoder." in n}
         return Network(config, weights, tokenizer_of(path), {"provenance": {"source": path.name}})
 
 
@@ -61,19 +64,10 @@ def weights_of(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of ``model.safetensors``, mapped."""
     file = path / "model.safetensors"
     if not file.exists():
-        pickled = ", which can run code when opened, so it is not opened" if list(path.glob("*.bin")) else ""
-        raise ValueError(
-            f"there is no model.safetensors{' but a pickle' * bool(pickled)}{pickled}; "
-            "save it with transformers' model.save_pretrained(folder)"
-        )
+        pickled = " but a pickle, which can run code when opened" if list(path.glob("*.bin")) else ""
+        raise ValueError(f"there is no model.safetensors{pickled}; save one with transformers' save_pretrained(folder)")
     with safe_open(file, "np"):  # checks the header against the file's size
         return artefact.mapped(file, TYPES)
-
-
-def public(name: str) -> str:
-    """Return the public name of a weight; the first BERTs have TensorFlow's words for layer norms."""
-    name = name.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
-    return name.replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def as_rows(name: str, array: np.ndarray) -> np.ndarray:
@@ -117,4 +111,5 @@ def tokenizer_of(path: Path) -> Tokenizer:
 
     settings = path / "tokenizer_config.json"
     lower = read_json(settings).get("do_lower_case", True) if settings.exists() else True
-    return PieceTokenizer(BertWordPieceTokenizer(str(words), lowercase=lower).to_str())
+    vocab = {word: i for i, word in enumerate(words.read_text(encoding="utf-8").rstrip("\n").split("\n"))}
+    return PieceTokenizer(BertWordPieceTokenizer(vocab, lowercase=lower).to_str())

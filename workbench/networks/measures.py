@@ -60,9 +60,8 @@ def card(
         If a network tells apart other labels than the task has.
     """
     for net in (big, small):
-        if net.config.labels and net.config.labels != task.labels:
-            strange = sorted({*net.config.labels} ^ {*task.labels})[:3]
-            raise ValueError(f"the network and {task.name} do not have the same labels: {', '.join(strange)}")
+        if net.config.labels:
+            check_labels(net, task)
     texts = task.test.sample(n_texts, random_state)
     n, how = len(texts), f"sampled, seed {random_state}" if len(texts) < len(task.test) else "exact"
     before, after = outcome(big, texts.texts), outcome(small, texts.texts)
@@ -84,6 +83,13 @@ def card(
     for split, net in (("compressed", small), ("original", big)) if latency else ():
         rows += latency_rows(net, texts, split)
     return Scorecard(pd.DataFrame(rows)[COLUMNS])
+
+
+def check_labels(net: Network, task: Task) -> None:
+    """Refuse a network that does not tell apart what a task does."""
+    if net.config.labels != task.labels:
+        strange = ", ".join((sorted({*net.config.labels} ^ {*task.labels}) or task.labels)[:3])
+        raise ValueError(f"the network and {task.name} do not have the same labels in the same order: {strange}")
 
 
 @remembered
@@ -148,6 +154,7 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
         A row a layer: ``layer``, ``contribution`` (1 - cosine of the states before and after it; Sajjad et al., 2020),
         ``cost`` (accuracy lost without it) with ``low`` and ``high``, and ``agreement`` without it.
     """
+    check_labels(net, task)
     texts = task.valid.sample(n_texts, random_state)
     whole, changes, n_tokens = outcome(net, texts.texts), np.zeros(net.config.n_layers), 0
     for _, (_, weights), out in net.outputs(texts.texts):

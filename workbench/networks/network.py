@@ -74,7 +74,7 @@ class Network:
         check_meta({} if meta is None else meta)
         self.config, self.tokenizer, self.meta = config, tokenizer, meta or {}
         self.weights = {name: weights[name] for name in self.shapes}
-        self.origin = ""  # what `load` takes to give this very network; a loader says it
+        self.origin = "a network in memory"  # what `load` takes to give this very network; a loader says it
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled and copied: nothing that was computed on the way."""
@@ -117,23 +117,25 @@ class Network:
 
     # -- use -------------------------------------------------------------------------------
 
+    def values(self, name: str) -> np.ndarray:
+        """Return a weight decoded, in float32 and the shape that torch has; ValueError if it holds NaN or infinity."""
+        found = np.ascontiguousarray(self.weights[name].rows(slice(None))).reshape(self.shapes[name])
+        if not np.isfinite(found).all():
+            raise ValueError(f"{name} holds NaN or infinity; train the network anew or mend the file")
+        return found
+
     @remembered
     def module(self) -> "nn.Module":
         """Return a torch module with decoded weights, for evaluation: ``module(ids, weights)`` gives an `Output`.
 
-        ValueError if a weight holds NaN or infinity.
+        It is the network's own: to train it, take a `copy.deepcopy`. ValueError if a weight holds NaN or infinity.
         """
         import torch
 
         from .encoder import build
 
         module = build(self.config, len(self.weights[WORDS])).eval().requires_grad_(False)
-        decoded = {}
-        for name, storage in self.weights.items():
-            values = storage.rows(slice(None)).reshape(self.shapes[name])
-            if not np.isfinite(values).all():
-                raise ValueError(f"{name} holds NaN or infinity; train the network anew or mend the file")
-            decoded[name] = torch.from_numpy(np.ascontiguousarray(values))
+        decoded = {name: torch.from_numpy(self.values(name)) for name in self.weights}
         module.load_state_dict(decoded, assign=True)
         return module.to("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -252,10 +254,7 @@ class Network:
 
 def listed(texts: Iterable[str]) -> list[str]:
     """Return texts as a list, also those of a column of a table, whose places have numbers of their own."""
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        raise TypeError(f"expected a list of texts, got {shortly(texts)}")
     found = list(texts)
-    for text in found:
-        if not isinstance(text, str):
-            raise TypeError(f"expected a list of texts, got {shortly(text)} among them")
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in found):
+        raise TypeError(f"expected a list of texts and nothing else, got {shortly(texts)}")
     return found

@@ -109,7 +109,7 @@ class DropLayers(NetworkStep):
         if self.n_layers > n:
             raise ValueError(f"{self!r}: the network has {n} layers")
         if self.which not in ENDS:
-            numbers = [int(text) for text in str(self.which).split(",") if text.strip().isdecimal()]
+            numbers = [int(text) if text.strip().isdecimal() else n for text in str(self.which).split(",")]
             if len(set(numbers)) != self.n_layers or max(numbers, default=n) >= n:
                 raise ValueError(
                     f"{self!r}: expected which to be one of {ENDS}, or {self.n_layers} numbers of layers from 0 to "
@@ -147,14 +147,11 @@ class PruneNeurons(NetworkStep):
         weights, n_inner = dict(v.weights), []
         for i in range(v.config.n_layers):
             first, last = f"encoder.layer.{i}.intermediate.dense", f"encoder.layer.{i}.output.dense.weight"
-            into, out = (
-                v.weights[f"{first}.weight"],
-                v.weights[last].rows(slice(None)),
-            )  # (n_inner, dim), (dim, n_inner)
-            carried = into.norms() * np.linalg.norm(out, axis=0)  # (n_inner,)
+            into, out = v.values(f"{first}.weight"), v.values(last)  # (n_inner, dim), (dim, n_inner)
+            carried = np.linalg.norm(into, axis=1) * np.linalg.norm(out, axis=0)  # (n_inner,)
             n_kept = max(1, len(carried) - round(self.share * len(carried)))
             kept = np.sort(np.argsort(-carried, kind="stable")[:n_kept])
-            weights[f"{first}.weight"] = into.take(kept)
+            weights[f"{first}.weight"] = v.weights[f"{first}.weight"].take(kept)
             weights[f"{first}.bias"] = Dense(v.weights[f"{first}.bias"].rows(slice(None))[:, kept])
             if not v.weights[last].is_float32:
                 raise ValueError(f"{self!r}: {last} is compressed; leave neurons out before that")
@@ -195,9 +192,9 @@ class PruneWeights(NetworkStep):
         rng = np.random.default_rng(self.random_state)
         values, scores = {}, {}
         for name, storage in v.matrices(self.on).items():
-            if not (storage.is_float32 or isinstance(storage, Sparse)):
+            if not (storage.inner if isinstance(storage, Sparse) else storage).is_float32:
                 raise ValueError(f"{self!r}: {name} is compressed; set weights to zero before that")
-            values[name] = storage.rows(slice(None))
+            values[name] = v.values(name)
             random = rng.random(storage.shape, np.float32) + 1
             scores[name] = np.abs(values[name]) if self.by == "magnitude" else random * (values[name] != 0)
         ordered = np.concatenate([of.ravel() for of in scores.values()] or [np.zeros(0, np.float32)])

@@ -79,9 +79,11 @@ class Task:
             if not parts.get(part):
                 raise ValueError(f"{name}: expected texts to {part}, got none")
         if not parts.get("valid"):
-            is_held = [zlib.crc32(text.encode("utf-8", "replace")) % PARTS == 0 for text, _ in parts["train"]]
-            held = [pair for pair, held in zip(parts["train"], is_held, strict=True) if held]
-            kept = [pair for pair, held in zip(parts["train"], is_held, strict=True) if not held]
+            last = {label: text for text, label in parts["train"]}  # stays, so that no label is in `valid` alone
+            held, kept = [], []
+            for text, label in parts["train"]:
+                is_held = zlib.crc32(text.encode("utf-8", "replace")) % PARTS == 0 and text != last[label]
+                (held if is_held else kept).append((text, label))
             parts = {**parts, "train": kept, "valid": held or kept}
         labels = sorted({label for _, label in parts["train"]})
         if not 2 <= len(labels) <= MAX_LABELS:
@@ -89,12 +91,10 @@ class Task:
         number, found = {label: i for i, label in enumerate(labels)}, {}
         for part, pairs in parts.items():
             for place, (text, label) in enumerate(pairs, 1):
-                if not text.strip():
-                    raise ValueError(f"{name}: text {place} of {part} is empty; remove it")
+                if not text.strip() or not label.strip():
+                    raise ValueError(f"{name}: text {place} of {part} is empty, or its label; remove it")
                 if label not in number:
-                    raise ValueError(
-                        f"{name}: label {label[:60]!r} of {part} text {place} is not in the training texts"
-                    )
+                    raise ValueError(f"{name}: label {label[:60]!r} of {part} text {place} is in no training text")
             texts = tuple(text for text, _ in pairs)
             found[part] = Labelled(texts, np.array([number[label] for _, label in pairs], np.int64))
         return cls(name, tuple(labels), found["train"], found["valid"], found["test"], tuple(unlabelled))

@@ -13,7 +13,6 @@ from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab
 
-MAX_LOWER = 0.99  # of the words of a cased vocabulary
 TOO_LONG = "some texts have more than {} tokens; what follows those is left out"
 
 
@@ -36,12 +35,10 @@ class PieceTokenizer:
         try:
             self._fast = Fast.from_str(text)
         except Exception as error:  # the library has no narrower kind
-            raise ValueError(
-                f"expected the text of a tokenizer.json, got one that is not: {str(error)[:200]}"
-            ) from None
+            raise ValueError(f"expected the text of a tokenizer.json, got another: {str(error)[:200]}") from None
         self._fast.no_padding()
         self._fast.no_truncation()
-        self.n_rows = max(self._fast.get_vocab().values(), default=0) + 1
+        self.n_rows = max([*self._fast.get_vocab().values(), *self._fast.encode("").ids], default=0) + 1
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         self._fast.enable_truncation(max_tokens)
@@ -100,7 +97,7 @@ class NgramTokenizer:
     @classmethod
     def of(cls, v: Vectors, **options: bool) -> "NgramTokenizer":
         """Return the tokenizer of these vectors, for a table of all their rows; cased as their words are."""
-        is_lower = np.mean([word == word.lower() for word in v.words]) > MAX_LOWER
+        is_lower = np.mean([word == word.lower() for word in v.words]) > 0.99  # a few odd ones make it no cased one
         return cls(v.vocab, len(v.storage.words), **{"lower": bool(is_lower)} | options)
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:

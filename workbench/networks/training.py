@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -141,9 +142,9 @@ class _Loop:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.module = build(v.config, len(v.weights[WORDS])).train()
         self.latent: dict[str, Tensor] = {}  # by name, the numbers that a storage is to hold
-        for name, storage in begin.weights.items():
-            values = storage.rows(slice(None)).reshape(v.shapes[name])
-            self.latent[name] = torch.from_numpy(values).to(self.device).requires_grad_(self._is_trained(name))
+        for name in begin.weights:
+            values = torch.from_numpy(begin.values(name)).to(self.device)
+            self.latent[name] = values.requires_grad_(self._is_trained(name))
         self.valid = task.valid.sample(N_VALID, step.random_state)
         self.texts = [*task.train.texts, *(task.unlabelled if teacher is not None else ())]
         self.taught = None if teacher is None else torch.from_numpy(teacher.run(self.texts).logits).to(self.device)
@@ -165,7 +166,8 @@ class _Loop:
         losses = [math.nan]
         best, least = self._stored(), math.inf
         batches = drawn([len(text) for text in self.texts], step.batch_size, step.random_state)
-        with torch.random.fork_rng(devices=[]), progress.bar(total=step.n_steps, desc="Train", unit="step") as bar:
+        bar = progress.bar(total=step.n_steps, desc="Train", unit="step")
+        with torch.random.fork_rng(devices=[]), bar, suppress(KeyboardInterrupt):  # what was best so far is kept
             torch.manual_seed(step.random_state)
             for number in range(step.n_steps + 1):
                 if number in looks:
