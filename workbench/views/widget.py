@@ -16,7 +16,17 @@ from .flow import Cell, Flow, cells, in_words
 
 PAUSE = 0.5  # seconds without a change before the page that stays in the notebook is drawn
 STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("core.js", "parts.js", "map.js", "panel.js", "words.js", "ids.js", "training.js", "main.js")  # in this order
+SCRIPTS = (
+    "core.js",
+    "parts.js",
+    "map.js",
+    "panel.js",
+    "words.js",
+    "ids.js",
+    "training.js",
+    "network.js",
+    "main.js",
+)  # in this order
 # The page gives way to the live view in the output after it; what JupyterLab writes there without a kernel says less.
 TWIN_STYLE = """<style>
 .jp-OutputArea-child:has(.wb-twin):has(+ .jp-OutputArea-child .wb) {display: none}

@@ -75,6 +75,12 @@ function inksOf(palette) {
   return g.getImageData(0, 0, x, 1).data;
 }
 
+// A text as at most five lines of about 44 letters.
+function linesOf(text) {
+  const lines = text.match(/.{1,44}(\s|$)|.{44}/gu) ?? [];
+  return lines.length > 5 ? [...lines.slice(0, 4), `${lines[4].trimEnd()}…`] : lines;
+}
+
 const areaOf = (path) => new Path2D(`M${path.join("L")}Z`);
 
 let scrolled = 0; // when the page was last scrolled
@@ -213,17 +219,23 @@ class PointMap {
     // weight and size of the letters; how far from the point, which may be on any side of it
     const put = (text, x, y, ink, weight, size, away = 0) => {
       if (!text || !(x >= 0 && x <= width && y >= head && y <= height)) return;
-      const short = text.length > 60 ? `${text.slice(0, 59)}…` : text;
+      const lines = linesOf(text);
       g.font = `${weight} ${size}px ${family}`;
-      const [half, tall] = [g.measureText(short).width / 2 + 3, size * 0.7];
+      const widths = lines.map((line) => g.measureText(line).width);
+      const [half, tall] = [Math.max(...widths) / 2 + 3, size * 0.7 * lines.length];
       const sides = away ? [[0, -away - tall], [0, away + tall], [away + half, 0], [-away - half, 0]] : [[0, 0]];
       const inside = (midX) => Math.max(half, Math.min(width - half, midX));
       const box = sides.map(([dx, dy]) => around(inside(x + dx), y + dy, half, tall)).find(isFree);
       if (!box) return;
       taken.push(box);
+      if (lines.length > 1) {
+        g.fillStyle = this.css("--card");
+        g.fillRect(box[0], box[1] - 2, 2 * half, 2 * tall + 4);
+      }
       g.fillStyle = this.css(ink);
-      g.strokeText(short, box[0] + half, box[1] + tall);
-      g.fillText(short, box[0] + half, box[1] + tall);
+      for (const act of ["strokeText", "fillText"]) {
+        lines.forEach((line, k) => g[act](line, box[0] + half, box[1] + size * 0.7 * (2 * k + 1)));
+      }
     };
     const named = new Set();
     const putAt = (i, text, ...look) => named.has(i) || (named.add(i), put(text, ...this.spot(i), ...look));

@@ -8,18 +8,22 @@ const TABS = [
   { id: "export", label: "Export", draw: exportTab },
 ];
 
-DRAWINGS.panel = (view) => {
-  const { bare, tab = "overview", tabs } = view.ui;
-  const there = TABS.filter(({ id }) => tabs?.includes(id) ?? true);
+DRAWINGS.panel = (view) => panelOf(view, TABS, cards, footer);
+
+function panelOf(view, all, drawCards, drawFooter) {
+  const { bare, tabs } = view.ui;
+  const there = all.filter(({ id }) => tabs?.includes(id) ?? true);
+  const { tab = there[0].id } = view.ui;
   const pane = h("section.pane", { key: "pane", "aria-label": "Results" },
     there.length > 1 && tabsOf(view, "tabs", there, tab, (id) => view.setUi({ tab: id })),
     tabPanel(view, "tabs", tab, there.find(({ id }) => id === tab)?.draw(view)));
   view.el.onkeydown = bare ? null : (event) => panelKeys(view, event, there); // the focus may be on the view itself
-  return h("div.panel", { class: bare && "bare" }, topBar(view), problems(view),
-    bare ? pane : [cards(view), h("div.panes", rail(view), pane), footer(view)]);
-};
+  return h("div.panel", { class: bare && "bare" }, topBar(view, there), problems(view),
+    bare ? pane : [drawCards(view), h("div.panes", rail(view), pane), drawFooter(view)]);
+}
 
-const KEYS = "Ctrl+Z, Ctrl+Shift+Z: undo, redo · 1 to 5: tabs · /: search for a word · ?: these keys";
+const keysText = (tabs) =>
+  `Ctrl+Z, Ctrl+Shift+Z: undo, redo · 1 to ${tabs.length}: tabs · /: search on the map · ?: these keys`;
 
 function panelKeys(view, event, tabs) {
   const key = event.key.toLowerCase();
@@ -43,8 +47,9 @@ function panelKeys(view, event, tabs) {
 
 const present = (view) => view.get("history").points?.find((point) => point.now);
 
-function topBar(view) {
-  const { name = "No model", about, can_undo: canUndo, can_redo: canRedo, pinned, save_bytes: size } = view.get("top");
+function topBar(view, tabs) {
+  const { name = "No model", about, can_undo: canUndo, can_redo: canRedo, pinned, save_bytes: size,
+    is_fixed: isFixed } = view.get("top"); // if no other model can be opened
   const label = [h("b", h("bdi", name)), h("span.mute", about)];
   if (view.ui.bare) return h("div.top", h("div.chip", label), status(view));
   const { drawer = false } = view.local;
@@ -55,15 +60,17 @@ function topBar(view) {
   return h("div.top",
     button("☰ Recipe", () => view.setLocal({ drawer: !drawer }),
       { name: "button.drawer-button", "aria-expanded": String(drawer) }),
-    menu([label, " ▾"], modelMenu(view), { title: `${about ?? ""}: open another`, name: "summary.chip" }),
+    isFixed ? h("div.chip", { title: about }, label)
+      : menu([label, " ▾"], modelMenu(view), { title: `${about ?? ""}: open another`, name: "summary.chip" }),
     status(view), h("span.space"),
     button("↶ Undo", () => view.act("undo"), { disabled: !canUndo, title: "Ctrl+Z" }),
     button("↷", () => view.act("redo"), { disabled: !canRedo, title: "Ctrl+Shift+Z", "aria-label": "Redo" }),
     button(pinned ? "Unpin A" : "Pin as A", () => view.act("pin", { id: pinned ? null : present(view).id }),
       { title: "Show what changes against this setting, A", disabled: !pinned && !present(view) }),
-    button("Report…", goTo("make-report"), { title: "Measure this setting on larger samples, with limits" }),
+    !isFixed && button("Report…", goTo("make-report"),
+      { title: "Measure this setting on larger samples, with limits" }),
     button(size ? `Save ${bytes(size)}…` : "Save…", goTo("save"), { name: "button.primary", disabled: !size }),
-    help(KEYS));
+    help(keysText(tabs)));
 }
 
 function status(view) {
@@ -125,10 +132,15 @@ LISTENERS.download = (view, { name, offset, total }, [part]) => {
 const EXPECTED = ["Kept words", "Dropped words", "Unseen words", "Neighbours kept"];
 
 function cards(view) {
-  const { cards: numbers = EXPECTED.map((title) => ({ id: title, title })) } = view.get("cards");
-  const tile = ({ help: about, value, digits, delta, how, ...own }) => card({ ...own, help: [about, how].join(" "),
-    corner: how?.split(/\W/)[0], value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] });
-  return h("div.cards", { class: view.stale("cards") }, sizeCard(view), numbers.map(tile));
+  return h("div.cards", { class: view.stale("cards") }, sizeCard(view), numberCards(view, EXPECTED));
+}
+
+// Numbers, or until there are any, their titles.
+function numberCards(view, titles) {
+  const { cards: numbers = titles.map((title) => ({ id: title, title })) } = view.get("cards");
+  return numbers.map(({ help: about, value, digits, delta, how, ...own }) => card({ ...own,
+    help: [about, how].join(" "), corner: how?.split(/\W/)[0],
+    value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] }));
 }
 
 // The change against A: an arrow says the direction, the colour if that is better.
@@ -144,11 +156,11 @@ function foreseen(view) {
 }
 
 function sizeCard(view) {
-  const { help: about, how, bytes: size, limit, original, ratio, delta } = view.get("cards").size ?? {};
+  const { help: about, how, bytes: size, limit, original, ratio, delta, beside } = view.get("cards").size ?? {};
   const { size: next } = foreseen(view);
   const over = limit && size > limit && "bad";
   const at = (n) => `${Math.min(100, (100 * n) / Math.max(limit ?? original, size))}%`;
-  const corner = limit && h("span", { class: over }, over ? "⚠ over limit " : "limit ", h("b", bytes(limit)));
+  const corner = beside ?? (limit && h("span", { class: over }, over ? "⚠ over limit " : "limit ", h("b", bytes(limit))));
   const smaller = ratio && h("small", `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
   const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: over, style: `width: ${at(size)}` }),
     limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` }));
@@ -168,7 +180,7 @@ function rail(view) {
     button([h("b", label), h("span.mute", blurb)], () => add(kind), { name: "button.entry" });
   const keyOf = ({ kind, i }) => `${kind}-${steps.filter((step) => step.kind === kind && step.i < i).length}`;
   return h("section.rail", { class: view.local.drawer && "open", "aria-label": "Recipe" },
-    segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fitCard(view, fit),
+    segmented("Presets", [...presets, custom], (id) => view.act("preset", { id })), fit && fitCard(view, fit),
     h("ol.steps", steps.map((step) => stepCard(view, step, steps.length, keyOf(step)))),
     menu("+ Add a step", addable.map(addition), { name: "summary.add" }));
 }
@@ -213,7 +225,7 @@ function stepCard(view, { i, label, blurb, effect, error, fields }, n, key) {
   };
   const row = (about) => fieldRow(view, `${i}-${about.name}`, about, {
     set: (value) => (predict(view, null), view.act("set", { i, name: about.name, value })),
-    move: (value) => predict(view, { i, name: about.name, value }),
+    move: (value) => view.get("rail").fit && predict(view, { i, name: about.name, value }),
   });
   const more = { name: "button.more", "aria-expanded": String(open), "aria-label": `${label}: advanced` };
   return h("li.card.step", { key, class: over === i && "over", ...place },
@@ -316,7 +328,7 @@ function saveForm(view) {
 }
 
 function exportTab(view) {
-  const { code } = view.get("export");
+  const { code, limits } = view.get("export");
   const copy = () => { // navigator.clipboard is not there on a page that came by plain http
     getSelection().selectAllChildren(view.root.querySelector(".export pre"));
     document.execCommand("copy");
@@ -325,9 +337,9 @@ function exportTab(view) {
   const copier = button(view.local.copied === code ? "✓ Copied" : "Copy", copy, { name: "button.small" });
   return page(view, "export", code, () => [
     h("div.form", h("h4", "Recipe ", copier), h("pre", { tabindex: 0 }, code)),
-    h("div.form", h("h4", "Save"), saveForm(view), h("h4", "Report ",
+    h("div.form", h("h4", "Save"), saveForm(view), limits && [h("h4", "Report ",
       help("Builds this setting again in a notebook, measures it on larger samples, and checks each limit.")),
-    reportForm(view))]);
+    reportForm(view)])]);
 }
 
 function reportForm(view) {

@@ -50,10 +50,11 @@ function trainingCharts(view) {
     "By validation log-loss: 0% is the model without content, 100% the best one without a bottleneck."]
     : ["Validation log-loss (nats)", "Shares are shown once the model without a bottleneck is better than popularity."];
   const unit = isShare ? (y) => `${fixed(y, 0)}%` : (y) => fixed(y, 2);
-  const small = { arm, height: 110 };
+  const { n_steps: n, n_warmup: warm } = view.get("curves");
+  const small = { arm, n, warm, height: 110 };
   return h("div.charts", { class: view.stale("curves") },
     lineChart(view, title, about, curves,
-      { arm, height: 300, isMain: true, unit, edge: isShare ? edge : undefined, within: isShare ? [100] : [] }),
+      { ...small, height: 300, isMain: true, unit, edge: isShare ? edge : undefined, within: isShare ? [100] : [] }),
     h("div.both",
       lineChart(view, "Codes in use", `Share of the codes of each level of ${arm || "an arm"} that some item has.`,
         use, { ...small, unit: (share) => percent(share), within: [0, 1] }),
@@ -61,11 +62,11 @@ function trainingCharts(view) {
         { ...small, unit: whole, within: [0, 2] })));
 }
 
-// Lines over steps, named at their ends with their values at the step under the pointer, or the last one. Values
+// Lines over `n` steps, of which `warm` are a warm-up, named at their ends with their values at the step under the pointer, or the last one. Values
 // below `edge` are drawn at the bottom, with a mark and their number.
-function lineChart(view, title, about, lines, { arm, height, unit, edge: low = -Infinity, within = [], isMain }) {
+function lineChart(view, title, about, lines, options) {
+  const { arm, n, warm = 0, height, unit, edge: low = -Infinity, within = [], isMain } = options;
   if (lines.length === 0) return h("div.card.chart", h("div.title", h("b", title, help(about))), h("p.mute", "None."));
-  const { n_steps: n, n_warmup: warm } = view.get("curves");
   const { step = null } = view.local;
   const drawn = lines.flatMap(({ points, thin = [] }) => [points, ...thin].flat()).map((point) => point[1]);
   const [least, top] = [Math.min(...within, ...drawn), Math.max(...within, ...drawn)];

@@ -74,6 +74,9 @@ function labelLooks(labels) {
   return { colours, palette, shapes: colours.map((k) => SHAPES.indexOf(LABEL_SHAPES[k])), legend };
 }
 
+// A word as it is; of a sentence the beginning.
+const shortly = (text) => (text.length > 40 ? `${text.slice(0, 25)}…` : text);
+
 const mixed = (before, after, share) => before.map((v, k) => v + share * (after[k] - v));
 
 function mapTab(view) {
@@ -87,10 +90,13 @@ function mapTab(view) {
   const isAgain = control && p.method === "UMAP"; // the original drawn again, in place of the compressed model
   const side = isAgain ? "control" : "after";
   const look = remember(view, "looks", [p, by], () => looks(p, by));
-  const tip = (i) => [p.words[i], FATES[p.fate[i]].text, `rank ${whole(p.rank[i])}`,
-    p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
+  const tip = (i) => {
+    const about = [!p.noun && FATES[p.fate[i]].text, !p.noun && `rank ${whole(p.rank[i])}`,
+      p.fate[i] < 2 && `cosine ${fixed(p.cosine[i])}`, p.labels?.[i]].filter(Boolean).join(" · ");
+    return p.words[i] + (p.noun ? "\n" : " · ") + about;
+  };
   const shared = {
-    ...look, head: 28, selected: chosen(view, p), name: (i) => p.words[i], tip, pick: (i) => lookAt(view, p.words[i]),
+    ...look, head: 28, selected: chosen(view, p), name: (i) => shortly(p.words[i]), tip, pick: (i) => lookAt(view, p.words[i]),
     frame: remember(view, "frame", [p], () => frameOf(p.before, p.after)),
     camera: remember(view, `camera of ${p.method}`, [p.n_mapped], newCamera),
     select: (flags) => view.setLocal({ query: "", selected: flags && new Set(p.words.filter((_, i) => flags[i])) }),
@@ -118,7 +124,7 @@ function mapBar(view, p, look, isDrawing) {
   const { colour: by = "damage", control = false, morph = 1 } = view.ui;
   const choose = (title, ids, value, act) => // ids with their labels
     select(Object.entries(ids).map(([id, label]) => ({ id, label })), value, act, { "aria-label": title, title });
-  const ways = { damage: "Damage", frequency: "Frequency", ...(hasCodes(p) && { code: "Code" }),
+  const ways = { damage: "Damage", ...(!p.noun && { frequency: "Frequency" }), ...(hasCodes(p) && { code: "Code" }),
     ...(p.labels && { label: "Label" }) };
   const levels = Array.from({ length: p.coded.n_levels }, (_, k) => `Level ${k + 1}`);
   return h("div.map-bar", { role: "group", "aria-label": "Show on the map" }, h("span.word", "Colour"),
@@ -141,7 +147,7 @@ function mapLegend(view, p, { ramp, texts, legend }) {
   return h("div.map-bar.legend",
     ramp && [texts[0], h("i", { style: `--ramp: var(${ramp})` }), texts[1]],
     legend.map(({ shape, ink, text }) => legendSign(SIGNS[shape], ink, text)), h("span.space"),
-    select(numbers, p.n_mapped, (n) => view.act("map_words", { n }), { "aria-label": "Words on the map" }),
+    numbers.length > 0 && select(numbers, p.n_mapped, (n) => view.act("map_words", { n }), { "aria-label": "Words on the map" }),
     help(`Shown: ${p.sample}. ${p.noise ?? ""}`));
 }
 
@@ -159,7 +165,7 @@ function chosen(view, p) {
 function mapMarks(view, p, side) {
   const shown = shownWord(view);
   const placed = (rows, look) => rows.filter(({ word }) => p.index.has(word))
-    .map((row) => ({ i: p.index.get(row.word), text: row.word, ...look(row) }));
+    .map((row) => ({ i: p.index.get(row.word), text: shortly(row.word), ...look(row) }));
   const words = placed(lookedAt(view), () => ({ colour: "--ink", strong: true }));
   const shownRows = p.index.has(shown?.word) ? shown.neighbours : [];
   const near = placed(shownRows, ({ status }) => ({ ...STATUSES[status], status }));
@@ -246,12 +252,12 @@ function inspector(view) {
   const chip = (word) => h("span", { key: word }, mapWord(view, word, { "aria-pressed": String(word === shown.word) }),
     button("×", () => leave(word), { "aria-label": `Close ${word}` }));
   return h("aside.inspector", { key: "inspector", "aria-label": "Words looked at" },
-    textBox(query, search, { type: "search", placeholder: "Find a word",
+    textBox(query, search, { type: "search", placeholder: p.noun ? `Find ${p.noun}` : "Find a word",
       "aria-label": "Find on the map; Enter looks at any word", onkeydown: (e) => keys[e.key]?.() }),
     p.n > 0 && chosenWords(view, p, query.trim().toLowerCase()), warning(view.error("changes", "contributions")),
     words.length > 1 && h("div.chips", { key: "chips", role: "group", "aria-label": "Compare" }, words.map(chip)),
     shown ? h("div", { key: "word", class: view.stale("looked") }, aboutWord(view, p, shown))
-      : h("p.mute", { key: "none" }, "Click a point, or type a word, to see which neighbours it keeps."));
+      : h("p.mute", { key: "none" }, `Click a point, or type a ${p.noun ? "part of a text" : "word"}, to see which neighbours it keeps.`));
 }
 
 // How many words are searched for or selected, and the first or the most damaged of them.
@@ -261,7 +267,7 @@ function chosenWords(view, p, wanted) {
   const cosine = (i) => p.cosine[i] || 0; // of a word without a vector, too
   const order = wanted ? (i) => !p.words[i].toLowerCase().startsWith(wanted) : cosine;
   const found = [...p.rank.keys()].filter((i) => flags[i]);
-  const count = `${whole(found.length)} ${wanted ? "on the map" : "words selected"}`;
+  const count = `${whole(found.length)} ${wanted ? "on the map" : `${p.noun ?? "words"} selected`}`;
   const mean = found.reduce((sum, i) => sum + cosine(i), 0) / found.length;
   const clear = button("Clear", () => view.setLocal({ selected: null }), { name: "button.link" });
   return h("div", { key: "chosen" },
@@ -270,13 +276,13 @@ function chosenWords(view, p, wanted) {
 }
 
 function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neighbours, ngrams }) {
-  const about = [fate, rank !== null && `rank ${whole(rank)}`,
+  const about = [!p.noun && fate, !p.noun && rank !== null && `rank ${whole(rank)}`, p.labels?.[p.index.get(word)],
     cosine === null ? "no vector" : `cosine ${fixed(cosine)}`, !p.index.has(word) && "not on the map"];
   const count = ([status, { sign }]) => h("span", { class: status },
     `${sign} ${neighbours.filter((row) => row.status === status).length} ${status} `);
   return [h("h6", h("bdi", word), " ", h("span.mute", about.filter(Boolean).join(" · "))),
-    nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest words` }, Object.entries(STATUSES).map(count)),
-    slopeChart(view, neighbours), ngrams && ngramTable(view, ngrams)];
+    nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest ${p.noun ?? "words"}` }, Object.entries(STATUSES).map(count)),
+    p.noun ? nearTexts(view, neighbours) : slopeChart(view, neighbours), ngrams && ngramTable(view, ngrams)];
 }
 
 // Neighbours before on the left, after on the right; curves join those that stay.
@@ -294,6 +300,15 @@ function slopeChart(view, neighbours) {
     h("svg", { width: 32, height: 23 * Math.max(left.length, right.length), "aria-hidden": "true" },
       left.filter(({ status }) => status === "kept").map((row) => path(y(row, left), y(row, right)))),
     list(right, "Neighbours after"));
+}
+
+// Texts near one, with their ranks before and after.
+function nearTexts(view, neighbours) {
+  const rank = (n) => n ?? "–";
+  const item = ({ word, status, rank_before: was, rank_after: is }) => h("li", { key: word, class: status },
+    h("small", { title: `${status}; rank before and after` }, `${STATUSES[status].sign} ${rank(was)} → ${rank(is)} `),
+    mapWord(view, word, { title: word }));
+  return h("ol.near-texts", { "aria-label": "Nearest texts, by rank before" }, neighbours.map(item));
 }
 
 function ngramTable(view, { before, after, left, rows }) {
