@@ -183,30 +183,26 @@ def layers(seed: int, **given: str) -> list[dict]:
 
 
 def pruning(seed: int, **given: str) -> list[dict]:
-    """Job: half of the weights zero, repaired by a little training, and then in fewer bits."""
+    """Job: half of the weights zero, repaired by a little training, alone and with fewer bits."""
     import workbench as wb
-    from workbench.networks import Each, PruneNeurons, PruneWeights, Train
+    from workbench.networks import Each, PruneWeights, Train
 
     _, big, task = fine_tuned(seed=seed, **given)
     seen = replace(task, train=task.train.sample(N_STEPS * BATCH, seed))  # once, so that a teacher answers no more
     train = partial(Train, seen, n_steps=N_STEPS, random_state=seed)
-    ways = {
-        "all": train(learning_rate=REPAIR),
-        "all, taught": train(learning_rate=REPAIR, teacher=big),
-        "norms and head": train(only="norms"),
-        "norms and head, taught": train(only="norms", teacher=big),
-    }
-    rows = in_turn(big, task, {"50% zeros": [PruneWeights(0.5)]})
-    half = PruneWeights(0.5).fit_transform(big)
-    fewer = wb.Chain([Each(wb.SQ("kmeans", n_bits=4), on="layers"), Each(wb.PQ(96), on="embeddings")])
-    for name, step in ways.items():
-        net = step.fit_transform(half)
-        rows.append(measured(f"50% zeros, {N_STEPS} steps of {name}", net, big, task))
-        if name.endswith("taught"):
-            rows.append(
-                measured(f"50% zeros, {N_STEPS} steps of {name}; 4 bits, PQ 96", fewer.fit_transform(net), big, task)
-            )
-    return [*rows, *in_turn(big, task, {"25% of neurons left out": [PruneNeurons(0.25)]})[1:]]
+    fewer = [PruneWeights(0.5), Each(wb.SQ("kmeans", n_bits=4), on="layers"), Each(wb.PQ(96), on="embeddings")]
+    of_all, of_norms = train(learning_rate=REPAIR, teacher=big), train(only="norms", teacher=big)
+    return in_turn(
+        big,
+        task,
+        {
+            "50% zeros": [PruneWeights(0.5)],
+            f"50% zeros, {N_STEPS} steps of all, taught": [PruneWeights(0.5), of_all],
+            f"50% zeros, {N_STEPS} steps of norms and head": [PruneWeights(0.5), train(only="norms")],
+            f"50% zeros, {N_STEPS} steps of norms and head, taught": [PruneWeights(0.5), of_norms],
+            f"50% zeros, 4 bits, PQ 96, {N_STEPS} steps of norms and head, taught": [*fewer, of_norms],
+        },
+    )
 
 
 def training(seed: int, **given: str) -> list[dict]:
