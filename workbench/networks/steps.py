@@ -197,10 +197,12 @@ class PruneWeights(NetworkStep):
             values[name] = v.values(name)
             random = rng.random(storage.shape, np.float32) + 1
             scores[name] = np.abs(values[name]) if self.by == "magnitude" else random * (values[name] != 0)
-        ordered = np.concatenate([of.ravel() for of in scores.values()] or [np.zeros(0, np.float32)])
-        n_zeros = round(self.share * ordered.size)
-        least = np.partition(ordered, n_zeros - 1)[n_zeros - 1] if n_zeros else -1.0  # the largest that goes
-        self.stored_ = {name: Sparse.of(values[name], scores[name] > least, WIDTH) for name in values}
+        together = np.concatenate([of.ravel() for of in scores.values()] or [np.zeros(0, np.float32)])
+        n_zeros = round(self.share * together.size)
+        if n_zeros:  # exactly so many, also where numbers are alike
+            together[np.argpartition(together, n_zeros - 1)[:n_zeros]] = 0
+        kept = iter(np.split(together != 0, np.cumsum([of.size for of in scores.values()])))
+        self.stored_ = {n: Sparse.of(of, next(kept).reshape(of.shape), WIDTH) for n, of in values.items()}
 
     def _transform(self, v: Network) -> Network:
         return v.with_weights(self.stored_)

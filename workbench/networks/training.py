@@ -200,7 +200,7 @@ class _Loop:
         weights = {}
         for name, latent in self.latent.items():
             storage = self.network.weights[name]
-            if storage.is_float32 or not latent.requires_grad:
+            if storage.is_float32 or self._is_same(latent):
                 weights[name] = latent
                 continue
             stored = storage.like(latent.detach().cpu().numpy()).rows(slice(None))
@@ -212,10 +212,13 @@ class _Loop:
         found = {}
         for name, latent in self.latent.items():
             storage = self.network.weights[name]
-            is_same = not latent.requires_grad and self.begin is self.network
             rows = latent.detach().cpu().numpy().reshape(storage.shape)
-            found[name] = storage if is_same else storage.like(rows.copy())
+            found[name] = storage if self._is_same(latent) else storage.like(rows.copy())
         return found
+
+    def _is_same(self, latent: Tensor) -> bool:
+        """Return whether a weight is neither trained nor another network's."""
+        return not latent.requires_grad and self.begin is self.network
 
     def _run(self, weights: dict[str, Tensor], texts: Sequence[str]) -> Tensor:
         ids, shares = (torch.from_numpy(part).to(self.device) for part in self.network.tokens(texts))
