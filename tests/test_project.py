@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_250, {"workbench/views"}),
     "front end": (2_720, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (15_280, {"tests"}),
+    "tests": (15_360, {"tests"}),
 }
 
 
