@@ -38,6 +38,13 @@ training = Training(n_steps=160, n_warmup=60, batch_size=64, n_negatives=64, dim
 size = {{"n_levels": 2, "codebook_size": 16}}
 arms = {{"STE": Arm("ste", **size), "Gumbel": Arm("gumbel", end=0.1, **size)}}
 TrainingView(made_items(), arms, training)"""
+NETWORK = f"""import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import made_fasttext, made_network, made_task
+import workbench as wb
+
+net = made_network(wb.networks.NgramTokenizer.of(made_fasttext()), n_inner=[140, 140])
+wb.views.NetworkPanel(net, made_task(60), wb.networks.Each(wb.SQ("kmeans", n_bits=1), on="all"))"""
 ENDED = "widget model not found"  # JupyterLab's words for a view whose kernel was shut down, as one test does
 PAIR = """import workbench as wb
 
@@ -142,6 +149,7 @@ VIEWS = {  # a cell, the tab to look at, and an action that changes what is ther
     "pair": (PAIR, None, ("look", {"words": ["river"]})),
     "ids": (IDS, None, ("want", {"item": "item8"})),
     "training": (TRAINING, None, ("train", {})),
+    "network": (NETWORK, "Map", ("preset", {"id": "light"})),
 }
 
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from browser import chromium, drawn, started, violations
-from conftest import PATIENCE, made_items
+from conftest import PATIENCE, made_fasttext, made_items, made_network, made_task
 from playwright.sync_api import expect
 
 import workbench as wb
@@ -238,6 +238,7 @@ def states(builtin):
         "pair": wb.views.MapView(big, wb.PQ(10).fit_transform(big), words=["music"], n_mapped=300, **live),
         "ids": wb.views.IdsView(ids, item="item0", **live),
         "training": wb.views.TrainingView(made_items(), arms, training, **live),
+        "network": made_network_panel(),
     }
     views["training"].act("train")
     found = {}
@@ -245,12 +246,27 @@ def states(builtin):
         found[name] = view.wait(PATIENCE).get_state()
         assert not found[name]["status"]["problem"]
         view.close()
-    panel = found.pop("panel")
-    return found | {tab: {**panel, "ui": {**panel["ui"], "tab": tab}} for tab in TABS}
+    for of, tabs in TABS.items():
+        panel = found.pop(of)
+        found |= {tab: {**panel, "ui": {**panel["ui"], "tab": tab.removeprefix("network ")}} for tab in tabs}
+    return found
 
 
-TABS = ("overview", "map", "neighbours", "damage", "export")
-VIEWS = (*TABS, "pair", "ids", "training")
+def made_network_panel():
+    """The panel of a tiny network, whose recipe trains."""
+    networks = wb.networks
+    net, task = made_network(networks.NgramTokenizer.of(made_fasttext()), n_inner=[140, 140]), made_task(60)
+    panel = wb.views.NetworkPanel(net, task, wb.Chain([networks.Train(task, 8)]), interactive=True)
+    panel.act("look", words=[task.test.texts[0]])
+    panel.act("add", kind="Each")
+    return panel
+
+
+TABS = {
+    "panel": ("overview", "map", "neighbours", "damage", "export"),
+    "network": ("layers", "weights", "network map", "courses"),
+}
+VIEWS = (*TABS["panel"], *TABS["network"], "pair", "ids", "training")
 
 
 def slow(*values):

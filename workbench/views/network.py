@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +14,8 @@ from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.table import Scorecard
 from ..files import check_writable
 from ..formats import OWN
+from ..networks import measures
 from ..networks.config import WORDS
-from ..networks.measures import (
-    N_TEXTS,
-    card,
-    latency_rows,
-    layer_table,
-    outcome,
-    weight_histogram,
-    weight_table,
-)
 from ..networks.network import Network
 from ..networks.task import Task
 from ..networks.training import Train
@@ -41,38 +32,38 @@ from .widget import is_live, shown
 
 N_QUICK = 150  # texts of the first numbers
 N_KEPT = 12  # networks that beginnings of recipes made, and results
-MAX_TRAIL = 200  # recipes in the history
-MEASURES = {"accuracy": "compressed", "agreement": "all", "cosine": "all", "nearest": "all"}  # in the history: a split
 
 
-@dataclass(frozen=True, eq=False)
-class Course:
-    """The looks of a `Train` step at the validation part, while it works and after."""
+class Course(NamedTuple):
+    """A training step, and its looks at the validation part so far."""
 
     step: Train
     rows: tuple[dict, ...]
-    is_done: bool = False
+    is_done: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """What a recipe made; without a network, its training so far. `sizes` are bytes before and after each step."""
+    """What a recipe made; without a network, its trainings so far, by place of the step.
+
+    `sizes` are bytes without the tokenizer, before the first step and after each.
+    """
 
     recipe: Chain
-    courses: dict[int, Course]  # by place of the step
+    courses: dict[int, Course]
     small: Network | None = None
     sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The outcome of a recipe; until it is whole, its numbers are those of few texts."""
+    """The numbers of a recipe, of few texts until it is whole; `trial` is its row of the history."""
 
     recipe: Chain
     small: Network
     card: Scorecard
     trial: dict
-    is_whole: bool = True
+    is_whole: bool
 
 
 class Weights(NamedTuple):
@@ -83,50 +74,51 @@ class Weights(NamedTuple):
     histogram: pd.DataFrame
 
 
-class Changes(NamedTuple):
-    """The nearest texts of some, before and after, and all test texts as vectors."""
+class Near(NamedTuple):
+    """The nearest texts of some, before and after, and the vectors of all."""
 
-    rows: pd.DataFrame
+    changes: pd.DataFrame
     original: Vectors
     small: Vectors
 
 
 class TrainBuilder(Builder[Network]):
-    """A builder that keeps what each training said, and can end one early."""
+    """A builder that keeps what each training says, and can end one early."""
 
     def __init__(self, original: Network):
         super().__init__(original, N_KEPT, keeps_results=True)
         self.courses: dict[str, Course] = {}  # by the key of the steps up to the training
-        self.tell: Callable[[], None] = lambda: None  # what to call at each look
+        self.tell: Callable[[], None] = lambda: None  # called at each look
         self.ends_training = False
 
     def ready(self, step: Step, key: str) -> Step:
-        step = super().ready(step, key)
-        if isinstance(step, Train):
-            step.told = partial(self._look, step, key)  # type: ignore[misc]
-        return step
+        fresh = super().ready(step, key)
 
-    def _look(self, step: Train, key: str, rows: list[dict]) -> bool:
-        ends, self.ends_training = self.ends_training, False
-        is_done = ends or rows[-1]["step"] == step.n_steps
-        self.courses[key] = Course(unfit(step), tuple(rows), is_done)
-        self.tell()
-        return ends
+        def look(rows: list[dict]) -> bool:
+            ends, self.ends_training = self.ends_training, False
+            is_done = ends or rows[-1]["step"] == fresh.n_steps  # type: ignore[attr-defined]
+            self.courses[key] = Course(step, tuple(rows), is_done)  # type: ignore[arg-type]
+            self.tell()
+            return ends
+
+        if isinstance(fresh, Train):
+            fresh.told = look  # type: ignore[misc]
+        return fresh
 
     def courses_of(self, recipe: Chain) -> dict[int, Course]:
-        """Return the trainings of a recipe so far, by place."""
-        keys = {i: key_of(recipe.steps[: i + 1]) for i, step in enumerate(recipe.steps) if isinstance(step, Train)}
-        return {i: self.courses[key] for i, key in keys.items() if key in self.courses}
+        keys = [key_of(recipe.steps[: i + 1]) for i in range(len(recipe.steps))]
+        return {i: self.courses[key] for i, key in enumerate(keys) if key in self.courses}
 
 
 class Opened:
-    """A network with its task, and what is kept about them."""
+    """A network with its task, the test texts that numbers are of, and what was tried."""
 
-    def __init__(self, net: Network, task: Task):
-        self.net, self.task = net, task
+    def __init__(self, net: Network, task: Task, seed: int):
+        self.net, self.task, self.seed = net, task, seed
+        self.texts = task.test.sample(measures.N_TEXTS, seed)
+        self.label_of = {text: task.labels[i] for text, i in zip(self.texts.texts, self.texts.labels, strict=True)}
         self.builder = TrainBuilder(net)
         self.recent: dict[str, Result] = {}  # by the key of the recipe, the newest last
-        self.times: dict[str, pd.DataFrame] = {}  # rows of latency, by the same
         self.trail: tuple[dict, ...] = ()
         self.failed: tuple[Chain, int] | None = None  # the last recipe that failed, and the place of the step
 
@@ -134,20 +126,37 @@ class Opened:
         """Return what step `i` of a recipe gets; the original where that is not made yet."""
         return self.builder.kept(recipe.steps[:i]) or self.net
 
-    def note(self, result: Result) -> Result:
-        """Put a result on the trail, in the place of an earlier one of its recipe; keep it if it is whole."""
-        known = next((i for i, old in enumerate(self.trail) if old["recipe"] == result.recipe), len(self.trail))
-        self.trail = (*self.trail[:known], result.trial, *self.trail[known + 1 :])[-MAX_TRAIL:]
+    def measured(self, built: Built, n_texts: int) -> Result:
+        """Return the numbers of so many texts, and put them on the trail."""
+        card = measures.card(self.net, built.small, self.task, n_texts=n_texts, latency=False, random_state=self.seed)
+        splits = card[card["split"].isin(["all", "compressed"])].set_index("metric")["value"]
+        trial = {"recipe": built.recipe, "bytes": splits["size"], **splits}
+        known = next((i for i, old in enumerate(self.trail) if old["recipe"] == built.recipe), len(self.trail))
+        self.trail = (*self.trail[:known], trial, *self.trail[known + 1 :])
+        result = Result(built.recipe, built.small, card, trial, n_texts >= len(self.texts))
         if result.is_whole:
-            self.recent = dict([*self.recent.items(), (key_of(result.recipe.steps), result)][-N_KEPT:])
+            self.recent = dict([*self.recent.items(), (key_of(built.recipe.steps), result)][-N_KEPT:])
         return result
+
+
+@remembered
+def text_vectors(net: Network, opened: Opened) -> Vectors:
+    """Return the test texts with their embeddings as word vectors, which maps and neighbours take."""
+    place = {text: i for i, text in enumerate(opened.texts.texts)}  # of texts that are there twice, one
+    return Vectors.from_arrays(list(place), measures.outcome(net, opened.texts.texts).vectors[list(place.values())])
+
+
+@remembered
+def times(net: Network, opened: Opened, split: str) -> list[dict]:
+    """Return the time that a network takes."""
+    return measures.latency_rows(net, opened.texts, split)
 
 
 class Compressing:
     """The cells of the panel.
 
-    Inputs: `opened`, `wish` (a recipe), `matrix` (its name, or "" for the first), `words` (texts that are looked at),
-    `drawn` ("UMAP" or "PCA"), `seed`.
+    Inputs: `opened`, `wish` (a recipe), `matrix` (its name, or "" for the embeddings), `words` (texts that are looked
+    at), `drawn` ("UMAP" or "PCA").
     """
 
     def built(opened, wish):
@@ -162,90 +171,57 @@ class Compressing:
         made = [builder.kept(wish.steps[:n]) or small for n in range(len(wish.steps) + 1)]
         return Built(wish, builder.courses_of(wish), small, tuple(net.file_bytes - net.tokenizer_bytes for net in made))
 
-    def result(opened, built, seed):
+    def result(opened, built):
         """The numbers of a few texts, and then of more."""
         if found := opened.recent.get(key_of(built.recipe.steps)):
             return found
-        for n_texts in (N_QUICK, N_TEXTS):
-            is_whole = n_texts == N_TEXTS or len(opened.task.test) <= n_texts
-            found = card(opened.net, built.small, opened.task, n_texts=n_texts, latency=False, random_state=seed)
-            values = found.set_index(["metric", "split"])["value"]
-            trial = {"recipe": built.recipe, "bytes": values["size", "compressed"], "ratio": values["ratio", "all"]}
-            trial |= {name: values.get((name, split), float("nan")) for name, split in MEASURES.items()}
-            result = opened.note(Result(built.recipe, built.small, found, trial, is_whole))
-            if is_whole:
-                return result
-            publish(result)
+        first = opened.measured(built, N_QUICK)
+        if first.is_whole:
+            return first
+        publish(first)
+        return opened.measured(built, measures.N_TEXTS)
 
     def weights(opened, built, matrix):
-        table = weight_table(opened.net, built.small)
-        row = table[table["matrix"] == (matrix or WORDS)].iloc[:1]
-        name, original = (table.iloc[:1] if row.empty else row)[["matrix", "original"]].iloc[0]
-        return Weights(table, name, weight_histogram(opened.net.weights[original], built.small.weights[name]))
+        table = measures.weight_table(opened.net, built.small)
+        names = table.set_index("matrix")["original"]
+        name = matrix if matrix in names else WORDS
+        return Weights(
+            table, name, measures.weight_histogram(opened.net.weights[names[name]], built.small.weights[name])
+        )
 
-    def changes(opened, result, words, seed):
-        """The nearest texts of those that are looked at, before and after."""
-        pair = [text_vectors(net, opened.task, seed) for net in (opened.net, result.small)]
-        return Changes(neighbour_changes(*pair, list(words)), *pair) if words else None
+    def near(opened, result, words):
+        """What is near the texts that are looked at; None where no text is."""
+        pair = [text_vectors(net, opened) for net in (opened.net, result.small)]
+        return Near(neighbour_changes(*pair, list(words)), *pair) if words else None
 
     @cell(lane="maps")
-    def maps(opened, result, drawn, seed):
+    def maps(opened, result, drawn):
         """Principal components of the test texts first, and then UMAP."""
-        original, small = (text_vectors(net, opened.task, seed) for net in (opened.net, result.small))
-        maps, labels = original_map(original, N_TEXTS, seed), dict(zip(*test_texts(opened.task, seed), strict=True))
+        before, after = (text_vectors(net, opened) for net in (opened.net, result.small))
+        original = original_map(before, len(before), opened.seed)
 
         def labelled(frame):
-            frame.attrs["sample"] = frame.attrs["sample"].replace("words", "test texts")
-            return frame.assign(label=[labels[text] for text in maps.words])
+            frame.attrs["sample"] = f"{len(before):,} test texts"
+            return frame.assign(label=[opened.label_of[text] for text in original.words])
 
-        frame = labelled(maps.pca(small))
-        if drawn == "PCA" or len(frame) <= 2 * maps.n_neighbors:
+        frame = labelled(original.pca(after))
+        if drawn == "PCA" or len(frame) <= 2 * original.n_neighbors:
             return frame
         publish(frame)
-        return labelled(maps.umap(small, mapper.shared.layout))
+        return labelled(original.umap(after, mapper.shared.layout))
 
     @cell(lane="layers")
-    def layers(opened, seed):
-        """What each layer of the original contributes and costs; None without layers or a head for the task."""
-        config = opened.net.config
-        if not config.n_layers or config.labels != opened.task.labels:
-            return None
-        return layer_table(opened.net, opened.task, random_state=seed)
+    def layers(opened):
+        """What each layer of the original contributes and costs; None without layers, or a head for the task."""
+        is_headed = opened.net.config.n_layers and opened.net.config.labels == opened.task.labels
+        return measures.layer_table(opened.net, opened.task, random_state=opened.seed) if is_headed else None
 
-    def latency(opened, result, layers, seed):
+    def latency(opened, result, layers):
         """Time, which is measured last: not beside the layers."""
-        key, texts = key_of(result.recipe.steps), opened.task.test.sample(N_TEXTS, seed)
-        if key not in opened.times:
-            pairs = {"compressed": result.small, "original": opened.net}
-            if "" in opened.times:  # the original's are measured once
-                del pairs["original"]
-            rows = {split: latency_rows(net, texts, split) for split, net in pairs.items()}
-            opened.times.setdefault("", pd.DataFrame(rows.get("original")))
-            opened.times[key] = pd.DataFrame(rows["compressed"])
-            if result.small is not opened.net:
-                result.small.rest()
-        return pd.concat([opened.times[key], opened.times[""]], ignore_index=True)
-
-
-def unfit(step: Train) -> Train:
-    """Return a training's parameters without what it learned."""
-    return type(step)(**step.get_params())
-
-
-def test_texts(task: Task, seed: int) -> tuple[list[str], list[str]]:
-    """Return the different test texts that numbers are of, and their labels."""
-    texts = task.test.sample(N_TEXTS, seed)
-    labels = {text: task.labels[label] for text, label in zip(texts.texts, texts.labels, strict=True)}
-    return list(labels), list(labels.values())
-
-
-@remembered
-def text_vectors(net: Network, task: Task, seed: int) -> Vectors:
-    """Return test texts with their embeddings as word vectors, which maps and neighbours take."""
-    places = {text: i for i, text in enumerate(task.test.sample(N_TEXTS, seed).texts)}
-    found = outcome(net, task.test.sample(N_TEXTS, seed).texts).vectors
-    texts = test_texts(task, seed)[0]
-    return Vectors.from_arrays(texts, found[[places[text] for text in texts]])
+        rows = [*times(result.small, opened, "compressed"), *times(opened.net, opened, "original")]
+        if result.small is not opened.net:
+            result.small.rest()
+        return pd.DataFrame(rows)
 
 
 class NetworkPanel(RecipeView):
@@ -274,23 +250,17 @@ class NetworkPanel(RecipeView):
     card = traitlets.Any(read_only=True, help="the numbers of the small network, as of `networks.card`")
 
     def __init__(
-        self,
-        net: Network,
-        task: Task,
-        recipe: Step | None = None,
-        *,
-        interactive: bool | None = None,
+        self, net: Network, task: Task, recipe: Step | None = None, *, interactive: bool | None = None,
         random_state: int = 0,
-    ):
+    ):  # fmt: skip
         for value, kind, made_by in ((net, Network, "networks.load(path)"), (task, Task, "networks.load_task(name)")):
             if not isinstance(value, kind):
                 raise TypeError(f"expected a {kind.__name__}, as from {made_by}, got {type(value).__name__}")
         live, self._told = is_live(interactive), {}
-        wish = Chain([]) if recipe is None else checked(recipe, Network)
         flow = Flow(
-            Compressing, live, opened=Opened(net, task), wish=wish, seed=random_state, matrix="", words=(),
-            drawn="UMAP", past=(), future=(), pinned=None, failed=None, saved=None, trail=(),
-            quality="agreement" if net.config.labels else "nearest",
+            Compressing, live, opened=Opened(net, task, random_state), matrix="", words=(), drawn="UMAP", past=(),
+            future=(), wish=Chain([]) if recipe is None else checked(recipe, Network), pinned=None, failed=None,
+            saved=None, trail=(), quality="agreement" if net.config.labels else "nearest",
         )  # fmt: skip
         super().__init__(flow, kind="network", ui={"tab": "layers", "colour": "label"})
         if not live:
@@ -316,16 +286,12 @@ class NetworkPanel(RecipeView):
     def _follow(self) -> None:
         flow, values, opened, result = self.flow, self.flow.values, self.flow["opened"], self.flow["result"]
         if result is not None and flow.is_fresh("result") and result.is_whole:
-            card = result.card
-            if flow["latency"] is not None and flow.is_fresh("latency"):
-                card = Scorecard(pd.concat([card, flow["latency"]], ignore_index=True))
-            if self.network is not result.small or len(self.card) != len(card):
-                self._tell(network=result.small, card=card)
+            parts = [result.card, flow["latency"]] if flow.is_fresh("latency") else [result.card]
+            if self.network is not result.small or len(self.card) != sum(map(len, parts)):
+                self._tell(network=result.small, card=Scorecard(pd.concat(parts, ignore_index=True)))
         self._tell(recipe=flow["wish"])
         failed = (*opened.failed, flow.errors["built"]) if "built" in flow.errors and opened.failed else None
-        if failed != values["failed"]:
-            values["failed"] = failed
-        values["trail"] = opened.trail
+        values |= {"failed": values["failed"] if failed == values["failed"] else failed, "trail": opened.trail}
 
     # -- what a person does -----------------------------------------------------------------
 
@@ -353,14 +319,13 @@ class NetworkPanel(RecipeView):
 
     def do_look(self, words: Sequence[str]) -> None:
         """Look at the nearest texts of some; a part of a text is enough."""
-        opened, found = self.flow["opened"], list[str]()
-        texts, _ = test_texts(opened.task, self.flow["seed"])
-        for wanted in words:
-            match = next((t for t in texts if wanted in (t, printable(t))), None)
-            match = match or next((t for t in texts if wanted.lower() in t.lower()), None)
-            if match is None:
-                raise KeyError(f"none of the {len(texts)} test texts holds {wanted!r}")
-            found.append(match)
+        texts, found = list(self.flow["opened"].label_of), list[str]()
+        for part in words:
+            matches = [text for text in texts if part in (text, printable(text))]
+            matches += [text for text in texts if part.lower() in text.lower()]
+            if not matches:
+                raise KeyError(f"none of the {len(texts):,} test texts holds {part!r}")
+            found.append(matches[0])
         self.flow.set(words=tuple(dict.fromkeys(found))[-MAX_WORDS:])
 
     def do_draw(self, method: str) -> None:
@@ -380,7 +345,7 @@ class NetworkPanel(RecipeView):
             self.flow.set(drawn="PCA")
 
     def do_save(self, path: str, format: str = OWN.name) -> None:
-        """Save the small network."""
+        """Save the small network; never over the network itself."""
         self._note(saved=None)
         result, place, source = self._fresh(), Path(path.strip()).expanduser(), self.flow["opened"].net.origin
         if not place.name.endswith(OWN.suffixes):

@@ -1,12 +1,11 @@
 """Blocks of the network panel: functions of cells and inputs, each of which fills the trait of its name."""
 
-import math
 from typing import Any
 
 import pandas as pd
 
 from ..compress import Chain, Step
-from ..evaluate.scorecard import HELP as SIZES
+from ..evaluate.maps import SIDES
 from ..formats import OWN
 from ..networks.measures import HELP
 from ..networks.steps import NetworkStep
@@ -20,58 +19,48 @@ TITLES = {
     "accuracy": "Accuracy", "macro_f1": "Macro F1", "agreement": "Agreement", "cosine": "Cosine",
     "nearest": "Nearest text kept",
 }  # fmt: skip
-CARDS = ("accuracy", "agreement", "cosine")
-TOTAL = {"accuracy": "compressed", "macro_f1": "compressed"}  # the split that is of the small network; others: all
+CARDS = ("accuracy", "agreement", "cosine", "nearest")  # the first two that there are
+LOOKS = ("loss", "valid_loss", "accuracy")  # curves of a training
 
 
 class NetworkBlocks:
     """The blocks; see `widget.View`."""
 
     def top(opened, result, past, future, pinned):
-        net, task = opened.net, opened.task
-        config = net.config
+        config, task = opened.net.config, opened.task
         layers = f"{config.n_layers} layers of {config.dim}" if config.n_layers else f"{config.kind} of {config.dim}"
         return {
-            "name": short_name(net.origin, "a network"), "source": net.origin, "is_fixed": True,
-            "about": f"{layers} · task {short_name(task.name, 'a task')}, {len(task.labels)} labels",
+            "name": last_part(opened.net.origin) or "a network in memory", "is_fixed": True,
+            "about": f"{layers} · task {last_part(task.name)}, {len(task.labels)} labels",
             "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
             "save_bytes": result and result.trial["bytes"] + result.small.tokenizer_bytes,
         }  # fmt: skip
 
     def cards(result, pinned):
         rows, found = by_split(result.card), []
-        for metric in CARDS:
-            row = rows.get((metric, TOTAL.get(metric, "all")))
-            if row is not None and len(found) < 2:
-                original = rows.get((metric, "original"))
-                beside = "" if original is None else f"original {original.value:.3f} · "
-                found.append({
-                    "id": metric, "title": TITLES[metric], "help": HELP[metric], "how": how(row), "value": row.value,
-                    "digits": 3, "note": f"{beside}95% {row.low:.3f} to {row.high:.3f}", "waits": not result.is_whole,
-                    "delta": None if pinned is None else row.value - pinned[metric],
-                })  # fmt: skip
-        size, tokenizer = rows["size", "compressed"], as_size(rows["size", "tokenizer"].value)
+        for line in lines(result.card):
+            if line["id"] in CARDS and len(found) < 2:
+                delta = None if pinned is None else line["value"] - pinned.get(line["id"], float("nan"))
+                found.append(
+                    {**line, "note": line["spread"], "digits": 3, "delta": delta, "waits": not result.is_whole}
+                )
         size = {
-            "help": "Bytes of the file without the tokenizer.", "how": "exact", "bytes": size.value, "limit": None,
-            "original": rows["size", "original"].value, "ratio": rows["ratio", "all"].value,
-            "delta": None if pinned is None else size.value - pinned["bytes"], "beside": f"+ {tokenizer} tokenizer",
+            "help": "Bytes of the file without the tokenizer.", "how": "exact", "bytes": result.trial["bytes"],
+            "limit": None, "original": rows["size", "original"].value, "ratio": result.trial["ratio"],
+            "delta": None if pinned is None else result.trial["bytes"] - pinned["bytes"],
+            "beside": f"+ {as_size(rows['size', 'tokenizer'].value)} tokenizer",
         }  # fmt: skip
         return {"cards": found, "size": size}
 
     def timing(latency):
-        """Times of batches, the small network's first."""
-        rows = {row.split: row for row in latency.itertuples()}
-        sizes = list(dict.fromkeys(split.split(",")[0] for split in rows))
-        found = [
-            {"batch": size, "ms": rows[f"{size}, compressed"].value, "original": rows[f"{size}, original"].value,
-             "low": rows[f"{size}, compressed"].low, "high": rows[f"{size}, compressed"].high}
-            for size in sizes
-        ]  # fmt: skip
-        return {"rows": found, "help": HELP["latency"], "how": latency["how"].iloc[0]}
+        rows = {"small": [], "original": []}
+        for row in latency.itertuples():
+            rows["original" if "original" in row.split else "small"].append(row.value)
+        return {**rows, "help": HELP["latency"], "how": latency["how"].iloc[0]}
 
     def rail(opened, wish, built, failed):
-        sizes = built.sizes if built and built.recipe == wish else ()
-        effects, (wrong, error) = effect_texts(sizes), failed[1:] if failed and failed[0] == wish else (None, None)
+        effects = effect_texts(built.sizes) if built and built.recipe == wish else ()
+        wrong, error = failed[1:] if failed and failed[0] == wish else (None, None)
         steps = [
             {
                 "i": i, "kind": type(step).__name__, "label": step.label, "blurb": f"{step.label} {step.blurb}",
@@ -87,101 +76,84 @@ class NetworkBlocks:
         return {"presets": presets, "steps": steps, "addable": network_recipes.addable(opened.net)}
 
     def history(trail, wish, quality, pinned):
-        tried = pd.DataFrame(trail)
-        tried = tried[tried[quality].notna()] if len(tried) else tried
-        best = best_of_their_size(tried, quality) if len(tried) else ()
+        tried = pd.DataFrame(trail, columns=["recipe", "bytes", *TITLES])
+        best, a = best_of_their_size(tried, quality), pinned and pinned["recipe"]
         points = [
             {"id": i, "bytes": row["bytes"], "quality": row[quality], "brief": brief(row["recipe"]), "best": best[i],
-             "now": row["recipe"] == wish, "pinned": pinned is not None and row["recipe"] == pinned["recipe"]}
-            for i, row in tried.iterrows()
+             "now": row["recipe"] == wish, "pinned": row["recipe"] == a}
+            for i, row in tried[tried[quality].notna()].iterrows()
         ]  # fmt: skip
-        measured = [name for name in TITLES if name in tried and tried[name].notna().any()] or [quality]
-        qualities = [{"id": name, "label": TITLES[name].lower()} for name in measured]
+        qualities = [{"id": id, "label": title} for id, title in TITLES.items() if tried[id].notna().any()]
         return {"quality": quality, "qualities": qualities, "points": points, "limit": None}
 
     def overview(result, latency):
-        rows, lines = by_split(result.card), []
-
-        def line(what: str, help: str, value: str, share: float, spread: str, how: str) -> None:
-            row = {"what": what, "help": help, "value": value, "share": min(max(share, 0), 1), "spread": spread}
-            lines.append({**row, "how": how, "before": ""})
-
-        sizes = {split: row.value for (metric, split), row in rows.items() if metric == "size"}
-        small, big = sizes["compressed"], sizes["original"]
-        times = f"{big / small:,.1f} times smaller than {as_size(big)} in float32, both without the tokenizer"
-        line("Size", SIZES["size"], as_size(small), small / big, times, "exact")
-        line("Tokenizer", "Bytes in the file.", as_size(sizes["tokenizer"]), 0, "words, n-grams or pieces", "exact")
-        for (metric, split), row in rows.items():
-            if metric in TITLES and split == TOTAL.get(metric, "all"):
-                original = rows.get((metric, "original"))
-                spread = [f"95% interval {row.low:.3f} to {row.high:.3f}"] if row.low == row.low else []
-                spread = ([] if original is None else [f"original {original.value:.4f}"]) + spread
-                line(TITLES[metric], HELP[metric], f"{row.value:.4f}", row.value, "; ".join(spread), how(row))
-        for row in () if latency is None else latency.itertuples():
-            batch, split = row.split.split(", ")
-            if split == "compressed":
-                other = latency[latency["split"] == f"{batch}, original"].iloc[0]
-                spread = f"original {other['value']:.2f}; quartiles {row.low:.2f} to {row.high:.2f}"
-                share = row.value / other["value"]
-                line(f"Latency, {batch}", HELP["latency"], f"{row.value:.2f} ms", share, spread, row.how)
-        return {"rows": lines}
+        sizes = {split: row.value for (metric, split), row in by_split(result.card).items() if metric == "size"}
+        small, big, exact = sizes["compressed"], sizes["original"], {"how": "exact", "before": ""}
+        smaller = f"{big / small:,.1f} times smaller than {as_size(big)} in float32"
+        rows = [
+            {"what": "Size", "help": "Without the tokenizer.", "value": as_size(small), "share": small / big,
+             "spread": smaller, **exact},
+            {"what": "Tokenizer", "help": "It stays as it is.", "value": as_size(sizes["tokenizer"]), "share": None,
+             "spread": "", **exact},
+        ]  # fmt: skip
+        for line in lines(result.card):
+            value = {"value": f"{line['value']:.4f}", "share": max(line["value"], 0)}
+            rows.append({**line, **value, "what": line["title"], "before": ""})
+        times = {} if latency is None else {row.split: row for row in latency.itertuples()}
+        for split, row in times.items():
+            if other := times.get(split.replace("compressed", "original")):
+                spread = f"original {other.value:.2f}; quartiles {row.low:.2f} to {row.high:.2f}"
+                value = {"value": f"{row.value:.2f} ms", "share": None, "spread": spread, "how": row.how, "before": ""}
+                if other is not row:
+                    rows.append({"what": f"Latency, {split.split(',')[0]}", "help": HELP["latency"], **value})
+        return {"rows": rows}
 
     def layers(layers, opened, wish):
         dropped = network_recipes.layers_dropped(wish, opened.net.config.n_layers)
         rows = [{**row, "dropped": row["layer"] in dropped} for row in records(layers, " ".join(layers))]
-        accuracy = f"validation part of {short_name(opened.task.name, 'the task')}"
-        return {"rows": rows, "how": accuracy, "help": HELP, "can_drop": len(rows) - len(dropped) > 0}
+        return {"rows": rows, "how": f"validation part of {last_part(opened.task.name)}", "help": HELP}
 
     def weights(weights):
         table, name, numbers = weights
         row = table[table["matrix"] == name].iloc[0]
-        sides = [
-            {"side": side, "zeros": numbers.attrs["zeros"][i], "distinct": numbers.attrs["distinct"][i],
-             "bytes": (row["before"], row["after"])[i], "bits": (32, row["bits"])[i]}
-            for i, side in enumerate(("before", "after"))
-        ]  # fmt: skip
-        matrices = [
-            {"name": r.matrix, "label": f"{r.matrix} ({' × '.join(map(str, r.shape))})", "before": r.before,
-             "after": r.after, "bits": r.bits}
-            for r in table.itertuples()
-        ]  # fmt: skip
-        bins = {column: numbers[column].tolist() for column in ("low", "high", "before", "after")}
+        values = zip(SIDES[::2], *numbers.attrs.values(), (row["before"], row["after"]), (32, row["bits"]), strict=True)
+        sides = [dict(zip(("side", *numbers.attrs, "bytes", "bits"), of, strict=True)) for of in values]
+        shapes = [" × ".join(map(str, shape)) for shape in table["shape"]]
+        matrices = records(
+            table.assign(label=table["matrix"] + " (" + pd.Series(shapes) + ")"), "matrix label before after bits"
+        )
+        bins = {column: numbers[column].tolist() for column in numbers}
         return {"matrices": matrices, "matrix": name, "original": row["original"], "sides": sides, "bins": bins}
 
     def points(maps):
-        topics = []
-        for label, rows in maps.groupby("label"):
-            middle = rows.median(numeric_only=True)
-            places = {side: [middle[f"x_{side}"], middle[f"y_{side}"]] for side in ("before", "control", "after")}
-            topics.append((len(rows), {"text": label, **places}))
-        topics.sort(key=lambda topic: -topic[0])
-        return {
-            **placed(maps), "topics": [topic for _, topic in topics], "labels": maps["label"].tolist(),
-            "noun": "texts", "n_mapped": len(maps), "numbers": [],
-        }  # fmt: skip
+        middles = maps.groupby("label").median(numeric_only=True)
+        topics = [
+            {"text": label, **{side: list(middles.loc[label, [f"x_{side}", f"y_{side}"]]) for side in SIDES}}
+            for label in maps["label"].value_counts().index
+        ]
+        about = {"noun": "texts", "n_mapped": len(maps), "numbers": []}
+        return {**placed(maps), "topics": topics, "labels": maps["label"].tolist(), **about}
 
-    def looked(changes):
-        words = changes.rows.groupby("word", sort=False)
-        return {"words": [{**looked_at(changes.original, changes.small, text, rows, None), "word": printable(text)}
-                          for text, rows in words]}  # fmt: skip
+    def looked(near):
+        words = near.changes.groupby("word", sort=False)
+        found = [(text, looked_at(near.original, near.small, text, rows, None)) for text, rows in words]
+        return {"words": [{**about, "word": printable(text)} for text, about in found]}
 
     def courses(built):
         found = []
-        for i, course in built.courses.items():
-            rows = pd.DataFrame(course.rows)
-            lines = {name: [[int(step), value] for step, value in zip(rows["step"], rows[name], strict=True)
-                            if not math.isnan(value)] for name in ("loss", "valid_loss", "accuracy")}  # fmt: skip
+        for i, (step, looks, is_done) in built.courses.items():
+            rows = pd.DataFrame(looks)
+            curves = {name: rows[["step", name]].dropna().to_numpy().tolist() for name in LOOKS}
             best = rows.loc[rows["valid_loss"].idxmin()]
+            what = f"{step.fields['only'].choices[step.only]}{', with a teacher' * (step.teacher is not None)}"
             found.append({
-                "i": i, "n_steps": course.step.n_steps, "what": training_text(course.step), **lines,
-                "is_done": course.is_done, "at": int(rows["step"].iloc[-1]),
-                "best": {"step": int(best["step"]), "loss": best["valid_loss"], "accuracy": best["accuracy"]},
+                "i": i, "n_steps": step.n_steps, "what": what, "is_done": is_done, **curves,
+                "rows": records(rows, "step loss valid_loss accuracy"), "best": best.to_dict(),
             })  # fmt: skip
         return {"trainings": found, "is_running": built.small is None}
 
     def export(result, opened, saved):
-        title = "this package's own file"
-        formats = [{"id": OWN.name, "title": title, "suffix": OWN.suffixes[0], "losses": []}]
+        formats = [{"id": OWN.name, "title": "this package's own", "suffix": OWN.suffixes[0], "losses": []}]
         return {
             "code": network_code(opened.net.origin, opened.task.name, result.recipe), "formats": formats,
             "path": f"out/small{OWN.suffixes[0]}", "saved": saved[1] if saved and saved[0] is result else None,
@@ -193,13 +165,21 @@ def by_split(card: pd.DataFrame) -> dict[tuple[str, str], Any]:
     return {(row.metric, row.split): row for row in card.itertuples()}
 
 
-def how(row: Any) -> str:
-    return f"{row.how}, {row.n:,} texts"
+def lines(card: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what a card says of the small network, beside the original's."""
+    rows, found = by_split(card), list[dict[str, Any]]()
+    for id, title in TITLES.items():
+        if row := rows.get((id, "compressed")) or rows.get((id, "all")):
+            other = rows.get((id, "original"))
+            spread = [] if other is None else [f"original {other.value:.3f}"]
+            spread += [] if pd.isna(row.low) else [f"95% {row.low:.3f} to {row.high:.3f}"]
+            about = {"id": id, "title": title, "help": HELP[id], "how": f"{row.how}, {row.n:,} texts"}
+            found.append({**about, "value": row.value, "spread": " · ".join(spread)})
+    return found
 
 
-def short_name(source: str, otherwise: str) -> str:
-    """Return the last part of a path or name."""
-    return source.rstrip("/").rpartition("/")[2] or otherwise
+def last_part(source: str) -> str:
+    return source.rstrip("/").rpartition("/")[2]
 
 
 def as_size(n_bytes: float) -> str:
@@ -209,12 +189,6 @@ def as_size(n_bytes: float) -> str:
 def brief(recipe: Chain) -> str:
     """Return a recipe in one line, without what is as usual."""
     return ", ".join(step_code(step) for step in recipe.steps) or "the original"
-
-
-def training_text(step: Any) -> str:
-    """Return what a training does, in short."""
-    teacher = " with a teacher" if step.teacher is not None else ""
-    return f"{step.fields['only'].choices[step.only]}{teacher}, {step.n_steps:,} steps"
 
 
 def step_code(step: Step, of_networks: str = "", of_vectors: str = "") -> str:

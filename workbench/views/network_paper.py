@@ -9,105 +9,82 @@ from .paper import OVERVIEW, STEPS, history_html, looked_html, page_html, pictur
 from .plots import BLUE, GREY, RED, Picture, map_figure, name_looks, name_rows, new_figure
 
 LAYERS = {"layer": "{layer}", "contribution": "{contribution:.3f}", "accuracy lost without it": "<b>{cost:+.3f}</b>",
-          "95% interval": "{low:+.3f} to {high:+.3f}", "agreement without it": "{agreement:.3f}",
-          "": "{left}"}  # fmt: skip
-SIDES = {"": "<b>{side}</b>", "zeros": "{zeros:.1%}", "different values": "{distinct:,}", "bits a number": "{bits:.2f}",
-         "bytes": "{bytes:,}"}  # fmt: skip
-MATRICES = {"matrix": "{name}", "bytes before": "{before:,}", "after": "{after:,}", "bits a number": "{bits:.2f}"}
-LOOKS = {"step": "{step:,}", "training loss": "{loss:.3f}", "validation loss": "{valid_loss:.3f}",
-         "validation accuracy": "{accuracy:.3f}"}  # fmt: skip
+          "95% interval": "{low:+.3f} to {high:+.3f}", "agreement without it": "{agreement:.3f}"}  # fmt: skip
+NUMBERS = {"": "<b>{side}</b>", "zeros": "{zeros:.1%}", "different values": "{distinct:,}",
+           "bits a number": "{bits:.2f}", "bytes": "{bytes:,}"}  # fmt: skip
+MATRICES = {"matrix": "{label}", "bytes before": "{before:,}", "after": "{after:,}", "bits a number": "{bits:.2f}"}
+TRAINING = {"step": "{step:,}", "training loss": "{loss:.3f}", "validation loss": "{valid_loss:.3f}",
+            "validation accuracy": "{accuracy:.3f}"}  # fmt: skip
 
 
 def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
     """Return the panel as a page: its blocks, and a frame of maps of texts."""
-    top, rail, errors = blocks["top"], blocks["rail"], blocks["status"].get("errors", {}).values()
-    layers, weights, looked = blocks["layers"], blocks["weights"], blocks["looked"].get("words", [])
+    top, rail, export, errors = (blocks[name] for name in ("top", "rail", "export", "status"))
+    overview, layers, weights, looked = (blocks[name] for name in ("overview", "layers", "weights", "looked"))
+    numbers = table_html(OVERVIEW, overview["rows"]) + history_html(blocks["history"]) if overview else ""
     steps = table_html(STEPS, rail["steps"]) if rail.get("steps") else ""
-    code = f"<pre>{escape(blocks['export']['code'])}</pre>" if blocks["export"] else ""
     maps = ""
     if frame is not None:
-        figure = map_figure(frame, labels=[], marked=[entry["word"] for entry in looked], colour="label")
-        maps = picture_html(figure, "Maps of the test texts before and after")
-    history = blocks["history"]
+        marked = [entry["word"] for entry in looked.get("words", [])]
+        maps = picture_html(map_figure(frame, [], marked, "label"), "Maps of the test texts before and after")
     sections = {
-        "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors),
-        "Numbers": (table_html(OVERVIEW, blocks["overview"]["rows"]) if blocks["overview"] else "")
-        + (history_html(history) if history else ""),
-        "Recipe": steps + code,
-        "Layers": _layers(layers) if layers.get("rows") else "",
-        "Weights": _weights(weights) if weights else "",
+        "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors["errors"].values()),
+        "Numbers": numbers,
+        "Recipe": steps + (f"<pre>{escape(export['code'])}</pre>" if export else ""),
+        "Layers": layers and picture_html(layers_figure(layers["rows"]), "Contribution and cost of each layer")
+        + table_html(LAYERS, layers["rows"])
+        + f"<small>{escape(layers['help']['contribution'] + ' ' + layers['help']['cost'])}</small>",
+        "Weights": weights and picture_html(weights_figure(weights), "Numbers of a matrix before and after")
+        + table_html(NUMBERS, weights["sides"], weights["matrix"]) + table_html(MATRICES, weights["matrices"]),
         "Maps": maps,
-        "Nearest texts before and after": looked_html(blocks["looked"]) if looked else "",
+        "Nearest texts before and after": looked and looked_html(looked),
         "Training": "".join(map(_training, blocks["courses"].get("trainings", []))),
-    }
+    }  # fmt: skip
     return page_html(f"{top.get('name', 'A network')} · {top.get('about', '')}", sections.items())
 
 
 def layers_figure(rows: list[dict[str, Any]]) -> Picture:
     """Draw for each layer what it contributes, and beside it what leaving it out costs."""
     figure, axes = new_figure(9, 1.2 + 0.3 * len(rows), 2, sharey=True)
-    places = range(len(rows))
-    axes[0].barh(places, [row["contribution"] for row in rows], 0.6, color=BLUE)
-    costs = [row["cost"] for row in rows]
-    sides = [[row["cost"] - row["low"] for row in rows], [row["high"] - row["cost"] for row in rows]]
-    axes[1].barh(places, costs, 0.6, xerr=sides, color=RED, error_kw={"elinewidth": 1, "ecolor": GREY, "capsize": 3})
-    axes[1].axvline(0, color=GREY, linewidth=0.8)
+    table, look = pd.DataFrame(rows), {"elinewidth": 1, "ecolor": GREY, "capsize": 3}
+    axes[0].barh(table.index, table["contribution"], 0.6, color=BLUE)
+    sides = [table["cost"] - table["low"], table["high"] - table["cost"]]
+    axes[1].barh(table.index, table["cost"], 0.6, xerr=sides, color=RED, error_kw=look)
     name_rows(axes[0], [f"layer {row['layer']}" for row in rows])
     axes[0].set_xlabel("contribution (1 - cosine of states before and after)")
     axes[1].set_xlabel("accuracy lost without it (95% interval)")
     return figure
 
 
-def weights_figure(bins: dict[str, list[float]], name: str) -> Picture:
+def weights_figure(block: dict[str, Any]) -> Picture:
     """Draw how the numbers of a matrix are spread before and after."""
     figure, axes = new_figure(9, 3, 2, sharex=True)
-    edges = [*bins["low"], bins["high"][-1]]
-    for axis, (side, colour) in zip(axes, (("before", GREY), ("after", BLUE)), strict=True):
-        axis.stairs(bins[side], edges, fill=True, color=colour, label=side)
-        axis.set(
-            xlabel=f"value, {side}", ylabel="share of numbers", yscale="symlog" if max(bins[side]) > 0.3 else "linear"
-        )
-    figure.suptitle(name, fontsize=10)
+    bins = block["bins"]
+    for axis, side, colour in zip(axes, ("before", "after"), (GREY, BLUE), strict=True):
+        axis.stairs(bins[side], [*bins["low"], bins["high"][-1]], fill=True, color=colour)
+        axis.set(xlabel=f"value, {side}", ylabel="share of numbers")
+    figure.suptitle(block["matrix"], fontsize=10)
     return figure
 
 
 def training_figure(training: dict[str, Any]) -> Picture:
     """Draw losses and accuracy of a training over its steps."""
     figure, axes = new_figure(9, 3, 2)
-    for axis, lines in zip(
-        axes,
-        ({"training loss": "loss", "validation loss": "valid_loss"}, {"validation accuracy": "accuracy"}),
-        strict=True,
+    for axis, name, label, colour, look in (
+        (axes[0], "loss", "training loss", GREY, "o--"),
+        (axes[0], "valid_loss", "validation loss", BLUE, "o-"),
+        (axes[1], "accuracy", "validation accuracy", BLUE, "s-"),
     ):
-        for (label, name), (colour, dash) in zip(lines.items(), ((GREY, "--"), (BLUE, "-")), strict=False):
-            if training[name]:
-                axis.plot(*zip(*training[name], strict=True), dash, marker="o", color=colour, label=label)
-        axis.set_xlabel("step")
+        if training[name]:
+            axis.plot(*zip(*training[name], strict=True), look, color=colour, label=label)
+    for axis in axes:
         axis.axvline(training["best"]["step"], color=RED, linewidth=0.8, linestyle=":", label="kept")
-    axes[0].set_ylabel("loss")
-    axes[1].set_ylabel("accuracy")
+        axis.set_xlabel("step")
     name_looks(figure)
     return figure
 
 
-def _layers(block: dict) -> str:
-    rows = [{**row, "left": "left out" if row["dropped"] else ""} for row in block["rows"]]
-    about = f"{block['help']['contribution']} {block['help']['cost']} Measured on the {block['how']}."
-    picture = picture_html(layers_figure(rows), "Contribution and cost of each layer")
-    return f"{picture}{table_html(LAYERS, rows)}<small>{escape(about)}</small>"
-
-
-def _weights(block: dict) -> str:
-    about = f"Numbers of {block['matrix']} before and after"
-    sides, matrices = table_html(SIDES, block["sides"], block["matrix"]), table_html(MATRICES, block["matrices"])
-    return picture_html(weights_figure(block["bins"], block["matrix"]), about) + sides + matrices
-
-
 def _training(training: dict) -> str:
-    names = ("loss", "valid_loss", "accuracy")
-    values = {name: dict(training[name]) for name in names}
-    rows = [{"step": step, **{name: values[name].get(step) for name in names}} for step in values["valid_loss"]]
-    best = training["best"]
-    kept = f"step {training['i'] + 1} of the recipe: {training['what']}; kept: step {best['step']:,}"
+    kept = f"Step {training['i'] + 1} of the recipe: {training['what']}; kept: step {training['best']['step']:,.0f}."
     picture = picture_html(training_figure(training), "Curves of the training")
-    return f"<p>{escape(kept)}</p>{picture}{table_html(LOOKS, rows)}"
+    return f"<p>{escape(kept)}</p>{picture}{table_html(TRAINING, training['rows'])}"

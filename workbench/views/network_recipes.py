@@ -60,55 +60,55 @@ def fields(step: Step, v: Network) -> list[dict[str, Any]]:
 
     The parameters of a step inside have names such as ``"of.n_bits"``.
     """
-    found, inside, n_main = list[dict[str, Any]](), list[dict[str, Any]](), 0
+    found, n_main = list[dict[str, Any]](), 0
     for name, field in step.fields.items():
-        value, kind = getattr(step, name), field.kind
-        if kind == "seed" or (kind == "other" and not field.choices):
-            continue
-        low, high = (field.low, _high(step, name, v)) if kind in recipes.NUMBERS else (None, None)
-        labels = field.choices if isinstance(field.choices, Mapping) else {choice: choice for choice in field.choices}
-        if kind == "step":
-            labels = {of: STEPS[of].label for of in _insides(step, v)} | {type(value).__name__: value.label}
+        value, choices, inside = getattr(step, name), list[list](), list[dict]()
+        low, high = (field.low, _high(step, name, v)) if field.kind in recipes.NUMBERS else (None, None)
+        if field.kind == "step":
+            matrix = _matrix(v, step.on, step.width)
+            inside = [] if matrix is None else recipes.fields(Chain([value]), 0, matrix)
+            kinds = [kind for kind in STEPS.values() if issubclass(kind, ValueStep) and not kind.needs_ngrams]
+            of_use = [kind for kind in kinds if matrix is None or first_step(kind, outline(matrix))]
+            choices = [[kind.__name__, kind.label] for kind in dict.fromkeys([*of_use, type(value)])]
         elif name == "width":
-            labels = {None: "no", **{n: str(n) for n in _widths(step, v)}}
-        is_main = field.main and n_main < recipes.N_MAIN
-        n_main += is_main
-        about = recipes.control(step, name, low, high, [[c, text] for c, text in labels.items()], is_main)
-        if kind == "step":
-            about |= {"kind": "choice", "value": type(value).__name__}
-            if (matrix := _matrix(v, step.on, step.width)) is not None:
-                inside = recipes.fields(Chain([value]), 0, matrix)
-        elif labels and kind != "text":
-            about |= {"kind": "choice"}
-            if about["value"] not in labels:
-                about["choices"].append([about["value"], str(about["value"])])
-        found.append(about)
-        found += [{**of, "name": f"{name}.{of['name']}"} for of in inside]
-        inside = []
+            choices = [[None, "no"], *([n, str(n)] for n in _widths(step, v))]
+        elif field.kind != "text":
+            choices = [list(of) for of in field.choices.items()] if isinstance(field.choices, Mapping) else [
+                [choice, choice] for choice in field.choices
+            ]  # fmt: skip
+        if field.kind == "seed" or (field.kind == "other" and not choices):
+            continue
+        about = recipes.control(step, name, low, high, choices, field.main and n_main < recipes.N_MAIN)
+        n_main += about["main"]
+        if choices:
+            about |= {"kind": "choice", "value": type(value).__name__ if field.kind == "step" else about["value"]}
+            if about["value"] not in [choice for choice, _ in choices]:
+                choices.append([about["value"], str(about["value"])])
+        found += [about, *({**of, "name": f"{name}.{of['name']}"} for of in inside)]
     return found
 
 
 def changed(recipe: Chain, i: int, name: str, value: Any, v: Network) -> Chain:
-    """Return a recipe with another value of a parameter of step `i`, which gets `v`."""
-    step = recipe.steps[i]
-    outer, _, inner = name.partition(".")
+    """Return a recipe with another value of a parameter of step `i`, which gets `v`, and what must go with it."""
+    step, (outer, _, inner) = recipe.steps[i], name.partition(".")
     field, values = step.fields[outer], {outer: value}
-    matrix = _matrix(v, step.on, step.width) if isinstance(step, Each) else None
-    if inner and matrix is not None:
-        values = {outer: recipes.changed(Chain([getattr(step, outer)]), 0, inner, value, matrix).steps[0]}
+    if inner:
+        matrix, within = _matrix(v, step.on, step.width), Chain([getattr(step, outer)])
+        values = {outer: recipes.changed(within, 0, inner, value, matrix).steps[0]} if matrix is not None else {}
     elif field.kind == "step":
-        values = {outer: (matrix is not None and first_step(STEPS[value], outline(matrix))) or STEPS[value]()}
+        values = {outer: STEPS[value]()}
     elif field.kind in recipes.NUMBERS and value is not None:
         high = _high(step, name, v)
         value = max(field.low, value if high is None else min(value, high))
         values = {name: value if field.kind == "number" else round(value)}
-    if isinstance(step, DropLayers):
-        named = str(values.get("which", "")).replace(" ", "").strip(",")
-        if named.replace(",", "").isdecimal():
-            values = {"which": named, "n_layers": len(set(named.split(",")))}
-        elif step.which[:1].isdecimal():
-            values = {"which": "top", **values}
+        if isinstance(step, DropLayers) and step.which[:1].isdecimal():  # numbers of layers
+            values["which"] = "top"
+    elif name == "which" and value[:1].isdecimal():
+        values = {"which": value, "n_layers": len({place for place in value.split(",") if place.strip()})}
     new = type(step)(**step.get_params() | values)
+    matrix = _matrix(v, new.on, new.width) if isinstance(new, Each) else None
+    if matrix is not None and Chain([new.of]).outlined(outline(matrix)) is None:  # as codebooks that are too large
+        new.of = first_step(type(new.of), outline(matrix)) or new.of
     return recipe if new == step else Chain([*recipe.steps[:i], new, *recipe.steps[i + 1 :]])
 
 
@@ -132,13 +132,6 @@ def with_layer(recipe: Chain, layer: int, n_layers: int) -> Chain:
 def _high(step: Step, name: str, v: Network) -> float | None:
     high = step.fields[name].high
     return high(v) if callable(high) else high  # type: ignore[arg-type]
-
-
-def _insides(step: Each, v: Network) -> list[str]:
-    """Return the steps that `Each` can apply: those that store every row in another way."""
-    matrix = _matrix(v, step.on, step.width)
-    kinds = [kind for kind in STEPS.values() if issubclass(kind, ValueStep) and not kind.needs_ngrams]
-    return [kind.__name__ for kind in kinds if matrix is None or first_step(kind, outline(matrix))]
 
 
 def _widths(step: Each, v: Network) -> list[int]:

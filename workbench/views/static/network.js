@@ -14,12 +14,11 @@ DRAWINGS.network = (view) => h("div.network", panelOf(view, NETWORK_TABS, networ
 const milliseconds = (ms) => `${fixed(ms, ms < 10 ? 2 : ms < 100 ? 1 : 0)} ms`;
 
 function networkCards(view) {
-  const { rows, help: about, how } = view.get("timing");
-  const [one, many] = rows ?? [];
+  const { small, original, help: about, how } = view.get("timing");
   const latency = card({
-    id: "latency", title: "Latency", help: [about, how].join(" "), corner: rows && "timed",
-    value: rows ? [milliseconds(one.ms), h("small", `32 texts ${milliseconds(many.ms)}`)] : "–",
-    note: rows ? `original ${milliseconds(one.original)}, 32 texts ${milliseconds(many.original)}` : "measured last",
+    id: "latency", title: "Latency", help: [about, how].join(" "), corner: small && "timed",
+    value: small ? [milliseconds(small[0]), h("small", `32 texts ${milliseconds(small[1])}`)] : "–",
+    note: small ? `original ${milliseconds(original[0])}, 32 texts ${milliseconds(original[1])}` : "measured last",
     waits: view.stale("timing") && !view.stale("cards"), // else all are dimmed
   });
   return h("div.cards", { class: view.stale("cards") }, sizeCard(view),
@@ -66,15 +65,16 @@ function layersTab(view) {
 function weightsTab(view) {
   const { matrices = [], matrix, original, sides, bins } = view.get("weights");
   const choose = (name) => view.act("matrix", { name });
-  const named = ({ name, label }) => button(label, () => choose(name), { name: "button.link",
+  const named = ({ matrix: name, label }) => button(label, () => choose(name), { name: "button.link",
     "aria-pressed": String(name === matrix) });
-  const columns = [column("name", "Matrix", { show: named }), asCount("before", "Bytes before"), asCount("after", "After"),
-    asNumber("bits", "Bits a number", (n) => fixed(n, 2), "All that is stored, over the numbers: codes and codebooks.")];
+  const columns = [column("label", "Matrix", { show: named }),
+    asCount("before", "Bytes before"), asCount("after", "After"), asNumber("bits", "Bits a number",
+      (n) => fixed(n, 2), "All that is stored, over the numbers: codes and codebooks.")];
   const ofSides = [column("side", "Numbers"),
     asNumber("zeros", "Zeros", (share) => percent(share, 1)), asCount("distinct", "Different values"),
     asNumber("bits", "Bits a number", (n) => fixed(n, 2)), asCount("bytes", "Bytes")];
   return page(view, "weights", matrices.length, () => [
-    h("label.row", "Matrix", select(matrices.map(({ name, label }) => ({ id: name, label })), matrix, choose),
+    h("label.row", "Matrix", select(matrices.map(({ matrix: id, label }) => ({ id, label })), matrix, choose),
       matrix !== original && h("span.mute", `in the original ${original}`)),
     h("div.both", ["before", "after"].map((side) => histogram(side, bins))),
     dataTable(view, "sides", ofSides, sides, { caption: "Numbers of this matrix" }),
@@ -103,28 +103,27 @@ function coursesTab(view) {
   const hasOne = steps.some(({ kind }) => kind === "Train");
   const add = button("Add a training", () => view.act("add", { kind: "Train" }));
   if (!trainings.length) {
-    return h("div.page.courses", hasOne ? h("p.mute", "The first look at the validation part comes in a moment…")
-      : [h("p.mute", "No step of this recipe trains. Training repairs what other steps have damaged."), h("div.row", add)]);
+    return h("div.page.courses", hasOne ? h("p.mute", "Training begins with a look at the validation part…")
+      : [h("p.mute", "No step of this recipe trains. Training repairs what other steps have damaged."),
+        h("div.row", add)]);
   }
   return h("div.page.courses", { class: view.stale("courses") && !isRunning && "stale" },
     trainings.map((training) => aboutTraining(view, training)));
 }
 
-function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, accuracy, is_done: isDone, at, best }) {
+function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, accuracy, rows, is_done: isDone, best }) {
   const { busy } = view.get("status");
+  const at = rows.at(-1).step;
   const asked = view.local.ends === i && !isDone;
   const end = () => (view.act("end_training"), view.setLocal({ ends: i }));
   const [losses, right] = [[{ name: "training", points: loss, is_end: true }, { name: "validation", points: valid }],
     [{ name: "validation", points: accuracy }]];
   const there = losses.filter(({ points }) => points.length);
-  const looks = valid.map(([step, value], k) => ({ step, valid: value, accuracy: accuracy[k][1],
-    loss: loss.find(([other]) => other === step)?.[1] ?? null }));
-  const number = (id, label) => asNumber(id, label, (x) => (x === null ? "–" : fixed(x)));
-  const columns = [asCount("step", "Step"), number("loss", "Training loss"), number("valid", "Validation loss"),
-    number("accuracy", "Validation accuracy")];
+  const columns = [asCount("step", "Step"), asNumber("loss", "Training loss", fixed),
+    asNumber("valid_loss", "Validation loss", fixed), asNumber("accuracy", "Validation accuracy", fixed)];
   const state = !isDone ? `step ${whole(at)} of ${whole(n)}` : at < n ? `ended at step ${whole(at)}` : "done";
   return h("section", { key: i },
-    h("div.row", h("h4", `Step ${i + 1}: ${what}`), h("span.mute", { role: "status" },
+    h("div.row", h("h4", `Step ${i + 1}: ${what}, ${whole(n)} steps`), h("span.mute", { role: "status" },
       `${state} · kept: step ${whole(best.step)}, accuracy ${fixed(best.accuracy)}`),
     !isDone && busy && button(asked ? "Ends at the next look…" : "End here, keep the best", end,
       { name: "button.small", disabled: asked })),
@@ -133,5 +132,5 @@ function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, acc
         { arm: "validation", n, height: 150, unit: (y) => fixed(y, 2) }),
       lineChart(view, "Accuracy", "On the validation part.", right,
         { arm: "validation", n, height: 150, unit: (y) => fixed(y) })),
-    dataTable(view, `looks-${i}`, columns, looks, { caption: `Looks of step ${i + 1}` }));
+    dataTable(view, `looks-${i}`, columns, rows, { caption: `Looks of step ${i + 1}` }));
 }
