@@ -160,7 +160,8 @@ class _Loop:
         step, trained = self.step, [tensor for tensor in self.latent.values() if tensor.requires_grad]
         decayed = [{"params": [p for p in trained if p.ndim == 2], "weight_decay": WEIGHT_DECAY}]
         rest = [{"params": [p for p in trained if p.ndim != 2], "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(decayed + rest, lr=step.learning_rate or RATES[step.only])
+        rate = step.learning_rate or RATES[step.only]
+        optimizer = torch.optim.AdamW(decayed + rest, lr=rate, fused=True)  # an eighth of the time on a large table
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         looks = {round(step.n_steps * i / (N_LOOKS - 1)) for i in range(N_LOOKS)}
         losses = [math.nan]
