@@ -44,7 +44,7 @@ from conftest import made_fasttext, made_network, made_task
 import workbench as wb
 
 net = made_network(wb.networks.NgramTokenizer.of(made_fasttext()), n_inner=[140, 140])
-wb.views.NetworkPanel(net, made_task(60), wb.networks.Each(wb.SQ("kmeans", n_bits=1), on="all"))"""
+wb.views.NetworkPanel(net, made_task(60), wb.networks.Each(wb.SQ("kmeans", n_bits=2), on="all"))"""
 ENDED = "widget model not found"  # JupyterLab's words for a view whose kernel was shut down, as one test does
 PAIR = """import workbench as wb
 

@@ -49,7 +49,7 @@ function layersTab(view) {
     measured("cost", "Costs to leave out", (row) => [signed(row.cost),
       h("small", ` ${signed(row.low)} to ${signed(row.high)}`)], about.cost),
     asNumber("agreement", "Agreement without it", fixed, about.agreement),
-    column("act", "", { value: () => "", show: act })];
+    column("act", "Change", { value: () => "", show: act })];
   const least = (id) => rows.reduce((a, b) => (b[id] < a[id] ? b : a)).layer;
   const [by, cost] = [least("contribution"), least("cost")];
   return h("div.page.layers",
