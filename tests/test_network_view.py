@@ -86,11 +86,16 @@ def test_numbers_are_those_of_the_card_and_sizes_those_of_files(paper, net, task
     shown = {card["title"]: card["value"] for card in paper.cards["cards"]}
     rows = expected.set_index(["metric", "split"])["value"]
     assert shown == {"Accuracy": rows["accuracy", "compressed"], "Agreement": rows["agreement", "all"]}
+    sent = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paper, "_deliver", lambda name, content: sent.append(content))
+        acted(paper, "download")
     acted(paper, "save", path=str(tmp_path / "small.safetensors"))
     assert paper.top["save_bytes"] == (tmp_path / "small.safetensors").stat().st_size == paper.network.file_bytes
+    assert sent == [(tmp_path / "small.safetensors").read_bytes()]
     assert networks.load(tmp_path / "small.safetensors").predict(task.test.texts) == small.predict(task.test.texts)
     code = paper.export["code"]
-    assert wb.recipe_from(code[code.index("wb.Chain(") : code.index("\nsmall =")]) == paper.recipe
+    assert wb.recipe_from(code[code.index("wb.Chain(") : code.index("\nsmall =")]).to_json() == paper.recipe.to_json()
 
 
 def test_first_numbers_are_of_few_texts_and_say_so(live, monkeypatch):

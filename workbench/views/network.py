@@ -1,5 +1,6 @@
 """The panel of a network: recipes that make it smaller, and what they cost on a task."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,16 +127,16 @@ class Opened:
         """Return what step `i` of a recipe gets; the original where that is not made yet."""
         return self.builder.kept(recipe.steps[:i]) or self.net
 
-    def measured(self, built: Built, n_texts: int) -> Result:
+    def measured(self, recipe: Chain, small: Network, n_texts: int) -> Result:
         """Return the numbers of so many texts, and put them on the trail."""
-        card = measures.card(self.net, built.small, self.task, n_texts=n_texts, latency=False, random_state=self.seed)
+        card = measures.card(self.net, small, self.task, n_texts=n_texts, latency=False, random_state=self.seed)
         splits = card[card["split"].isin(["all", "compressed"])].set_index("metric")["value"]
-        trial = {"recipe": built.recipe, "bytes": splits["size"], **splits}
-        known = next((i for i, old in enumerate(self.trail) if old["recipe"] == built.recipe), len(self.trail))
+        trial = {"recipe": recipe, "bytes": splits["size"], **splits}
+        known = next((i for i, old in enumerate(self.trail) if old["recipe"] == recipe), len(self.trail))
         self.trail = (*self.trail[:known], trial, *self.trail[known + 1 :])
-        result = Result(built.recipe, built.small, card, trial, n_texts >= len(self.texts))
+        result = Result(recipe, small, card, trial, n_texts >= len(self.texts))
         if result.is_whole:
-            self.recent = dict([*self.recent.items(), (key_of(built.recipe.steps), result)][-N_KEPT:])
+            self.recent = dict([*self.recent.items(), (key_of(recipe.steps), result)][-N_KEPT:])
         return result
 
 
@@ -175,11 +176,11 @@ class Compressing:
         """The numbers of a few texts, and then of more."""
         if found := opened.recent.get(key_of(built.recipe.steps)):
             return found
-        first = opened.measured(built, N_QUICK)
+        first = opened.measured(built.recipe, built.small, N_QUICK)
         if first.is_whole:
             return first
         publish(first)
-        return opened.measured(built, measures.N_TEXTS)
+        return opened.measured(built.recipe, built.small, measures.N_TEXTS)
 
     def weights(opened, built, matrix):
         table = measures.weight_table(opened.net, built.small)
@@ -356,3 +357,9 @@ class NetworkPanel(RecipeView):
         result.small.save(place)
         text = f"Saved {place}, {place.stat().st_size:,} bytes. Open it with networks.load({str(place)!r})."
         self._note(saved=(result, text))
+
+    def do_download(self, format: str = OWN.name) -> None:
+        """Send the small network to the browser, part by part."""
+        name = f"small{OWN.suffixes[0]}"
+        with tempfile.TemporaryDirectory() as folder:
+            self._deliver(name, self._fresh().small.save(Path(folder, name)).read_bytes())

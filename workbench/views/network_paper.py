@@ -27,7 +27,7 @@ def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
     if frame is not None:
         marked = [entry["word"] for entry in looked.get("words", [])]
         maps = picture_html(map_figure(frame, [], marked, "label"), "Maps of the test texts before and after")
-    sections = {
+    sections: dict[str, Any] = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors["errors"].values()),
         "Numbers": numbers,
         "Recipe": steps + (f"<pre>{escape(export['code'])}</pre>" if export else ""),

@@ -55,7 +55,7 @@ def added(recipe: Chain, kind: str, at: int | None, task: Task) -> Chain:
     return Chain([*recipe.steps[:place], usual.get(kind) or OTHER_STEPS[kind](), *recipe.steps[place:]])
 
 
-def fields(step: Step, v: Network) -> list[dict[str, Any]]:
+def fields(step: Any, v: Network) -> list[dict[str, Any]]:
     """Return what is shown of the parameters of a step that is about to get `v`; of a step inside, too.
 
     The parameters of a step inside have names such as ``"of.n_bits"``.
@@ -90,7 +90,8 @@ def fields(step: Step, v: Network) -> list[dict[str, Any]]:
 
 def changed(recipe: Chain, i: int, name: str, value: Any, v: Network) -> Chain:
     """Return a recipe with another value of a parameter of step `i`, which gets `v`, and what must go with it."""
-    step, (outer, _, inner) = recipe.steps[i], name.partition(".")
+    step: Any = recipe.steps[i]
+    outer, _, inner = name.partition(".")
     field, values = step.fields[outer], {outer: value}
     if inner:
         matrix, within = _matrix(v, step.on, step.width), Chain([getattr(step, outer)])
@@ -105,7 +106,7 @@ def changed(recipe: Chain, i: int, name: str, value: Any, v: Network) -> Chain:
             values["which"] = "top"
     elif name == "which" and value[:1].isdecimal():
         values = {"which": value, "n_layers": len({place for place in value.split(",") if place.strip()})}
-    new = type(step)(**step.get_params() | values)
+    new: Any = type(step)(**step.get_params() | values)
     matrix = _matrix(v, new.on, new.width) if isinstance(new, Each) else None
     if matrix is not None and Chain([new.of]).outlined(outline(matrix)) is None:  # as codebooks that are too large
         new.of = first_step(type(new.of), outline(matrix)) or new.of
