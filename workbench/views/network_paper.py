@@ -62,7 +62,9 @@ def weights_figure(block: dict[str, Any]) -> Picture:
     bins = block["bins"]
     for axis, side, colour in zip(axes, ("before", "after"), (GREY, BLUE), strict=True):
         axis.stairs(bins[side], [*bins["low"], bins["high"][-1]], fill=True, color=colour)
-        axis.set(xlabel=f"value, {side}", ylabel="share of numbers")
+        most, other = sorted(bins[side], reverse=True)[:2]
+        top = 1.2 * other if most > 4 * other > 0 else 1.05 * most  # a bar of zeros is cut off
+        axis.set(xlabel=f"value, {side} (highest bar {most:.1%})", ylabel="share of numbers", ylim=(0, top))
     figure.suptitle(block["matrix"], fontsize=10)
     return figure
 

@@ -55,7 +55,7 @@ function layersTab(view) {
   return h("div.page.layers",
     h("p", h("b", by === cost ? `Layer ${by} contributes least and costs least.`
       : `Layer ${by} contributes least, but layer ${cost} costs least.`),
-    h("span.mute", " What a layer changes says little of what it is needed for.")),
+    by !== cost && h("span.mute", " What a layer changes says little of what it is needed for.")),
     dataTable(view, "layers", columns, rows, { caption: "Layers of the original" }),
     h("p.mute", `Layers of the original, each left out alone and without training; ${how}.`));
 }
@@ -83,12 +83,13 @@ function weightsTab(view) {
 
 // How the numbers of a matrix are spread: shares by bins.
 function histogram(side, { low, high, [side]: shares }) {
-  const most = Math.max(...shares);
-  const tall = (share) => (100 * share) / most;
+  const [most, next] = [...shares].sort((a, b) => b - a);
+  const top = most > 4 * next && next > 0 ? 1.2 * next : most; // a bar of zeros is cut off, so that others are seen
+  const tall = (share) => Math.min(100, (100 * share) / top);
   const [first, last] = [low[0], high.at(-1)];
   return h("figure.histogram", { key: side },
     h("figcaption", h("b", side === "before" ? "Original" : "Compressed"),
-      h("span.mute", ` highest bar ${percent(most, 1)}`)),
+      h("span.mute", ` highest bar ${percent(most, 1)}${top < most ? ", cut off" : ""}`)),
     h("svg", { viewBox: `0 0 ${shares.length} 100`, preserveAspectRatio: "none", role: "img",
       "aria-label": `${side}: numbers from ${fixed(first, 2)} to ${fixed(last, 2)}` },
     shares.map((share, i) => h("rect", { class: side, x: i, width: 1, y: 100 - tall(share), height: tall(share) }))),
@@ -124,7 +125,7 @@ function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, acc
   const state = !isDone ? `step ${whole(at)} of ${whole(n)}` : at < n ? `ended at step ${whole(at)}` : "done";
   return h("section", { key: i },
     h("div.row", h("h4", `Step ${i + 1}: ${what}, ${whole(n)} steps`), h("span.mute", { role: "status" },
-      `${state} · kept: step ${whole(best.step)}, accuracy ${fixed(best.accuracy)}`),
+      `${state} · ${isDone ? "kept" : "best so far"}: step ${whole(best.step)}, accuracy ${fixed(best.accuracy)}`),
     !isDone && busy && button(asked ? "Ends at the next look…" : "End here, keep the best", end,
       { name: "button.small", disabled: asked })),
     h("div.both",
