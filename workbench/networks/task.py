@@ -80,7 +80,7 @@ class Task:
                 raise ValueError(f"{name}: expected texts to {part}, got none")
         if not parts.get("valid"):
             last = {label: text for text, label in parts["train"]}  # stays, so that no label is in `valid` alone
-            held, kept = [], []
+            held, kept = list[tuple[str, str]](), list[tuple[str, str]]()
             for text, label in parts["train"]:
                 is_held = zlib.crc32(text.encode("utf-8", "replace")) % PARTS == 0 and text != last[label]
                 (held if is_held else kept).append((text, label))
