@@ -93,9 +93,9 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_180, {"workbench/views"}),
-    "front end": (2_500, {"workbench/views/static"}),
+    "front end": (2_510, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (15_360, {"tests"}),
+    "tests": (15_610, {"tests"}),
 }
 
 
