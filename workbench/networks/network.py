@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import artefact, files, progress
-from ..storage import Sparse, Storage, within
+from ..storage import Storage, within
 from ..vectors import check_meta, remembered, shortly, summary_html
 from . import tokens
 from .config import WORDS, Config
@@ -83,15 +83,9 @@ class Network:
     def matrices(self, on: str = "all") -> dict[str, Storage]:
         """Return the matrices of a part, by name: those that steps make smaller.
 
-        ``"embeddings"`` is the table of tokens, ``"layers"`` all other matrices of at least 4,096 numbers, zeros of
-        sparse ones not counted.
+        ``"embeddings"`` is the table of tokens, ``"layers"`` all other matrices of at least 4,096 numbers.
         """
-
-        def is_large(storage: Storage) -> bool:
-            n, dim = storage.inner.shape if isinstance(storage, Sparse) else storage.shape
-            return n * dim >= MIN_NUMBERS
-
-        large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and is_large(s)}
+        large = {n: s for n, s in self.weights.items() if len(self.shapes[n]) == 2 and np.prod(s.shape) >= MIN_NUMBERS}
         return {n: s for n, s in large.items() if on == "all" or (on == "embeddings") == (n == WORDS)}
 
     # -- what steps ask for ----------------------------------------------------------------

@@ -9,7 +9,7 @@ from ..compress.base import Step, parameter
 from ..storage import Cut, Dense, Sparse, Storage
 from ..vectors import Vectors
 from ..vocab import Vocab
-from .network import PARTS, Network
+from .network import MIN_NUMBERS, PARTS, Network
 
 WIDTH = 8  # numbers in a row of what a sparse matrix keeps: so many columns, each with scales or codes of its own
 ENDS = ("top", "bottom", "middle", "alternate")
@@ -35,7 +35,8 @@ class Each(NetworkStep):
     of : Step
         Such as ``SQ("int8")``, ``PQ(96)`` or ``SVD(64)``; one that keeps all rows.
     on : {"embeddings", "layers", "all"}
-        The table of tokens, all other matrices of at least 4,096 numbers, or both.
+        The table of tokens, all other matrices of at least 4,096 numbers (of sparse ones, numbers that are left), or
+        both; smaller ones stay as they are.
     width : int, optional
         Cut the rows into pieces of so many numbers, which share codebooks: ``Each(SQ("kmeans", n_bits=4), width=16)``
         has 16 codebooks a matrix instead of one for each column, and ``Each(PQ(n_subvectors=8), width=16)`` a code
@@ -53,6 +54,8 @@ class Each(NetworkStep):
     def _fit(self, v: Network, reference: Network | None) -> None:
         self.stored_: dict[str, Storage] = {}
         for name, storage in v.matrices(self.on).items():
+            if isinstance(storage, Sparse) and np.prod(storage.inner.shape) < MIN_NUMBERS:
+                continue  # what is left of it is as small as the matrices that stay
             if self.width is not None and not isinstance(storage, Sparse):
                 if storage.shape[1] % self.width:
                     raise ValueError(f"{self!r}: width must divide the {storage.shape[1]} columns of {name}")
