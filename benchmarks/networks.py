@@ -6,7 +6,7 @@ FOLDER is that of a BERT, as `workbench.networks.load` takes it; TASK a folder w
 For each task and seed the BERT is fine-tuned first. With --keep, the fine-tuned networks and the results stay in that
 folder, and a run that was stopped goes on. Numbers are medians over the seeds, with the least and the greatest. Every
 difference is to the fine-tuned network of the same seed, and *agree* is the share of test texts that get its label.
-Settings were chosen on validation texts; test texts only judge.
+Learning rates were compared on validation texts.
 """
 
 import json
@@ -176,7 +176,7 @@ def layers(seed: int, **given: str) -> list[dict]:
 
     _, big, task = fine_tuned(seed=seed, **given)
     table = networks.layer_table(big, task, n_texts=len(task.valid))
-    train = Train(task, n_steps=N_STEPS, random_state=seed)
+    train = Train(task, n_steps=N_STEPS, learning_rate=REPAIR, random_state=seed)
     variants = {f"top {n} left out": [DropLayers(n)] for n in (1, 2, 3)}
     trained = {f"{name}, {N_STEPS} steps": [*steps, train] for name, steps in variants.items()}
     return [{"table": table[["contribution", "cost"]].to_dict("records")}, *in_turn(big, task, variants | trained)]
