@@ -264,6 +264,9 @@ def test_a_saved_network_gives_the_same_bits(recipe, net, tmp_path):
     again = networks.load(path)
     assert path.stat().st_size == net.file_bytes == again.file_bytes
     assert again.save(tmp_path / "again").read_bytes() == path.read_bytes()
+    size = len(pickle.dumps(net))
+    net.module()  # which stays behind
+    assert len(pickle.dumps(net)) == size
     copies = [again, pickle.loads(pickle.dumps(net)), copy.deepcopy(net), copy.copy(again)]
     for other in copies:
         for own, expected in zip(other.run(TEXTS), net.run(TEXTS), strict=True):

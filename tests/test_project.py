@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_180, {"workbench/views"}),
     "front end": (2_510, {"workbench/views/static"}),
     "cli": (745, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (15_610, {"tests"}),
+    "tests": (15_620, {"tests"}),
 }
 
 
