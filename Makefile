@@ -41,6 +41,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/semantic.py
 	$(BIN)/python benchmarks/maps.py
 	$(BIN)/python benchmarks/panel.py
+	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)
