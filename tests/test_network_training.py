@@ -9,14 +9,14 @@ from scipy.special import log_softmax
 
 import workbench as wb
 from workbench import networks, progress
-from workbench.networks import Each, Network, PruneWeights, Train
+from workbench.networks import Each, Network, PruneWeights, Train, training
 from workbench.networks.config import HEAD, WORDS
 from workbench.storage import Coded, Scaled, Sparse
 
 TASK = made_task(unlabelled=200)
 VECTORS = made_plain(400, 64)
 NET = networks.transformer(VECTORS, n_layers=2, n_heads=2, n_inner=64, max_tokens=16)
-BEGUN = Train(TASK, n_steps=30, random_state=9).fit_transform(NET)  # has a head, and something to lose
+BEGUN = Train(TASK, 30, learning_rate=5e-4, random_state=9).fit_transform(NET)  # has a head, and something to lose
 QUERY = "encoder.layer.0.attention.self.query.weight"
 
 
@@ -34,7 +34,7 @@ def accuracy(net: Network) -> float:
 
 
 def test_a_network_without_a_head_gets_one_and_learns():
-    step = Train(TASK, n_steps=80)
+    step = Train(TASK, n_steps=80, learning_rate=5e-4)
     net = step.fit_transform(NET)
     assert net.config.labels == TASK.labels
     assert accuracy(net) > 0.8
@@ -122,7 +122,19 @@ def test_the_best_on_the_validation_part_is_kept_and_the_start_counts():
     step = Train(TASK, n_steps=40, learning_rate=10.0)  # destroys everything
     net = step.fit_transform(BEGUN)
     assert same(net, BEGUN) == {*net.weights}
-    assert min(curve["valid_loss"] for curve in step.curves_) == step.curves_[0]["valid_loss"]
+    assert max(curve["accuracy"] for curve in step.curves_[1:]) < step.curves_[0]["accuracy"]
+
+
+def test_the_most_accurate_is_kept_and_of_equals_that_of_least_loss(monkeypatch):
+    def kept(*looks):
+        told = iter(looks)
+        monkeypatch.setattr(training._Loop, "_look", lambda loop: next(told))
+        step = Train(TASK, n_steps=8)
+        step.told = lambda curves: len(curves) == len(looks)
+        return step.fit_transform(BEGUN)
+
+    third = kept((1.0, 0.1), (1.0, 0.2), (1.0, 0.3))  # the last is the best
+    assert same(third, kept((1.0, 0.8), (2.0, 0.9), (1.5, 0.9), (1.7, 0.9), (0.1, 0.85))) == {*BEGUN.weights}
 
 
 def test_training_ends_when_told_with_the_best_so_far():
@@ -132,7 +144,7 @@ def test_training_ends_when_told_with_the_best_so_far():
     whole.fit(BEGUN)
     assert heard == [1, 2, 3]
     assert step.curves_[1:] == whole.curves_[1:3]
-    assert loss(net) == pytest.approx(min(curve["valid_loss"] for curve in step.curves_), abs=1e-4)
+    assert loss(net) == pytest.approx(max(step.curves_, key=training.merit)["valid_loss"], abs=1e-4)
     assert net.meta["recipe"][-1] == Train(TASK, n_steps=40).to_json()
 
 
@@ -146,7 +158,7 @@ def test_an_interrupt_keeps_the_best_so_far_and_a_listener_that_stops_is_obeyed(
     step.told = interrupt
     net = step.fit_transform(BEGUN)
     assert len(step.curves_) == 3
-    assert loss(net) == pytest.approx(min(curve["valid_loss"] for curve in step.curves_), abs=1e-4)
+    assert loss(net) == pytest.approx(max(step.curves_, key=training.merit)["valid_loss"], abs=1e-4)
     assert loss(net) < loss(BEGUN)
 
     def stop(what, share):
@@ -180,11 +192,11 @@ def test_a_student_comes_closer_to_its_teacher_than_labels_bring_it():
     """A teacher who takes each label for the next one is far from what labels say."""
     parts = {name: getattr(TASK, name) for name in ("train", "valid")}
     taught = {name: replace(part, labels=(part.labels + 1) % 3) for name, part in parts.items()}
-    teacher = Train(replace(TASK, **taught), n_steps=40).fit_transform(NET)
+    teacher = Train(replace(TASK, **taught), n_steps=80, learning_rate=1e-3).fit_transform(NET)
     student = networks.transformer(VECTORS, n_layers=1, n_heads=2, n_inner=32, max_tokens=16, random_state=5)
     distances = []
     for given in (teacher, None):
-        net = Train(TASK, n_steps=40, teacher=given).fit_transform(student)
+        net = Train(TASK, n_steps=40, learning_rate=2e-3, teacher=given).fit_transform(student)
         of = [log_softmax(one.run(TASK.test.texts).logits, axis=1) for one in (teacher, net)]
         distances.append((np.exp(of[0]) * (of[0] - of[1])).sum(1).mean())
     assert distances[0] < 0.8 * distances[1]

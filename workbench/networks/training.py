@@ -23,7 +23,7 @@ from .steps import NetworkStep
 from .task import BUILTIN, Task, load_task
 
 ONLY = {"all": "all weights", "layers": "all but the embeddings", "norms": "norms and head", "head": "head alone"}
-RATES = {"all": 5e-4, "layers": 5e-4, "norms": 5e-3, "head": 5e-3}  # learning rates by `only`
+RATES = {"all": 2e-4, "layers": 2e-4, "norms": 5e-3, "head": 5e-3}  # learning rates by `only`
 WARM_UP = 0.1  # of the steps, in which the rate rises
 WEIGHT_DECAY = 0.01
 TEMPERATURE = 2.0  # of both sides in distillation
@@ -41,7 +41,7 @@ class Train(NetworkStep):
     was stored straight through (Bengio, Leonard and Courville, 2013). So after `PruneWeights` this repairs, after
     ``Each(SQ(...))`` it is quantisation-aware training, with `start` it trains a lottery ticket (Frankle and Carbin,
     2019), and with `teacher` it distils (Hinton, Vinyals and Dean, 2015). The weights that were best on the
-    validation part are kept; the start counts, too.
+    validation part are kept, by accuracy, then by loss; the start counts, too.
 
     A network whose head tells other labels apart gets a new head.
 
@@ -61,8 +61,8 @@ class Train(NetworkStep):
     batch_size : int
         Texts in a step.
     learning_rate : float, optional
-        Highest rate of AdamW; it rises for a tenth of the steps and falls linearly. By default 5e-4, and ten times that
-        for norms and heads.
+        Highest rate of AdamW; it rises for a tenth of the steps and falls linearly. By default 2e-4, and 5e-3 for
+        norms and heads.
     random_state : int
         Seed of the head, the batches and dropout.
 
@@ -165,7 +165,7 @@ class _Loop:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         looks = {round(step.n_steps * i / (N_LOOKS - 1)) for i in range(N_LOOKS)}
         losses = [math.nan]
-        best, least = self._stored(), math.inf
+        best = self._stored()
         batches = drawn([len(text) for text in self.texts], step.batch_size, step.random_state)
         bar = progress.bar(total=step.n_steps, desc="Train", unit="step")
         with torch.random.fork_rng(devices=[]), bar, suppress(KeyboardInterrupt):  # what was best so far is kept
@@ -177,8 +177,8 @@ class _Loop:
                         {"step": number, "loss": float(np.mean(losses)), "valid_loss": loss, "accuracy": accuracy}
                     )
                     losses = []
-                    if loss < least:
-                        best, least = self._stored(), loss
+                    if max(step.curves_, key=merit) is step.curves_[-1]:
+                        best = self._stored()
                     if step.told is not None and step.told(step.curves_):
                         break
                 if number < step.n_steps:
@@ -254,6 +254,11 @@ class _Loop:
                 n_right += int((logits.argmax(1) == labels).sum())
         self.module.train()
         return losses / len(self.valid), n_right / len(self.valid)
+
+
+def merit(look: dict[str, float]) -> tuple[float, float]:
+    """Return what the best of `Train.curves_` has most of."""
+    return look["accuracy"], -look["valid_loss"]
 
 
 def drawn(lengths: Sequence[int], size: int, seed: int) -> Iterator[np.ndarray]:

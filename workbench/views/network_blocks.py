@@ -9,6 +9,7 @@ from ..evaluate.maps import SIDES
 from ..formats import OWN
 from ..networks.measures import HELP
 from ..networks.steps import NetworkStep
+from ..networks.training import merit
 from ..search.sweep import best_of_their_size
 from ..vocab import printable
 from . import network_recipes
@@ -144,11 +145,10 @@ class NetworkBlocks:
         for i, (step, looks, is_done) in built.courses.items():
             rows = pd.DataFrame(looks)
             curves = {name: rows[["step", name]].dropna().to_numpy().tolist() for name in LOOKS}
-            best = rows.loc[rows["valid_loss"].idxmin()]
             what = f"{step.fields['only'].choices[step.only]}{', with a teacher' * (step.teacher is not None)}"
             found.append({
                 "i": i, "n_steps": step.n_steps, "what": what, "is_done": is_done, **curves,
-                "rows": records(rows, "step loss valid_loss accuracy"), "best": best.to_dict(),
+                "rows": records(rows, "step loss valid_loss accuracy"), "best": max(looks, key=merit),
             })  # fmt: skip
         return {"trainings": found, "is_running": built.small is None}
 
