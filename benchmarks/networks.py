@@ -29,7 +29,8 @@ N_STUDENT = 120  # of a student
 BATCH = 32
 N_TIMED = 15
 COLUMNS = ("accuracy", "macro_f1", "agreement")
-PARTS = ("sizes", "peers", "layers", "pruning", "training", "distillation", "tickets")
+N_EPOCHS, BAG_RATE = 4, 1e-2  # of a bag; it is looked at after each epoch
+PARTS = ("sizes", "peers", "layers", "pruning", "training", "distillation", "tickets", "bags")
 
 
 def tables(model: Path | None, tasks: list[Path], seeds: list[int], parts: list[str], keep: Path | None) -> None:
@@ -44,7 +45,8 @@ def tables(model: Path | None, tasks: list[Path], seeds: list[int], parts: list[
             for task in tasks:
                 given = {"model": str(model), "task": str(task), "keep": str(keep)}
                 runs = [remembered(keep, part, f"{task.name}-{seed}", given | {"seed": seed}) for seed in seeds]
-                {"peers": print_peers, "layers": print_layers}.get(part, print_runs)(part, task.name, runs)
+                printers = {"peers": print_peers, "layers": print_layers, "bags": print_bags}
+                printers.get(part, print_runs)(part, task.name, runs)
 
 
 def remembered(keep: Path, part: str, name: str, given: dict[str, Any]) -> list[dict]:
@@ -100,6 +102,21 @@ def print_layers(part: str, task: str, runs: list[list[dict]]) -> None:
     notes = ["Contribution: 1 - cosine of the states before and after. Cost: validation accuracy lost without it."]
     print_table(f"N. {task}: each layer", ("layer", "contribution", "cost"), rows, notes)
     print_runs(part, task, [run[1:] for run in runs])
+
+
+def print_bags(part: str, task: str, runs: list[list[dict]]) -> None:
+    """Print accuracy after each epoch, on validation texts, and at the end, on test texts."""
+    rows = [
+        [
+            of_seeds[0]["variant"],
+            *(middle(list(epoch), "{:.3f}") for epoch in zip(*(run["epochs"] for run in of_seeds), strict=True)),
+            *(middle([run[key] for run in of_seeds], "{:.3f}") for key in ("accuracy", "int8")),
+        ]
+        for of_seeds in zip(*runs, strict=True)
+    ]
+    epochs = [f"epoch {number}" for number in range(1, N_EPOCHS + 1)]
+    notes = ["Epochs: on 400 validation texts, others with each seed; test: on all; int8: with rows in int8 then."]
+    print_table(f"N. {task}: bags", ("rows", *epochs, "test", "int8, test"), rows, notes)
 
 
 # -- jobs ---------------------------------------------------------------------------------
@@ -262,6 +279,29 @@ def tickets(seed: int, **given: str) -> list[dict]:
     return rows + [measured(name, steps(start=before).fit_transform(net), big, task) for name, net in masks.items()]
 
 
+def bags(seed: int, model: str, task: str, keep: str) -> list[dict]:
+    """Job: the mean of rows under a head; rows from vectors, from the same compressed, and random ones."""
+    import workbench as wb
+    from workbench import networks
+    from workbench.networks.sources import COMPRESSION
+
+    loaded, vectors = networks.load_task(task), wb.load("builtin:en")
+    small = wb.recipe_from(COMPRESSION).fit_transform(vectors)
+    starts = {"vectors": (vectors, "vectors"), "compressed": (small, "vectors"), "random": (small, "random")}
+    rows = []
+    for variant, (v, kind) in starts.items():
+        n_steps = N_EPOCHS * len(loaded.train) // BATCH
+        step = networks.Train(loaded, n_steps, batch_size=BATCH, learning_rate=BAG_RATE, random_state=seed)
+        net = step.fit_transform(networks.bag(v, rows=kind, random_state=seed))
+        row = {"variant": variant, "epochs": [look["accuracy"] for look in step.curves_[1:]]}
+        nets = {"accuracy": net, "int8": networks.Each(wb.SQ("int8"), on="embeddings").fit_transform(net)}
+        for key, of in nets.items():
+            row[key] = float((of.run(loaded.test.texts).logits.argmax(1) == loaded.test.labels).mean())
+        rows.append(row)
+        print(row, file=sys.stderr)
+    return rows
+
+
 def peers(seed: int, **given: str) -> list[dict]:
     """Job: onnxruntime and torchao on the same weights, beside int8 of our own: bytes, labels and time."""
     import numpy as np
@@ -271,7 +311,8 @@ def peers(seed: int, **given: str) -> list[dict]:
     from workbench import networks
 
     _, big, task = fine_tuned(seed=seed, **given)
-    small = wb.Chain([networks.Each(wb.SQ("int8"), on="all")]).fit_transform(big)
+    small = networks.Each(wb.SQ("int8"), on="all").fit_transform(big)
+    zeros = networks.PruneWeights(0.5).fit_transform(big)
     texts, truth = list(task.test.texts), task.test.labels
     sides: dict[str, tuple[int, Callable[[Sequence[str]], np.ndarray]]] = {}
 
@@ -279,7 +320,7 @@ def peers(seed: int, **given: str) -> list[dict]:
         with torch.no_grad():
             return module(*map(torch.from_numpy, tokens)).logits.numpy()
 
-    for name, net in {"torch float32": big, "workbench int8": small}.items():
+    for name, net in {"torch float32": big, "workbench int8": small, "workbench, 50% zeros": zeros}.items():
         sides[name] = net.file_bytes - net.tokenizer_bytes, partial(of_module, net.module())
     with tempfile.TemporaryDirectory() as folder:
         for name in ("float32", "int8"):
@@ -351,7 +392,7 @@ def of_torchao(net: Any, folder: str, run: Callable) -> dict[str, tuple[int, Cal
 
 
 if __name__ == "__main__":
-    jobs = [sizes, peers, layers, pruning, training, distillation, tickets]
+    jobs = [sizes, peers, layers, pruning, training, distillation, tickets, bags]
     options: Options = {
         "model": {"type": Path, "nargs": "?", "metavar": "FOLDER", "help": "of a BERT"},
         "tasks": {"type": Path, "nargs": "*", "metavar": "TASK", "help": "folder of texts"},
