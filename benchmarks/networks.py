@@ -293,7 +293,7 @@ def bags(seed: int, model: str, task: str, keep: str) -> list[dict]:
         n_steps = N_EPOCHS * len(loaded.train) // BATCH
         step = networks.Train(loaded, n_steps, batch_size=BATCH, learning_rate=BAG_RATE, random_state=seed)
         net = step.fit_transform(networks.bag(v, rows=kind, random_state=seed))
-        row = {"variant": variant, "epochs": [look["accuracy"] for look in step.curves_[1:]]}
+        row = {"variant": variant, "epochs": [look["score"] for look in step.curves_[1:]]}
         nets = {"accuracy": net, "int8": networks.Each(wb.SQ("int8"), on="embeddings").fit_transform(net)}
         for key, of in nets.items():
             row[key] = float((of.run(loaded.test.texts).logits.argmax(1) == loaded.test.labels).mean())

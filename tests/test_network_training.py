@@ -43,7 +43,7 @@ def test_a_network_without_a_head_gets_one_and_learns():
     losses = [curve["loss"] for curve in step.curves_[1:]]
     assert losses == sorted(losses, reverse=True)
     assert step.curves_[-1]["valid_loss"] == pytest.approx(loss(net), abs=1e-4)
-    assert step.curves_[-1]["accuracy"] == (net.run(TASK.valid.texts).logits.argmax(1) == TASK.valid.labels).mean()
+    assert step.curves_[-1]["score"] == (net.run(TASK.valid.texts).logits.argmax(1) == TASK.valid.labels).mean()
 
 
 def test_the_same_seed_gives_the_same_bits_and_others_do_not():
@@ -122,7 +122,7 @@ def test_the_best_on_the_validation_part_is_kept_and_the_start_counts():
     step = Train(TASK, n_steps=40, learning_rate=10.0)  # destroys everything
     net = step.fit_transform(BEGUN)
     assert same(net, BEGUN) == {*net.weights}
-    assert max(curve["accuracy"] for curve in step.curves_[1:]) < step.curves_[0]["accuracy"]
+    assert max(curve["score"] for curve in step.curves_[1:]) < step.curves_[0]["score"]
 
 
 def test_the_most_accurate_is_kept_and_of_equals_that_of_least_loss(monkeypatch):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 WORDS = "embeddings.word_embeddings.weight"
 HEAD = "classifier"
+PROJECTION = "projection"
+KINDS = ("bert", "bag", "gru")
 POOLINGS = ("mean", "cls", "pooler")  # of token states, the first state, the first one through a dense layer and tanh
 MAX_LAYERS, MAX_SIZE = 1_000, 1 << 20
 
@@ -15,8 +17,8 @@ class Config:
 
     Parameters
     ----------
-    kind : {"bert", "bag"}
-        A transformer of Devlin et al. (2019), or the sum of weighted rows.
+    kind : {"bert", "bag", "gru"}
+        A transformer of Devlin et al. (2019), the sum of weighted rows, or a GRU of Cho et al. (2014) over them.
     dim : int
         Numbers in the state of a token.
     n_inner : sequence of int
@@ -31,6 +33,8 @@ class Config:
         Added to variances in layer normalisation.
     labels : sequence of str
         What the head tells apart; empty without a head.
+    n_out : int, optional
+        Numbers in the embedding of a text, where a last dense layer maps it into a space of another width.
     """
 
     kind: str
@@ -41,13 +45,14 @@ class Config:
     pooling: str = "mean"
     eps: float = 1e-12
     labels: Sequence[str] = ()
+    n_out: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_inner", tuple(self.n_inner))  # a list in JSON
         object.__setattr__(self, "labels", tuple(self.labels))
-        sizes = (self.dim, self.n_heads, self.max_tokens, *self.n_inner)
+        sizes = (self.dim, self.n_heads, self.max_tokens, self.width, *self.n_inner)
         is_sized = all(type(size) is int and 0 < size <= MAX_SIZE for size in sizes)
-        is_known = self.kind in ("bert", "bag") and self.pooling in POOLINGS and 0 < self.eps < 1
+        is_known = self.kind in KINDS and self.pooling in POOLINGS and 0 < self.eps < 1
         if not is_sized or not is_known or self.dim % self.n_heads or self.n_layers > MAX_LAYERS:
             raise ValueError(f"a network cannot have this shape: {str(self)[:300]}")
         if not all(isinstance(label, str) for label in self.labels) or len(set(self.labels)) < len(self.labels):
@@ -57,6 +62,11 @@ class Config:
     def n_layers(self) -> int:
         """Number of transformer layers."""
         return len(self.n_inner)
+
+    @property
+    def width(self) -> int:
+        """Numbers in the embedding of a text."""
+        return self.dim if self.n_out is None else self.n_out
 
     def shapes(self, n_rows: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter by its public name, where the embeddings have so many rows."""
@@ -84,6 +94,11 @@ class Config:
                 norm(f"{layer}.output.LayerNorm")
             if self.pooling == "pooler":
                 dense("pooler.dense", dim, dim)
+        if self.kind == "gru":
+            for name in ("ih", "hh"):
+                shapes.update({f"gru.weight_{name}_l0": (3 * dim, dim), f"gru.bias_{name}_l0": (3 * dim,)})
+        if self.n_out is not None:
+            dense(PROJECTION, self.n_out, dim)
         if self.labels:
-            dense(HEAD, len(self.labels), dim)
+            dense(HEAD, len(self.labels), self.width)
         return shapes

@@ -1,4 +1,4 @@
-"""The two kinds of networks in torch: a BERT with the public parameter names, and a bag of rows.
+"""The kinds of networks in torch: a BERT with the public parameter names, a bag of rows, and a small GRU.
 
 Both take ids and weights of the same shape. With (n, tokens) a token is one row, and its weight is 1, or 0 for
 padding. With (n, tokens, pieces) a token is the weighted sum of several rows, such as those of its n-grams.
@@ -54,11 +54,25 @@ def added(block: Any, states: Tensor, inner: Tensor, training: bool) -> Tensor:
     return block["LayerNorm"](states + functional.dropout(block["dense"](inner), DROPOUT, training))
 
 
-class Encoder(nn.Module):
+class Texts(nn.Module):
+    """What all kinds end with: a projection of embeddings and a head, each where the configuration has it."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.projection = nn.Linear(config.dim, config.n_out) if config.n_out is not None else None
+        self.classifier = nn.Linear(config.width, len(config.labels)) if config.labels else None
+
+    def output(self, pooled: Tensor, states: list[Tensor]) -> Output:
+        if self.projection is not None:
+            pooled = self.projection(pooled)  # (n, n_out)
+        return Output(pooled, None if self.classifier is None else self.classifier(pooled), states)
+
+
+class Encoder(Texts):
     """A BERT, checked against transformers' own; parameters have the names of its files without ``bert.``."""
 
     def __init__(self, config: Config, n_rows: int):
-        super().__init__()
+        super().__init__(config)
         dim, self.pooling = config.dim, config.pooling
         self.embeddings: Any = nn.ModuleDict(
             {
@@ -71,10 +85,9 @@ class Encoder(nn.Module):
         self.encoder: Any = nn.ModuleDict({"layer": nn.ModuleList(Layer(config, n) for n in config.n_inner)})
         if config.pooling == "pooler":
             self.pooler: Any = nn.ModuleDict({"dense": nn.Linear(dim, dim)})
-        self.classifier = nn.Linear(dim, len(config.labels)) if config.labels else None
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:
-        is_token = weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)  # (n, tokens)
+        is_token = tokens_of(weights)
         tables = self.embeddings
         states = weighted_rows(tables["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
         states = (
@@ -86,19 +99,32 @@ class Encoder(nn.Module):
         found = [states]
         for layer in self.encoder["layer"]:
             found.append(layer(found[-1], mask))
-        pooled = self.pooled(found[-1], is_token)
-        return Output(pooled, None if self.classifier is None else self.classifier(pooled), found)
+        return self.output(self.pooled(found[-1], is_token), found)
 
     def pooled(self, states: Tensor, is_token: Tensor) -> Tensor:
         """Return the embeddings of texts, (n, dim), from states of their tokens."""
         if self.pooling == "mean":
-            share = is_token / is_token.sum(1, keepdim=True).clamp(min=1)
-            return (states * share[..., None]).sum(1)
+            return mean(states, is_token)
         first = states[:, 0]
         return torch.tanh(self.pooler["dense"](first)) if self.pooling == "pooler" else first
 
 
-class Bag(nn.Module):
+class Recurrent(Texts):
+    """A gated recurrent unit over the tokens of a text (Cho et al., 2014); its states are averaged."""
+
+    def __init__(self, config: Config, n_rows: int):
+        super().__init__(config)
+        self.embeddings: Any = nn.ModuleDict({"word_embeddings": nn.Embedding(n_rows, config.dim)})
+        self.gru = nn.GRU(config.dim, config.dim, batch_first=True)
+
+    def forward(self, ids: Tensor, weights: Tensor) -> Output:
+        rows = weighted_rows(self.embeddings["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
+        rows = functional.dropout(rows, DROPOUT, self.training)
+        states, _ = self.gru(rows)  # (n, tokens, dim); padding stands behind and changes nothing before it
+        return self.output(mean(states, tokens_of(weights)), [rows, states])
+
+
+class Bag(Texts):
     """Texts as weighted sums of rows (Joulin et al., "Bag of tricks for efficient text classification", 2017).
 
     Ids and weights are (n, pieces), so that `DataParallel` and `DistributedDataParallel` cut them by text; flat ids
@@ -106,17 +132,25 @@ class Bag(nn.Module):
     """
 
     def __init__(self, config: Config, n_rows: int):
-        super().__init__()
+        super().__init__(config)
         self.embeddings: Any = nn.ModuleDict({"word_embeddings": nn.EmbeddingBag(n_rows, config.dim, mode="sum")})
-        self.classifier = nn.Linear(config.dim, len(config.labels)) if config.labels else None
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:
         rows = self.embeddings["word_embeddings"]
         if torch.compiler.is_exporting():
-            pooled = plain_sum(rows.weight, ids, weights)
-        else:
-            pooled = rows(ids, per_sample_weights=weights)  # (n, dim)
-        return Output(pooled, None if self.classifier is None else self.classifier(pooled), [])
+            return self.output(plain_sum(rows.weight, ids, weights), [])
+        return self.output(rows(ids, per_sample_weights=weights), [])
+
+
+def tokens_of(weights: Tensor) -> Tensor:
+    """Return which places hold a token, (n, tokens); the others are padding."""
+    return weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)
+
+
+def mean(states: Tensor, is_token: Tensor) -> Tensor:
+    """Return the mean state of the tokens of each text: (n, dim)."""
+    share = is_token / is_token.sum(1, keepdim=True).clamp(min=1)
+    return (states * share[..., None]).sum(1)
 
 
 def weighted_rows(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
@@ -140,4 +174,4 @@ def plain_sum(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
 def build(config: Config, n_rows: int) -> nn.Module:
     """Return a module without weights yet."""
     with torch.device("meta"):
-        return (Encoder if config.kind == "bert" else Bag)(config, n_rows)
+        return {"bert": Encoder, "bag": Bag, "gru": Recurrent}[config.kind](config, n_rows)

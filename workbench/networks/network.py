@@ -164,7 +164,7 @@ class Network:
     def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
         """Return the vectors and the logits of texts, in batches of this size."""
         texts = listed(texts)
-        vectors = np.zeros((len(texts), self.config.dim), np.float32)
+        vectors = np.zeros((len(texts), self.config.width), np.float32)
         logits = np.zeros((len(texts), len(self.config.labels)), np.float32)
         for places, _, out in self.outputs(texts, size):
             vectors[places] = out.pooled.cpu().numpy()

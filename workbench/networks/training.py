@@ -3,21 +3,24 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from .. import progress
 from ..compress.base import parameter
-from ..storage import Dense, Storage
+from ..storage import Storage
 from ..threads import one_thread
-from .config import HEAD, WORDS
-from .encoder import build
+from ..vectors import shortly
+from .config import HEAD, PROJECTION, WORDS
+from .encoder import Output, build
 from .network import Network
+from .objectives import Labels, Objective, Partners, Vectors
+from .phrases import Pairs, Teacher
 from .sources import load
 from .steps import NetworkStep
 from .task import BUILTIN, Task, load_task
@@ -26,9 +29,7 @@ ONLY = {"all": "all weights", "layers": "all but the embeddings", "norms": "norm
 RATES = {"all": 2e-4, "layers": 2e-4, "norms": 5e-3, "head": 5e-3}  # learning rates by `only`
 WARM_UP = 0.1  # of the steps, in which the rate rises
 WEIGHT_DECAY = 0.01
-TEMPERATURE = 2.0  # of both sides in distillation
 N_LOOKS = 5  # measurements on the validation part, the start included
-N_VALID = 400  # texts in each
 POOL = 16  # batches whose texts are sorted by length together
 INPUT = "input"
 OFFERED = {None: "none", INPUT: "the original network"}  # besides names, paths and networks
@@ -41,14 +42,15 @@ class Train(NetworkStep):
     was stored straight through (Bengio, Leonard and Courville, 2013). So after `PruneWeights` this repairs, after
     ``Each(SQ(...))`` it is quantisation-aware training, with `start` it trains a lottery ticket (Frankle and Carbin,
     2019), and with `teacher` it distils (Hinton, Vinyals and Dean, 2015). The weights that were best on the
-    validation part are kept, by accuracy, then by loss; the start counts, too.
+    validation part are kept, by score, then by loss; the start counts, too.
 
-    A network whose head tells other labels apart gets a new head.
+    A network whose head tells other labels apart gets a new head, and one whose vectors have another width than the
+    teacher's a projection to it.
 
     Parameters
     ----------
-    task : str, path or Task
-        See `load_task`.
+    task : str, path, Task, Teacher or Pairs
+        Labels (see `load_task`), a teacher's vectors, or pairs of texts.
     n_steps : int
         Batches.
     only : {"all", "layers", "norms", "head"}
@@ -69,8 +71,9 @@ class Train(NetworkStep):
     Attributes
     ----------
     curves_ : list of dict
-        At each look: ``step``, ``loss`` (mean of the steps since the last look), ``valid_loss``, ``accuracy`` (on the
-        validation part).
+        At each look: ``step``, ``loss`` (mean of the steps since the last look), and on the validation part
+        ``valid_loss`` and ``score``: accuracy for labels, for a teacher's vectors Spearman's correlation of cosines,
+        for pairs the share of texts whose own partner is the nearest.
     """
 
     label = "Train"
@@ -89,25 +92,35 @@ class Train(NetworkStep):
     told: ClassVar[Any] = None  # a function that hears of `curves_` at each look; True ends the training
 
     def _fit(self, v: Network, reference: Network | None) -> None:
-        task = self.task if isinstance(self.task, Task) else load_task(self.task)
-        v = with_head(v, task, self.random_state)
+        task = load_task(self.task) if isinstance(self.task, str | Path) else self.task
+        objective = self._objective(task, reference)
+        v = objective.ready(v, self.random_state)
         start = self._network("start", reference)
-        begin = v if start is None else with_head(start, task, self.random_state)
+        begin = v if start is None else objective.ready(start, self.random_state)
         if begin.shapes != v.shapes:
             raise ValueError(f"{self!r}: start has other layers than the network")
-        teacher = self._network("teacher", reference)
-        if teacher is not None and teacher.config.labels != task.labels:
-            raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
         self.config_, self.curves_ = v.config, list[dict]()
         with one_thread():
-            self.weights_ = _Loop(self, v, begin, task, teacher).run()
+            self.weights_ = _Loop(self, v, begin, objective).run()
 
     def _transform(self, v: Network) -> Network:
         return v.with_weights(self.weights_, self.config_)
 
+    def _objective(self, task: Task | Teacher | Pairs, reference: Network | None) -> Objective:
+        teacher = self._network("teacher", reference)
+        if isinstance(task, Task):
+            if teacher is not None and teacher.config.labels != task.labels:
+                raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
+            return Labels(task, teacher, self.random_state)
+        if teacher is not None:
+            raise ValueError(f"{self!r}: a teacher is for tasks of labels")
+        if not isinstance(task, Teacher | Pairs):
+            raise TypeError(f"expected a Task, Teacher or Pairs, got {shortly(task)}")
+        return (Vectors if isinstance(task, Teacher) else Partners)(task, self.random_state)
+
     def _plain_params(self) -> dict[str, Any]:
         """Return the parameters that recipes show: tasks and networks by their names."""
-        names = {Task: "name", Network: "origin"}
+        names = {Task: "name", Teacher: "name", Pairs: "name", Network: "origin"}
         return {
             key: getattr(value, names.get(type(value), ""), value) for key, value in super()._plain_params().items()
         }
@@ -123,35 +136,21 @@ class Train(NetworkStep):
         return load(value)
 
 
-def with_head(v: Network, task: Task, seed: int) -> Network:
-    """Return the network with a head for the labels of a task: its own, or a new one."""
-    if v.config.labels == task.labels:
-        return v
-    config = replace(v.config, labels=task.labels)
-    rng = np.random.default_rng(seed)
-    head = rng.normal(0, 0.02, (len(task.labels), config.dim)).astype(np.float32)
-    new = {f"{HEAD}.weight": Dense(head), f"{HEAD}.bias": Dense(np.zeros((1, len(head)), np.float32))}
-    return v.with_weights(v.weights | new, config)
-
-
 class _Loop:
     """The work of `Train`: latent float32 weights, and how they are stored."""
 
-    def __init__(self, step: Train, v: Network, begin: Network, task: Task, teacher: Network | None):
-        self.step, self.network, self.begin, self.task = step, v, begin, task
+    def __init__(self, step: Train, v: Network, begin: Network, objective: Objective):
+        self.step, self.network, self.begin, self.objective = step, v, begin, objective
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.module = build(v.config, len(v.weights[WORDS])).train()
         self.latent: dict[str, Tensor] = {}  # by name, the numbers that a storage is to hold
         for name in begin.weights:
             values = torch.from_numpy(begin.values(name)).to(self.device)
             self.latent[name] = values.requires_grad_(self._is_trained(name))
-        self.valid = task.valid.sample(N_VALID, step.random_state)
-        self.texts = [*task.train.texts, *(task.unlabelled if teacher is not None else ())]
-        self.taught = None if teacher is None else torch.from_numpy(teacher.run(self.texts).logits).to(self.device)
 
     def _is_trained(self, name: str) -> bool:
         only = self.step.only
-        if name.startswith(HEAD) or only == "all":
+        if name.startswith((HEAD, PROJECTION)) or only == "all":
             return True
         return "LayerNorm" in name if only == "norms" else only == "layers" and "word_embeddings" not in name
 
@@ -166,15 +165,15 @@ class _Loop:
         looks = {round(step.n_steps * i / (N_LOOKS - 1)) for i in range(N_LOOKS)}
         losses = [math.nan]
         best = self._stored()
-        batches = drawn([len(text) for text in self.texts], step.batch_size, step.random_state)
+        batches = drawn(self.objective.lengths, step.batch_size, step.random_state)
         bar = progress.bar(total=step.n_steps, desc="Train", unit="step")
         with torch.random.fork_rng(devices=[]), bar, suppress(KeyboardInterrupt):  # what was best so far is kept
             torch.manual_seed(step.random_state)
             for number in range(step.n_steps + 1):
                 if number in looks:
-                    loss, accuracy = self._look()
+                    loss, score = self._look()
                     step.curves_.append(
-                        {"step": number, "loss": float(np.mean(losses)), "valid_loss": loss, "accuracy": accuracy}
+                        {"step": number, "loss": float(np.mean(losses)), "valid_loss": loss, "score": score}
                     )
                     losses = []
                     if max(step.curves_, key=merit) is step.curves_[-1]:
@@ -183,7 +182,7 @@ class _Loop:
                         break
                 if number < step.n_steps:
                     optimizer.zero_grad()
-                    loss_now = self._loss(next(batches))
+                    loss_now = self.objective.loss(partial(self._run, self._weights()), next(batches))
                     loss_now.backward()
                     torch.nn.utils.clip_grad_norm_(trained, 1.0)
                     optimizer.step()
@@ -221,44 +220,34 @@ class _Loop:
         """Return whether a weight is neither trained nor another network's."""
         return not latent.requires_grad and self.begin is self.network
 
-    def _run(self, weights: dict[str, Tensor], texts: Sequence[str]) -> Tensor:
+    def _run(self, weights: dict[str, Tensor], texts: Sequence[str]) -> Output:
         ids, shares = (torch.from_numpy(part).to(self.device) for part in self.network.tokens(texts))
-        return torch.func.functional_call(self.module, weights, (ids, shares), strict=True).logits
-
-    def _loss(self, places: np.ndarray) -> Tensor:
-        """Return the loss of a batch of texts."""
-        logits = self._run(self._weights(), [self.texts[i] for i in places])
-        n_labelled = len(self.task.train)
-        is_labelled = torch.from_numpy(places < n_labelled).to(self.device)
-        labels = torch.from_numpy(self.task.train.labels[places[places < n_labelled]]).to(self.device)
-        loss = logits.new_zeros(())
-        if len(labels):
-            loss = functional.cross_entropy(logits[is_labelled], labels)
-        if self.taught is None:
-            return loss
-        teacher = self.taught[torch.from_numpy(places).to(self.device)]
-        own, target = (functional.log_softmax(of / TEMPERATURE, dim=1) for of in (logits, teacher))
-        distance = functional.kl_div(own, target, reduction="batchmean", log_target=True) * TEMPERATURE**2
-        return 0.5 * loss + 0.5 * distance
+        return torch.func.functional_call(self.module, weights, (ids, shares), strict=True)
 
     def _look(self) -> tuple[float, float]:
-        """Return loss and accuracy on the validation part."""
+        """Return loss and score on the validation part."""
+        weights = self._weights()
+
+        def run(texts: Sequence[str]) -> Output:
+            order, found = list[int](), list[Output]()
+            for places, _ in self.network.batches(texts, 64):
+                order += places.tolist()
+                found.append(self._run(weights, [texts[i] for i in places]))
+            back = torch.from_numpy(np.argsort(order))
+            pooled = torch.cat([out.pooled for out in found])[back]
+            logits = [out.logits for out in found if out.logits is not None]
+            return Output(pooled, torch.cat(logits)[back] if logits else None, [])
+
         self.module.eval()
-        losses, n_right = 0.0, 0
         with torch.inference_mode():
-            weights = self._weights()
-            for places, _ in self.network.batches(self.valid.texts, 64):
-                labels = torch.from_numpy(self.valid.labels[places]).to(self.device)
-                logits = self._run(weights, [self.valid.texts[i] for i in places])
-                losses += functional.cross_entropy(logits, labels, reduction="sum").item()
-                n_right += int((logits.argmax(1) == labels).sum())
+            found = self.objective.look(run)
         self.module.train()
-        return losses / len(self.valid), n_right / len(self.valid)
+        return found
 
 
 def merit(look: dict[str, float]) -> tuple[float, float]:
     """Return what the best of `Train.curves_` has most of."""
-    return look["accuracy"], -look["valid_loss"]
+    return look["score"], -look["valid_loss"]
 
 
 def drawn(lengths: Sequence[int], size: int, seed: int) -> Iterator[np.ndarray]:

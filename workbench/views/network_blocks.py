@@ -21,7 +21,7 @@ TITLES = {
     "nearest": "Nearest text kept",
 }  # fmt: skip
 CARDS = ("accuracy", "agreement", "cosine", "nearest")  # the first two that there are
-LOOKS = ("loss", "valid_loss", "accuracy")  # curves of a training
+LOOKS = ("loss", "valid_loss", "score")  # curves of a training
 
 
 class NetworkBlocks:
@@ -148,7 +148,7 @@ class NetworkBlocks:
             what = f"{step.fields['only'].choices[step.only]}{', with a teacher' * (step.teacher is not None)}"
             found.append({
                 "i": i, "n_steps": step.n_steps, "what": what, "is_done": is_done, **curves,
-                "rows": records(rows, "step loss valid_loss accuracy"), "best": max(looks, key=merit),
+                "rows": records(rows, "step loss valid_loss score"), "best": max(looks, key=merit),
             })  # fmt: skip
         return {"trainings": found, "is_running": built.small is None}
 

@@ -14,7 +14,7 @@ NUMBERS = {"": "<b>{side}</b>", "zeros": "{zeros:.1%}", "different values": "{di
            "bits a number": "{bits:.2f}", "bytes": "{bytes:,}"}  # fmt: skip
 MATRICES = {"matrix": "{label}", "bytes before": "{before:,}", "after": "{after:,}", "bits a number": "{bits:.2f}"}
 TRAINING = {"step": "{step:,}", "training loss": "{loss:.3f}", "validation loss": "{valid_loss:.3f}",
-            "validation accuracy": "{accuracy:.3f}"}  # fmt: skip
+            "validation accuracy": "{score:.3f}"}  # fmt: skip
 
 
 def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
@@ -75,7 +75,7 @@ def training_figure(training: dict[str, Any]) -> Picture:
     for axis, name, label, colour, look in (
         (axes[0], "loss", "training loss", GREY, "o--"),
         (axes[0], "valid_loss", "validation loss", BLUE, "o-"),
-        (axes[1], "accuracy", "validation accuracy", BLUE, "s-"),
+        (axes[1], "score", "validation accuracy", BLUE, "s-"),
     ):
         if training[name]:
             axis.plot(*zip(*training[name], strict=True), look, color=colour, label=label)

@@ -112,20 +112,20 @@ function coursesTab(view) {
     trainings.map((training) => aboutTraining(view, training)));
 }
 
-function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, accuracy, rows, is_done: isDone, best }) {
+function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, score, rows, is_done: isDone, best }) {
   const { busy } = view.get("status");
   const at = rows.at(-1).step;
   const asked = view.local.ends === i && !isDone;
   const end = () => (view.act("end_training"), view.setLocal({ ends: i }));
   const [losses, right] = [[{ name: "training", points: loss, is_end: true }, { name: "validation", points: valid }],
-    [{ name: "validation", points: accuracy }]];
+    [{ name: "validation", points: score }]];
   const there = losses.filter(({ points }) => points.length);
   const columns = [asCount("step", "Step"), asNumber("loss", "Training loss", fixed),
-    asNumber("valid_loss", "Validation loss", fixed), asNumber("accuracy", "Validation accuracy", fixed)];
+    asNumber("valid_loss", "Validation loss", fixed), asNumber("score", "Validation accuracy", fixed)];
   const state = !isDone ? `step ${whole(at)} of ${whole(n)}` : at < n ? `ended at step ${whole(at)}` : "done";
   return h("section", { key: i },
     h("div.row", h("h4", `Step ${i + 1}: ${what}, ${whole(n)} steps`), h("span.mute", { role: "status" },
-      `${state} · ${isDone ? "kept" : "best so far"}: step ${whole(best.step)}, accuracy ${fixed(best.accuracy)}`),
+      `${state} · ${isDone ? "kept" : "best so far"}: step ${whole(best.step)}, accuracy ${fixed(best.score)}`),
     !isDone && busy && button(asked ? "Ends at the next look…" : "End here, keep the best", end,
       { name: "button.small", disabled: asked })),
     h("div.both",

@@ -1,0 +1,131 @@
+"""What texts should mean, for `Train`: the vectors of a teacher, or pairs of texts that belong together."""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..vectors import summary_html
+from .network import listed
+from .task import PARTS
+
+PART_OF = {0: "valid", 1: "test"}  # of ten parts; the others are for training
+
+
+@dataclass(frozen=True, eq=False)
+class TaughtTexts:
+    """Texts and a teacher's vectors of them."""
+
+    texts: tuple[str, ...]
+    vectors: np.ndarray  # (n, dim) float32
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """Texts to embed as a teacher does (sentence embeddings by distillation: Reimers and Gurevych, 2020).
+
+    Attributes
+    ----------
+    name : str
+    train, valid, test : TaughtTexts
+        To train on, to choose by, and to be judged on.
+    """
+
+    name: str
+    train: TaughtTexts
+    valid: TaughtTexts
+    test: TaughtTexts
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], teacher: np.ndarray | Callable[[list[str]], np.ndarray], name: str = "a teacher"
+    ) -> "Teacher":
+        """Return the task of embedding texts as a teacher does.
+
+        A tenth of the texts, by a hash of each, is to choose by, and another tenth to be judged on. A text that is
+        there several times counts once.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        teacher : array of (n, dim), or callable
+            The teacher's vectors, or what gives them for a list of texts, such as `SentenceTransformer.encode`.
+        name : str
+
+        Raises
+        ------
+        ValueError
+            If there are not as many vectors as texts, one is not finite, or a part would be empty.
+        """
+        found = listed(texts)
+        vectors = np.asarray(teacher(found) if callable(teacher) else teacher, np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(found):
+            raise ValueError(f"expected a vector for each of {len(found):,} texts, got an array of {vectors.shape}")
+        if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+            raise ValueError(f"the teacher's vector of text {bad[0] + 1:,} holds NaN or infinity")
+        first = {text: place for place, text in reversed([*enumerate(found)])}
+        return cls(name, *(TaughtTexts(tuple(of), vectors[[first[text] for text in of]]) for of in parted(first)))
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return a summary: pairs of label and value."""
+        return [("teacher", f"{self.name}, {self.train.vectors.shape[1]} numbers a text"), sizes(self)]
+
+    def _repr_html_(self) -> str:
+        return summary_html("Teacher", self.describe())
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of texts that belong together, such as paraphrases, or title and text.
+
+    Attributes
+    ----------
+    name : str
+    train, valid, test : sequence of pairs of str
+        To train on, to choose by, and to be judged on.
+    """
+
+    name: str
+    train: Sequence[tuple[str, str]]
+    valid: Sequence[tuple[str, str]]
+    test: Sequence[tuple[str, str]]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[str, str]], name: str = "pairs") -> "Pairs":
+        """Return pairs in parts: by a hash of each pair's first text, a tenth to choose by, a tenth to be judged on."""
+        found = [(first, second) for first, second in pairs]
+        listed([text for pair in found for text in pair])
+        of_first: dict[str, list[tuple[str, str]]] = {}
+        for pair in found:
+            of_first.setdefault(pair[0], []).append(pair)
+        return cls(name, *([pair for text in of for pair in of_first[text]] for of in parted(of_first)))
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return a summary: pairs of label and value."""
+        return [("source", self.name), sizes(self)]
+
+    def _repr_html_(self) -> str:
+        return summary_html("Pairs", self.describe())
+
+
+def parted(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return the texts of each part, by a hash of each; ValueError if there are too few."""
+    found: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for text in texts:
+        found[PART_OF.get(zlib.crc32(text.encode("utf-8", "replace")) % PARTS, "train")].append(text)
+    if missing := [part for part, of in found.items() if len(of) < 2]:
+        raise ValueError(f"{len(texts):,} different texts are too few: none is left for the {missing[0]} part")
+    return found["train"], found["valid"], found["test"]
+
+
+def sizes(task: Teacher | Pairs) -> tuple[str, str]:
+    """Return how many texts or pairs there are, for a summary."""
+    return (
+        "sizes",
+        f"{len(task.train):,} to train, {len(task.valid):,} to choose by, {len(task.test):,} to be judged on",
+    )
