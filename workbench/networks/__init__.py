@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config
 from .network import Network
+from .phrases import Pairs, Teacher
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
@@ -25,12 +26,13 @@ from .tokens import NgramTokenizer, PieceTokenizer
 if TYPE_CHECKING:
     from .measures import card, layer_table, paired, sweep
     from .onnx import export
-    from .sources import bag, load, transformer
+    from .sources import bag, load, recurrent, transformer
     from .training import Train
 
 _HOMES = {
     "bag": "sources",
     "load": "sources",
+    "recurrent": "sources",
     "transformer": "sources",
     "card": "measures",
     "layer_table": "measures",
@@ -40,8 +42,9 @@ _HOMES = {
     "Train": "training",
 }
 __all__ = [
-    "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "PieceTokenizer", "PruneNeurons", "PruneWeights",
-    "Task", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired", "sweep", "transformer",
+    "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
+    "PruneWeights", "Task", "Teacher", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired",
+    "recurrent", "sweep", "transformer",
 ]  # fmt: skip
 
 

@@ -9,19 +9,24 @@ import pandas as pd
 
 from ..compress.base import Chain, Step
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
+from ..nearest import greatest
 from ..storage import Dense, Storage
 from ..threads import one_thread
 from ..vectors import remembered, unit
 from .network import Embedded, Network
+from .phrases import TaughtTexts, Teacher, likeness
 from .steps import DropLayers
 from .task import Labelled, Task
 
 N_TEXTS = 1_000  # of the test part, unless it has fewer
+N_NEAREST = 10
 BATCHES, N_TIMED = (1, 32), 15
 HELP = {
     "accuracy": "Share of test texts that get the right label.",
     "macro_f1": "Mean over labels of F1, so that rare labels count as much as frequent ones.",
     "agreement": "Share of test texts that get the same label as from the uncompressed network.",
+    "spearman": "Spearman's correlation of the cosines between test texts with the teacher's.",
+    "overlap@10": "Share of a text's 10 nearest that are among the teacher's 10 nearest.",
     "cosine": "Mean cosine between the vectors of a text before and after.",
     "nearest": "Share of texts whose nearest other text is the same as before.",
     "latency": "Milliseconds for a batch in one thread: median and quartiles.",
@@ -31,7 +36,13 @@ HELP = {
 
 
 def card(
-    big: Network, small: Network, task: Task, *, n_texts: int = N_TEXTS, latency: bool = True, random_state: int = 0
+    big: Network,
+    small: Network,
+    task: Task | Teacher,
+    *,
+    n_texts: int = N_TEXTS,
+    latency: bool = True,
+    random_state: int = 0,
 ) -> Scorecard:
     """Compare a compressed network with its original on the test part of a task.
 
@@ -39,7 +50,7 @@ def card(
     ----------
     big, small : Network
         Those with heads must have them for the labels of the task; of those without there are no rows about labels.
-    task : Task
+    task : Task or Teacher
     n_texts : int
         Test texts at most, drawn by the seed.
     latency : bool
@@ -51,8 +62,9 @@ def card(
     -------
     Scorecard
         Rows as in `workbench.scorecard`: ``size`` (bytes of the file without the tokenizer, of ``compressed``, of the
-        ``original`` in float32, and of the ``tokenizer``), ``ratio``, ``accuracy``, ``macro_f1``, ``agreement``,
-        ``cosine``, ``nearest``, ``latency`` (ms, of ``batch 1`` and ``batch 32``, with quartiles).
+        ``original`` in float32, and of the ``tokenizer``), ``ratio``, ``accuracy``, ``macro_f1``, ``agreement`` (for a
+        `Teacher` ``spearman`` and ``overlap@10`` instead), ``cosine``, ``nearest``, ``latency`` (ms, of ``batch 1`` and
+        ``batch 32``, with quartiles).
 
     Raises
     ------
@@ -60,7 +72,7 @@ def card(
         If a network tells apart other labels than the task has.
     """
     for net in (big, small):
-        if net.config.labels:
+        if net.config.labels and isinstance(task, Task):
             check_labels(net, task)
     texts = task.test.sample(n_texts, random_state)
     n, how = len(texts), f"sampled, seed {random_state}" if len(texts) < len(task.test) else "exact"
@@ -72,14 +84,17 @@ def card(
         rows.append(row(metric, split, values.mean(), how, n, interval(values, random_state)))
 
     for split, net, found in (("compressed", small, after), ("original", big, before)):
-        if net.config.labels:
+        if isinstance(texts, TaughtTexts):
+            rows.append(row("spearman", split, likeness(found.vectors, texts.vectors), how, n))
+            mean(f"overlap@{N_NEAREST}", split, shared_neighbours(found.vectors, texts.vectors))
+        elif net.config.labels:
             mean("accuracy", split, found.logits.argmax(1) == texts.labels)
             rows.append(row("macro_f1", split, macro_f1(found, texts), how, n))
-    if big.config.labels and small.config.labels:
+    if isinstance(task, Task) and big.config.labels and small.config.labels:
         mean("agreement", "all", before.logits.argmax(1) == after.logits.argmax(1))
     if before.vectors.shape == after.vectors.shape:
         mean("cosine", "all", (unit(before.vectors) * unit(after.vectors)).sum(1))
-    mean("nearest", "all", nearest(before) == nearest(after))
+    mean("nearest", "all", shared_neighbours(before.vectors, after.vectors, 1))
     for split, net in (("compressed", small), ("original", big)) if latency else ():
         rows += latency_rows(net, texts, split)
     return Scorecard(pd.DataFrame(rows)[COLUMNS])
@@ -119,12 +134,17 @@ def macro_f1(found: Embedded, texts: Labelled) -> float:
     )
 
 
-def nearest(found: Embedded) -> np.ndarray:
-    """Return the nearest other text of each by cosine: (n,)."""
-    vectors = unit(found.vectors)
-    cosines = vectors @ vectors.T  # (n, n)
-    np.fill_diagonal(cosines, -np.inf)
-    return cosines.argmax(axis=1)
+def shared_neighbours(vectors: np.ndarray, others: np.ndarray, k: int = N_NEAREST) -> np.ndarray:
+    """Return the share of each text's k nearest other texts by cosine that both sets of vectors have: (n,)."""
+    k = min(k, len(vectors) - 1)
+    found = []
+    for of in (vectors, others):
+        cosines = unit(of) @ unit(of).T  # (n, n)
+        np.fill_diagonal(cosines, -np.inf)
+        near = np.zeros(cosines.shape, bool)
+        np.put_along_axis(near, greatest(cosines, k), True, axis=1)
+        found.append(near)
+    return (found[0] & found[1]).sum(axis=1) / max(k, 1)
 
 
 def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..storage import Dense, Storage
+from ..storage import Dense
 from ..vectors import unit
-from .config import HEAD, PROJECTION, Config
+from .config import HEAD
 from .encoder import Output
 from .network import Network
-from .phrases import Pairs, Teacher
-from .task import Task
+from .phrases import Pairs, Teacher, likeness
+from .task import Task, drawn_places
 
 N_VALID = 400  # texts or pairs in a look
 TEMPERATURE = 2.0  # of both sides in distillation
@@ -54,7 +54,10 @@ class Labels:
         if v.config.labels == self.task.labels:
             return v
         config = replace(v.config, labels=self.task.labels)
-        return with_dense(v, HEAD, config, len(self.task.labels), config.width, seed)
+        rng = np.random.default_rng(seed)
+        head = rng.normal(0, 0.02, (len(self.task.labels), config.width)).astype(np.float32)
+        new = {f"{HEAD}.weight": Dense(head), f"{HEAD}.bias": Dense(np.zeros((1, len(head)), np.float32))}
+        return v.with_weights(v.weights | new, config)
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:
         logits = run([self.texts[i] for i in places]).logits
@@ -86,17 +89,12 @@ class Vectors:
 
     def __init__(self, task: Teacher, seed: int):
         self.task = task
-        rng = np.random.default_rng(seed)
-        self.valid = np.sort(rng.permutation(len(task.valid))[:N_VALID])  # places
+        self.valid = task.valid.sample(N_VALID, seed)
         self.target = torch.from_numpy(unit(task.train.vectors))
         self.lengths = [len(text) for text in task.train.texts]
 
     def ready(self, v: Network, seed: int) -> Network:
-        n_out = self.task.train.vectors.shape[1]
-        if v.config.width == n_out:
-            return v
-        config = replace(v.config, n_out=n_out, labels=())
-        return with_dense(v, PROJECTION, config, n_out, config.dim, seed)
+        return v if v.config.width == self.task.train.vectors.shape[1] else self.task.mapped(v)
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:
         vectors = run([self.task.train.texts[i] for i in places]).pooled
@@ -108,8 +106,7 @@ class Vectors:
         return 1 - (own * target).sum(1).mean() + WEIGHT * between
 
     def look(self, run: Run) -> tuple[float, float]:
-        texts, target = [self.task.valid.texts[i] for i in self.valid], unit(self.task.valid.vectors[self.valid])
-        vectors = run(texts).pooled
+        vectors, target = run(self.valid.texts).pooled, unit(self.valid.vectors)
         loss = self._distance(vectors, torch.from_numpy(target).to(vectors.device)).item()
         return loss, likeness(vectors.cpu().numpy(), target)
 
@@ -122,8 +119,7 @@ class Partners:
 
     def __init__(self, task: Pairs, seed: int):
         self.task = task
-        rng = np.random.default_rng(seed)
-        self.valid = [task.valid[i] for i in np.sort(rng.permutation(len(task.valid))[:N_VALID])]
+        self.valid = [task.valid[i] for i in drawn_places(len(task.valid), N_VALID, seed)]
         self.lengths = [len(first) + len(second) for first, second in task.train]
 
     def ready(self, v: Network, seed: int) -> Network:
@@ -143,20 +139,3 @@ class Partners:
         own = torch.arange(len(scores), device=scores.device)
         loss = functional.cross_entropy(scores, own).item()
         return loss, (scores.argmax(1) == own).double().mean().item()
-
-
-def likeness(vectors: np.ndarray, target: np.ndarray) -> float:
-    """Return Spearman's correlation between the cosines of all pairs of texts, by two sets of their vectors."""
-    from scipy.stats import spearmanr
-
-    pairs = np.triu_indices(len(vectors), 1)
-    own, of_target = ((unit(of) @ unit(of).T)[pairs] for of in (vectors, target))
-    return float(spearmanr(own, of_target).statistic)
-
-
-def with_dense(v: Network, name: str, config: Config, n_out: int, n_in: int, seed: int) -> Network:
-    """Return the network with a new last layer of random weights."""
-    rows = np.random.default_rng(seed).normal(0, 0.02, (n_out, n_in)).astype(np.float32)
-    new: dict[str, Storage] = {f"{name}.weight": Dense(rows), f"{name}.bias": Dense(np.zeros((1, n_out), np.float32))}
-    kept = {key: of for key, of in v.weights.items() if key in config.shapes(1)}
-    return v.with_weights(kept | new, config)

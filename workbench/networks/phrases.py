@@ -2,14 +2,17 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..vectors import summary_html
-from .network import listed
-from .task import PARTS
+from ..storage import Dense
+from ..vectors import summary_html, unit
+from .config import PROJECTION
+from .network import Network, listed
+from .task import PARTS, drawn_places
 
+PENALTIES = 10.0 ** np.arange(-3, 4)
 PART_OF = {0: "valid", 1: "test"}  # of ten parts; the others are for training
 
 
@@ -23,6 +26,11 @@ class TaughtTexts:
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
+
+    def sample(self, n: int, seed: int) -> "TaughtTexts":
+        """Return so many of the texts, drawn by a seed; all where they are fewer."""
+        places = drawn_places(len(self), n, seed)
+        return TaughtTexts(tuple(self.texts[i] for i in places), self.vectors[places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +79,21 @@ class Teacher:
         first = {text: place for place, text in reversed([*enumerate(found)])}
         return cls(name, *(TaughtTexts(tuple(of), vectors[[first[text] for text in of]]) for of in parted(first)))
 
+    def mapped(self, net: Network) -> Network:
+        """Return a network whose vectors are mapped to the teacher's by a dense layer, fitted in closed form.
+
+        The layer is a ridge regression on the training texts, its penalty chosen among them by leaving each out once.
+        Nothing else of the network changes, and a projection or head that it has goes.
+        """
+        from sklearn.linear_model import RidgeCV
+
+        config = replace(net.config, n_out=None, labels=())
+        bare = net.with_weights({name: net.weights[name] for name in config.shapes(1)}, config)
+        regression = RidgeCV(alphas=PENALTIES).fit(bare.embed(self.train.texts), unit(self.train.vectors))
+        rows, bias = regression.coef_.astype(np.float32), regression.intercept_.astype(np.float32)[None]
+        new = {f"{PROJECTION}.weight": Dense(rows), f"{PROJECTION}.bias": Dense(bias)}  # (n_out, dim), (1, n_out)
+        return bare.with_weights(bare.weights | new, replace(config, n_out=len(rows)))
+
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
         return [("teacher", f"{self.name}, {self.train.vectors.shape[1]} numbers a text"), sizes(self)]
@@ -111,6 +134,15 @@ class Pairs:
 
     def _repr_html_(self) -> str:
         return summary_html("Pairs", self.describe())
+
+
+def likeness(vectors: np.ndarray, others: np.ndarray) -> float:
+    """Return Spearman's correlation between the cosines of all pairs of texts, by two sets of their vectors."""
+    from scipy.stats import spearmanr
+
+    pairs = np.triu_indices(len(vectors), 1)
+    first, second = ((unit(of) @ unit(of).T)[pairs] for of in (vectors, others))
+    return float(spearmanr(first, second).statistic)
 
 
 def parted(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

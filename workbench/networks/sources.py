@@ -92,6 +92,22 @@ def transformer(
     return Network(config, weights, NgramTokenizer.of(v), of_vectors(v))
 
 
+def recurrent(v: Vectors, max_tokens: int = 160, rows: str = "vectors", random_state: int = 0) -> Network:
+    """Return a GRU whose tokens are words, embedded as `v` embeds them; its own weights are random.
+
+    Parameters as for `transformer`.
+    """
+    config, words = Config("gru", v.dim, max_tokens=max_tokens), table(v, rows, random_state)
+    rng, bound = np.random.default_rng([random_state, 1]), v.dim**-0.5
+    weights: dict[str, Storage] = {WORDS: words}
+    for name, shape in config.shapes(len(words)).items():
+        if name != WORDS:  # as torch draws them
+            weights[name] = Dense(
+                rng.uniform(-bound, bound, shape if len(shape) == 2 else (1, *shape)).astype(np.float32)
+            )
+    return Network(config, weights, NgramTokenizer.of(v), of_vectors(v))
+
+
 def table(v: Vectors, rows: str, seed: int) -> Dense:
     """Return float32 rows of words and n-grams: those of `v`, or random ones."""
     if rows not in ("vectors", "random"):

@@ -34,9 +34,7 @@ class Labelled:
 
     def sample(self, n: int, seed: int) -> "Labelled":
         """Return so many of the texts, drawn by a seed; all where they are fewer."""
-        if len(self) <= n:
-            return self
-        places = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        places = drawn_places(len(self), n, seed)
         return Labelled(tuple(self.texts[i] for i in places), self.labels[places])
 
 
@@ -109,6 +107,11 @@ class Task:
 
     def _repr_html_(self) -> str:
         return summary_html("Task", self.describe())
+
+
+def drawn_places(n_texts: int, n: int, seed: int) -> np.ndarray:
+    """Return the places of `n` texts of `n_texts`, in order; all where they are fewer."""
+    return np.sort(np.random.default_rng(seed).permutation(n_texts)[:n])
 
 
 def load_task(source: str | Path) -> Task:
