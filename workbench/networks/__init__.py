@@ -24,7 +24,7 @@ from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
 
 if TYPE_CHECKING:
-    from .measures import card, layer_table, paired, sweep
+    from .measures import card, layer_table, paired, sweep, word_influence
     from .onnx import export
     from .sources import bag, load, recurrent, transformer
     from .training import Train
@@ -38,13 +38,14 @@ _HOMES = {
     "layer_table": "measures",
     "paired": "measures",
     "sweep": "measures",
+    "word_influence": "measures",
     "export": "onnx",
     "Train": "training",
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
     "PruneWeights", "Task", "Teacher", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired",
-    "recurrent", "sweep", "transformer",
+    "recurrent", "sweep", "transformer", "word_influence",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The scorecard of a network: bytes, labels, agreement with the uncompressed one, vectors, and time."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -145,6 +146,18 @@ def shared_neighbours(vectors: np.ndarray, others: np.ndarray, k: int = N_NEARES
         np.put_along_axis(near, greatest(cosines, k), True, axis=1)
         found.append(near)
     return (found[0] & found[1]).sum(axis=1) / max(k, 1)
+
+
+def word_influence(net: Network, text: str) -> pd.DataFrame:
+    """Return how far each word moves the vector of a text: 1 - cosine to the vector of the text without this word.
+
+    Columns are ``word`` and ``influence``, in the order of the text (erasure: Li, Monroe and Jurafsky, 2016).
+    """
+    places = [match.span() for match in re.finditer(r"\w+", text)]
+    without = [text[:start] + text[end:] for start, end in places]
+    vectors = unit(net.embed([text, *without]))  # (1 + n_words, dim)
+    words = [text[start:end] for start, end in places]
+    return pd.DataFrame({"word": words, "influence": 1 - vectors[1:] @ vectors[0]})
 
 
 def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:

@@ -76,11 +76,12 @@ class Weights(NamedTuple):
 
 
 class Near(NamedTuple):
-    """The nearest texts of some, before and after, and the vectors of all."""
+    """The nearest texts of some, before and after, the vectors of all, and what each word of those weighs."""
 
     changes: pd.DataFrame
     original: Vectors
     small: Vectors
+    influence: dict[str, list[pd.DataFrame]]  # by text, before and after
 
 
 class TrainBuilder(Builder[Network]):
@@ -193,7 +194,10 @@ class Compressing:
     def near(opened, result, words):
         """What is near the texts that are looked at; None where no text is."""
         pair = [text_vectors(net, opened) for net in (opened.net, result.small)]
-        return Near(neighbour_changes(*pair, list(words)), *pair) if words else None
+        if not words:
+            return None
+        influence = {text: [measures.word_influence(net, text) for net in (opened.net, result.small)] for text in words}
+        return Near(neighbour_changes(*pair, list(words)), *pair, influence)
 
     @cell(lane="maps")
     def maps(opened, result, drawn):

@@ -138,7 +138,11 @@ class NetworkBlocks:
     def looked(near):
         words = near.changes.groupby("word", sort=False)
         found = [(text, looked_at(near.original, near.small, text, rows, None)) for text, rows in words]
-        return {"words": [{**about, "word": printable(text)} for text, about in found]}
+        influence = {
+            text: records(before.assign(before=before["influence"], after=after["influence"]), "word before after")
+            for text, (before, after) in near.influence.items()
+        }
+        return {"words": [{**about, "word": printable(text), "parts": influence[text]} for text, about in found]}
 
     def courses(built):
         found = []

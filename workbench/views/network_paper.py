@@ -37,10 +37,24 @@ def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
         "Weights": weights and picture_html(weights_figure(weights), "Numbers of a matrix before and after")
         + table_html(NUMBERS, weights["sides"], weights["matrix"]) + table_html(MATRICES, weights["matrices"]),
         "Maps": maps,
-        "Nearest texts before and after": looked and looked_html(looked),
+        "Nearest texts before and after": looked and looked_html(looked) + "".join(map(influence_html, looked["words"])),
         "Training": "".join(map(_training, blocks["courses"].get("trainings", []))),
     }  # fmt: skip
     return page_html(f"{top.get('name', 'A network')} · {top.get('about', '')}", sections.items())
+
+
+def influence_html(entry: dict[str, Any]) -> str:
+    """Return a text before and after, each word the darker the more it moves the text's vector."""
+    most = max([part[side] for part in entry["parts"] for side in ("before", "after")], default=0) or 1
+    lines = [
+        " ".join(
+            f"<span style='background: rgba(37, 99, 235, {0.45 * max(part[side], 0) / most:.2f})'>"
+            f"{escape(part['word'])}</span>"
+            for part in entry["parts"]
+        )
+        for side in ("before", "after")
+    ]
+    return f"<p><small>Words that carry the text, before and after:</small><br>{'<br>'.join(lines)}</p>"
 
 
 def layers_figure(rows: list[dict[str, Any]]) -> Picture:

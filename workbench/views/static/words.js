@@ -275,14 +275,14 @@ function chosenWords(view, p, wanted) {
     found.sort((a, b) => order(a) - order(b)).slice(0, 8).map((i) => mapWord(view, p.words[i])));
 }
 
-function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neighbours, ngrams }) {
+function aboutWord(view, p, { word, fate, rank, cosine, n_before: nBefore, neighbours, ngrams, parts }) {
   const about = [!p.noun && fate, !p.noun && rank !== null && `rank ${whole(rank)}`, p.labels?.[p.index.get(word)],
     cosine === null ? "no vector" : `cosine ${fixed(cosine)}`, !p.index.has(word) && "not on the map"];
   const count = ([status, { sign }]) => h("span", { class: status },
     `${sign} ${neighbours.filter((row) => row.status === status).length} ${status} `);
   return [h("h6", h("bdi", word), " ", h("span.mute", about.filter(Boolean).join(" · "))),
     nBefore > 0 && h("p", { title: `Of the ${nBefore} nearest ${p.noun ?? "words"}` }, Object.entries(STATUSES).map(count)),
-    p.noun ? nearTexts(view, neighbours) : slopeChart(view, neighbours), ngrams && ngramTable(view, ngrams)];
+    parts && influence(parts), p.noun ? nearTexts(view, neighbours) : slopeChart(view, neighbours), ngrams && ngramTable(view, ngrams)];
 }
 
 // Neighbours before on the left, after on the right; curves join those that stay.
@@ -300,6 +300,15 @@ function slopeChart(view, neighbours) {
     h("svg", { width: 32, height: 23 * Math.max(left.length, right.length), "aria-hidden": "true" },
       left.filter(({ status }) => status === "kept").map((row) => path(y(row, left), y(row, right)))),
     list(right, "Neighbours after"));
+}
+
+// A text before and after; the more a word moves its vector, the darker it lies.
+function influence(parts) {
+  const most = Math.max(...parts.flatMap(({ before, after }) => [before, after]), 1e-6);
+  const shade = (value) => `--share: ${Math.round((100 * Math.max(value, 0)) / most)}%`;
+  const side = (name) => h("p", { key: name, "aria-label": `Words that carry the text, ${name}` }, h("small", name),
+    parts.map((part) => [" ", h("span", { style: shade(part[name]), title: `${part.word}: ${fixed(part[name])}` }, part.word)]));
+  return h("div.influence", { title: "1 - cosine to the vector of the text without this word" }, side("before"), side("after"));
 }
 
 // Texts near one, with their ranks before and after.
