@@ -37,7 +37,8 @@ def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
         "Weights": weights and picture_html(weights_figure(weights), "Numbers of a matrix before and after")
         + table_html(NUMBERS, weights["sides"], weights["matrix"]) + table_html(MATRICES, weights["matrices"]),
         "Maps": maps,
-        "Nearest texts before and after": looked and looked_html(looked) + "".join(map(influence_html, looked["words"])),
+        "Nearest texts before and after": looked
+        and looked_html(looked) + "".join(map(influence_html, looked["words"])),
         "Training": "".join(map(_training, blocks["courses"].get("trainings", []))),
     }  # fmt: skip
     return page_html(f"{top.get('name', 'A network')} · {top.get('about', '')}", sections.items())
