@@ -68,6 +68,10 @@ class Vectors:
         """Return what is pickled and copied: nothing that was computed on the way."""
         return {name: value for name, value in vars(self).items() if name not in ("norms", "_lean", "_answers")}
 
+    def __sklearn_clone__(self) -> "Vectors":
+        """Return these very vectors, since they never change: scikit-learn's `clone` would copy their matrices."""
+        return self
+
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
         """Return vectors of words and a matrix in memory.

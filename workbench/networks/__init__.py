@@ -21,11 +21,14 @@ from .network import Network
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
+from .words import WordTokenizer, token_costs
 
 if TYPE_CHECKING:
+    from .matching import classify, embed_blocks, nearest_texts
     from .measures import card, layer_table, paired, sweep
     from .onnx import export
     from .sources import bag, load, transformer
+    from .texts import TextVectors
     from .training import Train
 
 _HOMES = {
@@ -38,10 +41,15 @@ _HOMES = {
     "sweep": "measures",
     "export": "onnx",
     "Train": "training",
+    "TextVectors": "texts",
+    "classify": "matching",
+    "embed_blocks": "matching",
+    "nearest_texts": "matching",
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "PieceTokenizer", "PruneNeurons", "PruneWeights",
-    "Task", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired", "sweep", "transformer",
+    "Task", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify", "embed_blocks", "export", "layer_table",
+    "load", "load_task", "nearest_texts", "paired", "sweep", "token_costs", "transformer",
 ]  # fmt: skip
 
 
