@@ -222,7 +222,7 @@ class Subwords:
 
     def adjusted(self) -> Self:
         """Return the same n-grams beside word rows that are whole vectors."""
-        return self._with(raw=False)
+        return self._with(raw=False, residual=False)
 
     def beside_residuals(self) -> Self:
         """Return the same n-grams beside word rows that the mean of n-grams is added to."""

@@ -21,7 +21,7 @@ from .network import Network
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
-from .words import WordTokenizer, token_costs
+from .words import WordTokenizer, stemmed, token_costs
 
 if TYPE_CHECKING:
     from .matching import classify, embed_blocks, nearest_texts
@@ -49,7 +49,8 @@ _HOMES = {
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "PieceTokenizer", "PruneNeurons", "PruneWeights",
     "Task", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify", "embed_blocks", "export", "layer_table",
-    "load", "load_task", "nearest_texts", "paired", "sweep", "token_costs", "transformer",
+    "load", "load_task", "nearest_texts", "paired", "stemmed", "sweep", "token_costs",
+    "transformer",
 ]  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def classify(
     labels : sequence of str, or mapping of str to str or sequence of str
         Names that describe themselves, or each with one or several descriptions; of several the mean counts.
     threshold : float, optional
-        Texts with a lower score get the label ``"none of these"``. It depends on the model: choose it on labelled texts.
+        Texts with a lower score get the label ``"none of these"``. Choose it on labelled texts, for each model anew.
 
     Returns
     -------

@@ -2,16 +2,19 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from os.path import commonprefix
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .. import progress
+from ..spool import spooled
+from ..storage import BLOCK, Dense, Stacked
 from ..subwords import ngrams_of
 from ..vectors import Vectors, remembered, shortly
+from ..vocab import Vocab
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -41,15 +44,42 @@ def stem(word: str, language: str) -> str:
 
 
 def stem_and_ending(word: str, language: str) -> list[str]:
-    """Return a stem and, with its mark, what follows: ``cats`` gives ``cat`` and ``+s``, ``hoping`` ``hope``, ``+ing``."""
+    """Return a stem and, with its mark, what follows: ``cat`` and ``+s``; ``hope`` and ``+ing`` of "hoping"."""
     of_word = stem(word, language)
-    n_shared = len(commonprefix([word, of_word]))
-    ending = word[n_shared if n_shared >= len(of_word) - 1 else len(of_word) :]  # a stem may lose accents, too
+    is_start = word.startswith(of_word[:-1])  # the last letter may change; else it is an accent that a stem loses
+    n_shared = len(of_word) if word.startswith(of_word) or not is_start else len(of_word) - 1
+    ending = word[n_shared:]
     return [of_word, ENDING + ending] if ending else [of_word]
 
 
 def marked_ngrams(word: str) -> list[str]:
     return [NGRAM + ngram for ngram in ngrams_of(word, MIN_N, MAX_N)]
+
+
+@remembered
+def stemmed(v: Vectors, language: str = "english") -> Vectors:
+    """Return vectors of the stems of a model's words: the mean of the words with a stem, by their counts.
+
+    A stem that the model does not know has the mean of its n-grams, where the model has n-grams. Takes some four
+    seconds for 100,000 words; a model keeps the answer. Like all vectors it can be saved and made smaller.
+    """
+    words = progress.bar(v.words, desc="Stems", unit=" words", leave=False, delay=2)
+    stems, of_word = np.unique([stem(word, language) for word in words], return_inverse=True)  # (n_words,)
+    counts = np.ones(len(v)) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
+    totals, order = np.bincount(of_word, counts), np.argsort(of_word, kind="stable")
+    shares, ends = (counts / totals[of_word]).astype(np.float32), np.cumsum([0, *np.bincount(of_word)])
+
+    def means() -> Iterator[np.ndarray]:
+        for first in range(0, len(stems), BLOCK):
+            starts = ends[first : first + BLOCK + 1]
+            here = order[starts[0] : starts[-1]]
+            rows = np.concatenate([block for _, block in v.blocks(index=here)])
+            rows *= shares[here, None]
+            yield np.add.reduceat(rows, starts[:-1] - starts[0])
+
+    rows, ngrams, subwords = Dense(spooled(means(), v.dim)), v.storage.ngrams, v.vocab.subwords
+    vocab = Vocab(stems.tolist(), None, None if v.vocab.counts is None else totals, subwords and subwords.adjusted())
+    return Vectors(vocab, rows if ngrams is None else Stacked(rows, ngrams), v.meta)
 
 
 class Kind(NamedTuple):
