@@ -96,8 +96,8 @@ KINDS = {
     "word": Kind("Words", "cats", lambda word, _: [word]),
     "stem": Kind("Stems", "cat", lambda word, language: [stem(word, language)], True),
     "stem+ending": Kind("Stems and endings", "cat, +s", stem_and_ending, True),
-    "word+ngrams": Kind("Words and n-grams", "cats, ~<ca, ~cat, ...", lambda w, _: [w, *marked_ngrams(w)], False, 0.5),
-    "stem ngrams": Kind("N-grams of stems", "~<ca, ~cat, ...", lambda w, of: marked_ngrams(stem(w, of)), True, 1),
+    "word+ngrams": Kind("Words and n-grams", "cats, ~<ca, ~<cat, ...", lambda w, _: [w, *marked_ngrams(w)], False, 0.5),
+    "stem ngrams": Kind("N-grams of stems", "~<ca, ~<cat, ...", lambda w, of: marked_ngrams(stem(w, of)), True, 1),
 }
 Tokenize = str | Callable[[str], list[str]]
 
