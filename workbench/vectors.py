@@ -281,7 +281,8 @@ class Vectors:
         (indptr, rows), storage = ngrams, self.ngrams[1]
         n_ngrams = np.diff(indptr).astype(np.float32)
         if len(n_ngrams) <= MAX_UNCOMPILED:
-            sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
+            table = storage.rows(rows)
+            sums = [table[a:b].sum(axis=0) for a, b in pairwise(indptr)]
             return np.array(sums, np.float32).reshape(len(n_ngrams), self.dim), n_ngrams
 
         from . import kernels

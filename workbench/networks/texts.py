@@ -123,8 +123,8 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def transform(self, X: Sequence[str]) -> np.ndarray:
         """Return the vectors of texts: (n, dim) float32."""
-        check_is_fitted(self)
         if not hasattr(self, "vectors_"):
+            check_is_fitted(self)
             return clone(self).fit([]).transform(X)
         texts = column(X)
         out, is_empty = np.zeros((len(texts), self._n_features_out), np.float32), np.zeros(len(texts), bool)
