@@ -163,17 +163,16 @@ def embed(args: argparse.Namespace) -> int:
     if args.out.resolve() in (args.texts.resolve(), Path(args.model).expanduser().resolve()):
         raise ValueError(f"{args.out} is a file that is read; give another name to write to")
     files.check_writable(args.out)
-    options = {name: getattr(args, name) for name in ("weighting", "tokenize", "language")}
-    options = {name: value for name, value in options.items() if value is not None}
+    given = {name: getattr(args, name) for name in ("weighting", "tokenize", "language") if getattr(args, name)}
     is_own = formats.format_of(args.model) == formats.OWN.name
     is_network = is_own and artefact.read(args.model, lambda _, about: "network" in about)
-    if is_network and options:
-        raise ValueError(f"--{', --'.join(options)}: for word vectors only; a network splits and weighs words itself")
+    if is_network and given:
+        raise ValueError(f"--{', --'.join(given)}: for word vectors only; a network splits and weighs words itself")
     with args.texts.open(encoding="utf-8", errors="replace") as file:
         if is_network:
             model: Any = Network.load(args.model)
         else:
-            model = TextVectors(formats.load(args.model, args.allow_pickle), **options)
+            model = TextVectors(formats.load(args.model, args.allow_pickle), **given)
             model.fit([] if model.weighting == "mean" else [line.rstrip("\n") for line in islice(file, FITTED)])
             file.seek(0)
         n, dim = 0, model.config.dim if is_network else model.vectors_.dim

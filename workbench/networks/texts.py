@@ -1,6 +1,6 @@
 """`TextVectors`: texts as the weighted mean of their words' vectors, for scikit-learn."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from numbers import Integral, Real
@@ -15,10 +15,11 @@ from sklearn.utils.validation import check_is_fitted
 from ..checks import warn
 from ..formats import load
 from ..vectors import Vectors, shortly
-from .words import Tokenize, WordTokenizer, is_lower, stemmed
+from .words import Tokenize, WordTokenizer, is_lower, numbering, stemmed
 
 WEIGHTINGS = ("mean", "sif", "idf")
 BLOCK = 4_096  # texts that are embedded at once
+TINY = 1e-10  # of the greatest eigenvalue: below it is rounding
 
 
 class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -116,9 +117,9 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             for block in blocks:
                 rows = self._embedded(block)[0].astype(np.float64)
                 products += rows.T @ rows
-            lengths, axes = np.linalg.eigh(products)  # the least first
-            found = axes.T[::-1][: self.n_directions]
-            self.directions_ = found[lengths[::-1][: self.n_directions] > 0].astype(np.float32)
+            squares, axes = np.linalg.eigh(products)  # the least first
+            axes = axes[:, squares > TINY * squares[-1]]  # fewer texts than n_directions have fewer
+            self.directions_ = axes.T[::-1][: self.n_directions].astype(np.float32)
         return self
 
     def transform(self, X: Sequence[str]) -> np.ndarray:
@@ -183,13 +184,6 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def numbering() -> defaultdict[str, int]:
-    """Return a dictionary that numbers its keys in the order in which they are asked for."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
 
 
 def bags_of(texts: list[str], tokenizer: WordTokenizer) -> tuple[csr_array, list[str]]:

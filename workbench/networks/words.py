@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,10 +47,17 @@ def stem(word: str, language: str) -> str:
 def stem_and_ending(word: str, language: str) -> list[str]:
     """Return a stem and, with its mark, what follows: ``cat`` and ``+s``; ``hope`` and ``+ing`` of "hoping"."""
     of_word = stem(word, language)
-    is_start = word.startswith(of_word[:-1])  # the last letter may change; else it is an accent that a stem loses
-    n_shared = len(of_word) if word.startswith(of_word) or not is_start else len(of_word) - 1
-    ending = word[n_shared:]
-    return [of_word, ENDING + ending] if ending else [of_word]
+    n_kept = len(of_word)
+    if word.startswith(of_word[:-1]) and not word.startswith(of_word):  # elsewhere a stem may have lost an accent
+        n_kept -= 1
+    return [of_word, ENDING + word[n_kept:]] if word[n_kept:] else [of_word]
+
+
+def numbering() -> defaultdict[str, int]:
+    """Return a dictionary that numbers its keys in the order in which they are asked for."""
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    return numbers
 
 
 def marked_ngrams(word: str) -> list[str]:
@@ -63,14 +71,14 @@ def stemmed(v: Vectors, language: str = "english") -> Vectors:
     A stem that the model does not know has the mean of its n-grams, where the model has n-grams. Takes some four
     seconds for 100,000 words; a model keeps the answer. Like all vectors it can be saved and made smaller.
     """
-    words = progress.bar(v.words, desc="Stems", unit=" words", leave=False, delay=2)
-    stems, of_word = np.unique([stem(word, language) for word in words], return_inverse=True)  # (n_words,)
+    words, numbers = progress.bar(v.words, desc="Stems", unit=" words", leave=False, delay=2), numbering()
+    of_word = np.array([numbers[stem(word, language)] for word in words])  # (n_words,)
     counts = np.ones(len(v)) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
     totals, order = np.bincount(of_word, counts), np.argsort(of_word, kind="stable")
     shares, ends = (counts / totals[of_word]).astype(np.float32), np.cumsum([0, *np.bincount(of_word)])
 
     def means() -> Iterator[np.ndarray]:
-        for first in range(0, len(stems), BLOCK):
+        for first in range(0, len(numbers), BLOCK):
             starts = ends[first : first + BLOCK + 1]
             here = order[starts[0] : starts[-1]]
             rows = np.concatenate([block for _, block in v.blocks(index=here)])
@@ -78,7 +86,8 @@ def stemmed(v: Vectors, language: str = "english") -> Vectors:
             yield np.add.reduceat(rows, starts[:-1] - starts[0])
 
     rows, ngrams, subwords = Dense(spooled(means(), v.dim)), v.storage.ngrams, v.vocab.subwords
-    vocab = Vocab(stems.tolist(), None, None if v.vocab.counts is None else totals, subwords and subwords.adjusted())
+    of_stems = None if v.vocab.counts is None else totals.astype(np.int64)
+    vocab = Vocab(list(numbers), None, of_stems, None if subwords is None else subwords.adjusted())
     return Vectors(vocab, rows if ngrams is None else Stacked(rows, ngrams), v.meta)
 
 
@@ -166,6 +175,6 @@ def token_costs(
         found = [tokenizer(text) for text in texts]
         seconds = (time.perf_counter() - start) * 1_000 / max(len(texts), 1)
         types = {token for tokens in found for token in tokens}
-        name = getattr(tokenize, "__name__", repr(tokenize)) if callable(tokenize) else tokenize
+        name = getattr(tokenize, "__name__", tokenize)  # of a function
         rows.append((name, len(types), sum(map(len, found)), seconds))
     return pd.DataFrame(rows, columns=["tokenize", "types", "tokens", "seconds_per_1000_texts"])
