@@ -88,13 +88,13 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
-    "networks": (2_520, {"workbench/networks"}),
+    "networks": (2_525, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_180, {"workbench/views"}),
     "front end": (2_510, {"workbench/views/static"}),
-    "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
+    "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (15_900, {"tests"}),
 }
 

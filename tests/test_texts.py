@@ -212,6 +212,8 @@ BAD = {
     "one text": (lambda e: e.fit("a text"), ValueError, r"got one; for one text write \['a text'\]$"),
     "a table": (lambda e: e.fit(pd.DataFrame({"text": ["a"]})), ValueError, r"name the column 'text', not \['text'\]$"),
     "a gap": (lambda e: e.fit(["a", None]), ValueError, r"^expected texts and nothing else, got NoneType at place 1"),
+    "an iterator": (lambda e: e.fit(iter(["a"])), ValueError, r"got list_iterator; embed_blocks takes iterators$"),
+    "no labels": (lambda e: classify(e, ["a"], []), ValueError, r"^expected at least one label, got none$"),
     "no fit": (lambda e: e.set_params(weighting="sif").transform(["a"]), NotFittedError, "not fitted"),
     "a weighting": (lambda e: e.set_params(weighting="tf").fit([]), ValueError, r"^weighting must be one of .*'tf'$"),
     "a kind": (lambda e: e.set_params(tokenize="stam").fit([]), ValueError, r"^tokenize must be one of .*'stam'$"),
@@ -237,6 +239,7 @@ def test_nearest_texts_are_those_of_greatest_cosine(animals, monkeypatch):
     monkeypatch.setattr("workbench.networks.matching.CANDIDATES", 2)
     found = nearest_texts(wb.TextVectors(animals), ["cats", "?"], ["car", "dog", "?", "the car"], 2)
     assert found[["query", "rank", "text"]].to_numpy().tolist() == [["cats", 1, "dog"], ["cats", 2, "the car"]]
+    assert [len(nearest_texts(wb.TextVectors(animals), *of)) for of in ([[], ["cat"]], [["cat"], []])] == [0, 0]
     a, b = animals["cats"], animals["dog"]
     assert found["score"][0] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 

@@ -30,7 +30,8 @@ def embed_blocks(model: Any, texts: Iterable[str], size: int = BLOCK) -> Iterato
 
 def vectors_of(model: Any, texts: Sequence[str]) -> np.ndarray:
     """Return the vectors of texts, scaled to length 1, NaN for texts without any: (n, dim) float32."""
-    rows = unit(np.concatenate([*embed_blocks(model, column(texts))]))
+    blocks = [*embed_blocks(model, column(texts))]
+    rows = unit(np.concatenate(blocks or [np.zeros((0, 1), np.float32)]))
     rows[~rows.any(axis=1)] = np.nan
     return rows
 
@@ -94,10 +95,12 @@ def classify(
     import pandas as pd
 
     described = dict(labels) if isinstance(labels, Mapping) else {label: label for label in column(labels)}
+    if not described:
+        raise ValueError("expected at least one label, got none")
     names, means = list(described), []
     for name, about in described.items():
         rows = vectors_of(model, [about] if isinstance(about, str) else about)
-        if np.isnan(rows).any():
+        if not len(rows) or np.isnan(rows).any():
             raise ValueError(f"a description of label {shortly(name)} has no known word; describe it by other words")
         means.append(rows.mean(axis=0))
     texts = column(texts)

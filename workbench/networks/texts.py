@@ -200,6 +200,8 @@ def column(texts: Iterable[str]) -> list[str]:
     """Return texts as a list: those of a sequence, an array, or one column of a table."""
     if isinstance(texts, str):
         raise ValueError(f"expected several texts, got one; for one text write [{shortly(texts)}]")
+    if not hasattr(texts, "__len__"):  # an iterator can be read once only
+        raise ValueError(f"expected a list or a column, got {type(texts).__name__}; embed_blocks takes iterators")
     if getattr(texts, "ndim", 1) != 1:
         raise ValueError(
             "expected texts in one dimension, got a table; take one column of it, as table['text']: in a "
