@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .evaluate.neighbours import neighbour_changes
     from .evaluate.scorecard import scorecard
     from .formats import export, load
+    from .networks.texts import TextVectors
     from .reports import record
     from .search.budget import fit_budget
     from .search.sweep import sweep
@@ -42,6 +43,7 @@ _HOMES = {  # of names that load when they are first used; "" for a folder
     "record": "reports",
     "sweep": "search.sweep",
     "fit_budget": "search.budget",
+    "TextVectors": "networks.texts",
     "networks": "",
     "semantic": "",
     "views": "",

@@ -1,4 +1,4 @@
-"""The command line: ``workbench info | compress | convert | compare | report | lab``."""
+"""The command line: ``workbench info | compress | convert | compare | embed | report | lab``."""
 
 import io
 import os

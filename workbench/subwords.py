@@ -222,7 +222,7 @@ class Subwords:
 
     def adjusted(self) -> Self:
         """Return the same n-grams beside word rows that are whole vectors."""
-        return self._with(raw=False)
+        return self._with(raw=False, residual=False)
 
     def beside_residuals(self) -> Self:
         """Return the same n-grams beside word rows that the mean of n-grams is added to."""
@@ -285,7 +285,7 @@ class FinalfusionBuckets(Subwords):
         return f"<{word}>".encode("utf-32-le", "surrogatepass")
 
     def ngrams(self, word: str) -> list[str]:
-        return _cut(word, self.min_n, self.max_n)
+        return ngrams_of(word, self.min_n, self.max_n)
 
     def params(self) -> dict:
         return {"kind": self.kind} | super().params()
@@ -339,7 +339,7 @@ class ListedNgrams(Subwords):
 
     def ngrams(self, word: str) -> list[str]:
         """Return the n-grams of a word that are listed, in the order of `buckets`."""
-        return [text for text in _cut(word, self.min_n, self.max_n) if text in self.numbers]
+        return [text for text in ngrams_of(word, self.min_n, self.max_n) if text in self.numbers]
 
     def fold(self, n_buckets: int) -> Self:
         raise ValueError(
@@ -369,7 +369,7 @@ class ListedNgrams(Subwords):
 KINDS: dict[str, type[Subwords]] = {cls.kind: cls for cls in (Subwords, FinalfusionBuckets, ListedNgrams)}
 
 
-def _cut(word: str, min_n: int, max_n: int) -> list[str]:
+def ngrams_of(word: str, min_n: int, max_n: int) -> list[str]:
     """Return every n-gram of a word with its marks, in order of start and length."""
     text = f"<{word}>"
     return [

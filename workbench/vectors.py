@@ -68,6 +68,10 @@ class Vectors:
         """Return what is pickled and copied: nothing that was computed on the way."""
         return {name: value for name, value in vars(self).items() if name not in ("norms", "_lean", "_answers")}
 
+    def __sklearn_clone__(self) -> "Vectors":
+        """Return these very vectors, since they never change: scikit-learn's `clone` would copy their matrices."""
+        return self
+
     @classmethod
     def from_arrays(cls, words: Sequence[str], matrix: np.ndarray, counts: np.ndarray | None = None) -> "Vectors":
         """Return vectors of words and a matrix in memory.
@@ -277,7 +281,8 @@ class Vectors:
         (indptr, rows), storage = ngrams, self.ngrams[1]
         n_ngrams = np.diff(indptr).astype(np.float32)
         if len(n_ngrams) <= MAX_UNCOMPILED:
-            sums = [storage.rows(rows[a:b]).sum(axis=0) for a, b in pairwise(indptr)]
+            table = storage.rows(rows)
+            sums = [table[a:b].sum(axis=0) for a, b in pairwise(indptr)]
             return np.array(sums, np.float32).reshape(len(n_ngrams), self.dim), n_ngrams
 
         from . import kernels

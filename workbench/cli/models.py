@@ -1,12 +1,15 @@
-"""Commands on models: ``info``, ``compress``, ``convert`` and ``compare``."""
+"""Commands on models: ``info``, ``compress``, ``convert``, ``compare`` and ``embed``."""
 
 import argparse
 import json
 import math
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import data, files, formats
+import numpy as np
+
+from .. import artefact, data, files, formats
 from ..compress import Chain, from_json, recipe_from
 from ..formats.base import Format
 from ..vectors import Vectors
@@ -14,6 +17,8 @@ from .terminal import clean, megabytes, number, print_pairs, trouble
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+FITTED = 100_000  # first texts that weights are learned from
 
 
 def info(args: argparse.Namespace) -> int:
@@ -146,6 +151,40 @@ def compare(args: argparse.Namespace) -> int:
     for row in shown:
         cells = [f"{row[name]:{'>' if name in numbers else '<'}{width}}" for name, width in widths.items()]
         print("  ".join(cells).rstrip())
+    return 0
+
+
+def embed(args: argparse.Namespace) -> int:
+    """Write the vectors of texts, a text a line, as a numpy array of float32."""
+    from ..networks import Network
+    from ..networks.matching import embed_blocks
+    from ..networks.texts import TextVectors
+
+    if args.out.resolve() in (args.texts.resolve(), Path(args.model).expanduser().resolve()):
+        raise ValueError(f"{args.out} is a file that is read; give another name to write to")
+    files.check_writable(args.out)
+    given = {name: getattr(args, name) for name in ("weighting", "tokenize", "language") if getattr(args, name)}
+    is_own = formats.format_of(args.model) == formats.OWN.name
+    is_network = is_own and artefact.read(args.model, lambda _, about: "network" in about)
+    if is_network and given:
+        raise ValueError(f"--{', --'.join(given)}: for word vectors only; a network splits and weighs words itself")
+    with args.texts.open(encoding="utf-8", errors="replace") as file:
+        if is_network:
+            model: Any = Network.load(args.model)
+        else:
+            model = TextVectors(formats.load(args.model, args.allow_pickle), **given)
+            model.fit([] if model.weighting == "mean" else [line.rstrip("\n") for line in islice(file, FITTED)])
+            file.seek(0)
+        n, dim = 0, model.config.dim if is_network else model.vectors_.dim
+        with files.replacing(args.out) as out:
+            about = {"descr": "<f4", "fortran_order": False, "shape": (n, dim)}
+            np.lib.format.write_array_header_1_0(out, about)
+            for block in embed_blocks(model, (line.rstrip("\n") for line in file)):
+                out.write(block.astype("<f4").data)
+                n += len(block)
+            out.seek(0)  # numpy leaves room in the header for any number of rows
+            np.lib.format.write_array_header_1_0(out, about | {"shape": (n, dim)})
+    print_pairs([("wrote", str(args.out)), ("texts", f"{n:,}"), ("dimensions", f"{dim}")])
     return 0
 
 

@@ -34,6 +34,9 @@ RECIPE is Python or JSON as an earlier run printed it, a file that holds either,
     "compare": """examples:
   workbench compare model.bin small.safetensors
   workbench compare model.bin small.safetensors --json > scorecard.json""",
+    "embed": """examples:
+  workbench embed builtin:en texts.txt vectors.npy
+  workbench embed small.safetensors texts.txt vectors.npy --weighting sif --tokenize stem --language russian""",
     "report": """examples:
   workbench report
   workbench report notebooks/00_quickstart.ipynb --no-baselines -p SOURCE my.bin""",
@@ -68,6 +71,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "original": {"metavar": "A", "help": f"the original: {MODEL}"},
     "small": {"metavar": "B", "help": "the model to judge"},
     "notebooks": {"nargs": "*", "type": Path, "help": "notebooks to run (default: all in ./notebooks)"},
+    "model": {"metavar": "MODEL", "help": f"{MODEL}; or the file of a network"},
+    "texts": {"metavar": "TEXTS", "type": Path, "help": "a text file in UTF-8, a text a line"},
+    "--weighting": {
+        "choices": ("mean", "sif", "idf"),
+        "help": "weights of words (word vectors only; default: mean)",
+    },
+    "--tokenize": {"metavar": "T", "help": "word, stem, word+ngrams or 'stem ngrams' (default: word; as above)"},
+    "--language": {"metavar": "L", "help": "language of the stems (default: english; as above)"},
     "--format": {"metavar": "F", "help": FORMAT},
     "--limit": {"type": whole(1), "metavar": "N", "help": "read only the first N words (default: all)"},
     "--budget": {"metavar": "SIZE", "help": "bytes the file may have, such as 20MB, '500 kB' or 1GiB"},
@@ -117,6 +128,7 @@ COMMANDS = {  # the arguments of each: a|b takes one of them or none, (a|b) one
     "--allow-pickle --json",
     models.convert: "input out --format --limit --strict --allow-pickle",
     models.compare: "original small --seed --allow-pickle --json",
+    models.embed: "model texts out --weighting --tokenize --language --allow-pickle",
     notebooks.report: "notebooks --out --baselines --jobs --no-baselines|--update-baselines -p/--parameter",
     notebooks.lab: "",
 }

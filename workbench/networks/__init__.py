@@ -22,11 +22,14 @@ from .phrases import Pairs, Teacher
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
+from .words import WordTokenizer, stemmed, token_costs
 
 if TYPE_CHECKING:
+    from .matching import classify, embed_blocks, nearest_texts
     from .measures import card, layer_table, paired, sweep, word_influence
     from .onnx import export
     from .sources import bag, load, recurrent, transformer
+    from .texts import TextVectors
     from .training import Train
 
 _HOMES = {
@@ -41,11 +44,16 @@ _HOMES = {
     "word_influence": "measures",
     "export": "onnx",
     "Train": "training",
+    "TextVectors": "texts",
+    "classify": "matching",
+    "embed_blocks": "matching",
+    "nearest_texts": "matching",
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
-    "PruneWeights", "Task", "Teacher", "Train", "bag", "card", "export", "layer_table", "load", "load_task", "paired",
-    "recurrent", "sweep", "transformer", "word_influence",
+    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify",
+    "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts", "paired", "recurrent", "stemmed",
+    "sweep", "token_costs", "transformer", "word_influence",
 ]  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """From texts to tensors: numbers of rows and their weights, padded to the longest text."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from ..storage import nested, within
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab
+from .words import is_lower, split
 
 TOO_LONG = "some texts have more than {} tokens; what follows those is left out"
 
@@ -97,14 +97,13 @@ class NgramTokenizer:
     @classmethod
     def of(cls, v: Vectors, **options: bool) -> "NgramTokenizer":
         """Return the tokenizer of these vectors, for a table of all their rows; cased as their words are."""
-        is_lower = np.mean([word == word.lower() for word in v.words]) > 0.99  # a few odd ones make it no cased one
-        return cls(v.vocab, len(v.storage.words), **{"lower": bool(is_lower)} | options)
+        return cls(v.vocab, len(v.storage.words), **{"lower": is_lower(v)} | options)
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
-        split = [re.findall(r"\w+", text.lower() if self.lower else text) for text in texts]
-        if any(len(words) > max_tokens for words in split):
+        whole = [split(text, self.lower) for text in texts]
+        if any(len(words) > max_tokens for words in whole):
             warn(TOO_LONG.format(max_tokens))
-        found = [words[:max_tokens] for words in split]
+        found = [words[:max_tokens] for words in whole]
         self._learn(dict.fromkeys(word for words in found for word in words if word not in self._pieces))
         parts = [[self._pieces[word] for word in words if len(self._pieces[word][0])] for words in found]
         if self.flat:
