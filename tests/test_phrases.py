@@ -14,7 +14,7 @@ BAG = networks.bag(VECTORS)
 NET = networks.transformer(VECTORS, n_layers=1, n_heads=2, n_inner=64, max_tokens=16)
 
 
-def made_texts(n: int = 600, seed: int = 0) -> list[str]:
+def made_texts(n: int = 1_000, seed: int = 0) -> list[str]:
     rng, words = np.random.default_rng(seed), made_words(300)
     return [" ".join(rng.choice(words, rng.integers(3, 8))) for _ in range(n)]
 
@@ -22,7 +22,7 @@ def made_texts(n: int = 600, seed: int = 0) -> list[str]:
 def first_words(texts: list[str]) -> np.ndarray:
     """A teacher for whom early words count most, so that a mean of words cannot follow it."""
     turn = np.random.default_rng(3).normal(size=(64, 48)).astype(np.float32)
-    found = [[VECTORS[word] * 0.4**place for place, word in enumerate(text.split())] for text in texts]
+    found = [[VECTORS[word] * 0.1**place for place, word in enumerate(text.split())] for text in texts]
     return np.array([np.sum(of, axis=0) for of in found]) @ turn
 
 
@@ -58,10 +58,10 @@ def test_the_map_in_closed_form_finds_a_linear_teacher_and_changes_nothing_else(
 @pytest.mark.parametrize("kind", ["transformer", "gru"])
 def test_layers_follow_a_teacher_further_than_any_map_of_the_mean(kind, tmp_path):
     net = NET if kind == "transformer" else networks.recurrent(VECTORS)
-    step = Train(TASK, n_steps=160, learning_rate=4e-3)
+    step = Train(TASK, n_steps=240, learning_rate=1e-2)
     taught = step.fit_transform(net)
     assert taught.config.width == 48
-    assert score(taught) > score(TASK.mapped(BAG)) + 0.05
+    assert score(taught) > score(TASK.mapped(BAG)) + 0.3
     assert max(look["score"] for look in step.curves_) == pytest.approx(
         likeness(taught.embed(TASK.valid.texts), TASK.valid.vectors), abs=1e-4
     )

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..storage import Dense
+from ..threads import one_thread
 from ..vectors import summary_html, unit
 from .config import PROJECTION
 from .network import Network, listed
 from .task import PARTS, drawn_places
 
+MAP_BATCH = 256  # texts at once, without training
 PENALTIES = 10.0 ** np.arange(-3, 4)
 PART_OF = {0: "valid", 1: "test"}  # of ten parts; the others are for training
 
@@ -89,7 +91,9 @@ class Teacher:
 
         config = replace(net.config, n_out=None, labels=())
         bare = net.with_weights({name: net.weights[name] for name in config.shapes(1)}, config)
-        regression = RidgeCV(alphas=PENALTIES).fit(bare.embed(self.train.texts), unit(self.train.vectors))
+        with one_thread():
+            vectors = bare.run(self.train.texts, MAP_BATCH).vectors  # (n, dim)
+        regression = RidgeCV(alphas=PENALTIES).fit(vectors, unit(self.train.vectors))
         rows, bias = regression.coef_.astype(np.float32), regression.intercept_.astype(np.float32)[None]
         new = {f"{PROJECTION}.weight": Dense(rows), f"{PROJECTION}.bias": Dense(bias)}  # (n_out, dim), (1, n_out)
         return bare.with_weights(bare.weights | new, replace(config, n_out=len(rows)))
