@@ -24,6 +24,7 @@ from common import Options, middle, print_table, print_versions, ratios, run_job
 EPOCHS = {"trec": 3, "sst2": 1, "clinc": 6}  # of fine-tuning, by the name of the folder; otherwise 3
 RATE = 1e-4  # of fine-tuning
 REPAIR = 2e-4  # after a step, of all weights
+AWARE = 5e-4  # of weights in few bits, which move only where a change reaches the next code
 N_STEPS = 60  # of training after a step
 N_STUDENT = 120  # of a student
 BATCH = 32
@@ -228,7 +229,7 @@ def training(seed: int, **given: str) -> list[dict]:
     from workbench.networks import Each, Train
 
     _, big, task = fine_tuned(seed=seed, **given)
-    train = Train(task, n_steps=N_STEPS, only="layers", random_state=seed)
+    train = Train(task, n_steps=N_STEPS, only="layers", learning_rate=AWARE, random_state=seed)
     kinds = {"2 bits": bits(2), "PQ of weights, 8 bits for 4 numbers": Each(wb.PQ(4), on="layers", width=16)}
     return in_turn(
         big, task, {name: [step] for name, step in kinds.items()} | {

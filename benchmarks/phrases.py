@@ -24,7 +24,7 @@ RATES = {"bag": 2e-2, "transformer": 6e-3}  # compared on validation texts
 N_TIMED = 20
 
 
-def tables(texts: Path | None, model: Path | None, seeds: list[int], peers: list[str], keep: Path | None) -> None:
+def tables(texts: Path | None, model: str | None, seeds: list[int], peers: list[str], keep: Path | None) -> None:
     if texts is None or model is None:
         print("\nLeft out: give a folder of texts with a teacher's vectors, and a model of word vectors.")
         return
@@ -33,7 +33,7 @@ def tables(texts: Path | None, model: Path | None, seeds: list[int], peers: list
     for seed in seeds:
         file = keep and keep / f"phrases-{texts.name}-{seed}.json"
         if file is None or not file.exists():
-            given = {"texts": str(texts), "model": str(model), "seed": seed}
+            given = {"texts": str(texts), "model": model, "seed": seed}
             found = run_job("ours", 1, **given) + run_job("theirs", 1, texts=str(texts), peers=peers)
             if file is not None:
                 file.write_text(json.dumps(found), encoding="utf-8")
@@ -81,7 +81,7 @@ def theirs(texts: str, peers: list[str]) -> list[dict]:
     """Job: models of other packages, from their folders."""
     rows, task = [], teacher_of(texts)
     for folder, _, size in (peer.rpartition("=") for peer in peers):
-        if Path(folder, "modules.json").exists():
+        if Path(folder, "config_sentence_transformers.json").exists():
             from sentence_transformers import SentenceTransformer
 
             encode = SentenceTransformer(folder, device="cpu").encode
@@ -145,7 +145,7 @@ def misspelt(text: str, rng: Any) -> str:
 if __name__ == "__main__":
     options: Options = {
         "texts": {"type": Path, "nargs": "?", "metavar": "TEXTS", "help": "folder of texts and vectors"},
-        "model": {"type": Path, "nargs": "?", "metavar": "MODEL", "help": "word vectors"},
+        "model": {"nargs": "?", "metavar": "MODEL", "help": "word vectors"},
         "--seeds": {"type": int, "nargs": "+", "default": [0, 1, 2]},
         "--peers": {"nargs": "+", "default": [], "help": "folders of other packages' models"},
         "--keep": {"type": Path, "help": "where results stay"},

@@ -204,6 +204,9 @@ def test_texts_are_on_maps_with_labels_and_neighbours(paper, task):
     acted(paper, "look", words=[texts[3][2:]])
     (looked,) = paper.looked["words"]
     assert looked["word"] == texts[3]
+    assert [part["word"] for part in looked["parts"]] == texts[3].split()
+    influence = networks.word_influence(paper.network, texts[3])["influence"]
+    np.testing.assert_allclose([part["after"] for part in looked["parts"]], influence, atol=1e-6)
     vectors = paper.network.embed(texts)
     cosines = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1)
     first = next(row for row in looked["neighbours"] if row["rank_after"] == 1)

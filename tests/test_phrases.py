@@ -100,3 +100,31 @@ def test_bad_input_is_refused_in_one_line(make, message):
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_the_influence_of_a_word_is_what_the_text_without_it_loses():
+    words = made_words(3)
+    table = networks.word_influence(BAG, f"{words[0]}, {words[1]} – {words[2]}!")
+    assert list(table["word"]) == words
+    rows = VECTORS[words]
+    for place, influence in enumerate(table["influence"]):
+        rest = np.delete(rows, place, axis=0).mean(axis=0)
+        whole = rows.mean(axis=0)
+        assert influence == pytest.approx(1 - rest @ whole / np.linalg.norm(rest) / np.linalg.norm(whole), abs=1e-5)
+    assert networks.word_influence(BAG, "").empty
+
+
+def test_the_card_compares_with_the_teacher():
+    big = TASK.mapped(BAG)
+    small = networks.Each(wb.PQ(8), on="embeddings").fit_transform(big)
+    card = networks.card(big, small, TASK, latency=False).set_index(["metric", "split"])["value"]
+    test, k = TASK.test, 10
+    near = []
+    for vectors in (small.embed(test.texts), test.vectors):
+        cosines = (vectors @ vectors.T) / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors, axis=1)[:, None]
+        near.append([{*np.argsort(-row)[:k]} for row in cosines - 9 * np.eye(len(test))])
+    shared = np.mean([len(of & other) / k for of, other in zip(*near, strict=True)])
+    assert card["overlap@10", "compressed"] == pytest.approx(shared, abs=1e-3)
+    assert card["spearman", "original"] == pytest.approx(score(big), abs=1e-6)
+    assert card["spearman", "compressed"] < card["spearman", "original"]
+    assert ("accuracy", "compressed") not in card
