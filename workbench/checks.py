@@ -44,10 +44,10 @@ def check_kinds(what: str, values: Mapping[str, Any], kinds: Mapping[str, Kind])
 
 
 def warn(message: str) -> None:
-    """Warn at the line outside this package that led here."""
+    """Warn at the line outside this package, and scikit-learn's wrapper around its transformers, that led here."""
     frame: FrameType | None = sys._getframe()
     level = 1
-    while frame is not None and frame.f_globals["__name__"].startswith(PACKAGE):
+    while frame is not None and frame.f_globals["__name__"].startswith((PACKAGE, "sklearn.")):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
 
