@@ -194,7 +194,7 @@ def test_a_token_beyond_the_embeddings_is_refused(where):
     ("name", "values"),
     {
         "n_word_rows": [None, "9", 59, True, 10**12],
-        "flat": [0, None, "x"],
+        "flat": [0, None, "x", True],
         "lower": [1, "x"],
         "subwords": [3, {}],
     }.items(),

@@ -192,7 +192,7 @@ def test_a_text_is_the_same_alone_and_in_any_batch(kind, fasttext):
     """Also beside a text without any token, which is zeros."""
     tokenizer = made_pieces() if kind == "pieces" else NgramTokenizer.of(fasttext, flat=kind == "bag")
     net = made_network(tokenizer, "bag" if kind == "bag" else "bert")
-    texts = ["", "...", *fasttext.words[:5], " ".join(fasttext.words[:60]), "a b c"] * 5
+    texts = ["", "...", *fasttext.words[:5], " ".join(fasttext.words[:60]), "a \ud800 c"] * 5
     vectors, logits = net.run(texts)
     alone = [net.run([text]) for text in texts[:9]]
     np.testing.assert_allclose(vectors[:9], np.concatenate([one.vectors for one in alone]), atol=2e-6)
@@ -225,6 +225,10 @@ def test_longer_texts_lose_their_end_and_one_warning_says_so(kind, fasttext):
     assert caught[0].filename == __file__
     n_words = 6 if kind == "pieces" else 8  # beside [CLS] and [SEP]
     np.testing.assert_allclose(found[:1], net.embed([" ".join("abcdefgh"[:n_words])]), atol=1e-6)
+
+
+def test_a_very_long_word_does_not_fill_memory(fasttext):
+    assert NgramTokenizer.of(fasttext)(["a " * 60, "x" * 100_000], 64).ids.nbytes < 1e6
 
 
 def test_texts_may_be_a_column_of_a_table_and_no_single_text():
@@ -265,7 +269,7 @@ def test_a_saved_network_gives_the_same_bits(recipe, net, tmp_path):
     assert path.stat().st_size == net.file_bytes == again.file_bytes
     assert again.save(tmp_path / "again").read_bytes() == path.read_bytes()
     size = len(pickle.dumps(net))
-    net.module()  # which stays behind
+    net.run(TEXTS)  # what that finds stays behind
     assert len(pickle.dumps(net)) == size
     copies = [again, pickle.loads(pickle.dumps(net)), copy.deepcopy(net), copy.copy(again)]
     for other in copies:

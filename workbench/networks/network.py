@@ -12,7 +12,7 @@ from ..storage import Storage, within
 from ..vectors import check_meta, remembered, shortly, summary_html
 from . import tokens
 from .config import WORDS, Config
-from .tokens import Tokenizer, Tokens
+from .tokens import NgramTokenizer, Tokenizer, Tokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +48,8 @@ class Network:
     Raises
     ------
     ValueError
-        If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows.
+        If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows or
+        is flat for another network than a bag.
     """
 
     made_by: ClassVar = "networks.load(path)"  # for an error about something else
@@ -71,6 +72,9 @@ class Network:
             raise ValueError(f"a network of this shape has no {', '.join(sorted(spare)[:3])}")
         if tokenizer.n_rows > n_rows:
             raise ValueError(f"the tokenizer has {tokenizer.n_rows:,} tokens, the embeddings {n_rows:,} rows")
+        is_bag = config.kind == "bag"
+        if isinstance(tokenizer, NgramTokenizer) and tokenizer.flat != is_bag:
+            raise ValueError(f"a network of kind {config.kind} takes a tokenizer with flat={is_bag}, got the other one")
         check_meta({} if meta is None else meta)
         self.config, self.tokenizer, self.meta = config, tokenizer, meta or {}
         self.weights = {name: weights[name] for name in self.shapes}

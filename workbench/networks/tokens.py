@@ -65,8 +65,9 @@ class NgramTokenizer:
     r"""Words as the rows that make up their vectors: their own, or those of their n-grams.
 
     Words are runs of letters, digits and underscores. A token's weighted sum of rows is the word's vector in the
-    `Vectors` that the tokenizer comes from, so that misspelt and unseen words have one, too. A word without a vector
-    is left out; a text without any word becomes one token of weight 0.
+    `Vectors` that the tokenizer comes from, so that misspelt and unseen words have one, too; only the first 200
+    letters of a word count for its n-grams. A word without a vector is left out; a text without any word becomes one
+    token of weight 0.
 
     Parameters
     ----------
