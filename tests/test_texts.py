@@ -260,7 +260,8 @@ def test_labels_come_from_their_descriptions_and_may_be_none(animals):
 @pytest.mark.parametrize("kind", ["vectors", "sif", "network"])
 def test_the_command_embeds_each_line_of_a_file(kind, fasttext, texts, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("workbench.networks.matching.BLOCK", 7)
-    model = networks.bag(fasttext) if kind == "network" else fasttext
+    teacher = networks.Teacher.of(texts, np.random.default_rng(0).normal(size=(60, 5)))  # whose width is another
+    model = teacher.mapped(networks.bag(fasttext)) if kind == "network" else fasttext
     path, options = str(model.save(tmp_path / "model.safetensors")), ["--weighting", "sif"] * (kind == "sif")
     (tmp_path / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
     files = [str(tmp_path / "texts.txt"), str(tmp_path / "new" / "vectors.npy")]
