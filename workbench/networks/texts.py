@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..checks import warn
 from ..formats import load
 from ..vectors import Vectors, shortly
-from .words import Tokenize, WordTokenizer, is_lower, numbering, stemmed
+from .words import Tokenize, WordTokenizer, is_lower, numbered, stemmed
 
 WEIGHTINGS = ("mean", "sif", "idf")
 BLOCK = 4_096  # texts that are embedded at once
@@ -189,11 +189,9 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 def bags_of(texts: list[str], tokenizer: WordTokenizer) -> tuple[csr_array, list[str]]:
     """Return a 1 for each word of each text, those that repeat apart, (n, n_keys), and what the columns stand for."""
     found = [tokenizer.keys(text) for text in texts]
+    keys, indices = numbered(chain.from_iterable(found))
     indptr = np.cumsum([0, *map(len, found)])
-    numbers = numbering()
-    indices = np.fromiter(map(numbers.__getitem__, chain.from_iterable(found)), np.int64, indptr[-1])
-    bags = csr_array((np.ones(len(indices), np.float32), indices, indptr), (len(texts), len(numbers)))
-    return bags, list(numbers)
+    return csr_array((np.ones(len(indices), np.float32), indices, indptr), (len(texts), len(keys))), keys
 
 
 def column(texts: Iterable[str]) -> list[str]:
