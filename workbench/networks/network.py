@@ -1,6 +1,6 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,10 +9,11 @@ import numpy as np
 
 from .. import artefact, files, progress
 from ..storage import Storage, within
-from ..vectors import check_meta, remembered, shortly, summary_html
+from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
 from .tokens import NgramTokenizer, Tokenizer, Tokens
+from .words import listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -248,11 +249,3 @@ class Network:
 
     def _repr_html_(self) -> str:
         return summary_html("Network", self.describe())
-
-
-def listed(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list, also those of a column of a table, whose places have numbers of their own."""
-    found = list(texts)
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in found):
-        raise TypeError(f"expected a list of texts and nothing else, got {shortly(texts)}")
-    return found

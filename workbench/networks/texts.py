@@ -1,7 +1,7 @@
 """`TextVectors`: texts as the weighted mean of their words' vectors, for scikit-learn."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from numbers import Integral, Real
 from pathlib import Path
@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from ..checks import warn
 from ..formats import load
 from ..vectors import Vectors, shortly
-from .words import Tokenize, WordTokenizer, is_lower, numbered, stemmed
+from .matching import BLOCK
+from .words import Tokenize, WordTokenizer, is_lower, listed, numbered, stemmed
 
 WEIGHTINGS = ("mean", "sif", "idf")
-BLOCK = 4_096  # texts that are embedded at once
 TINY = 1e-10  # of the greatest eigenvalue: below it is rounding
 
 
@@ -86,7 +86,7 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def fit(self, X: Sequence[str], y: object = None) -> Self:
         """Load the model and learn what `weighting` needs from texts."""
-        texts = column(X)
+        texts = listed(X)
         if self.weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {WEIGHTINGS}, got {shortly(self.weighting)}")
         if not isinstance(self.a, Real) or not 0 < self.a < np.inf:
@@ -127,7 +127,7 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not hasattr(self, "vectors_"):
             check_is_fitted(self)
             return clone(self).fit([]).transform(X)
-        texts = column(X)
+        texts = listed(X)
         out, is_empty = np.zeros((len(texts), self._n_features_out), np.float32), np.zeros(len(texts), bool)
         for start in range(0, len(texts), BLOCK):
             here = slice(start, start + BLOCK)
@@ -192,23 +192,3 @@ def bags_of(texts: list[str], tokenizer: WordTokenizer) -> tuple[csr_array, list
     keys, indices = numbered(chain.from_iterable(found))
     indptr = np.cumsum([0, *map(len, found)])
     return csr_array((np.ones(len(indices), np.float32), indices, indptr), (len(texts), len(keys))), keys
-
-
-def column(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list: those of a sequence, an array, or one column of a table."""
-    if isinstance(texts, str):
-        raise ValueError(f"expected several texts, got one; for one text write [{shortly(texts)}]")
-    if not hasattr(texts, "__len__"):  # an iterator can be read once only
-        raise ValueError(f"expected a list or a column, got {type(texts).__name__}; embed_blocks takes iterators")
-    if getattr(texts, "ndim", 1) != 1:
-        raise ValueError(
-            "expected texts in one dimension, got a table; take one column of it, as table['text']: in a "
-            "ColumnTransformer name the column 'text', not ['text']"
-        )
-    found = list(texts)
-    for place, text in enumerate(found):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"expected texts and nothing else, got {shortly(text)} at place {place}; fill gaps with ''"
-            )
-    return found

@@ -126,8 +126,9 @@ class NgramTokenizer:
             n_ngrams[cut] = np.diff(bounds)
         share = 1 / np.maximum(n_ngrams + (known & is_raw), 1)  # (n_words,) weight of each n-gram
         of_own = share if is_raw else np.ones(len(words)) if vocab.factors is None else vocab.factors[places]
+        own = places[known] if vocab.row_of is None else vocab.row_of[places[known]]
         before = (np.cumsum(n_ngrams) - n_ngrams)[known]  # a word's own row stands before its n-grams
-        rows = np.insert(ngrams.astype(np.int64) + self.n_word_rows, before, vocab.rows(places[known]))
+        rows = np.insert(ngrams.astype(np.int64) + self.n_word_rows, before, own)
         return n_ngrams + known, rows, np.insert(np.repeat(share, n_ngrams), before, of_own[known])
 
     def params(self) -> dict[str, Any]:

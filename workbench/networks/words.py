@@ -24,6 +24,21 @@ MIN_N, MAX_N = 3, 6  # of n-grams as types, as in fastText
 MAX_STEMS = 1 << 17  # words whose stems are remembered, some 40 MB
 
 
+def listed(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list: those of a sequence, an array, or one column of a table; TypeError for all else."""
+    if isinstance(texts, str):
+        found = f"one text; write [{shortly(texts)}]"
+    elif not hasattr(texts, "__len__"):
+        found = f"{type(texts).__name__}, which can be read once only; embed_blocks takes iterators"
+    elif getattr(texts, "ndim", 1) != 1:
+        found = "a table; take one column, as table['text'], in a ColumnTransformer by the name 'text', not ['text']"
+    elif others := [(place, text) for place, text in enumerate(texts) if not isinstance(text, str)]:
+        found = f"{shortly(others[0][1])} at place {others[0][0]}; fill gaps with ''"
+    else:
+        return list(texts)
+    raise TypeError(f"expected a list of texts and nothing else, got {found}")
+
+
 def split(text: str, lower: bool = True) -> list[str]:
     """Return the words of a text: its runs of letters, digits and underscores."""
     return re.findall(r"\w+", text.lower() if lower else text)
