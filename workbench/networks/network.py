@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import artefact, files, progress
-from ..storage import Storage, within
+from ..storage import Storage, nested, within
 from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
@@ -105,14 +105,14 @@ class Network:
 
     def noted(self, step: dict) -> "Network":
         """Return the same network, with a step more in its recipe."""
-        return self.with_weights(meta=dict(self.meta, recipe=[*self.meta.get("recipe", []), step]))
+        meta = self.meta | {"recipe": [*self.meta.get("recipe", []), step]}
+        return Network(self.config, self.weights, self.tokenizer, meta)
 
-    def with_weights(
-        self, changes: Mapping[str, Storage] | None = None, config: Config | None = None, meta: dict | None = None
-    ) -> "Network":
-        """Return this network with some weights changed, or all of them where the configuration changes."""
-        weights = dict(changes or {}) if config is not None else self.weights | dict(changes or {})
-        return Network(config or self.config, weights, self.tokenizer, self.meta if meta is None else meta)
+    def with_weights(self, changes: Mapping[str, Storage], config: Config | None = None) -> "Network":
+        """Return this network with some weights changed; those that another configuration has no place for go."""
+        config, weights = config or self.config, self.weights | dict(changes)
+        kept = {name: weights[name] for name in config.shapes(1) if name in weights}
+        return Network(config, kept, self.tokenizer, self.meta)
 
     # -- use -------------------------------------------------------------------------------
 
@@ -191,34 +191,29 @@ class Network:
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file and return its path, as `Vectors.save` does."""
-        header, arrays = self._packed()
         with files.replacing(path) as file:
-            file.write(header)
-            for array in arrays:
-                file.write(np.ascontiguousarray(array).data)
+            artefact.write(file, *self._parts())
         return Path(path)
 
     @property
     def file_bytes(self) -> int:
         """Size of the file that `save` would write."""
-        header, arrays = self._packed()
-        return len(header) + sum(array.nbytes for array in arrays)
+        return artefact.size(*self._parts())
 
     @property
     def tokenizer_bytes(self) -> int:
         """Bytes of that file that are the tokenizer's."""
         return sum(array.nbytes for array in self.tokenizer.arrays().values())
 
-    def _packed(self) -> tuple[bytes, list[np.ndarray]]:
-        arrays = {f"tokenizer.{name}": array for name, array in self.tokenizer.arrays().items()}
-        for name, storage in self.weights.items():
-            arrays |= {f"weights.{name}.{part}": array for part, array in storage.arrays().items()}
+    def _parts(self) -> tuple[artefact.Arrays, dict[str, Any]]:
+        weights = {f"weights.{name}": storage for name, storage in self.weights.items()}
+        arrays = nested(tokenizer=self.tokenizer, **weights)
         about = {
             "network": {"config": asdict(self.config), "tokenizer": self.tokenizer.params()},
             "weights": {name: storage.params() for name, storage in self.weights.items()},
             "meta": self.meta,
         }
-        return artefact.pack(arrays, about)
+        return arrays, about
 
     @classmethod
     def load(cls, path: str | Path) -> "Network":

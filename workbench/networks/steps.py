@@ -147,7 +147,7 @@ class PruneNeurons(NetworkStep):
     share: float = parameter(0.25, "number", "Share left out", 0, 1)
 
     def _transform(self, v: Network) -> Network:
-        weights, n_inner = dict(v.weights), []
+        weights, n_inner = dict[str, Storage](), []
         for i in range(v.config.n_layers):
             first, last = f"encoder.layer.{i}.intermediate.dense", f"encoder.layer.{i}.output.dense.weight"
             into, out = v.values(f"{first}.weight"), v.values(last)  # (n_inner, dim), (dim, n_inner)
