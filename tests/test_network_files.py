@@ -317,6 +317,9 @@ def test_missing_files_are_named_and_pickles_are_not_opened(folder, refused):
     (path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     assert "expected pooling by the mean or the first token, got pooling_mode_max_tokens" in refused(path)
     (path / "1_Pooling" / "config.json").unlink()
+    (path / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
+    assert "expected embeddings as they are pooled, got modules Dense" in refused(path)
+    (path / "modules.json").write_text('[{"type": "sentence_transformers.models.Normalize"}]')  # no objection
     (path / "tokenizer.json").unlink()
     assert "neither a tokenizer.json nor a vocab.txt" in refused(path)
     for vocab in (b"", b"cat\ndog", b"\xff\xfe\x00", b"[UNK]\n" * 99 + b"".join(b"%d\n" % i for i in range(99))):
@@ -343,12 +346,12 @@ TABLE = "text,label\n" + "".join(f"{word} is here,{label}\n" for word in "abcdef
 @pytest.mark.parametrize(
     ("part", "table", "said"),
     [
-        ("train", TABLE + "  ,yes\n", "text 13 of train is empty, or its label; remove it"),
-        ("test", 'text,label\n"",no\n', "text 1 of test is empty, or its label; remove it"),
+        ("train", TABLE + "  ,yes\n", "text 13 of train is empty or no text, or its label; remove it"),
+        ("test", 'text,label\n"",no\n', "text 1 of test is empty or no text, or its label; remove it"),
         ("train", "text,label\na,no\nb,no\n", "expected 2 to 10,000 labels among the training texts, got ['no']"),
         ("test", "text,label\na,perhaps\n", "label 'perhaps' of test text 1 is in no training text"),
-        ("valid", "text,label\na,\n", "text 1 of valid is empty, or its label; remove it"),
-        ("train", TABLE + "no label\n", "text 13 of train is empty, or its label; remove it"),
+        ("valid", "text,label\na,\n", "text 1 of valid is empty or no text, or its label; remove it"),
+        ("train", TABLE + "no label\n", "text 13 of train is empty or no text, or its label; remove it"),
         ("train", "sentence,label\na,no\n", "it has no column 'text'; it has sentence, label"),
         ("train", "", "cannot be read as a table with columns text and label"),
         ("train", b"text,label\n\xff,no\n", "cannot be read as a table with columns text and label"),
@@ -376,6 +379,9 @@ def test_a_folder_gives_its_parts_and_a_tenth_of_the_training_texts_stands_in_fo
     assert {*task.train.texts} | {*task.valid.texts} >= {"with, a comma", "NA", "a is here"}
     assert not {*task.train.texts} & {*task.valid.texts}
     assert (len(task.test), task.unlabelled, task.name) == (12, ("further",), str(tmp_path))
+    for pair in (("a", 1), (None, "x")):
+        with pytest.raises(ValueError, match=r"^numbers: text 2 of test is empty or no text, or its label; remove it$"):
+            Task.of("numbers", {"train": [("a", "x"), ("b", "y")], "test": [("a", "x"), pair]})
     for n in range(40):  # whatever the hash says of them
         rare = Task.of("rare", {"train": [("a", "x"), ("b", "x"), (f"rare {n}", "y")], "test": [("a", "y")]})
         assert rare.labels == ("x", "y")
