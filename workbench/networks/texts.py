@@ -102,20 +102,15 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise ValueError(f"tokenize={self.tokenize!r} is for n-grams, and this model has none")
         own_counts = self.vectors_.vocab.counts
         self.counts_, self.n_counted_ = Counter[str](), 0 if own_counts is None else int(own_counts.sum())
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
         if self.weighting == "idf" or (self.weighting == "sif" and own_counts is None):
-            for block in blocks:
-                bags, keys = bags_of(block, self.tokenizer_)
-                if self.weighting == "idf":
-                    bags.sum_duplicates()  # a text counts a word once
-                n_found = np.bincount(bags.indices, minlength=len(keys))
-                self.counts_.update(dict(zip(keys, n_found.tolist(), strict=True)))
+            for keys in map(self.tokenizer_.keys, texts):  # for "idf" a text counts a word once
+                self.counts_.update(dict.fromkeys(keys, 1) if self.weighting == "idf" else keys)
             self.n_counted_ = len(texts) if self.weighting == "idf" else self.counts_.total()
         if self.weighting == "sif":
             self.directions_ = np.zeros((0, self.vectors_.dim), np.float32)  # none to remove yet
             products = np.zeros((self.vectors_.dim, self.vectors_.dim))
-            for block in blocks:
-                rows = self._embedded(block)[0].astype(np.float64)
+            for start in range(0, len(texts), BLOCK):
+                rows = self._embedded(texts[start : start + BLOCK])[0].astype(np.float64)
                 products += rows.T @ rows
             squares, axes = np.linalg.eigh(products)  # the least first
             axes = axes[:, squares > TINY * squares[-1]]  # fewer texts than n_directions have fewer
@@ -139,7 +134,10 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _embedded(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the vectors of texts, (n, dim), and which have no known word, (n,)."""
-        bags, keys = bags_of(texts, self.tokenizer_)
+        words = [self.tokenizer_.keys(text) for text in texts]
+        keys, indices = numbered(chain.from_iterable(words))
+        ones, ends = np.ones(len(indices), np.float32), np.cumsum([0, *map(len, words)])
+        bags = csr_array((ones, indices, ends), (len(texts), len(keys)))  # (n, n_keys), a 1 for each word of a text
         rows = self._rows(keys)
         known = ~np.isnan(rows[:, 0])
         rows[~known] = 0
@@ -184,11 +182,3 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def bags_of(texts: list[str], tokenizer: WordTokenizer) -> tuple[csr_array, list[str]]:
-    """Return a 1 for each word of each text, those that repeat apart, (n, n_keys), and what the columns stand for."""
-    found = [tokenizer.keys(text) for text in texts]
-    keys, indices = numbered(chain.from_iterable(found))
-    indptr = np.cumsum([0, *map(len, found)])
-    return csr_array((np.ones(len(indices), np.float32), indices, indptr), (len(texts), len(keys))), keys

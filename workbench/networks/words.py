@@ -158,8 +158,7 @@ class WordTokenizer:
         """Return the types of a text in order: what a classifier on counts tells apart."""
         if callable(self.tokenize):
             return self.tokenize(text)
-        cut = KINDS[self.tokenize].cut
-        return [found for word in split(text, self.lower) for found in cut(word, self.language)]
+        return [found for word in split(text, self.lower) for found in self.kind.cut(word, self.language)]
 
     @property
     def kind(self) -> Kind:
