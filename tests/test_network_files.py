@@ -242,9 +242,7 @@ def folder(tmp_path):
 
     def write(about=(), weights=(), text=TEXT):
         net = made_network(made_pieces(), labels=(), n_inner=[96, 96])
-        arrays = {name: s.rows(slice(None)).reshape(net.shapes[name]) for name, s in net.weights.items()} | dict(
-            weights
-        )
+        arrays = {name: net.values(name) for name in net.weights} | dict(weights)
         save_file({n: a for n, a in arrays.items() if a is not None}, tmp_path / "model.safetensors")
         sizes = {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
         values = {"model_type": "bert", "hidden_act": "gelu", "max_position_embeddings": 64, **sizes} | dict(about)
@@ -348,7 +346,7 @@ TABLE = "text,label\n" + "".join(f"{word} is here,{label}\n" for word in "abcdef
     [
         ("train", TABLE + "  ,yes\n", "text 13 of train is empty or no text, or its label; remove it"),
         ("test", 'text,label\n"",no\n', "text 1 of test is empty or no text, or its label; remove it"),
-        ("train", "text,label\na,no\nb,no\n", "expected 2 to 10,000 labels among the training texts, got ['no']"),
+        ("train", "text,label\na,no\nb,no\n", "expected 2 to 10,000 labels in training texts, got ['no']"),
         ("test", "text,label\na,perhaps\n", "label 'perhaps' of test text 1 is in no training text"),
         ("valid", "text,label\na,\n", "text 1 of valid is empty or no text, or its label; remove it"),
         ("train", TABLE + "no label\n", "text 13 of train is empty or no text, or its label; remove it"),
@@ -411,32 +409,17 @@ TASK = made_task(30)
         (lambda: Each(wb.SQ(), width=7).fit_transform(NET), "width must divide the 64 columns of encoder.layer.0"),
         (lambda: Each(wb.PQ(7)).fit_transform(NET), "encoder.layer.0.attention.self.query.weight: "),
         (lambda: Each(None).fit_transform(NET), "Each: of must be a step such as PQ(), got None"),
-        (
-            lambda: Each(wb.SQ(), on="words").fit_transform(NET),
-            "Each: on must be one of ('embeddings', 'layers', 'all')",
-        ),
+        (lambda: Each(wb.SQ(), on="words").fit_transform(NET), "on must be one of ('embeddings', 'layers', 'all')"),
         (lambda: PruneWeights(1.5).fit_transform(NET), "share must be a finite number from 0 to 1, got 1.5"),
         (lambda: Train(TASK, n_steps=0).fit_transform(NET), "n_steps must be a whole number of at least 1, got 0"),
-        (
-            lambda: Train(TASK, teacher=HEADLESS).fit_transform(NET),
-            "the teacher must tell apart the 3 labels of made up",
-        ),
+        (lambda: Train(TASK, teacher=HEADLESS).fit_transform(NET), "the teacher must tell apart the 3 labels of made"),
         (lambda: Train(TASK, teacher=OTHER).fit_transform(NET), "the teacher must tell apart the 3 labels of made up"),
         (lambda: Train(TASK, start=PIECES).fit_transform(NET), "start has other layers than the network"),
         (lambda: Train(TASK, start="input").fit_transform(NET), "start='input' is the input of a Chain; used alone"),
         (lambda: Train("builtin:x").fit_transform(NET), "unknown task 'builtin:x'"),
-        (
-            lambda: card(NET, OTHER, TASK),
-            "in the same order: never, perhaps",
-        ),
-        (
-            lambda: layer_table(OTHER, TASK),
-            "in the same order: never, perhaps",
-        ),
-        (
-            lambda: layer_table(HEADLESS, TASK),
-            "in the same order: no, perhaps, yes",
-        ),
+        (lambda: card(NET, OTHER, TASK), "in the same order: never, perhaps"),
+        (lambda: layer_table(OTHER, TASK), "in the same order: never, perhaps"),
+        (lambda: layer_table(HEADLESS, TASK), "in the same order: no, perhaps, yes"),
         (lambda: HEADLESS.predict(["a"]), "has no head to tell labels apart; give it one with networks.Train(task)"),
     ],
 )

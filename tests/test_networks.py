@@ -9,16 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import (
-    described,
-    is_mapped,
-    made_fasttext,
-    made_network,
-    made_of_kind,
-    made_pieces,
-    made_plain,
-    made_task,
-)
+from conftest import described, is_mapped, made_fasttext, made_network, made_of_kind, made_pieces, made_plain, made_task
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
 import workbench as wb
@@ -326,19 +317,11 @@ for found, expected in zip(both.parameters(), module.parameters(), strict=True):
 
 
 def test_two_processes_have_the_gradients_of_one(tmp_path, fasttext):
+    """Tokens of a bag can be cut by text; ids of one axis with offsets cannot be (pytorch#18685)."""
     path = networks.bag(fasttext).save(tmp_path / "bag")
     texts = [" ".join(fasttext.words[i : i + 3]) for i in range(0, 12, 2)]
     both = [subprocess.Popen([sys.executable, "-c", PARALLEL, path, str(rank), *texts]) for rank in range(2)]
     assert [process.wait(100) for process in both] == [0, 0]
-
-
-def test_ids_of_a_bag_can_be_cut_by_text(fasttext):
-    """As `DataParallel` cuts them; ids of one axis with offsets cannot be (pytorch#18685)."""
-    net = networks.bag(fasttext)
-    ids, weights = map(torch.from_numpy, net.tokens([*fasttext.words[:6], "", " ".join(fasttext.words[:9])]))
-    assert ids.ndim == weights.ndim == 2
-    parts = [net.module()(*cut).pooled for cut in zip(ids.chunk(3), weights.chunk(3), strict=True)]
-    np.testing.assert_allclose(torch.cat(parts), net.module()(ids, weights).pooled, atol=1e-6)
 
 
 @pytest.mark.parametrize(

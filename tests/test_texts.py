@@ -115,12 +115,7 @@ def test_words_with_one_stem_have_their_mean_by_counts_also_where_they_are_very_
     monkeypatch.setattr("workbench.networks.words.BLOCK", 2)
     stems = stemmed(animals.head(6), "english")
     assert stems.words == ["cat", "car", "dog", "the"]
-    assert dict(zip(stems.words, stems.vocab.counts.tolist(), strict=True)) == {
-        "cat": 20,
-        "car": 15,
-        "dog": 6,
-        "the": 100,
-    }
+    assert stems.vocab.counts.tolist() == [20, 15, 6, 100]
     np.testing.assert_allclose(stems["cat"], [0.925, 0.25], atol=1e-6)
     rows = wb.TextVectors(animals, tokenize="stem+ending").transform(["cat", "cats"])
     np.testing.assert_allclose(rows, stems[["cat", "cat"]])

@@ -77,27 +77,26 @@ class Task:
         for part in ("train", "test"):
             if not parts.get(part):
                 raise ValueError(f"{name}: expected texts to {part}, got none")
+        number = {label: i for i, label in enumerate(sorted({str(label) for _, label in parts["train"]}))}
+        if not 2 <= len(number) <= MAX_LABELS:
+            raise ValueError(f"{name}: expected 2 to {MAX_LABELS:,} labels in training texts, got {[*number][:3]}")
         for part, pairs in parts.items():
             for place, pair in enumerate(pairs, 1):
                 if not all(isinstance(text, str) and text.strip() for text in pair):
                     raise ValueError(f"{name}: text {place} of {part} is empty or no text, or its label; remove it")
+                if pair[1] not in number:
+                    raise ValueError(f"{name}: label {pair[1][:60]!r} of {part} text {place} is in no training text")
         if not parts.get("valid"):
             last = {label: text for text, label in parts["train"]}  # stays, so that no label is in `valid` alone
             held, kept = list[tuple[str, str]](), list[tuple[str, str]]()
             for text, label in parts["train"]:
                 (held if tenth(text) == 0 and text != last[label] else kept).append((text, label))
             parts = {**parts, "train": kept, "valid": held or kept}
-        labels = sorted({label for _, label in parts["train"]})
-        if not 2 <= len(labels) <= MAX_LABELS:
-            raise ValueError(f"{name}: expected 2 to {MAX_LABELS:,} labels among the training texts, got {labels[:3]}")
-        number, found = {label: i for i, label in enumerate(labels)}, {}
-        for part, pairs in parts.items():
-            for place, (_, label) in enumerate(pairs, 1):
-                if label not in number:
-                    raise ValueError(f"{name}: label {label[:60]!r} of {part} text {place} is in no training text")
-            texts = tuple(text for text, _ in pairs)
-            found[part] = Labelled(texts, np.array([number[label] for _, label in pairs], np.int64))
-        return cls(name, tuple(labels), found["train"], found["valid"], found["test"], tuple(unlabelled))
+        found = {
+            part: Labelled(tuple(text for text, _ in pairs), np.array([number[label] for _, label in pairs], np.int64))
+            for part, pairs in parts.items()
+        }
+        return cls(name, tuple(number), found["train"], found["valid"], found["test"], tuple(unlabelled))
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
