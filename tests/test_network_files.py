@@ -288,6 +288,7 @@ def test_another_architecture_is_named(about, said, folder, refused):
         ({QUERY: np.zeros((2, 32, 16), np.float32)}, f"expected {QUERY} to be a matrix or a vector of floats"),
         ({QUERY: np.zeros((32, 32), np.int8)}, f"expected {QUERY} to be a matrix or a vector of floats, got int8"),
         ({QUERY: np.full((32, 32), np.nan, np.float32)}, f"{QUERY} holds NaN or infinity"),
+        ({QUERY: np.full((32, 32), 1e300)}, f"{QUERY} holds NaN or infinity"),
         ({WORDS: None}, f"it has no weights {WORDS!r}; it has "),
         ({WORDS: np.zeros((34, 32), np.float32)}, "the tokenizer has 35 tokens, the embeddings 34 rows"),
         ({"classifier.weight": np.zeros((2, 32), np.float32)}, "classifier.bias"),

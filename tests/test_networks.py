@@ -194,9 +194,11 @@ def test_a_text_is_the_same_alone_and_in_any_batch(kind, fasttext):
     assert all(torch.isfinite(weight.grad).all() for weight in module.parameters() if weight.grad is not None)
 
 
-def test_a_tokenizer_without_special_tokens_takes_empty_texts():
+def test_a_tokenizer_without_special_tokens_takes_empty_texts_and_one_with_more_than_fit_cuts_them():
     from tokenizers import Tokenizer
 
+    with pytest.warns(UserWarning, match="more than 1 tokens"):
+        assert made_pieces()(["a b c"], 1).ids.shape == (1, 1)
     fast = Tokenizer.from_str(made_pieces().text)
     fast.post_processor = None
     for pooling in ("mean", "cls"):

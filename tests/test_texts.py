@@ -25,6 +25,7 @@ from workbench import networks
 from workbench.__main__ import main
 from workbench.networks import WordTokenizer, classify, embed_blocks, nearest_texts, stemmed
 from workbench.networks.words import KINDS
+from workbench.storage import Dense
 
 STOL = ["стол", "стола", "столу", "столом", "столе", "столы", "столов", "столам", "столами", "столах"]
 ANIMALS = {"cat": [1, 0.1], "car": [0, 1], "cats": [0.9, 0.3], "dog": [0.8, 0], "the": [0.5, 0.5], "cars": [0.1, 0.9]}
@@ -203,6 +204,7 @@ def test_clones_share_the_model_and_hold_nothing_that_was_learned(fasttext, text
     assert all(made[0].v is fasttext and not hasattr(made[0], "vectors_") for made in copies)
 
 
+WITH_NAN = wb.Vectors.from_arrays(["a", "b"], np.eye(2)).with_storage(Dense(np.array([[1, 0], [0, np.nan]], "f4")))
 BAD = {
     "one text": (lambda e: e.fit("a text"), TypeError, r"got one text; write \['a text'\]$"),
     "a table": (lambda e: e.fit(pd.DataFrame({"text": ["a"]})), TypeError, r"by the name 'text', not \['text'\]$"),
@@ -216,6 +218,8 @@ BAD = {
     "a": (lambda e: e.set_params(a=0).fit([]), ValueError, r"^a must be a number above 0, got 0$"),
     "directions": (lambda e: e.set_params(n_directions=1.5).fit([]), ValueError, r"^n_directions must be a whole"),
     "a model": (lambda e: e.set_params(v=3).fit([]), TypeError, r"^v must be Vectors or the path of a model, got int$"),
+    "one text for blocks": (lambda e: [*embed_blocks(e, "abc")], TypeError, r"got one text; write \['abc'\]$"),
+    "NaN": (lambda e: e.set_params(v=WITH_NAN).transform(["b b2 a"]), ValueError, r"^vector 0 \(word 'b'\) holds NaN"),
     "topn": (lambda e: nearest_texts(e, ["a"], ["b"], 0), ValueError, r"^topn must be a whole number of at least 1"),
     "a label": (lambda e: classify(e, ["a"], ["?!"]), ValueError, r"^a description of label '\?!' has no known word"),
 }  # fmt: skip

@@ -71,9 +71,11 @@ def as_rows(name: str, array: np.ndarray) -> np.ndarray:
         array = (array.view("<u2").astype("<u4") << 16).view("<f4")
     if array.dtype.kind != "f" or array.ndim not in (1, 2):
         raise ValueError(f"expected {name} to be a matrix or a vector of floats, got {array.dtype}, {array.shape}")
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):  # of float64
+        rows = np.atleast_2d(array.astype(np.float32, copy=False))
+    if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds NaN or infinity")
-    return np.atleast_2d(array.astype(np.float32, copy=False))
+    return rows
 
 
 def pooling_of(path: Path) -> str:

@@ -24,7 +24,7 @@ def embed_blocks(model: Any, texts: Iterable[str], size: int = BLOCK) -> Iterato
     `model` has a method ``embed(texts)``, as a `Network`, or ``transform(texts)``, as `TextVectors` or a pipeline.
     """
     embed: Callable[[list[str]], Any] = model.embed if hasattr(model, "embed") else model.transform
-    rest = iter(texts)
+    rest = iter(listed(texts) if isinstance(texts, str) else texts)
     while block := list(islice(rest, size)):
         yield np.asarray(embed(block), np.float32)
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, compress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..checks import warn
 from ..formats import load
-from ..vectors import Vectors, shortly
+from ..vectors import Vectors, check_finite, shortly
 from .matching import BLOCK
 from .words import Tokenize, WordTokenizer, is_lower, listed, numbered, stemmed
 
@@ -139,7 +139,8 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ones, ends = np.ones(len(indices), np.float32), np.cumsum([0, *map(len, words)])
         bags = csr_array((ones, indices, ends), (len(texts), len(keys)))  # (n, n_keys), a 1 for each word of a text
         rows = self._rows(keys)
-        known = ~np.isnan(rows[:, 0])
+        known = ~np.isnan(rows).all(axis=1)
+        check_finite(rows[known], [*compress(keys, known)], what="vector")
         rows[~known] = 0
         weights = np.where(known, self._weights(keys), 0).astype(np.float32)
         totals = bags @ (weights if self.weighting == "idf" else known.astype(np.float32))  # (n,)

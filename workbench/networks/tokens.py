@@ -1,12 +1,13 @@
 """From texts to tensors: numbers of rows and their weights, padded to the longest text."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..checks import check_kinds, warn
+from ..checks import Kind, check_kinds, warn
 from ..packing import deflate_texts, inflate_texts
 from ..storage import nested, within
 from ..subwords import Subwords
@@ -47,8 +48,9 @@ class PieceTokenizer:
         encoded = self._fast.encode_batch([printable(text) for text in texts])
         if any(encoding.overflowing for encoding in encoded):
             warn(TOO_LONG.format(max_tokens))
-        counts = np.array([len(encoding.ids) for encoding in encoded], np.int64)  # (n,)
-        ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encoded), np.int64)
+        found = [encoding.ids[:max_tokens] for encoding in encoded]  # special tokens alone may be more
+        counts = np.array([len(ids) for ids in found], np.int64)  # (n,)
+        ids = np.fromiter(chain.from_iterable(found), np.int64)
         return Tokens(padded(ids, counts), padded(np.ones(len(ids), np.float32), counts))
 
     def params(self) -> dict[str, Any]:
@@ -61,8 +63,9 @@ class PieceTokenizer:
         return PieceTokenizer, (self.text,)
 
 
+@dataclass(eq=False, repr=False)
 class NgramTokenizer:
-    r"""Words as the rows that make up their vectors: their own, or those of their n-grams.
+    """Words as the rows that make up their vectors: their own, or those of their n-grams.
 
     Words are runs of letters, digits and underscores. A token's weighted sum of rows is the word's vector in the
     `Vectors` that the tokenizer comes from, so that misspelt and unseen words have one, too; only the first 200
@@ -80,15 +83,19 @@ class NgramTokenizer:
         Turn texts to lower case first.
     """
 
-    kind = "ngrams"
+    kind: ClassVar = "ngrams"
+    fields: ClassVar[dict[str, Kind]] = {"n_word_rows": int, "flat": bool, "lower": bool}
 
-    def __init__(self, vocab: Vocab, n_word_rows: int, flat: bool = False, lower: bool = True):
-        values = {"n_word_rows": n_word_rows, "flat": flat, "lower": lower}
-        check_kinds("a tokenizer", values, {"n_word_rows": int, "flat": bool, "lower": bool})
-        if not vocab.n_rows <= n_word_rows:
-            raise ValueError(f"words point at {vocab.n_rows:,} rows, the tokenizer expects {n_word_rows:,}")
-        self.vocab, self.n_word_rows, self.flat, self.lower = vocab, n_word_rows, flat, lower
-        self.n_rows = n_word_rows + (0 if vocab.subwords is None else vocab.subwords.n_rows)
+    vocab: Vocab
+    n_word_rows: int
+    flat: bool = False
+    lower: bool = True
+
+    def __post_init__(self) -> None:
+        check_kinds("a tokenizer", vars(self), self.fields)
+        if not self.vocab.n_rows <= self.n_word_rows:
+            raise ValueError(f"words point at {self.vocab.n_rows:,} rows, the tokenizer expects {self.n_word_rows:,}")
+        self.n_rows = self.n_word_rows + (0 if self.vocab.subwords is None else self.vocab.subwords.n_rows)
 
     @classmethod
     def of(cls, v: Vectors, **options: bool) -> "NgramTokenizer":
@@ -132,14 +139,12 @@ class NgramTokenizer:
         return n_ngrams + known, rows, np.insert(np.repeat(share, n_ngrams), before, of_own[known])
 
     def params(self) -> dict[str, Any]:
-        subwords = self.vocab.subwords
-        of_ngrams = {} if subwords is None else {"subwords": subwords.params()}
-        own = {"n_word_rows": self.n_word_rows, "flat": self.flat, "lower": self.lower}
-        return {"kind": self.kind, **own, **of_ngrams}
+        subwords = {} if self.vocab.subwords is None else {"subwords": self.vocab.subwords.params()}
+        return {"kind": self.kind} | {name: getattr(self, name) for name in self.fields} | subwords
 
     def arrays(self) -> dict[str, np.ndarray]:
-        subwords = self.vocab.subwords
-        return nested(vocab=self.vocab, **({} if subwords is None else {"subwords": subwords}))
+        subwords = {} if self.vocab.subwords is None else {"subwords": self.vocab.subwords}
+        return nested(vocab=self.vocab, **subwords)
 
 
 def padded(numbers: np.ndarray, counts: np.ndarray) -> np.ndarray:
