@@ -46,9 +46,9 @@ class PieceTokenizer:
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         self._fast.enable_truncation(max_tokens)
         encoded = self._fast.encode_batch([printable(text) for text in texts])
-        if any(encoding.overflowing for encoding in encoded):
+        if any(encoding.overflowing or len(encoding.ids) > max_tokens for encoding in encoded):
             warn(TOO_LONG.format(max_tokens))
-        found = [encoding.ids[:max_tokens] for encoding in encoded]  # special tokens alone may be more
+        found = [encoding.ids[:max_tokens] for encoding in encoded]  # the special tokens alone may be more
         counts = np.array([len(ids) for ids in found], np.int64)  # (n,)
         ids = np.fromiter(chain.from_iterable(found), np.int64)
         return Tokens(padded(ids, counts), padded(np.ones(len(ids), np.float32), counts))
