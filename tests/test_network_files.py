@@ -407,7 +407,10 @@ TASK = made_task(30)
         (lambda: DropLayers(1, "0, x").fit_transform(NET), "or 1 numbers of layers from 0 to 1"),
         (lambda: DropLayers(2, "0, 0").fit_transform(NET), "or 2 numbers of layers from 0 to 1"),
         (lambda: Each(wb.Prune(9)).fit_transform(NET), "Prune must keep every row of encoder.layer.0"),
-        (lambda: Each(wb.SQ(), width=7).fit_transform(NET), "width must divide the 64 columns of encoder.layer.0"),
+        (
+            lambda: Each(wb.SQ(), width=7).fit_transform(NET),
+            "query.weight: expected a width that divides 64 columns, got 7",
+        ),
         (lambda: Each(wb.PQ(7)).fit_transform(NET), "encoder.layer.0.attention.self.query.weight: "),
         (lambda: Each(None).fit_transform(NET), "Each: of must be a step such as PQ(), got None"),
         (lambda: Each(wb.SQ(), on="words").fit_transform(NET), "on must be one of ('embeddings', 'layers', 'all')"),

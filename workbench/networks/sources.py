@@ -32,15 +32,13 @@ def load(source: str | Path) -> Network:
     source : str or Path
         ``"builtin:articles"``, which is trained on first use in under a minute; a file that `Network.save` wrote; or
         a folder of a BERT with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, as transformers and
-        sentence-transformers write it. Texts are embedded as sentence-transformers would, by the mean where it says
-        nothing; a head of `BertForSequenceClassification` is kept.
+        sentence-transformers write it. Texts are embedded as sentence-transformers would, but for the length of the
+        vectors; by the mean where it says nothing. A head of `BertForSequenceClassification` is kept.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file or folder.
-    ValueError
-        If it is another architecture, or damaged.
+    FileNotFoundError, ValueError
+        If there is no such file or folder; if it is another architecture, or damaged.
     """
     if str(source).startswith("builtin:") and source != NAME:
         raise ValueError(f"unknown built-in network {source!r}; the only one is {NAME}")
