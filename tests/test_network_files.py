@@ -105,50 +105,33 @@ def test_a_part_of_the_wrong_type_is_refused(part, value, saved, refused):
     refused(file_of(arrays, about))
 
 
-def without(arrays, about):
-    del about["weights"][QUERY], arrays[f"weights.{QUERY}.matrix"]
-
-
-def spare(arrays, about):
-    about["weights"]["encoder.layer.7.bias"] = {"kind": "dense"}
-    arrays["weights.encoder.layer.7.bias.matrix"] = np.zeros((1, 32), np.float32)
-
-
-def narrow(arrays, about):
-    arrays[f"weights.{QUERY}.matrix"] = np.zeros((32, 31), np.float32)
-
-
-def few_rows(arrays, about):
-    arrays[f"weights.{WORDS}.matrix"] = arrays[f"weights.{WORDS}.matrix"][:20]
-
-
-def no_words(arrays, about):
-    del about["weights"][WORDS], arrays[f"weights.{WORDS}.matrix"]
-
-
-def of_numbers(arrays, about):
-    arrays[f"weights.{QUERY}.matrix"] = np.zeros((32, 32), np.int8)
-
-
-def kind(arrays, about):
-    about["network"]["tokenizer"]["kind"] = "x" * 1_000
-
-
-def parameter(arrays, about):
-    about["network"]["tokenizer"]["surprise"] = 1
+MATRIX, ROWS = f"weights.{QUERY}.matrix", f"weights.{WORDS}.matrix"
+SPARE = "encoder.layer.7.bias"
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (without, f"{QUERY} is missing; a network of this shape has it"),
-        (spare, "a network of this shape has no encoder.layer.7.bias"),
-        (narrow, f"expected {QUERY} to be of shape (32, 32), got (32, 31)"),
-        (few_rows, "the tokenizer has 35 tokens, the embeddings 20 rows"),
-        (no_words, f"expected weights with '{WORDS}'"),
-        (of_numbers, "int8"),
-        (kind, "unknown kind of tokenizer 'xxx"),
-        (parameter, "surprise"),
+        (lambda arrays, about: (about["weights"].pop(QUERY), arrays.pop(MATRIX)), f"{QUERY} is missing; a network of"),
+        (
+            lambda arrays, about: (
+                about["weights"].update({SPARE: about["weights"][QUERY]})
+                or arrays.update({f"weights.{SPARE}.matrix": arrays[MATRIX]})
+            ),
+            f"a network of this shape has no {SPARE}",
+        ),
+        (
+            lambda arrays, _: arrays.update({MATRIX: np.zeros((32, 31), np.float32)}),
+            f"expected {QUERY} to be of shape (32, 32), got (32, 31)",
+        ),
+        (
+            lambda arrays, _: arrays.update({ROWS: arrays[ROWS][:20]}),
+            "tokenizer has 35 tokens, the embeddings 20 rows",
+        ),
+        (lambda arrays, about: (about["weights"].pop(WORDS), arrays.pop(ROWS)), f"expected weights with '{WORDS}'"),
+        (lambda arrays, _: arrays.update({MATRIX: np.zeros((32, 32), np.int8)}), "int8"),
+        (lambda _, about: about["network"]["tokenizer"].update(kind="x" * 1_000), "unknown kind of tokenizer 'xxx"),
+        (lambda _, about: about["network"]["tokenizer"].update(surprise=1), "surprise"),
         (lambda arrays, _: arrays.pop("tokenizer.text"), "KeyError: 'text'"),
         (lambda arrays, _: arrays.update({"tokenizer.text": arrays["tokenizer.text"][:-5]}), "unpack to"),
         (lambda arrays, _: arrays.update({"tokenizer.text": np.zeros((9, 9), np.float32)}), "Error -3"),
