@@ -105,50 +105,33 @@ def test_a_part_of_the_wrong_type_is_refused(part, value, saved, refused):
     refused(file_of(arrays, about))
 
 
-def without(arrays, about):
-    del about["weights"][QUERY], arrays[f"weights.{QUERY}.matrix"]
-
-
-def spare(arrays, about):
-    about["weights"]["encoder.layer.7.bias"] = {"kind": "dense"}
-    arrays["weights.encoder.layer.7.bias.matrix"] = np.zeros((1, 32), np.float32)
-
-
-def narrow(arrays, about):
-    arrays[f"weights.{QUERY}.matrix"] = np.zeros((32, 31), np.float32)
-
-
-def few_rows(arrays, about):
-    arrays[f"weights.{WORDS}.matrix"] = arrays[f"weights.{WORDS}.matrix"][:20]
-
-
-def no_words(arrays, about):
-    del about["weights"][WORDS], arrays[f"weights.{WORDS}.matrix"]
-
-
-def of_numbers(arrays, about):
-    arrays[f"weights.{QUERY}.matrix"] = np.zeros((32, 32), np.int8)
-
-
-def kind(arrays, about):
-    about["network"]["tokenizer"]["kind"] = "x" * 1_000
-
-
-def parameter(arrays, about):
-    about["network"]["tokenizer"]["surprise"] = 1
+MATRIX, ROWS = f"weights.{QUERY}.matrix", f"weights.{WORDS}.matrix"
+SPARE = "encoder.layer.7.bias"
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (without, f"{QUERY} is missing; a network of this shape has it"),
-        (spare, "a network of this shape has no encoder.layer.7.bias"),
-        (narrow, f"expected {QUERY} to be of shape (32, 32), got (32, 31)"),
-        (few_rows, "the tokenizer has 35 tokens, the embeddings 20 rows"),
-        (no_words, f"expected weights with '{WORDS}'"),
-        (of_numbers, "int8"),
-        (kind, "unknown kind of tokenizer 'xxx"),
-        (parameter, "surprise"),
+        (lambda arrays, about: (about["weights"].pop(QUERY), arrays.pop(MATRIX)), f"{QUERY} is missing; a network of"),
+        (
+            lambda arrays, about: (
+                about["weights"].update({SPARE: about["weights"][QUERY]})
+                or arrays.update({f"weights.{SPARE}.matrix": arrays[MATRIX]})
+            ),
+            f"a network of this shape has no {SPARE}",
+        ),
+        (
+            lambda arrays, _: arrays.update({MATRIX: np.zeros((32, 31), np.float32)}),
+            f"expected {QUERY} to be of shape (32, 32), got (32, 31)",
+        ),
+        (
+            lambda arrays, _: arrays.update({ROWS: arrays[ROWS][:20]}),
+            "tokenizer has 35 tokens, the embeddings 20 rows",
+        ),
+        (lambda arrays, about: (about["weights"].pop(WORDS), arrays.pop(ROWS)), f"expected weights with '{WORDS}'"),
+        (lambda arrays, _: arrays.update({MATRIX: np.zeros((32, 32), np.int8)}), "int8"),
+        (lambda _, about: about["network"]["tokenizer"].update(kind="x" * 1_000), "unknown kind of tokenizer 'xxx"),
+        (lambda _, about: about["network"]["tokenizer"].update(surprise=1), "surprise"),
         (lambda arrays, _: arrays.pop("tokenizer.text"), "KeyError: 'text'"),
         (lambda arrays, _: arrays.update({"tokenizer.text": arrays["tokenizer.text"][:-5]}), "unpack to"),
         (lambda arrays, _: arrays.update({"tokenizer.text": np.zeros((9, 9), np.float32)}), "Error -3"),
@@ -194,7 +177,7 @@ def test_a_token_beyond_the_embeddings_is_refused(where):
     ("name", "values"),
     {
         "n_word_rows": [None, "9", 59, True, 10**12],
-        "flat": [0, None, "x"],
+        "flat": [0, None, "x", True],
         "lower": [1, "x"],
         "subwords": [3, {}],
     }.items(),
@@ -242,9 +225,7 @@ def folder(tmp_path):
 
     def write(about=(), weights=(), text=TEXT):
         net = made_network(made_pieces(), labels=(), n_inner=[96, 96])
-        arrays = {name: s.rows(slice(None)).reshape(net.shapes[name]) for name, s in net.weights.items()} | dict(
-            weights
-        )
+        arrays = {name: net.values(name) for name in net.weights} | dict(weights)
         save_file({n: a for n, a in arrays.items() if a is not None}, tmp_path / "model.safetensors")
         sizes = {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
         values = {"model_type": "bert", "hidden_act": "gelu", "max_position_embeddings": 64, **sizes} | dict(about)
@@ -290,6 +271,7 @@ def test_another_architecture_is_named(about, said, folder, refused):
         ({QUERY: np.zeros((2, 32, 16), np.float32)}, f"expected {QUERY} to be a matrix or a vector of floats"),
         ({QUERY: np.zeros((32, 32), np.int8)}, f"expected {QUERY} to be a matrix or a vector of floats, got int8"),
         ({QUERY: np.full((32, 32), np.nan, np.float32)}, f"{QUERY} holds NaN or infinity"),
+        ({QUERY: np.full((32, 32), 1e300)}, f"{QUERY} holds NaN or infinity"),
         ({WORDS: None}, f"it has no weights {WORDS!r}; it has "),
         ({WORDS: np.zeros((34, 32), np.float32)}, "the tokenizer has 35 tokens, the embeddings 34 rows"),
         ({"classifier.weight": np.zeros((2, 32), np.float32)}, "classifier.bias"),
@@ -317,6 +299,9 @@ def test_missing_files_are_named_and_pickles_are_not_opened(folder, refused):
     (path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     assert "expected pooling by the mean or the first token, got pooling_mode_max_tokens" in refused(path)
     (path / "1_Pooling" / "config.json").unlink()
+    (path / "modules.json").write_text('[{"type": "sentence_transformers.models.Dense"}]')
+    assert "expected embeddings as they are pooled, got modules Dense" in refused(path)
+    (path / "modules.json").write_text('[{"type": "sentence_transformers.models.Normalize"}]')  # no objection
     (path / "tokenizer.json").unlink()
     assert "neither a tokenizer.json nor a vocab.txt" in refused(path)
     for vocab in (b"", b"cat\ndog", b"\xff\xfe\x00", b"[UNK]\n" * 99 + b"".join(b"%d\n" % i for i in range(99))):
@@ -343,12 +328,12 @@ TABLE = "text,label\n" + "".join(f"{word} is here,{label}\n" for word in "abcdef
 @pytest.mark.parametrize(
     ("part", "table", "said"),
     [
-        ("train", TABLE + "  ,yes\n", "text 13 of train is empty, or its label; remove it"),
-        ("test", 'text,label\n"",no\n', "text 1 of test is empty, or its label; remove it"),
-        ("train", "text,label\na,no\nb,no\n", "expected 2 to 10,000 labels among the training texts, got ['no']"),
+        ("train", TABLE + "  ,yes\n", "text 13 of train is empty or no text, or its label; remove it"),
+        ("test", 'text,label\n"",no\n', "text 1 of test is empty or no text, or its label; remove it"),
+        ("train", "text,label\na,no\nb,no\n", "expected 2 to 10,000 labels in training texts, got ['no']"),
         ("test", "text,label\na,perhaps\n", "label 'perhaps' of test text 1 is in no training text"),
-        ("valid", "text,label\na,\n", "text 1 of valid is empty, or its label; remove it"),
-        ("train", TABLE + "no label\n", "text 13 of train is empty, or its label; remove it"),
+        ("valid", "text,label\na,\n", "text 1 of valid is empty or no text, or its label; remove it"),
+        ("train", TABLE + "no label\n", "text 13 of train is empty or no text, or its label; remove it"),
         ("train", "sentence,label\na,no\n", "it has no column 'text'; it has sentence, label"),
         ("train", "", "cannot be read as a table with columns text and label"),
         ("train", b"text,label\n\xff,no\n", "cannot be read as a table with columns text and label"),
@@ -376,6 +361,9 @@ def test_a_folder_gives_its_parts_and_a_tenth_of_the_training_texts_stands_in_fo
     assert {*task.train.texts} | {*task.valid.texts} >= {"with, a comma", "NA", "a is here"}
     assert not {*task.train.texts} & {*task.valid.texts}
     assert (len(task.test), task.unlabelled, task.name) == (12, ("further",), str(tmp_path))
+    for pair in (("a", 1), (None, "x")):
+        with pytest.raises(ValueError, match=r"^numbers: text 2 of test is empty or no text, or its label; remove it$"):
+            Task.of("numbers", {"train": [("a", "x"), ("b", "y")], "test": [("a", "x"), pair]})
     for n in range(40):  # whatever the hash says of them
         rare = Task.of("rare", {"train": [("a", "x"), ("b", "x"), (f"rare {n}", "y")], "test": [("a", "y")]})
         assert rare.labels == ("x", "y")
@@ -402,35 +390,23 @@ TASK = made_task(30)
         (lambda: DropLayers(1, "0, x").fit_transform(NET), "or 1 numbers of layers from 0 to 1"),
         (lambda: DropLayers(2, "0, 0").fit_transform(NET), "or 2 numbers of layers from 0 to 1"),
         (lambda: Each(wb.Prune(9)).fit_transform(NET), "Prune must keep every row of encoder.layer.0"),
-        (lambda: Each(wb.SQ(), width=7).fit_transform(NET), "width must divide the 64 columns of encoder.layer.0"),
+        (
+            lambda: Each(wb.SQ(), width=7).fit_transform(NET),
+            "query.weight: expected a width that divides 64 columns, got 7",
+        ),
         (lambda: Each(wb.PQ(7)).fit_transform(NET), "encoder.layer.0.attention.self.query.weight: "),
         (lambda: Each(None).fit_transform(NET), "Each: of must be a step such as PQ(), got None"),
-        (
-            lambda: Each(wb.SQ(), on="words").fit_transform(NET),
-            "Each: on must be one of ('embeddings', 'layers', 'all')",
-        ),
+        (lambda: Each(wb.SQ(), on="words").fit_transform(NET), "on must be one of ('embeddings', 'layers', 'all')"),
         (lambda: PruneWeights(1.5).fit_transform(NET), "share must be a finite number from 0 to 1, got 1.5"),
         (lambda: Train(TASK, n_steps=0).fit_transform(NET), "n_steps must be a whole number of at least 1, got 0"),
-        (
-            lambda: Train(TASK, teacher=HEADLESS).fit_transform(NET),
-            "the teacher must tell apart the 3 labels of made up",
-        ),
+        (lambda: Train(TASK, teacher=HEADLESS).fit_transform(NET), "the teacher must tell apart the 3 labels of made"),
         (lambda: Train(TASK, teacher=OTHER).fit_transform(NET), "the teacher must tell apart the 3 labels of made up"),
         (lambda: Train(TASK, start=PIECES).fit_transform(NET), "start has other layers than the network"),
         (lambda: Train(TASK, start="input").fit_transform(NET), "start='input' is the input of a Chain; used alone"),
         (lambda: Train("builtin:x").fit_transform(NET), "unknown task 'builtin:x'"),
-        (
-            lambda: card(NET, OTHER, TASK),
-            "in the same order: never, perhaps",
-        ),
-        (
-            lambda: layer_table(OTHER, TASK),
-            "in the same order: never, perhaps",
-        ),
-        (
-            lambda: layer_table(HEADLESS, TASK),
-            "in the same order: no, perhaps, yes",
-        ),
+        (lambda: card(NET, OTHER, TASK), "in the same order: never, perhaps"),
+        (lambda: layer_table(OTHER, TASK), "in the same order: never, perhaps"),
+        (lambda: layer_table(HEADLESS, TASK), "in the same order: no, perhaps, yes"),
         (lambda: HEADLESS.predict(["a"]), "has no head to tell labels apart; give it one with networks.Train(task)"),
     ],
 )

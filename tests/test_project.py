@@ -82,20 +82,20 @@ def test_imports_have_no_circles():
 
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
-    "core": (2_235, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_180, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
-    "data": (120, {"workbench/data.py"}),
+    "core": (2_244, {f"workbench/{name}.py" for name in CORE}),
+    "helpers": (1_190, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "data": (111, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_734, {"workbench/evaluate"}),
-    "networks": (2_525, {"workbench/networks"}),
+    "networks": (2_868, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_180, {"workbench/views"}),
     "front end": (2_510, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (15_900, {"tests"}),
+    "tests": (15_966, {"tests"}),
 }
 
 

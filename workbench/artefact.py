@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from safetensors import safe_open
@@ -43,6 +43,20 @@ def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, list[np.ndarray]
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header, list(ordered.values())
+
+
+def write(file: BinaryIO, arrays: Arrays, about: dict[str, Any]) -> None:
+    """Write arrays and what the header says about them into an open file."""
+    header, ordered = pack(arrays, about)
+    file.write(header)
+    for array in ordered:
+        file.write(np.ascontiguousarray(array).data)
+
+
+def size(arrays: Arrays, about: dict[str, Any]) -> int:
+    """Return the bytes that `write` would write."""
+    header, ordered = pack(arrays, about)
+    return len(header) + sum(array.nbytes for array in ordered)
 
 
 def _has_kind_of_4(storage: dict[str, Any]) -> bool:

@@ -4,7 +4,6 @@ Nothing is downloaded. The model is trained on first use (under a minute) and ca
 """
 
 import bz2
-import errno
 import hashlib
 import json
 import os
@@ -29,14 +28,7 @@ def model_path(name: str) -> Path:
     """Return the path of a built-in model; train it first where it is not in the cache."""
     if name not in NAMES:
         raise ValueError(f"unknown built-in model {name!r}; the only one is {', '.join(NAMES)}")
-    path = _cached(".bin")
-    if not path.exists():
-        try:
-            files.check_writable(path)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # as read-only containers give
-                raise
-            path = files.temporary_folder("models") / path.name
+    path = files.cached(_cached(".bin"))
     if not path.exists():
         _train(path)
     return path

@@ -1,5 +1,6 @@
 """Files that appear only once they are whole, and replace nothing but their own kind."""
 
+import errno
 import os
 import shutil
 import stat
@@ -64,6 +65,18 @@ def temporary_folder(name: str) -> Path:
     there = path.lstat()
     if user is not None and (there.st_uid != user or there.st_mode & 0o022 or not stat.S_ISDIR(there.st_mode)):
         raise PermissionError(f"others can write to {path}; remove it, or set TMPDIR to a folder of your own")
+    return path
+
+
+def cached(path: Path) -> Path:
+    """Return where a file of the cache is or can be made: this user's temporary folder, if no other can be written."""
+    try:
+        if not path.exists():
+            check_writable(path)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # as read-only containers give
+            raise
+        return temporary_folder("models") / path.name
     return path
 
 

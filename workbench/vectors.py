@@ -483,10 +483,7 @@ class Vectors:
 
     def write(self, file: BinaryIO) -> None:
         """Write what `save` writes into an open file; word rows that no word has are left out."""
-        header, arrays = self.lean()._packed()
-        file.write(header)
-        for array in arrays:
-            file.write(np.ascontiguousarray(array).data)
+        artefact.write(file, *self.lean()._parts())
 
     @property
     def file_bytes(self) -> int:
@@ -496,10 +493,9 @@ class Vectors:
             vocab, rows = self.vocab.without_spare_rows()
             words = Dense.of_size(len(rows), self.dim) if isinstance(words, Dense) else words.take(rows)
             lean = self._over(words, vocab)
-        header, arrays = lean._packed()
-        return len(header) + sum(array.nbytes for array in arrays)
+        return artefact.size(*lean._parts())
 
-    def _packed(self) -> tuple[bytes, list[np.ndarray]]:
+    def _parts(self) -> tuple[artefact.Arrays, dict[str, Any]]:
         subwords = self.vocab.subwords
         parts = {"storage": self.storage, "vocab": self.vocab} | ({} if subwords is None else {"subwords": subwords})
         about = {
@@ -507,7 +503,7 @@ class Vectors:
             "subwords": None if subwords is None else subwords.params(),
             "meta": self.meta,
         }
-        return artefact.pack(nested(**parts), about)
+        return nested(**parts), about
 
     @classmethod
     def load(cls, path: str | Path) -> "Vectors":

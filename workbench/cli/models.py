@@ -175,7 +175,7 @@ def embed(args: argparse.Namespace) -> int:
             model = TextVectors(formats.load(args.model, args.allow_pickle), **given)
             model.fit([] if model.weighting == "mean" else [line.rstrip("\n") for line in islice(file, FITTED)])
             file.seek(0)
-        n, dim = 0, model.config.dim if is_network else model.vectors_.dim
+        n, dim = 0, model.config.width if is_network else model.vectors_.dim
         with files.replacing(args.out) as out:
             about = {"descr": "<f4", "fortran_order": False, "shape": (n, dim)}
             np.lib.format.write_array_header_1_0(out, about)

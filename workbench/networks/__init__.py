@@ -17,26 +17,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .config import Config
+from .matching import classify, embed_blocks, nearest_texts
 from .network import Network
 from .phrases import Pairs, Teacher
+from .sources import bag, load, recurrent, transformer
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
 from .words import WordTokenizer, stemmed, token_costs
 
 if TYPE_CHECKING:
-    from .matching import classify, embed_blocks, nearest_texts
     from .measures import card, layer_table, paired, sweep, word_influence
     from .onnx import export
-    from .sources import bag, load, recurrent, transformer
     from .texts import TextVectors
     from .training import Train
 
 _HOMES = {
-    "bag": "sources",
-    "load": "sources",
-    "recurrent": "sources",
-    "transformer": "sources",
     "card": "measures",
     "layer_table": "measures",
     "paired": "measures",
@@ -45,9 +41,6 @@ _HOMES = {
     "export": "onnx",
     "Train": "training",
     "TextVectors": "texts",
-    "classify": "matching",
-    "embed_blocks": "matching",
-    "nearest_texts": "matching",
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",

@@ -73,32 +73,29 @@ class Config:
         dim = self.dim
         shapes: dict[str, tuple[int, ...]] = {WORDS: (n_rows, dim)}
 
-        def norm(name: str) -> None:
-            shapes.update({f"{name}.weight": (dim,), f"{name}.bias": (dim,)})
-
-        def dense(name: str, n_out: int, n_in: int) -> None:
-            shapes.update({f"{name}.weight": (n_out, n_in), f"{name}.bias": (n_out,)})
+        def layer(name: str, *shape: int) -> None:
+            shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
 
         if self.kind == "bert":
             shapes["embeddings.position_embeddings.weight"] = (self.max_tokens, dim)
             shapes["embeddings.token_type_embeddings.weight"] = (2, dim)
-            norm("embeddings.LayerNorm")
+            layer("embeddings.LayerNorm", dim)
             for i, n_inner in enumerate(self.n_inner):
-                layer = f"encoder.layer.{i}"
+                block = f"encoder.layer.{i}"
                 for name in ("query", "key", "value"):
-                    dense(f"{layer}.attention.self.{name}", dim, dim)
-                dense(f"{layer}.attention.output.dense", dim, dim)
-                norm(f"{layer}.attention.output.LayerNorm")
-                dense(f"{layer}.intermediate.dense", n_inner, dim)
-                dense(f"{layer}.output.dense", dim, n_inner)
-                norm(f"{layer}.output.LayerNorm")
+                    layer(f"{block}.attention.self.{name}", dim, dim)
+                layer(f"{block}.attention.output.dense", dim, dim)
+                layer(f"{block}.attention.output.LayerNorm", dim)
+                layer(f"{block}.intermediate.dense", n_inner, dim)
+                layer(f"{block}.output.dense", dim, n_inner)
+                layer(f"{block}.output.LayerNorm", dim)
             if self.pooling == "pooler":
-                dense("pooler.dense", dim, dim)
+                layer("pooler.dense", dim, dim)
         if self.kind == "gru":
             for name in ("ih", "hh"):
                 shapes.update({f"gru.weight_{name}_l0": (3 * dim, dim), f"gru.bias_{name}_l0": (3 * dim,)})
         if self.n_out is not None:
-            dense(PROJECTION, self.n_out, dim)
+            layer(PROJECTION, self.n_out, dim)
         if self.labels:
-            dense(HEAD, len(self.labels), self.width)
+            layer(HEAD, len(self.labels), self.width)
         return shapes

@@ -1,7 +1,6 @@
 """Networks from elsewhere: a local folder of a BERT, as transformers and sentence-transformers write it."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -16,6 +15,7 @@ from .tokens import PieceTokenizer, Tokenizer
 
 TITLE = "a folder of a BERT (config.json, model.safetensors, tokenizer.json)"
 TYPES = artefact.TYPES | {"BF16": "V2"}  # which numpy does not have: two bytes, to be widened
+EXPECTED = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
 POOLINGS = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}  # of sentence-transformers
 
 
@@ -27,20 +27,15 @@ def read_folder(path: Path) -> Network:
     """
     with reading(path, TITLE):
         about = read_json(file_in(path, "config.json", TITLE))
-        for key, expected in (
-            ("model_type", "bert"),
-            ("hidden_act", "gelu"),
-            ("position_embedding_type", "absolute"),
-            ("is_decoder", False),
-        ):
-            found = about.get(key, expected)
-            if found != expected:
+        for key, expected in EXPECTED.items():
+            if (found := about.get(key, expected)) != expected:
                 raise ValueError(f"expected a BERT with {key} {expected!r}, got {str(found)[:60]!r}")
         arrays = {  # the first BERTs have TensorFlow's names for layer norms
             name.removeprefix("bert.").replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): array
             for name, array in weights_of(path).items()
         }
-        labels = labels_of(about, arrays)
+        names = about.get("id2label", {})
+        labels = [str(names.get(str(i), f"label {i}")) for i in range(len(arrays.get(f"{HEAD}.weight", ())))]
         order = np.argsort(labels)
         arrays |= {name: arrays[name][order] for name in (f"{HEAD}.weight", f"{HEAD}.bias") if labels}
         config = Config(
@@ -76,22 +71,19 @@ def as_rows(name: str, array: np.ndarray) -> np.ndarray:
         array = (array.view("<u2").astype("<u4") << 16).view("<f4")
     if array.dtype.kind != "f" or array.ndim not in (1, 2):
         raise ValueError(f"expected {name} to be a matrix or a vector of floats, got {array.dtype}, {array.shape}")
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):  # of float64
+        rows = np.atleast_2d(array.astype(np.float32, copy=False))
+    if not np.isfinite(rows).all():
         raise ValueError(f"{name} holds NaN or infinity")
-    return np.atleast_2d(array.astype(np.float32, copy=False))
-
-
-def labels_of(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> list[str]:
-    """Return the names of what a head tells apart."""
-    if f"{HEAD}.weight" not in arrays:
-        return []
-    named = about.get("id2label", {})
-    return [str(named.get(str(i), f"label {i}")) for i in range(len(arrays[f"{HEAD}.weight"]))]
+    return rows
 
 
 def pooling_of(path: Path) -> str:
-    """Return how sentence-transformers pools; the mean where it says nothing."""
-    file = path / "1_Pooling" / "config.json"
+    """Return how sentence-transformers pools; the mean where it says nothing. What it does after that is refused."""
+    modules, file = path / "modules.json", path / "1_Pooling" / "config.json"
+    kinds = [module["type"].rpartition(".")[2] for module in read_json(modules)] if modules.exists() else []
+    if further := {*kinds} - {"Transformer", "Pooling", "Normalize"}:  # lengths do not change a cosine
+        raise ValueError(f"expected embeddings as they are pooled, got modules {', '.join(sorted(further))[:100]}")
     modes = [mode for mode, is_on in read_json(file).items() if is_on is True] if file.exists() else []
     known = [POOLINGS[mode] for mode in modes if mode in POOLINGS]
     others = [mode for mode in modes if mode.startswith("pooling_mode_") and mode not in POOLINGS]

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..nearest import CANDIDATES, nearest_rows
 from ..vectors import shortly, unit
-from .texts import BLOCK, column
+from .words import listed
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 NONE = "none of these"
+BLOCK = 4_096  # texts that are embedded at once
 
 
 def embed_blocks(model: Any, texts: Iterable[str], size: int = BLOCK) -> Iterator[np.ndarray]:
@@ -23,14 +24,14 @@ def embed_blocks(model: Any, texts: Iterable[str], size: int = BLOCK) -> Iterato
     `model` has a method ``embed(texts)``, as a `Network`, or ``transform(texts)``, as `TextVectors` or a pipeline.
     """
     embed: Callable[[list[str]], Any] = model.embed if hasattr(model, "embed") else model.transform
-    rest = iter(texts)
+    rest = iter(listed(texts) if isinstance(texts, str) else texts)
     while block := list(islice(rest, size)):
         yield np.asarray(embed(block), np.float32)
 
 
 def vectors_of(model: Any, texts: Sequence[str]) -> np.ndarray:
     """Return the vectors of texts, scaled to length 1, NaN for texts without any: (n, dim) float32."""
-    blocks = [*embed_blocks(model, column(texts))]
+    blocks = [*embed_blocks(model, listed(texts))]
     rows = unit(np.concatenate(blocks or [np.zeros((0, 1), np.float32)]))
     rows[~rows.any(axis=1)] = np.nan
     return rows
@@ -55,7 +56,7 @@ def nearest_texts(model: Any, queries: Sequence[str], texts: Sequence[str], topn
 
     if not isinstance(topn, Integral) or topn < 1:
         raise ValueError(f"topn must be a whole number of at least 1, got {shortly(topn)}")
-    queries, texts = column(queries), column(texts)
+    queries, texts = listed(queries), listed(texts)
     blocks = (vectors_of(model, texts[start : start + CANDIDATES]) for start in range(0, len(texts), CANDIDATES))
     places, scores = nearest_rows(vectors_of(model, queries), blocks, min(topn, len(texts)))
     query, rank = np.nonzero(places >= 0)
@@ -94,7 +95,7 @@ def classify(
     """
     import pandas as pd
 
-    described = dict(labels) if isinstance(labels, Mapping) else {label: label for label in column(labels)}
+    described = dict(labels) if isinstance(labels, Mapping) else {label: label for label in listed(labels)}
     if not described:
         raise ValueError("expected at least one label, got none")
     names, means = list(described), []
@@ -103,7 +104,7 @@ def classify(
         if not len(rows) or np.isnan(rows).any():
             raise ValueError(f"a description of label {shortly(name)} has no known word; describe it by other words")
         means.append(rows.mean(axis=0))
-    texts = column(texts)
+    texts = listed(texts)
     places, scores = nearest_rows(vectors_of(model, texts), [unit(np.array(means))], 2)
     is_none = (places[:, 0] < 0) | (scores[:, 0] < (-np.inf if threshold is None else threshold))
     return pd.DataFrame(

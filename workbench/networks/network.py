@@ -1,6 +1,6 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import artefact, files, progress
-from ..storage import Storage, within
-from ..vectors import check_meta, remembered, shortly, summary_html
+from ..storage import Storage, nested, within
+from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
-from .tokens import Tokenizer, Tokens
+from .tokens import NgramTokenizer, Tokenizer, Tokens
+from .words import listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,8 @@ class Network:
     Raises
     ------
     ValueError
-        If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows.
+        If a weight is missing, to spare or of another shape, or the tokenizer has more tokens than there are rows or
+        is flat for another network than a bag.
     """
 
     made_by: ClassVar = "networks.load(path)"  # for an error about something else
@@ -71,6 +73,9 @@ class Network:
             raise ValueError(f"a network of this shape has no {', '.join(sorted(spare)[:3])}")
         if tokenizer.n_rows > n_rows:
             raise ValueError(f"the tokenizer has {tokenizer.n_rows:,} tokens, the embeddings {n_rows:,} rows")
+        is_bag = config.kind == "bag"
+        if isinstance(tokenizer, NgramTokenizer) and tokenizer.flat != is_bag:
+            raise ValueError(f"a network of kind {config.kind} takes a tokenizer with flat={is_bag}, got the other one")
         check_meta({} if meta is None else meta)
         self.config, self.tokenizer, self.meta = config, tokenizer, meta or {}
         self.weights = {name: weights[name] for name in self.shapes}
@@ -100,14 +105,14 @@ class Network:
 
     def noted(self, step: dict) -> "Network":
         """Return the same network, with a step more in its recipe."""
-        return self.with_weights(meta=dict(self.meta, recipe=[*self.meta.get("recipe", []), step]))
+        meta = self.meta | {"recipe": [*self.meta.get("recipe", []), step]}
+        return Network(self.config, self.weights, self.tokenizer, meta)
 
-    def with_weights(
-        self, changes: Mapping[str, Storage] | None = None, config: Config | None = None, meta: dict | None = None
-    ) -> "Network":
-        """Return this network with some weights changed, or all of them where the configuration changes."""
-        weights = dict(changes or {}) if config is not None else self.weights | dict(changes or {})
-        return Network(config or self.config, weights, self.tokenizer, self.meta if meta is None else meta)
+    def with_weights(self, changes: Mapping[str, Storage], config: Config | None = None) -> "Network":
+        """Return this network with some weights changed; those that another configuration has no place for go."""
+        config, weights = config or self.config, self.weights | dict(changes)
+        kept = {name: weights[name] for name in config.shapes(1) if name in weights}
+        return Network(config, kept, self.tokenizer, self.meta)
 
     # -- use -------------------------------------------------------------------------------
 
@@ -186,34 +191,29 @@ class Network:
 
     def save(self, path: str | Path) -> Path:
         """Write one ``.safetensors`` file and return its path, as `Vectors.save` does."""
-        header, arrays = self._packed()
         with files.replacing(path) as file:
-            file.write(header)
-            for array in arrays:
-                file.write(np.ascontiguousarray(array).data)
+            artefact.write(file, *self._parts())
         return Path(path)
 
     @property
     def file_bytes(self) -> int:
         """Size of the file that `save` would write."""
-        header, arrays = self._packed()
-        return len(header) + sum(array.nbytes for array in arrays)
+        return artefact.size(*self._parts())
 
     @property
     def tokenizer_bytes(self) -> int:
         """Bytes of that file that are the tokenizer's."""
         return sum(array.nbytes for array in self.tokenizer.arrays().values())
 
-    def _packed(self) -> tuple[bytes, list[np.ndarray]]:
-        arrays = {f"tokenizer.{name}": array for name, array in self.tokenizer.arrays().items()}
-        for name, storage in self.weights.items():
-            arrays |= {f"weights.{name}.{part}": array for part, array in storage.arrays().items()}
+    def _parts(self) -> tuple[artefact.Arrays, dict[str, Any]]:
+        weights = {f"weights.{name}": storage for name, storage in self.weights.items()}
+        arrays = nested(tokenizer=self.tokenizer, **weights)
         about = {
             "network": {"config": asdict(self.config), "tokenizer": self.tokenizer.params()},
             "weights": {name: storage.params() for name, storage in self.weights.items()},
             "meta": self.meta,
         }
-        return artefact.pack(arrays, about)
+        return arrays, about
 
     @classmethod
     def load(cls, path: str | Path) -> "Network":
@@ -244,11 +244,3 @@ class Network:
 
     def _repr_html_(self) -> str:
         return summary_html("Network", self.describe())
-
-
-def listed(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list, also those of a column of a table, whose places have numbers of their own."""
-    found = list(texts)
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in found):
-        raise TypeError(f"expected a list of texts and nothing else, got {shortly(texts)}")
-    return found

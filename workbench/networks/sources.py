@@ -1,8 +1,8 @@
 """Where networks come from: files, folders, word vectors, and the built-in one, which is trained on first use."""
 
-import errno
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from .. import files
 from ..compress.recipes import recipe_from
 from ..data import cache_folder
 from ..formats import load as load_vectors
-from ..storage import Dense, Storage
+from ..storage import Dense
 from ..vectors import Vectors
 from .config import WORDS, Config
 from .folder import read_folder
@@ -21,6 +21,7 @@ from .tokens import NgramTokenizer
 NAME = "builtin:articles"
 COMPRESSION = "Chain([Prune(n_words=4000, n_ngrams=8000), Refit(), PQ(n_subvectors=50)])"
 TRAINING = "Train(task='builtin:articles', n_steps=500, batch_size=48, learning_rate=0.002)"
+Draw = Callable[[str, tuple[int, ...]], np.ndarray]  # from the name and shape of a weight to its numbers
 
 
 def load(source: str | Path) -> Network:
@@ -31,15 +32,13 @@ def load(source: str | Path) -> Network:
     source : str or Path
         ``"builtin:articles"``, which is trained on first use in under a minute; a file that `Network.save` wrote; or
         a folder of a BERT with ``config.json``, ``model.safetensors`` and ``tokenizer.json``, as transformers and
-        sentence-transformers write it. Texts are embedded as sentence-transformers would, by the mean where it says
-        nothing; a head of `BertForSequenceClassification` is kept.
+        sentence-transformers write it. Texts are embedded as sentence-transformers would, but for the length of the
+        vectors; by the mean where it says nothing. A head of `BertForSequenceClassification` is kept.
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file or folder.
-    ValueError
-        If it is another architecture, or damaged.
+    FileNotFoundError, ValueError
+        If there is no such file or folder; if it is another architecture, or damaged.
     """
     if str(source).startswith("builtin:") and source != NAME:
         raise ValueError(f"unknown built-in network {source!r}; the only one is {NAME}")
@@ -64,8 +63,7 @@ def bag(v: Vectors, rows: str = "vectors", random_state: int = 0) -> Network:
     random_state : int
         Seed of random rows.
     """
-    config = Config("bag", v.dim, max_tokens=4_096)
-    return Network(config, {WORDS: table(v, rows, random_state)}, NgramTokenizer.of(v, flat=True), of_vectors(v))
+    return over(v, Config("bag", v.dim, max_tokens=4_096), rows, random_state)
 
 
 def transformer(
@@ -81,15 +79,14 @@ def transformer(
 
     `v` and `rows` as for `bag`. A token is the weighted sum of the rows that make up the word's vector.
     """
-    config = Config("bert", v.dim, [n_inner] * n_layers, n_heads, max_tokens)
     rng = np.random.default_rng([random_state, 1])
-    words = table(v, rows, random_state)
-    weights: dict[str, Storage] = {}
-    for name, shape in config.shapes(len(words)).items():
-        drawn = rng.normal(0, 0.02 if "embeddings" in name else shape[-1] ** -0.5, shape).astype(np.float32)
-        fixed = np.full((1, *shape), float("LayerNorm.weight" in name), np.float32)
-        weights[name] = words if name == WORDS else Dense(drawn if len(shape) == 2 else fixed)
-    return Network(config, weights, NgramTokenizer.of(v), of_vectors(v))
+    rng.normal(size=v.storage.shape)  # are left out, so that each seed gives what it gave to earlier versions
+
+    def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        drawn = rng.normal(0, 0.02 if "embeddings" in name else shape[-1] ** -0.5, shape)
+        return drawn if len(shape) == 2 else np.full(shape, "LayerNorm.weight" in name)
+
+    return over(v, Config("bert", v.dim, [n_inner] * n_layers, n_heads, max_tokens), rows, random_state, draw)
 
 
 def recurrent(v: Vectors, max_tokens: int = 160, rows: str = "vectors", random_state: int = 0) -> Network:
@@ -97,44 +94,34 @@ def recurrent(v: Vectors, max_tokens: int = 160, rows: str = "vectors", random_s
 
     Parameters as for `transformer`.
     """
-    config, words = Config("gru", v.dim, max_tokens=max_tokens), table(v, rows, random_state)
-    rng, bound = np.random.default_rng([random_state, 1]), v.dim**-0.5
-    weights: dict[str, Storage] = {WORDS: words}
-    for name, shape in config.shapes(len(words)).items():
-        if name != WORDS:  # as torch draws them
-            weights[name] = Dense(
-                rng.uniform(-bound, bound, shape if len(shape) == 2 else (1, *shape)).astype(np.float32)
-            )
-    return Network(config, weights, NgramTokenizer.of(v), of_vectors(v))
+    rng, bound = np.random.default_rng([random_state, 1]), v.dim**-0.5  # as torch draws them
+    config = Config("gru", v.dim, max_tokens=max_tokens)
+    return over(v, config, rows, random_state, lambda _, shape: rng.uniform(-bound, bound, shape))
 
 
-def table(v: Vectors, rows: str, seed: int) -> Dense:
-    """Return float32 rows of words and n-grams: those of `v`, or random ones."""
+def over(v: Vectors, config: Config, rows: str, random_state: int, draw: Draw | None = None) -> Network:
+    """Return a network over the rows of words and n-grams of `v`, or random ones; `draw` gives all other weights."""
     if rows not in ("vectors", "random"):
         raise ValueError(f"rows must be 'vectors' or 'random', got {rows!r}")
     if rows == "vectors":
-        return Dense(v.storage.rows(slice(None)))
-    size = float(np.sqrt(np.mean(np.square(v.storage.norms())) / v.dim))
-    return Dense(np.random.default_rng(seed).normal(0, size, v.storage.shape).astype(np.float32))
-
-
-def of_vectors(v: Vectors) -> dict:
-    """Return notes on where a network comes from."""
-    return {"provenance": {"source": v.meta.get("provenance", {}).get("source", "vectors in memory")}}
+        table = v.storage.rows(slice(None))  # (n_rows, dim)
+    else:
+        size = float(np.sqrt(np.mean(np.square(v.storage.norms())) / v.dim))
+        table = np.random.default_rng(random_state).normal(0, size, v.storage.shape).astype(np.float32)
+    weights = {WORDS: Dense(table)}
+    for name, shape in config.shapes(len(table)).items():
+        if name != WORDS and draw is not None:
+            weights[name] = Dense(np.atleast_2d(draw(name, shape)).astype(np.float32))
+    source = v.meta.get("provenance", {}).get("source", "vectors in memory")
+    tokenizer = NgramTokenizer.of(v, flat=config.kind == "bag")
+    return Network(config, weights, tokenizer, {"provenance": {"source": source}})
 
 
 def builtin_path() -> Path:
     """Return the path of the built-in network; train it first where it is not in the cache."""
     recipe = json.dumps([COMPRESSION, TRAINING], sort_keys=True)
-    path = cache_folder() / f"builtin-articles-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.safetensors"
-    if path.exists():
-        return path
-    try:
-        files.check_writable(path)
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # as read-only containers give
-            raise
-        path = files.temporary_folder("models") / path.name
+    name = f"builtin-articles-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}.safetensors"
+    path = files.cached(cache_folder() / name)
     if not path.exists():
         small = recipe_from(COMPRESSION).fit_transform(load_vectors("builtin:en"))
         recipe_from(TRAINING).fit_transform(transformer(small)).save(path)

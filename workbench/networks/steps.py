@@ -23,9 +23,6 @@ class NetworkStep(Step):
     def _fit(self, v: Network, reference: Network | None) -> None:
         self.fitted_ = True
 
-    def _transform(self, v: Network) -> Network:
-        raise NotImplementedError
-
 
 class Each(NetworkStep):
     """Apply a step for word vectors to matrices of a network, each by itself: a matrix is read by rows.
@@ -56,11 +53,9 @@ class Each(NetworkStep):
         for name, storage in v.matrices(self.on).items():
             if isinstance(storage, Sparse) and np.prod(storage.inner.shape) < MIN_NUMBERS:
                 continue  # what is left of it is as small as the matrices that stay
-            if self.width is not None and not isinstance(storage, Sparse):
-                if storage.shape[1] % self.width:
-                    raise ValueError(f"{self!r}: width must divide the {storage.shape[1]} columns of {name}")
-                storage = Cut.of(storage, self.width)
             try:
+                if self.width is not None and not isinstance(storage, Sparse):
+                    storage = Cut.of(storage, self.width)
                 out = self.of.fit_transform(as_vectors(storage))
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from error
@@ -99,13 +94,13 @@ class DropLayers(NetworkStep):
         dropped = self.places(v.config.n_layers)
         kept = [i for i in range(v.config.n_layers) if i not in dropped]
         config = replace(v.config, n_inner=[v.config.n_inner[i] for i in kept])
-        weights = {}
-        for name in config.shapes(1):
-            parts = name.split(".")
-            if name.startswith("encoder.layer."):
-                parts[2] = str(kept[int(parts[2])])
-            weights[name] = v.weights[".".join(parts)]
-        return v.with_weights(weights, config)
+        moved = {
+            name.replace(f"layer.{old}.", f"layer.{new}."): storage
+            for new, old in enumerate(kept)
+            for name, storage in v.weights.items()
+            if name.startswith(f"encoder.layer.{old}.")
+        }
+        return v.with_weights(moved, config)
 
     def places(self, n: int) -> set[int]:
         """Return the layers of `n`, from 0 on, that this leaves out."""
@@ -147,7 +142,7 @@ class PruneNeurons(NetworkStep):
     share: float = parameter(0.25, "number", "Share left out", 0, 1)
 
     def _transform(self, v: Network) -> Network:
-        weights, n_inner = dict(v.weights), []
+        weights, n_inner = dict[str, Storage](), []
         for i in range(v.config.n_layers):
             first, last = f"encoder.layer.{i}.intermediate.dense", f"encoder.layer.{i}.output.dense.weight"
             into, out = v.values(f"{first}.weight"), v.values(last)  # (n_inner, dim), (dim, n_inner)

@@ -13,6 +13,7 @@ import numpy as np
 from ..checks import reading
 from ..data import paragraphs, readable
 from ..vectors import summary_html
+from .words import split
 
 BUILTIN = ("builtin:articles", "builtin:articles-2")
 N_ARTICLES = 20
@@ -76,26 +77,26 @@ class Task:
         for part in ("train", "test"):
             if not parts.get(part):
                 raise ValueError(f"{name}: expected texts to {part}, got none")
+        number = {label: i for i, label in enumerate(sorted({str(label) for _, label in parts["train"]}))}
+        if not 2 <= len(number) <= MAX_LABELS:
+            raise ValueError(f"{name}: expected 2 to {MAX_LABELS:,} labels in training texts, got {[*number][:3]}")
+        for part, pairs in parts.items():
+            for place, pair in enumerate(pairs, 1):
+                if not all(isinstance(text, str) and text.strip() for text in pair):
+                    raise ValueError(f"{name}: text {place} of {part} is empty or no text, or its label; remove it")
+                if pair[1] not in number:
+                    raise ValueError(f"{name}: label {pair[1][:60]!r} of {part} text {place} is in no training text")
         if not parts.get("valid"):
             last = {label: text for text, label in parts["train"]}  # stays, so that no label is in `valid` alone
             held, kept = list[tuple[str, str]](), list[tuple[str, str]]()
             for text, label in parts["train"]:
-                is_held = zlib.crc32(text.encode("utf-8", "replace")) % PARTS == 0 and text != last[label]
-                (held if is_held else kept).append((text, label))
+                (held if tenth(text) == 0 and text != last[label] else kept).append((text, label))
             parts = {**parts, "train": kept, "valid": held or kept}
-        labels = sorted({label for _, label in parts["train"]})
-        if not 2 <= len(labels) <= MAX_LABELS:
-            raise ValueError(f"{name}: expected 2 to {MAX_LABELS:,} labels among the training texts, got {labels[:3]}")
-        number, found = {label: i for i, label in enumerate(labels)}, {}
-        for part, pairs in parts.items():
-            for place, (text, label) in enumerate(pairs, 1):
-                if not text.strip() or not label.strip():
-                    raise ValueError(f"{name}: text {place} of {part} is empty, or its label; remove it")
-                if label not in number:
-                    raise ValueError(f"{name}: label {label[:60]!r} of {part} text {place} is in no training text")
-            texts = tuple(text for text, _ in pairs)
-            found[part] = Labelled(texts, np.array([number[label] for _, label in pairs], np.int64))
-        return cls(name, tuple(labels), found["train"], found["valid"], found["test"], tuple(unlabelled))
+        found = {
+            part: Labelled(tuple(text for text, _ in pairs), np.array([number[label] for _, label in pairs], np.int64))
+            for part, pairs in parts.items()
+        }
+        return cls(name, tuple(number), found["train"], found["valid"], found["test"], tuple(unlabelled))
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
@@ -107,6 +108,11 @@ class Task:
 
     def _repr_html_(self) -> str:
         return summary_html("Task", self.describe())
+
+
+def tenth(text: str) -> int:
+    """Return which tenth of all texts a text is in, by a hash: 0 to 9."""
+    return zlib.crc32(text.encode("utf-8", "replace")) % PARTS
 
 
 def drawn_places(n_texts: int, n: int, seed: int) -> np.ndarray:
@@ -163,9 +169,9 @@ def articles(name: str) -> Task:
     found: list[tuple[str, str, str]] = []  # a sentence, its article, its part
     for title, paragraph in paragraphs():
         text = readable(paragraph)
-        part = {0: "test", 1: "test", 2: "valid"}.get(zlib.crc32(text.encode()) % PARTS, "train")
+        part = {0: "test", 1: "test", 2: "valid"}.get(tenth(text), "train")
         sentences = re.split(r"(?<=[.!?])\s+", text) if title else []
-        found += [(s, title, part) for s in sentences if len(re.findall(r"\w+", s)) >= MIN_WORDS]
+        found += [(s, title, part) for s in sentences if len(split(s)) >= MIN_WORDS]
     first = N_ARTICLES * BUILTIN.index(name)
     largest = Counter(title for _, title, _ in found).most_common(first + N_ARTICLES)[first:]
     titles = {title for title, _ in largest}

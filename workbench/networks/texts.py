@@ -1,8 +1,8 @@
 """`TextVectors`: texts as the weighted mean of their words' vectors, for scikit-learn."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
+from itertools import chain, compress
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
@@ -14,11 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..checks import warn
 from ..formats import load
-from ..vectors import Vectors, shortly
-from .words import Tokenize, WordTokenizer, is_lower, numbering, stemmed
+from ..vectors import Vectors, check_finite, shortly
+from .matching import BLOCK
+from .words import Tokenize, WordTokenizer, is_lower, listed, numbered, stemmed
 
 WEIGHTINGS = ("mean", "sif", "idf")
-BLOCK = 4_096  # texts that are embedded at once
 TINY = 1e-10  # of the greatest eigenvalue: below it is rounding
 
 
@@ -86,7 +86,7 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def fit(self, X: Sequence[str], y: object = None) -> Self:
         """Load the model and learn what `weighting` needs from texts."""
-        texts = column(X)
+        texts = listed(X)
         if self.weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {WEIGHTINGS}, got {shortly(self.weighting)}")
         if not isinstance(self.a, Real) or not 0 < self.a < np.inf:
@@ -102,20 +102,15 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise ValueError(f"tokenize={self.tokenize!r} is for n-grams, and this model has none")
         own_counts = self.vectors_.vocab.counts
         self.counts_, self.n_counted_ = Counter[str](), 0 if own_counts is None else int(own_counts.sum())
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
         if self.weighting == "idf" or (self.weighting == "sif" and own_counts is None):
-            for block in blocks:
-                bags, keys = bags_of(block, self.tokenizer_)
-                if self.weighting == "idf":
-                    bags.sum_duplicates()  # a text counts a word once
-                n_found = np.bincount(bags.indices, minlength=len(keys))
-                self.counts_.update(dict(zip(keys, n_found.tolist(), strict=True)))
+            for keys in map(self.tokenizer_.keys, texts):  # for "idf" a text counts a word once
+                self.counts_.update(dict.fromkeys(keys, 1) if self.weighting == "idf" else keys)
             self.n_counted_ = len(texts) if self.weighting == "idf" else self.counts_.total()
         if self.weighting == "sif":
             self.directions_ = np.zeros((0, self.vectors_.dim), np.float32)  # none to remove yet
             products = np.zeros((self.vectors_.dim, self.vectors_.dim))
-            for block in blocks:
-                rows = self._embedded(block)[0].astype(np.float64)
+            for start in range(0, len(texts), BLOCK):
+                rows = self._embedded(texts[start : start + BLOCK])[0].astype(np.float64)
                 products += rows.T @ rows
             squares, axes = np.linalg.eigh(products)  # the least first
             axes = axes[:, squares > TINY * squares[-1]]  # fewer texts than n_directions have fewer
@@ -127,7 +122,7 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if not hasattr(self, "vectors_"):
             check_is_fitted(self)
             return clone(self).fit([]).transform(X)
-        texts = column(X)
+        texts = listed(X)
         out, is_empty = np.zeros((len(texts), self._n_features_out), np.float32), np.zeros(len(texts), bool)
         for start in range(0, len(texts), BLOCK):
             here = slice(start, start + BLOCK)
@@ -139,9 +134,13 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def _embedded(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the vectors of texts, (n, dim), and which have no known word, (n,)."""
-        bags, keys = bags_of(texts, self.tokenizer_)
+        words = [self.tokenizer_.keys(text) for text in texts]
+        keys, indices = numbered(chain.from_iterable(words))
+        ones, ends = np.ones(len(indices), np.float32), np.cumsum([0, *map(len, words)])
+        bags = csr_array((ones, indices, ends), (len(texts), len(keys)))  # (n, n_keys), a 1 for each word of a text
         rows = self._rows(keys)
-        known = ~np.isnan(rows[:, 0])
+        known = ~np.isnan(rows).all(axis=1)
+        check_finite(rows[known], [*compress(keys, known)], what="vector")
         rows[~known] = 0
         weights = np.where(known, self._weights(keys), 0).astype(np.float32)
         totals = bags @ (weights if self.weighting == "idf" else known.astype(np.float32))  # (n,)
@@ -184,33 +183,3 @@ class TextVectors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def bags_of(texts: list[str], tokenizer: WordTokenizer) -> tuple[csr_array, list[str]]:
-    """Return a 1 for each word of each text, those that repeat apart, (n, n_keys), and what the columns stand for."""
-    found = [tokenizer.keys(text) for text in texts]
-    indptr = np.cumsum([0, *map(len, found)])
-    numbers = numbering()
-    indices = np.fromiter(map(numbers.__getitem__, chain.from_iterable(found)), np.int64, indptr[-1])
-    bags = csr_array((np.ones(len(indices), np.float32), indices, indptr), (len(texts), len(numbers)))
-    return bags, list(numbers)
-
-
-def column(texts: Iterable[str]) -> list[str]:
-    """Return texts as a list: those of a sequence, an array, or one column of a table."""
-    if isinstance(texts, str):
-        raise ValueError(f"expected several texts, got one; for one text write [{shortly(texts)}]")
-    if not hasattr(texts, "__len__"):  # an iterator can be read once only
-        raise ValueError(f"expected a list or a column, got {type(texts).__name__}; embed_blocks takes iterators")
-    if getattr(texts, "ndim", 1) != 1:
-        raise ValueError(
-            "expected texts in one dimension, got a table; take one column of it, as table['text']: in a "
-            "ColumnTransformer name the column 'text', not ['text']"
-        )
-    found = list(texts)
-    for place, text in enumerate(found):
-        if not isinstance(text, str):
-            raise ValueError(
-                f"expected texts and nothing else, got {shortly(text)} at place {place}; fill gaps with ''"
-            )
-    return found

@@ -1,19 +1,22 @@
 """From texts to tensors: numbers of rows and their weights, padded to the longest text."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..checks import check_kinds, warn
+from ..checks import Kind, check_kinds, warn
 from ..packing import deflate_texts, inflate_texts
 from ..storage import nested, within
 from ..subwords import Subwords
 from ..vectors import Vectors
-from ..vocab import Vocab
+from ..vocab import Vocab, printable
 from .words import is_lower, split
 
 TOO_LONG = "some texts have more than {} tokens; what follows those is left out"
+MAX_LETTERS = 200  # of a word that become n-grams, so that a long one does not fill memory in a padded batch
 
 
 class Tokens(NamedTuple):
@@ -42,15 +45,13 @@ class PieceTokenizer:
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         self._fast.enable_truncation(max_tokens)
-        encoded = self._fast.encode_batch(list(texts))
-        found = [encoding.ids for encoding in encoded]
-        if any(encoding.overflowing for encoding in encoded):
+        encoded = self._fast.encode_batch([printable(text) for text in texts])
+        if any(encoding.overflowing or len(encoding.ids) > max_tokens for encoding in encoded):
             warn(TOO_LONG.format(max_tokens))
-        ids = np.zeros((len(found), max(map(len, found), default=1) or 1), np.int64)  # (n, tokens)
-        weights = np.zeros(ids.shape, np.float32)
-        for row, numbers in enumerate(found):
-            ids[row, : len(numbers)], weights[row, : len(numbers)] = numbers, 1
-        return Tokens(ids, weights)
+        found = [encoding.ids[:max_tokens] for encoding in encoded]  # the special tokens alone may be more
+        counts = np.array([len(ids) for ids in found], np.int64)  # (n,)
+        ids = np.fromiter(chain.from_iterable(found), np.int64)
+        return Tokens(padded(ids, counts), padded(np.ones(len(ids), np.float32), counts))
 
     def params(self) -> dict[str, Any]:
         return {"kind": self.kind}
@@ -58,19 +59,18 @@ class PieceTokenizer:
     def arrays(self) -> dict[str, np.ndarray]:
         return {"text": deflate_texts(self.text)}
 
-    def __getstate__(self) -> str:
-        return self.text
-
-    def __setstate__(self, text: str) -> None:
-        self.__init__(text)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type, tuple[str]]:
+        return PieceTokenizer, (self.text,)
 
 
+@dataclass(eq=False, repr=False)
 class NgramTokenizer:
-    r"""Words as the rows that make up their vectors: their own, or those of their n-grams.
+    """Words as the rows that make up their vectors: their own, or those of their n-grams.
 
     Words are runs of letters, digits and underscores. A token's weighted sum of rows is the word's vector in the
-    `Vectors` that the tokenizer comes from, so that misspelt and unseen words have one, too. A word without a vector
-    is left out; a text without any word becomes one token of weight 0.
+    `Vectors` that the tokenizer comes from, so that misspelt and unseen words have one, too; only the first 200
+    letters of a word count for its n-grams. A word without a vector is left out; a text without any word becomes one
+    token of weight 0.
 
     Parameters
     ----------
@@ -83,16 +83,19 @@ class NgramTokenizer:
         Turn texts to lower case first.
     """
 
-    kind = "ngrams"
+    kind: ClassVar = "ngrams"
+    fields: ClassVar[dict[str, Kind]] = {"n_word_rows": int, "flat": bool, "lower": bool}
 
-    def __init__(self, vocab: Vocab, n_word_rows: int, flat: bool = False, lower: bool = True):
-        values = {"n_word_rows": n_word_rows, "flat": flat, "lower": lower}
-        check_kinds("a tokenizer", values, {"n_word_rows": int, "flat": bool, "lower": bool})
-        if not vocab.n_rows <= n_word_rows:
-            raise ValueError(f"words point at {vocab.n_rows:,} rows, the tokenizer expects {n_word_rows:,}")
-        self.vocab, self.n_word_rows, self.flat, self.lower = vocab, n_word_rows, flat, lower
-        self.n_rows = n_word_rows + (0 if vocab.subwords is None else vocab.subwords.n_rows)
-        self._pieces: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # by word: its rows and their weights
+    vocab: Vocab
+    n_word_rows: int
+    flat: bool = False
+    lower: bool = True
+
+    def __post_init__(self) -> None:
+        check_kinds("a tokenizer", vars(self), self.fields)
+        if not self.vocab.n_rows <= self.n_word_rows:
+            raise ValueError(f"words point at {self.vocab.n_rows:,} rows, the tokenizer expects {self.n_word_rows:,}")
+        self.n_rows = self.n_word_rows + (0 if self.vocab.subwords is None else self.vocab.subwords.n_rows)
 
     @classmethod
     def of(cls, v: Vectors, **options: bool) -> "NgramTokenizer":
@@ -104,51 +107,52 @@ class NgramTokenizer:
         if any(len(words) > max_tokens for words in whole):
             warn(TOO_LONG.format(max_tokens))
         found = [words[:max_tokens] for words in whole]
-        self._learn(dict.fromkeys(word for words in found for word in words if word not in self._pieces))
-        parts = [[self._pieces[word] for word in words if len(self._pieces[word][0])] for words in found]
+        counts, rows, weights = self._pieces([*chain.from_iterable(found)])
+        has_vector = counts > 0  # (n_words,)
+        text_of = np.repeat(np.arange(len(texts)), [len(words) for words in found])  # (n_words,)
+        n_words = np.bincount(text_of[has_vector], minlength=len(texts))  # (n,)
         if self.flat:
-            parts = [
-                [(np.concatenate([r for r, _ in of]), np.concatenate([w for _, w in of]) / len(of))] if of else []
-                for of in parts
-            ]
-        n_tokens = max(map(len, parts), default=1) or 1
-        n_pieces = max((len(rows) for of in parts for rows, _ in of), default=1)
-        ids = np.zeros((len(texts), n_tokens, n_pieces), np.int64)
-        weights = np.zeros(ids.shape, np.float32)
-        for i, of in enumerate(parts):
-            for j, (rows, shares) in enumerate(of):
-                ids[i, j, : len(rows)], weights[i, j, : len(rows)] = rows, shares
-        return Tokens(ids[:, 0], weights[:, 0]) if self.flat else Tokens(ids, weights)
+            weights = weights / np.repeat(n_words[text_of], counts)
+            counts = np.bincount(text_of, counts, len(texts)).astype(np.int64)  # (n,)
+        else:
+            counts = padded(counts[has_vector], n_words)  # (n, tokens)
+        return Tokens(padded(rows, counts), padded(weights.astype(np.float32), counts))
 
-    def _learn(self, words: dict[str, None]) -> None:
-        """Find the rows of words and their weights; their sum is `Vectors.get_vectors`."""
-        subwords, fresh = self.vocab.subwords, list(words)
-        bounds, rows = np.zeros(len(fresh) + 1, np.int64), np.zeros(0, np.int64)
-        if subwords is not None and fresh:
-            bounds, rows = subwords.rows(fresh)
-        for i, word in enumerate(fresh):
-            ngrams = rows[bounds[i] : bounds[i + 1]] + self.n_word_rows  # (n_ngrams,)
-            place, n = self.vocab.place(word), len(ngrams)
-            own, weight, share = [], 1.0, 1 / max(n, 1)
-            if place is not None:
-                own = [place if self.vocab.row_of is None else self.vocab.row_of[place]]
-                if subwords is not None and subwords.raw:
-                    weight = share = 1 / (n + 1)
-                elif subwords is None or not subwords.residual:
-                    weight = 1.0 if self.vocab.factors is None else self.vocab.factors[place]
-                    ngrams = ngrams[:0]
-            weights = [weight] * len(own) + [share] * len(ngrams)
-            self._pieces[word] = np.array([*own, *ngrams], np.int64), np.array(weights, np.float32)
+    def _pieces(self, words: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return how many rows each word has, the rows of one word after another, and their weights.
+
+        The weighted sum of its rows is what `Vectors.get_vectors` gives for a word.
+        """
+        vocab, subwords = self.vocab, self.vocab.subwords
+        places = np.array([vocab.key_to_index.get(word, -1) for word in words], np.int64)  # (n_words,)
+        known, n_ngrams, ngrams = places >= 0, np.zeros(len(words), np.int64), np.zeros(0, np.int64)
+        is_raw = subwords is not None and subwords.raw
+        if subwords is not None:
+            cut = np.flatnonzero(~known | is_raw | subwords.residual)
+            bounds, ngrams = subwords.rows([words[i][:MAX_LETTERS] for i in cut])
+            n_ngrams[cut] = np.diff(bounds)
+        share = 1 / np.maximum(n_ngrams + (known & is_raw), 1)  # (n_words,) weight of each n-gram
+        of_own = share if is_raw else np.ones(len(words)) if vocab.factors is None else vocab.factors[places]
+        own = places[known] if vocab.row_of is None else vocab.row_of[places[known]]
+        before = (np.cumsum(n_ngrams) - n_ngrams)[known]  # a word's own row stands before its n-grams
+        rows = np.insert(ngrams.astype(np.int64) + self.n_word_rows, before, own)
+        return n_ngrams + known, rows, np.insert(np.repeat(share, n_ngrams), before, of_own[known])
 
     def params(self) -> dict[str, Any]:
-        subwords = self.vocab.subwords
-        of_ngrams = {} if subwords is None else {"subwords": subwords.params()}
-        own = {"n_word_rows": self.n_word_rows, "flat": self.flat, "lower": self.lower}
-        return {"kind": self.kind, **own, **of_ngrams}
+        subwords = {} if self.vocab.subwords is None else {"subwords": self.vocab.subwords.params()}
+        return {"kind": self.kind} | {name: getattr(self, name) for name in self.fields} | subwords
 
     def arrays(self) -> dict[str, np.ndarray]:
-        subwords = self.vocab.subwords
-        return nested(vocab=self.vocab, **({} if subwords is None else {"subwords": subwords}))
+        subwords = {} if self.vocab.subwords is None else {"subwords": self.vocab.subwords}
+        return nested(vocab=self.vocab, **subwords)
+
+
+def padded(numbers: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return runs of so many numbers each, (...) counts, as rows with zeros behind them: (..., longest run)."""
+    is_there = np.arange(max(counts.max(initial=0), 1)) < counts[..., None]
+    out = np.zeros(is_there.shape, numbers.dtype)
+    out[is_there] = numbers
+    return out
 
 
 Tokenizer = PieceTokenizer | NgramTokenizer

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +22,21 @@ if TYPE_CHECKING:
 ENDING, NGRAM = "+", "~"  # before types that are no words; words have letters, digits and underscores alone
 MIN_N, MAX_N = 3, 6  # of n-grams as types, as in fastText
 MAX_STEMS = 1 << 17  # words whose stems are remembered, some 40 MB
+
+
+def listed(texts: Iterable[str]) -> list[str]:
+    """Return texts as a list: those of a sequence, an array, or one column of a table; TypeError for all else."""
+    if isinstance(texts, str):
+        found = f"one text; write [{shortly(texts)}]"
+    elif not hasattr(texts, "__len__"):
+        found = f"{type(texts).__name__}, which can be read once only; embed_blocks takes iterators"
+    elif getattr(texts, "ndim", 1) != 1:
+        found = "a table; take one column, as table['text'], in a ColumnTransformer by the name 'text', not ['text']"
+    elif others := [(place, text) for place, text in enumerate(texts) if not isinstance(text, str)]:
+        found = f"{shortly(others[0][1])} at place {others[0][0]}; fill gaps with ''"
+    else:
+        return list(texts)
+    raise TypeError(f"expected a list of texts and nothing else, got {found}")
 
 
 def split(text: str, lower: bool = True) -> list[str]:
@@ -53,11 +67,11 @@ def stem_and_ending(word: str, language: str) -> list[str]:
     return [of_word, ENDING + word[n_kept:]] if word[n_kept:] else [of_word]
 
 
-def numbering() -> defaultdict[str, int]:
-    """Return a dictionary that numbers its keys in the order in which they are asked for."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
+def numbered(types: Iterable[str]) -> tuple[list[str], np.ndarray]:
+    """Return the different ones of these in order, and for each of them its place among those: (n,) int64."""
+    types = list(types)
+    places = {found: place for place, found in enumerate(dict.fromkeys(types))}
+    return list(places), np.array([places[found] for found in types], np.int64)
 
 
 def marked_ngrams(word: str) -> list[str]:
@@ -71,14 +85,14 @@ def stemmed(v: Vectors, language: str = "english") -> Vectors:
     A stem that the model does not know has the mean of its n-grams, where the model has n-grams. Takes some four
     seconds for 100,000 words; a model keeps the answer. Like all vectors it can be saved and made smaller.
     """
-    words, numbers = progress.bar(v.words, desc="Stems", unit=" words", leave=False, delay=2), numbering()
-    of_word = np.array([numbers[stem(word, language)] for word in words])  # (n_words,)
+    words = progress.bar(v.words, desc="Stems", unit=" words", leave=False, delay=2)
+    stems, of_word = numbered(stem(word, language) for word in words)  # (n_words,)
     counts = np.ones(len(v)) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
     totals, order = np.bincount(of_word, counts), np.argsort(of_word, kind="stable")
     shares, ends = (counts / totals[of_word]).astype(np.float32), np.cumsum([0, *np.bincount(of_word)])
 
     def means() -> Iterator[np.ndarray]:
-        for first in range(0, len(numbers), BLOCK):
+        for first in range(0, len(stems), BLOCK):
             starts = ends[first : first + BLOCK + 1]
             here = order[starts[0] : starts[-1]]
             rows = np.concatenate([block for _, block in v.blocks(index=here)])
@@ -87,14 +101,13 @@ def stemmed(v: Vectors, language: str = "english") -> Vectors:
 
     rows, ngrams, subwords = Dense(spooled(means(), v.dim)), v.storage.ngrams, v.vocab.subwords
     of_stems = None if v.vocab.counts is None else totals.astype(np.int64)
-    vocab = Vocab(list(numbers), None, of_stems, None if subwords is None else subwords.adjusted())
+    vocab = Vocab(stems, None, of_stems, None if subwords is None else subwords.adjusted())
     return Vectors(vocab, rows if ngrams is None else Stacked(rows, ngrams), v.meta)
 
 
 class Kind(NamedTuple):
     """A way to cut words into types."""
 
-    label: str
     example: str  # the types of "cats"
     cut: Callable[[str, str], list[str]]  # from a word and a language to types
     by_stem: bool = False  # a model of word vectors is asked for the stem
@@ -102,11 +115,11 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "word": Kind("Words", "cats", lambda word, _: [word]),
-    "stem": Kind("Stems", "cat", lambda word, language: [stem(word, language)], True),
-    "stem+ending": Kind("Stems and endings", "cat, +s", stem_and_ending, True),
-    "word+ngrams": Kind("Words and n-grams", "cats, ~<ca, ~<cat, ...", lambda w, _: [w, *marked_ngrams(w)], False, 0.5),
-    "stem ngrams": Kind("N-grams of stems", "~<ca, ~<cat, ...", lambda w, of: marked_ngrams(stem(w, of)), True, 1),
+    "word": Kind("cats", lambda word, _: [word]),
+    "stem": Kind("cat", lambda word, language: [stem(word, language)], True),
+    "stem+ending": Kind("cat, +s", stem_and_ending, True),
+    "word+ngrams": Kind("cats, ~<ca, ~<cat, ...", lambda w, _: [w, *marked_ngrams(w)], False, 0.5),
+    "stem ngrams": Kind("~<ca, ~<cat, ...", lambda w, of: marked_ngrams(stem(w, of)), True, 1),
 }
 Tokenize = str | Callable[[str], list[str]]
 
@@ -145,8 +158,7 @@ class WordTokenizer:
         """Return the types of a text in order: what a classifier on counts tells apart."""
         if callable(self.tokenize):
             return self.tokenize(text)
-        cut = KINDS[self.tokenize].cut
-        return [found for word in split(text, self.lower) for found in cut(word, self.language)]
+        return [found for word in split(text, self.lower) for found in self.kind.cut(word, self.language)]
 
     @property
     def kind(self) -> Kind:
