@@ -20,7 +20,7 @@ from .config import Config
 from .matching import classify, embed_blocks, nearest_texts
 from .network import Network
 from .phrases import Pairs, Teacher
-from .sources import bag, load, recurrent, transformer
+from .sources import bag, load, transformer
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
@@ -45,7 +45,7 @@ _HOMES = {
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
     "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify",
-    "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts", "paired", "recurrent", "stemmed",
+    "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts", "paired", "stemmed",
     "sweep", "token_costs", "transformer", "word_influence",
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 WORDS = "embeddings.word_embeddings.weight"
 HEAD = "classifier"
 PROJECTION = "projection"
-KINDS = ("bert", "bag", "gru")
+KINDS = ("bert", "bag")
 POOLINGS = ("mean", "cls", "pooler")  # of token states, the first state, the first one through a dense layer and tanh
 MAX_LAYERS, MAX_SIZE = 1_000, 1 << 20
 
@@ -17,8 +17,8 @@ class Config:
 
     Parameters
     ----------
-    kind : {"bert", "bag", "gru"}
-        A transformer of Devlin et al. (2019), the sum of weighted rows, or a GRU of Cho et al. (2014) over them.
+    kind : {"bert", "bag"}
+        A transformer of Devlin et al. (2019), or the sum of weighted rows.
     dim : int
         Numbers in the state of a token.
     n_inner : sequence of int
@@ -91,9 +91,6 @@ class Config:
                 layer(f"{block}.output.LayerNorm", dim)
             if self.pooling == "pooler":
                 layer("pooler.dense", dim, dim)
-        if self.kind == "gru":
-            for name in ("ih", "hh"):
-                shapes.update({f"gru.weight_{name}_l0": (3 * dim, dim), f"gru.bias_{name}_l0": (3 * dim,)})
         if self.n_out is not None:
             layer(PROJECTION, self.n_out, dim)
         if self.labels:

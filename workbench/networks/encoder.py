@@ -1,4 +1,4 @@
-"""The kinds of networks in torch: a BERT with the public parameter names, a bag of rows, and a small GRU.
+"""The two kinds of networks in torch: a BERT with the public parameter names, and a bag of rows.
 
 Both take ids and weights of the same shape. With (n, tokens) a token is one row, and its weight is 1, or 0 for
 padding. With (n, tokens, pieces) a token is the weighted sum of several rows, such as those of its n-grams.
@@ -104,24 +104,10 @@ class Encoder(Texts):
     def pooled(self, states: Tensor, is_token: Tensor) -> Tensor:
         """Return the embeddings of texts, (n, dim), from states of their tokens."""
         if self.pooling == "mean":
-            return mean(states, is_token)
+            share = is_token / is_token.sum(1, keepdim=True).clamp(min=1)
+            return (states * share[..., None]).sum(1)
         first = states[:, 0]
         return torch.tanh(self.pooler["dense"](first)) if self.pooling == "pooler" else first
-
-
-class Recurrent(Texts):
-    """A gated recurrent unit over the tokens of a text (Cho et al., 2014); its states are averaged."""
-
-    def __init__(self, config: Config, n_rows: int):
-        super().__init__(config)
-        self.embeddings: Any = nn.ModuleDict({"word_embeddings": nn.Embedding(n_rows, config.dim)})
-        self.gru = nn.GRU(config.dim, config.dim, batch_first=True)
-
-    def forward(self, ids: Tensor, weights: Tensor) -> Output:
-        rows = weighted_rows(self.embeddings["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
-        rows = functional.dropout(rows, DROPOUT, self.training)
-        states, _ = self.gru(rows)  # (n, tokens, dim); padding stands behind and changes nothing before it
-        return self.output(mean(states, tokens_of(weights)), [rows, states])
 
 
 class Bag(Texts):
@@ -147,12 +133,6 @@ def tokens_of(weights: Tensor) -> Tensor:
     return weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)
 
 
-def mean(states: Tensor, is_token: Tensor) -> Tensor:
-    """Return the mean state of the tokens of each text: (n, dim)."""
-    share = is_token / is_token.sum(1, keepdim=True).clamp(min=1)
-    return (states * share[..., None]).sum(1)
-
-
 def weighted_rows(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
     """Return a row for each token, (n, tokens, dim): its own, or the weighted sum over its pieces."""
     if ids.ndim == 2:
@@ -174,4 +154,4 @@ def plain_sum(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
 def build(config: Config, n_rows: int) -> nn.Module:
     """Return a module without weights yet."""
     with torch.device("meta"):
-        return {"bert": Encoder, "bag": Bag, "gru": Recurrent}[config.kind](config, n_rows)
+        return (Encoder if config.kind == "bert" else Bag)(config, n_rows)

@@ -160,7 +160,7 @@ def word_influence(net: Network, text: str) -> pd.DataFrame:
     return pd.DataFrame({"word": words, "influence": 1 - vectors[1:] @ vectors[0]})
 
 
-def latency_rows(net: Network, texts: Labelled, split: str) -> list[dict]:
+def latency_rows(net: Network, texts: Labelled | TaughtTexts, split: str) -> list[dict]:
     """Return the time of batches in one torch thread, tokenizer included; two threads can stall on small machines."""
     rows = []
     with one_thread():

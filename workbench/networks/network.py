@@ -1,6 +1,7 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 
 from .. import artefact, files, progress
 from ..storage import Storage, nested, within
+from ..threads import one_thread
 from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from .encoder import Output
 
+MIN_THREADED = 256  # numbers in a state, from which on several threads gain more than they wait for each other
 BATCH = 32  # texts that go through a network at once
 MIN_NUMBERS = 4_096  # of a matrix that counts as a layer's; smaller ones stay as they are
 PARTS = ("embeddings", "layers", "all")
@@ -161,7 +164,7 @@ class Network:
         device = next(module.parameters()).device
         with progress.bar(total=len(texts), desc="Texts", unit=" texts", leave=False, delay=2) as bar:
             for places, tokens in self.batches(texts, size):
-                with torch.inference_mode():
+                with torch.inference_mode(), one_thread() if self.config.dim < MIN_THREADED else nullcontext():
                     out = module(*(torch.from_numpy(part).to(device) for part in tokens))
                 yield places, tokens, out
                 bar.update(len(places))

@@ -25,10 +25,15 @@ SHARPNESS = 20.0  # of cosines between pairs, as sentence-transformers has it
 Run = Callable[[Sequence[str]], Output]
 
 
+def logits_of(out: Output) -> Tensor:
+    assert out.logits is not None, "`ready` gave the network a head"
+    return out.logits
+
+
 class Objective(Protocol):
     """What a task asks of a network."""
 
-    lengths: Sequence[int]  # of what batches are drawn from
+    lengths: list[int]  # of what batches are drawn from
 
     def ready(self, v: Network, seed: int) -> Network:
         """Return the network with the last layer that the task needs: its own, or a new one."""
@@ -60,7 +65,7 @@ class Labels:
         return v.with_weights(v.weights | new, config)
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:
-        logits = run([self.texts[i] for i in places]).logits
+        logits = logits_of(run([self.texts[i] for i in places]))
         is_labelled = places < len(self.task.train)
         labels = torch.from_numpy(self.task.train.labels[places[is_labelled]]).to(logits.device)
         loss = logits.new_zeros(())
@@ -74,7 +79,7 @@ class Labels:
         return 0.5 * loss + 0.5 * distance
 
     def look(self, run: Run) -> tuple[float, float]:
-        logits = run(self.valid.texts).logits
+        logits = logits_of(run(self.valid.texts))
         labels = torch.from_numpy(self.valid.labels).to(logits.device)
         loss = functional.cross_entropy(logits, labels).item()
         return loss, (logits.argmax(1) == labels).double().mean().item()

@@ -1,7 +1,7 @@
 """What texts should mean, for `Train`: the vectors of a teacher, or pairs of texts that belong together."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..threads import one_thread
 from ..vectors import summary_html, unit
 from .config import PROJECTION
 from .network import Network, listed
-from .task import PARTS, drawn_places
+from .task import PARTS, drawn_places, sizes_of
 
 MAP_BATCH = 256  # texts at once, without training
 PENALTIES = 10.0 ** np.arange(-3, 4)
@@ -100,7 +100,10 @@ class Teacher:
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
-        return [("teacher", f"{self.name}, {self.train.vectors.shape[1]} numbers a text"), sizes(self)]
+        return [
+            ("teacher", f"{self.name}, {self.train.vectors.shape[1]} numbers a text"),
+            ("texts", sizes_of(self.train, self.valid, self.test)),
+        ]
 
     def _repr_html_(self) -> str:
         return summary_html("Teacher", self.describe())
@@ -134,7 +137,7 @@ class Pairs:
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
-        return [("source", self.name), sizes(self)]
+        return [("source", self.name), ("texts", sizes_of(self.train, self.valid, self.test))]
 
     def _repr_html_(self) -> str:
         return summary_html("Pairs", self.describe())
@@ -149,7 +152,7 @@ def likeness(vectors: np.ndarray, others: np.ndarray) -> float:
     return float(spearmanr(first, second).statistic)
 
 
-def parted(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+def parted(texts: Collection[str]) -> tuple[list[str], list[str], list[str]]:
     """Return the texts of each part, by a hash of each; ValueError if there are too few."""
     found: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for text in texts:
@@ -157,11 +160,3 @@ def parted(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     if missing := [part for part, of in found.items() if len(of) < 2]:
         raise ValueError(f"{len(texts):,} different texts are too few: none is left for the {missing[0]} part")
     return found["train"], found["valid"], found["test"]
-
-
-def sizes(task: Teacher | Pairs) -> tuple[str, str]:
-    """Return how many texts or pairs there are, for a summary."""
-    return (
-        "sizes",
-        f"{len(task.train):,} to train, {len(task.valid):,} to choose by, {len(task.test):,} to be judged on",
-    )

@@ -89,16 +89,6 @@ def transformer(
     return over(v, Config("bert", v.dim, [n_inner] * n_layers, n_heads, max_tokens), rows, random_state, draw)
 
 
-def recurrent(v: Vectors, max_tokens: int = 160, rows: str = "vectors", random_state: int = 0) -> Network:
-    """Return a GRU whose tokens are words, embedded as `v` embeds them; its own weights are random.
-
-    Parameters as for `transformer`.
-    """
-    rng, bound = np.random.default_rng([random_state, 1]), v.dim**-0.5  # as torch draws them
-    config = Config("gru", v.dim, max_tokens=max_tokens)
-    return over(v, config, rows, random_state, lambda _, shape: rng.uniform(-bound, bound, shape))
-
-
 def over(v: Vectors, config: Config, rows: str, random_state: int, draw: Draw | None = None) -> Network:
     """Return a network over the rows of words and n-grams of `v`, or random ones; `draw` gives all other weights."""
     if rows not in ("vectors", "random"):

@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -100,7 +100,7 @@ class Task:
 
     def describe(self) -> list[tuple[str, str]]:
         """Return a summary: pairs of label and value."""
-        sizes = f"{len(self.train):,} to train, {len(self.valid):,} to choose by, {len(self.test):,} to be judged on"
+        sizes = sizes_of(self.train, self.valid, self.test)
         return [("source", self.name), ("labels", f"{len(self.labels)}"), ("texts", sizes)]
 
     def __repr__(self) -> str:
@@ -113,6 +113,11 @@ class Task:
 def tenth(text: str) -> int:
     """Return which tenth of all texts a text is in, by a hash: 0 to 9."""
     return zlib.crc32(text.encode("utf-8", "replace")) % PARTS
+
+
+def sizes_of(train: Sized, valid: Sized, test: Sized) -> str:
+    """Return how much there is in each part of a task."""
+    return f"{len(train):,} to train, {len(valid):,} to choose by, {len(test):,} to be judged on"
 
 
 def drawn_places(n_texts: int, n: int, seed: int) -> np.ndarray:

@@ -114,9 +114,11 @@ class Train(NetworkStep):
             return Labels(task, teacher, self.random_state)
         if teacher is not None:
             raise ValueError(f"{self!r}: a teacher is for tasks of labels")
-        if not isinstance(task, Teacher | Pairs):
-            raise TypeError(f"expected a Task, Teacher or Pairs, got {shortly(task)}")
-        return (Vectors if isinstance(task, Teacher) else Partners)(task, self.random_state)
+        if isinstance(task, Teacher):
+            return Vectors(task, self.random_state)
+        if isinstance(task, Pairs):
+            return Partners(task, self.random_state)
+        raise TypeError(f"expected a Task, Teacher or Pairs, got {shortly(task)}")
 
     def _plain_params(self) -> dict[str, Any]:
         """Return the parameters that recipes show: tasks and networks by their names."""
