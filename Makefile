@@ -16,7 +16,7 @@ report: $(READY)
 
 # The lessons with their outputs, as a reader of the repository sees them.
 lessons: report
-	cp reports/0*.ipynb notebooks/rendered
+	cp reports/[01]*.ipynb notebooks/rendered
 	$(BIN)/nbstripout --keep-output --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/rendered/*.ipynb
 
 lab: $(READY)
