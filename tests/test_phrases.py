@@ -56,7 +56,7 @@ def test_the_map_in_closed_form_finds_a_linear_teacher_and_changes_nothing_else(
 
 
 def test_layers_follow_a_teacher_further_than_any_map_of_the_mean(tmp_path):
-    step = Train(TASK, n_steps=240, learning_rate=1e-2)
+    step = Train(TASK, n_steps=160, learning_rate=1e-2)
     taught = step.fit_transform(NET)
     assert taught.config.width == 48
     assert score(taught) > score(TASK.mapped(BAG)) + 0.3
@@ -76,7 +76,7 @@ def test_pairs_draw_partners_together():
     words = made_words(300)
     other = dict(zip(words, np.roll(words, 150), strict=True))
     task = Pairs.of([(text, " ".join(other[word] for word in text.split())) for text in made_texts(1_500)])
-    step = Train(task, n_steps=200, learning_rate=2e-2)
+    step = Train(task, n_steps=100, learning_rate=3e-2)
     step.fit(BAG)
     assert step.curves_[0]["score"] < 0.2
     assert max(look["score"] for look in step.curves_) > 0.6
