@@ -86,6 +86,17 @@ def run_job(name: str, threads: int = THREADS, **arguments: Any) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def remembered(file: Path | None, make: Callable[[], Any]) -> Any:
+    """Return what `make` gives, now or in an earlier run: it stays in a file of JSON, if there is to be one."""
+    if file is not None and file.exists():
+        return json.loads(file.read_text(encoding="utf-8"))
+    found = make()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
 def take_turns(calls: dict[str, Callable[[], Any]], turn: int) -> tuple[dict[str, float], dict[str, Any]]:
     """Time each call once, in an order that turns round from one repeat to the next; return seconds and results."""
     seconds, results = {}, {}

@@ -9,7 +9,6 @@ difference is to the fine-tuned network of the same seed, and *agree* is the sha
 Learning rates were compared on validation texts.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import Options, middle, print_table, print_versions, ratios, run_job, run_script
+from common import Options, middle, print_table, print_versions, ratios, remembered, run_job, run_script
 
 EPOCHS = {"trec": 3, "sst2": 1, "clinc": 6}  # of fine-tuning, by the name of the folder; otherwise 3
 RATE = 1e-4  # of fine-tuning
@@ -45,17 +44,13 @@ def tables(model: Path | None, tasks: list[Path], seeds: list[int], parts: list[
         for part in parts:
             for task in tasks:
                 given = {"model": str(model), "task": str(task), "keep": str(keep)}
-                runs = [remembered(keep, part, f"{task.name}-{seed}", given | {"seed": seed}) for seed in seeds]
+                # one thread, since two can stall torch on small machines
+                runs = [
+                    remembered(keep / f"{part}-{task.name}-{seed}.json", partial(run_job, part, 1, **given, seed=seed))
+                    for seed in seeds
+                ]
                 printers = {"peers": print_peers, "layers": print_layers, "bags": print_bags}
                 printers.get(part, print_runs)(part, task.name, runs)
-
-
-def remembered(keep: Path, part: str, name: str, given: dict[str, Any]) -> list[dict]:
-    """Return what a job found, now or before; one thread, since two can stall torch on small machines."""
-    file = keep / f"{part}-{name}.json"
-    if not file.exists():
-        file.write_text(json.dumps(run_job(part, 1, **given)), encoding="utf-8")
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def print_runs(part: str, task: str, runs: list[list[dict]]) -> None:

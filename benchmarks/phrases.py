@@ -9,13 +9,13 @@ teacher's; *overlap* the share of the 10 nearest texts that are the teacher's; *
 in ten of the test texts was changed, to the teacher's vectors of the texts as they were.
 """
 
-import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import Options, middle, print_table, print_versions, run_job, run_script
+from common import Options, middle, print_table, print_versions, remembered, run_job, run_script
 
 N_TEST = 2_000
 N_WORDS, N_NGRAMS, N_CODES = 12_000, 16_000, 50  # of the compressed model
@@ -29,17 +29,13 @@ def tables(texts: Path | None, model: str | None, seeds: list[int], peers: list[
         print("\nLeft out: give a folder of texts with a teacher's vectors, and a model of word vectors.")
         return
     print_versions("torch", "numpy")
-    runs = []
-    for seed in seeds:
-        file = keep and keep / f"phrases-{texts.name}-{seed}.json"
-        if file is None or not file.exists():
-            given = {"texts": str(texts), "model": model, "seed": seed}
-            found = run_job("ours", 1, **given) + run_job("theirs", 1, texts=str(texts), peers=peers)
-            if file is not None:
-                file.write_text(json.dumps(found), encoding="utf-8")
-        runs.append(found if file is None else json.loads(file.read_text(encoding="utf-8")))
-    rows = []
-    for of_seeds in zip(*runs, strict=True):
+    given = {"texts": str(texts), "model": model}
+    runs = [
+        remembered(keep and keep / f"phrases-{texts.name}-{seed}.json", partial(run_job, "ours", 1, **given, seed=seed))
+        for seed in seeds
+    ]
+    rows, of_peers = [], run_job("theirs", 1, texts=str(texts), peers=peers) if peers else []
+    for of_seeds in [*zip(*runs, strict=True), *([row] for row in of_peers)]:
         numbers = [middle([run[key] for run in of_seeds], "{:.3f}") for key in ("spearman", "overlap", "misspelt")]
         speeds = [middle([run[key] for run in of_seeds], "{:,.0f}") for key in ("batch 1", "batch 256")]
         rows.append([of_seeds[0]["name"], middle([run["bytes"] / 1e6 for run in of_seeds]), *numbers, *speeds])
@@ -118,9 +114,13 @@ def measured(name: str, embed: Any, size: int, task: Any) -> dict:
     texts = list(test.texts)
     rng = np.random.default_rng(0)
     vectors, wrong = (np.asarray(embed(of)) for of in (texts, [misspelt(text, rng) for text in texts]))
-    row = {"name": name, "bytes": size, "spearman": likeness(vectors, test.vectors)}
-    row |= {"overlap": float(shared_neighbours(vectors, test.vectors).mean())}
-    row |= {"misspelt": likeness(wrong, test.vectors)}
+    row = {
+        "name": name,
+        "bytes": size,
+        "spearman": likeness(vectors, test.vectors),
+        "overlap": float(shared_neighbours(vectors, test.vectors).mean()),
+        "misspelt": likeness(wrong, test.vectors),
+    }
     for batch in (1, 256):
         times = []
         for start in range(N_TIMED):

@@ -35,7 +35,7 @@ def step_named(name: str) -> type["Step"] | None:
 
 
 class Model(Protocol):
-    """What steps make smaller: word vectors, or a network."""
+    """A model that steps make smaller: word vectors, or a network."""
 
     @property
     def nbytes(self) -> int:

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import Config
+from .tokens import token_places
 
 DROPOUT = 0.1  # in training, as BERT's
 
 
 class Output(NamedTuple):
-    """What a network makes of texts."""
+    """The embeddings, logits and states of a batch of texts."""
 
     pooled: Tensor  # (n, dim) embeddings
     logits: Tensor | None  # (n, n_labels), of a network with a head
@@ -55,7 +56,7 @@ def added(block: Any, states: Tensor, inner: Tensor, training: bool) -> Tensor:
 
 
 class Texts(nn.Module):
-    """What all kinds end with: a projection of embeddings and a head, each where the configuration has it."""
+    """The last layers of both kinds: a projection of embeddings and a head, each where the configuration has it."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -87,7 +88,7 @@ class Encoder(Texts):
             self.pooler: Any = nn.ModuleDict({"dense": nn.Linear(dim, dim)})
 
     def forward(self, ids: Tensor, weights: Tensor) -> Output:
-        is_token = tokens_of(weights)
+        is_token = token_places(weights)
         tables = self.embeddings
         states = weighted_rows(tables["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
         states = (
@@ -126,11 +127,6 @@ class Bag(Texts):
         if torch.compiler.is_exporting():
             return self.output(plain_sum(rows.weight, ids, weights), [])
         return self.output(rows(ids, per_sample_weights=weights), [])
-
-
-def tokens_of(weights: Tensor) -> Tensor:
-    """Return which places hold a token, (n, tokens); the others are padding."""
-    return weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)
 
 
 def weighted_rows(table: Tensor, ids: Tensor, weights: Tensor) -> Tensor:

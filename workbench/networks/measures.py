@@ -18,6 +18,7 @@ from .network import Embedded, Network
 from .phrases import TaughtTexts, Teacher, likeness
 from .steps import DropLayers
 from .task import Labelled, Task
+from .tokens import token_places
 
 N_TEXTS = 1_000  # of the test part, unless it has fewer
 N_NEAREST = 10
@@ -191,7 +192,7 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
     texts = task.valid.sample(n_texts, random_state)
     whole, changes, n_tokens = outcome(net, texts.texts), np.zeros(net.config.n_layers), 0
     for _, (_, weights), out in net.outputs(texts.texts):
-        is_token = weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)  # (n, tokens)
+        is_token = token_places(weights)  # (n, tokens)
         states = [unit(of.cpu().numpy()) for of in out.states]  # (n, tokens, dim) each
         changes += [(1 - (a * b).sum(-1))[is_token].sum() for a, b in pairwise(states)]
         n_tokens += int(np.count_nonzero(is_token))

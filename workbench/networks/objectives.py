@@ -1,4 +1,4 @@
-"""What `Train` makes small, by kind of task: the loss of a batch, and loss and score on the validation part."""
+"""The objectives of `Train`, one a kind of task: the loss of a batch, and loss and score on the validation part."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,16 +26,17 @@ Run = Callable[[Sequence[str]], Output]
 
 
 def logits_of(out: Output) -> Tensor:
+    """Return the logits of a network that has a head."""
     assert out.logits is not None, "`ready` gave the network a head"
     return out.logits
 
 
 class Objective(Protocol):
-    """What a task asks of a network."""
+    """A task as `Train` sees it."""
 
     lengths: list[int]  # of what batches are drawn from
 
-    def ready(self, v: Network, seed: int) -> Network:
+    def ready(self, v: Network) -> Network:
         """Return the network with the last layer that the task needs: its own, or a new one."""
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:
@@ -45,21 +46,21 @@ class Objective(Protocol):
         """Return loss and score on the validation part."""
 
 
-class Labels:
+class LabelObjective:
     """Tell labels apart; with a teacher, half of the loss is the distance to its answers (Hinton et al., 2015)."""
 
     def __init__(self, task: Task, teacher: Network | None, seed: int):
-        self.task = task
+        self.task, self.seed = task, seed
         self.valid = task.valid.sample(N_VALID, seed)
         self.texts = [*task.train.texts, *(task.unlabelled if teacher is not None else ())]
         self.taught = None if teacher is None else torch.from_numpy(teacher.run(self.texts).logits)
         self.lengths = [len(text) for text in self.texts]
 
-    def ready(self, v: Network, seed: int) -> Network:
+    def ready(self, v: Network) -> Network:
         if v.config.labels == self.task.labels:
             return v
         config = replace(v.config, labels=self.task.labels)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(self.seed)
         head = rng.normal(0, 0.02, (len(self.task.labels), config.width)).astype(np.float32)
         new = {f"{HEAD}.weight": Dense(head), f"{HEAD}.bias": Dense(np.zeros((1, len(head)), np.float32))}
         return v.with_weights(v.weights | new, config)
@@ -85,7 +86,7 @@ class Labels:
         return loss, (logits.argmax(1) == labels).double().mean().item()
 
 
-class Vectors:
+class TeacherObjective:
     """Embed texts as a teacher does; the score is Spearman's correlation of cosines with the teacher's.
 
     The loss is 1 - cosine to the teacher's vector, and the squared difference of the cosines between the texts of a
@@ -98,7 +99,7 @@ class Vectors:
         self.target = torch.from_numpy(unit(task.train.vectors))
         self.lengths = [len(text) for text in task.train.texts]
 
-    def ready(self, v: Network, seed: int) -> Network:
+    def ready(self, v: Network) -> Network:
         return v if v.config.width == self.task.train.vectors.shape[1] else self.task.mapped(v)
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:
@@ -116,7 +117,7 @@ class Vectors:
         return loss, likeness(vectors.cpu().numpy(), target)
 
 
-class Partners:
+class PairObjective:
     """Give partners the nearest vectors, by contrast with the others of a batch (Henderson et al., 2017).
 
     The score is the share of validation texts whose nearest second text is their own.
@@ -127,7 +128,7 @@ class Partners:
         self.valid = [task.valid[i] for i in drawn_places(len(task.valid), N_VALID, seed)]
         self.lengths = [len(first) + len(second) for first, second in task.train]
 
-    def ready(self, v: Network, seed: int) -> Network:
+    def ready(self, v: Network) -> Network:
         return v
 
     def loss(self, run: Run, places: np.ndarray) -> Tensor:

@@ -1,17 +1,15 @@
-"""What texts should mean, for `Train`: the vectors of a teacher, or pairs of texts that belong together."""
+"""Tasks of embedding texts, for `Train`: as a teacher does, or near to their partners."""
 
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..storage import Dense
-from ..threads import one_thread
 from ..vectors import summary_html, unit
 from .config import PROJECTION
 from .network import Network, listed
-from .task import PARTS, drawn_places, sizes_of
+from .task import Part, sizes_of, tenth
 
 MAP_BATCH = 256  # texts at once, without training
 PENALTIES = 10.0 ** np.arange(-3, 4)
@@ -19,20 +17,10 @@ PART_OF = {0: "valid", 1: "test"}  # of ten parts; the others are for training
 
 
 @dataclass(frozen=True, eq=False)
-class TaughtTexts:
+class TaughtTexts(Part):
     """Texts and a teacher's vectors of them."""
 
-    texts: tuple[str, ...]
     vectors: np.ndarray  # (n, dim) float32
-
-    def __len__(self) -> int:
-        """Number of texts."""
-        return len(self.texts)
-
-    def sample(self, n: int, seed: int) -> "TaughtTexts":
-        """Return so many of the texts, drawn by a seed; all where they are fewer."""
-        places = drawn_places(len(self), n, seed)
-        return TaughtTexts(tuple(self.texts[i] for i in places), self.vectors[places])
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +79,7 @@ class Teacher:
 
         config = replace(net.config, n_out=None, labels=())
         bare = net.with_weights({name: net.weights[name] for name in config.shapes(1)}, config)
-        with one_thread():
-            vectors = bare.run(self.train.texts, MAP_BATCH).vectors  # (n, dim)
+        vectors = bare.run(self.train.texts, MAP_BATCH).vectors  # (n, dim)
         regression = RidgeCV(alphas=PENALTIES).fit(vectors, unit(self.train.vectors))
         rows, bias = regression.coef_.astype(np.float32), regression.intercept_.astype(np.float32)[None]
         new = {f"{PROJECTION}.weight": Dense(rows), f"{PROJECTION}.bias": Dense(bias)}  # (n_out, dim), (1, n_out)
@@ -156,7 +143,7 @@ def parted(texts: Collection[str]) -> tuple[list[str], list[str], list[str]]:
     """Return the texts of each part, by a hash of each; ValueError if there are too few."""
     found: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
     for text in texts:
-        found[PART_OF.get(zlib.crc32(text.encode("utf-8", "replace")) % PARTS, "train")].append(text)
+        found[PART_OF.get(tenth(text), "train")].append(text)
     if missing := [part for part, of in found.items() if len(of) < 2]:
         raise ValueError(f"{len(texts):,} different texts are too few: none is left for the {missing[0]} part")
     return found["train"], found["valid"], found["test"]

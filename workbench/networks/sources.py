@@ -1,4 +1,4 @@
-"""Where networks come from: files, folders, word vectors, and the built-in one, which is trained on first use."""
+"""Make networks: from files, folders and word vectors, and the built-in one, which is trained on first use."""
 
 import hashlib
 import json

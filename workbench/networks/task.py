@@ -4,9 +4,10 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -23,20 +24,27 @@ MAX_LABELS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """Texts and the number of each one's label."""
+class Part:
+    """Texts; subclasses add an array with a row for each."""
 
     texts: tuple[str, ...]
-    labels: np.ndarray  # (n,) int64
 
     def __len__(self) -> int:
         """Number of texts."""
         return len(self.texts)
 
-    def sample(self, n: int, seed: int) -> "Labelled":
+    def sample(self, n: int, seed: int) -> Self:
         """Return so many of the texts, drawn by a seed; all where they are fewer."""
         places = drawn_places(len(self), n, seed)
-        return Labelled(tuple(self.texts[i] for i in places), self.labels[places])
+        arrays = (getattr(self, field.name)[places] for field in fields(self)[1:])
+        return type(self)(tuple(self.texts[i] for i in places), *arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled(Part):
+    """Texts and the number of each one's label."""
+
+    labels: np.ndarray  # (n,) int64
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,11 @@ class Tokens(NamedTuple):
     weights: np.ndarray  # float32, 0 for padding
 
 
+def token_places(weights: Any) -> Any:
+    """Return which places of an array or tensor of weights hold a token, (n, tokens); the others are padding."""
+    return weights != 0 if weights.ndim == 2 else (weights != 0).any(-1)
+
+
 class PieceTokenizer:
     """Pieces of words as a ``tokenizer.json`` of the library tokenizers has them: WordPiece, BPE or Unigram."""
 

@@ -19,7 +19,7 @@ from ..vectors import shortly
 from .config import HEAD, PROJECTION, WORDS
 from .encoder import Output, build
 from .network import Network
-from .objectives import Labels, Objective, Partners, Vectors
+from .objectives import LabelObjective, Objective, PairObjective, TeacherObjective
 from .phrases import Pairs, Teacher
 from .sources import load
 from .steps import NetworkStep
@@ -94,9 +94,9 @@ class Train(NetworkStep):
     def _fit(self, v: Network, reference: Network | None) -> None:
         task = load_task(self.task) if isinstance(self.task, str | Path) else self.task
         objective = self._objective(task, reference)
-        v = objective.ready(v, self.random_state)
+        v = objective.ready(v)
         start = self._network("start", reference)
-        begin = v if start is None else objective.ready(start, self.random_state)
+        begin = v if start is None else objective.ready(start)
         if begin.shapes != v.shapes:
             raise ValueError(f"{self!r}: start has other layers than the network")
         self.config_, self.curves_ = v.config, list[dict]()
@@ -111,13 +111,13 @@ class Train(NetworkStep):
         if isinstance(task, Task):
             if teacher is not None and teacher.config.labels != task.labels:
                 raise ValueError(f"{self!r}: the teacher must tell apart the {len(task.labels)} labels of {task.name}")
-            return Labels(task, teacher, self.random_state)
+            return LabelObjective(task, teacher, self.random_state)
         if teacher is not None:
             raise ValueError(f"{self!r}: a teacher is for tasks of labels")
         if isinstance(task, Teacher):
-            return Vectors(task, self.random_state)
+            return TeacherObjective(task, self.random_state)
         if isinstance(task, Pairs):
-            return Partners(task, self.random_state)
+            return PairObjective(task, self.random_state)
         raise TypeError(f"expected a Task, Teacher or Pairs, got {shortly(task)}")
 
     def _plain_params(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a text becomes words, and words become types: themselves, stems, stems and endings, n-grams."""
+"""Cut texts into words, and words into types: themselves, stems, stems and endings, n-grams."""
 
 import re
 import time

@@ -45,7 +45,7 @@ class Course(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """What a recipe made; without a network, its trainings so far, by place of the step.
+    """The result of a recipe; without a network, its trainings so far, by place of the step.
 
     `sizes` are bytes without the tokenizer, before the first step and after each.
     """
@@ -192,7 +192,7 @@ class Compressing:
         )
 
     def near(opened, result, words):
-        """What is near the texts that are looked at; None where no text is."""
+        """The nearest texts of those that are looked at; None where no text is."""
         pair = [text_vectors(net, opened) for net in (opened.net, result.small)]
         if not words:
             return None
@@ -217,7 +217,7 @@ class Compressing:
 
     @cell(lane="layers")
     def layers(opened):
-        """What each layer of the original contributes and costs; None without layers, or a head for the task."""
+        """Contribution and cost of each layer of the original; None without layers, or a head for the task."""
         is_headed = opened.net.config.n_layers and opened.net.config.labels == opened.task.labels
         return measures.layer_table(opened.net, opened.task, random_state=opened.seed) if is_headed else None
 

@@ -306,9 +306,10 @@ function slopeChart(view, neighbours) {
 function influence(parts) {
   const most = Math.max(...parts.flatMap(({ before, after }) => [before, after]), 1e-6);
   const shade = (value) => `--share: ${Math.round((100 * Math.max(value, 0)) / most)}%`;
-  const side = (name) => h("p", { key: name, "aria-label": `Words that carry the text, ${name}` }, h("small", name),
+  const side = (name) => h("p", { key: name }, h("small", name),
     parts.map((part) => [" ", h("span", { style: shade(part[name]), title: `${part.word}: ${fixed(part[name])}` }, part.word)]));
-  return h("div.influence", { title: "1 - cosine to the vector of the text without this word" }, side("before"), side("after"));
+  const how = "The darker, the further the text's vector moves without the word: 1 - cosine";
+  return h("div.influence", { title: how }, h("h6", "Words that carry the text"), side("before"), side("after"));
 }
 
 // Texts near one, with their ranks before and after.
