@@ -207,6 +207,8 @@ def test_texts_are_on_maps_with_labels_and_neighbours(paper, task):
     assert [part["word"] for part in looked["parts"]] == texts[3].split()
     influence = networks.word_influence(paper.network, texts[3])["influence"]
     np.testing.assert_allclose([part["after"] for part in looked["parts"]], influence, atol=1e-6)
+    most = max((part[side], part["word"]) for part in looked["parts"] for side in ("before", "after"))
+    assert re.findall(r"rgba\(37, 99, 235, 0.45\)'>(\w+)<", paper.page()) == [most[1]]  # the darkest word
     vectors = paper.network.embed(texts)
     cosines = vectors @ vectors[3] / np.linalg.norm(vectors, axis=1)
     first = next(row for row in looked["neighbours"] if row["rank_after"] == 1)

@@ -220,6 +220,17 @@ def test_longer_texts_lose_their_end_and_one_warning_says_so(kind, fasttext):
     np.testing.assert_allclose(found[:1], net.embed([" ".join("abcdefgh"[:n_words])]), atol=1e-6)
 
 
+def test_small_networks_run_in_one_thread(monkeypatch):
+    """On a busy machine two threads of torch wait for each other: 42 s for 1,000 texts instead of 2."""
+    import torch
+
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    n = torch.get_num_threads()
+    networks.bag(made_plain(50, 8)).embed(["one", "two"])
+    assert threads == [1, n]
+
+
 def test_a_very_long_word_does_not_fill_memory(fasttext):
     assert NgramTokenizer.of(fasttext)(["a " * 60, "x" * 100_000], 64).ids.nbytes < 1e6
 
