@@ -358,5 +358,13 @@ def test_random_rows_are_as_long_as_the_vectors_on_average(fasttext):
     rows = random.weights[networks.config.WORDS].rows(slice(None))
     assert np.isclose(np.square(rows).sum(1).mean(), np.square(v.storage.norms()).mean(), rtol=0.05)
     assert not np.array_equal(rows, networks.bag(v, rows="random").weights[networks.config.WORDS].rows(slice(None)))
-    with pytest.raises(ValueError, match="rows must be 'vectors' or 'random', got 'ones'"):
+    with pytest.raises(ValueError, match="rows must be one of .*stored.*, got 'ones'"):
         networks.bag(v, rows="ones")
+
+
+def test_stored_rows_stay_as_the_vectors_have_them(fasttext):
+    small = wb.PQ(4, random_state=0).fit_transform(wb.Prune(n_words=300, n_ngrams=400).fit_transform(fasttext))
+    stored, decoded = (networks.bag(small, rows=rows) for rows in ("stored", "vectors"))
+    assert stored.weights[networks.config.WORDS] is small.storage
+    assert stored.file_bytes < decoded.file_bytes / 3
+    np.testing.assert_array_equal(stored.embed(["the cat", "unseenly"]), decoded.embed(["the cat", "unseenly"]))

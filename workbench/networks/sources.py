@@ -11,8 +11,8 @@ from .. import files
 from ..compress.recipes import recipe_from
 from ..data import cache_folder
 from ..formats import load as load_vectors
-from ..storage import Dense
-from ..vectors import Vectors
+from ..storage import Dense, Storage
+from ..vectors import Vectors, shortly
 from .config import WORDS, Config
 from .folder import read_folder
 from .network import Network
@@ -21,6 +21,7 @@ from .tokens import NgramTokenizer
 NAME = "builtin:articles"
 COMPRESSION = "Chain([Prune(n_words=4000, n_ngrams=8000), Refit(), PQ(n_subvectors=50)])"
 TRAINING = "Train(task='builtin:articles', n_steps=500, batch_size=48, learning_rate=0.002)"
+ROWS = ("vectors", "stored", "random")
 Draw = Callable[[str, tuple[int, ...]], np.ndarray]  # from the name and shape of a weight to its numbers
 
 
@@ -56,10 +57,10 @@ def bag(v: Vectors, rows: str = "vectors", random_state: int = 0) -> Network:
     Parameters
     ----------
     v : Vectors
-        Words and n-grams, and where `rows` is ``"vectors"`` what they start from. `Train` changes all rows, or with
+        Words and n-grams, and unless `rows` is ``"random"`` what they start from. `Train` changes all rows, or with
         ``only="head"`` none; ``Each(SQ("float16"), on="embeddings")`` makes them smaller before or after.
-    rows : {"vectors", "random"}
-        Random rows have the same lengths on average.
+    rows : {"vectors", "stored", "random"}
+        In float32; as `v` stores them, so that codes stay codes; or random ones of the same lengths on average.
     random_state : int
         Seed of random rows.
     """
@@ -91,14 +92,15 @@ def transformer(
 
 def over(v: Vectors, config: Config, rows: str, random_state: int, draw: Draw | None = None) -> Network:
     """Return a network over the rows of words and n-grams of `v`, or random ones; `draw` gives all other weights."""
-    if rows not in ("vectors", "random"):
-        raise ValueError(f"rows must be 'vectors' or 'random', got {rows!r}")
+    if rows not in ROWS:
+        raise ValueError(f"rows must be one of {ROWS}, got {shortly(rows)}")
+    table = v.storage  # (n_rows, dim)
     if rows == "vectors":
-        table = v.storage.rows(slice(None))  # (n_rows, dim)
-    else:
-        size = float(np.sqrt(np.mean(np.square(v.storage.norms())) / v.dim))
-        table = np.random.default_rng(random_state).normal(0, size, v.storage.shape).astype(np.float32)
-    weights = {WORDS: Dense(table)}
+        table = Dense(table.rows(slice(None)))
+    elif rows == "random":
+        size = float(np.sqrt(np.mean(np.square(table.norms())) / v.dim))
+        table = Dense(np.random.default_rng(random_state).normal(0, size, table.shape).astype(np.float32))
+    weights: dict[str, Storage] = {WORDS: table}
     for name, shape in config.shapes(len(table)).items():
         if name != WORDS and draw is not None:
             weights[name] = Dense(np.atleast_2d(draw(name, shape)).astype(np.float32))
