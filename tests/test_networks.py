@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import described, is_mapped, made_fasttext, made_network, made_of_kind, made_pieces, made_plain, made_task
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+)
 
 import workbench as wb
 from workbench import networks
@@ -76,6 +82,54 @@ def test_logits_are_those_of_transformers_and_labels_keep_their_names(tmp_path):
     assert net.predict(TEXTS) == [LABELS[i] for i in logits.argmax(1)]
     pooled = model.bert(*map(torch.from_numpy, net.tokens(TEXTS))).pooler_output
     np.testing.assert_allclose(net.embed(TEXTS), pooled.detach(), atol=1e-5)
+
+
+PAIRS = [
+    ("Cats sleep", "a cat"), ("a cat", "Cats sleep"), ("dogs and cats", ""), ("", "a"), ("", ""),
+    ("a b c d e f g h " * 5, "cat dog"), ("cat", "a b c d e f g h " * 5), ("a b c d e f g h " * 3, "x y z " * 7),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:some pairs of texts have more than 40 tokens")
+def test_pairs_have_transformers_tokens_and_logits_also_where_they_are_cut(tmp_path):
+    model = bert(tmp_path, BertForSequenceClassification)
+    net = networks.load(tmp_path)
+    special = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep")}
+    theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), **special)
+    cut = {"truncation": True, "max_length": 40, "padding": True, "return_token_type_ids": True}
+    inputs = theirs(*map(list, zip(*PAIRS, strict=True)), **cut)
+    ids, weights, types = net.tokens(PAIRS)
+    np.testing.assert_array_equal(ids, inputs["input_ids"])
+    np.testing.assert_array_equal(weights, inputs["attention_mask"])
+    np.testing.assert_array_equal(types, inputs["token_type_ids"])
+    with torch.inference_mode():
+        expected = model(**{name: torch.tensor(values) for name, values in inputs.items()}).logits.numpy()
+    order = [next(i for i in LABELS if LABELS[i] == label) for label in net.config.labels]
+    for size in (2, 32):  # sorted by the lengths of both texts
+        assert np.abs(net.run(PAIRS, size).logits - expected[:, order]).max() < 1e-5
+    assert net.predict(PAIRS) == [LABELS[i] for i in expected.argmax(1)]
+    assert np.abs(net.run([first for first, _ in PAIRS[:5]]).logits - expected[:5, order]).max() > 0.1
+    assert np.abs(net.run([pair[::-1] for pair in PAIRS]).logits - expected[:, order]).max() > 0.1
+
+
+def test_pairs_that_are_none_or_that_a_network_cannot_take_are_refused(fasttext, tmp_path):
+    net, pair = made_network(made_pieces()), ("a", "b")
+    for texts in ([pair, "a"], [pair, ("a",)], [pair, ("a", 3)], [pair, ["a", "b"]], [("a", "b", "c")]):
+        with pytest.raises(TypeError, match=r"^expected pairs as \('a text', 'another'\), got .* at place [01]$"):
+            net.embed(texts)
+    with pytest.raises(TypeError, match=r"nothing else, got tuple at place 1; fill gaps"):
+        net.embed(["a", pair])
+    others = {"bert of ngrams": networks.transformer(fasttext), "bag of ngrams": networks.bag(fasttext)}
+    for said, other in (others | {"bag of pieces": made_network(made_pieces(), "bag")}).items():
+        with pytest.raises(
+            ValueError, match=rf"^only a BERT, as networks.load.* takes pairs of texts; this is a {said}$"
+        ):
+            other.embed([pair])
+    strange = PieceTokenizer(made_pieces().text.replace('"type_id":1', '"type_id":2'))
+    with pytest.raises(ValueError, match="expected the tokenizer to give tokens of pairs the types 0 and 1, got 2"):
+        made_network(strange).embed([pair])
+    with pytest.warns(UserWarning, match="^some pairs of texts have more than 2 tokens; the ends of their longer"):
+        assert made_pieces()([pair], 2).ids.shape == (1, 2)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.utils.estimator_checks as checks
-from conftest import made_fasttext
+import torch
+from conftest import made_fasttext, made_network, made_pieces
 from joblib import Parallel, delayed
+from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
@@ -19,11 +21,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from transformers import BertConfig, BertForSequenceClassification
 
 import workbench as wb
 from workbench import networks
 from workbench.__main__ import main
-from workbench.networks import WordTokenizer, classify, embed_blocks, nearest_texts, stemmed
+from workbench.networks import Network, WordTokenizer, classify, embed_blocks, nearest_texts, stemmed
 from workbench.networks.words import KINDS
 from workbench.storage import Dense
 
@@ -205,6 +208,7 @@ def test_clones_share_the_model_and_hold_nothing_that_was_learned(fasttext, text
 
 
 WITH_NAN = wb.Vectors.from_arrays(["a", "b"], np.eye(2)).with_storage(Dense(np.array([[1, 0], [0, np.nan]], "f4")))
+NLI = ("CONTRADICTION", "ENTAILMENT", "not_entailment")
 BAD = {
     "one text": (lambda e: e.fit("a text"), TypeError, r"got one text; write \['a text'\]$"),
     "a table": (lambda e: e.fit(pd.DataFrame({"text": ["a"]})), TypeError, r"by the name 'text', not \['text'\]$"),
@@ -222,6 +226,32 @@ BAD = {
     "NaN": (lambda e: e.set_params(v=WITH_NAN).transform(["b b2 a"]), ValueError, r"^vector 0 \(word 'b'\) holds NaN"),
     "topn": (lambda e: nearest_texts(e, ["a"], ["b"], 0), ValueError, r"^topn must be a whole number of at least 1"),
     "a label": (lambda e: classify(e, ["a"], ["?!"]), ValueError, r"^a description of label '\?!' has no known word"),
+    "labels in one text": (lambda e: classify(e, ["a"], "ab"), TypeError, r"got one text; write \['ab'\]$"),
+    "a text to classify": (lambda e: classify(e, "ab", ["a"]), TypeError, r"got one text; write \['ab'\]$"),
+    "a label of 3": (lambda e: classify(e, ["a"], {3: "a"}), TypeError, r"nothing else, got 3 at place 0"),
+    "a description of 3": (lambda e: classify(e, ["a"], {"a": ["b", 3]}), TypeError, r"nothing else, got 3 at place 1"),
+    "a label twice": (lambda e: classify(e, ["a"], ["b", "a", "b"]), ValueError, r"^label 'b' is there 2 times"),
+    "a description twice": (lambda e: classify(e, ["a"], {"a": ["c", "d"], "b": "d"}), ValueError, r"^description 'd'"),
+    "an empty description": (lambda e: classify(e, ["a"], {"a": ["c", " "]}), ValueError, r"^label 'a' has .* empty"),
+    "no description": (lambda e: classify(e, ["a"], {"a": []}), ValueError, r"^label 'a' has no description"),
+    "a label for none": (lambda e: classify(e, ["a"], ["none of these"]), ValueError, r"^a label cannot be 'none of "),
+    "a threshold": (lambda e: classify(e, ["a"], ["b"], "0.5"), ValueError, r"^threshold must be a number.* '0.5'$"),
+    "a NaN": (lambda e: classify(e, ["a"], ["b"], np.nan), ValueError, r"^threshold must be a number.*, got nan$"),
+    "by": (lambda e: classify(e, ["a"], ["b"], by="nli"), ValueError, r"^by must be one of 'embedding', .*got 'nli'$"),
+    "about": (lambda e: classify(e, ["a"], ["b"], about="of {0}"), ValueError, r"^about must be a text with \{\} "),
+    "no network": (lambda e: classify(e, ["a"], ["b"], by="entailment"), TypeError, r"a Network, .*TextVectors$"),
+    "no entailment": (
+        lambda e: classify(made_network(made_pieces()), ["a"], ["b"], by="entailment"), ValueError,
+        r"^expected a network with one label 'entailment', got no, perhaps, yes; give a BERT that was trained on",
+    ),
+    "no head": (
+        lambda e: classify(made_network(made_pieces(), labels=()), ["a"], ["b"], by="entailment"), ValueError,
+        r"with one label 'entailment', got none at all; give a BERT",
+    ),
+    "entailment by n-grams": (
+        lambda e: classify(made_network(networks.NgramTokenizer.of(e.v), labels=NLI), ["a"], ["b"], by="entailment"),
+        ValueError, r"^only a BERT, .* takes pairs of texts; this is a bert of ngrams$",
+    ),
 }  # fmt: skip
 
 
@@ -254,6 +284,104 @@ def test_labels_come_from_their_descriptions_and_may_be_none(animals):
     assert classify(model, ["cats", "the"], ["cat", "car"])["label"].tolist() == ["cat", "cat"]
     other = SimpleNamespace(embed=lambda texts: animals[texts])
     assert classify(other, ["cats", "cars"], ["cat", "car"])["label"].tolist() == ["cat", "car"]
+
+
+@pytest.mark.parametrize("by", ["embedding", "entailment"])
+def test_an_empty_text_is_none_of_these_and_one_label_has_no_margin(by):
+    net = made_network(made_pieces(), labels=NLI)
+    found = classify(net, ["cat", "", " \n", "dog"], ["a"], by=by)
+    assert found["label"].tolist() == ["a", "none of these", "none of these", "a"]
+    assert found["score"].isna().tolist() == [False, True, True, False]
+    assert found["margin"].isna().all()
+    assert classify(net, [], ["a", "b"], by=by).shape == (0, 4)
+
+
+PET = {"pet": ["cat", "dogs"], "sleep": "sleep", "letter": ["a", "b", "c"]}
+THINGS = ["cat and dog", "", "cats sleep", "x y z", "dog " * 9, "j k l m"]
+
+
+@pytest.mark.parametrize("about", [None, "x {} y {}"])
+def test_entailment_is_the_networks_probability_for_each_text_with_each_description(about, monkeypatch):
+    net = made_network(made_pieces(), labels=NLI)
+    pattern, pairs, run = about or "this text is about {}", [], Network.run
+    found = classify(net, THINGS, PET, by="entailment", about=about)
+    for i, text in enumerate(THINGS):
+        if text:
+            best = {}
+            for label, of in PET.items():
+                pairs = [(text, pattern.replace("{}", each)) for each in ([of] if isinstance(of, str) else of)]
+                best[label] = softmax(net.run(pairs).logits, axis=1)[:, 1].max()
+            first, second = sorted(best, key=best.get)[:-3:-1]
+            assert found["label"][i] == first
+            assert found["score"][i] == pytest.approx(best[first], abs=1e-6)
+            assert found["margin"][i] == pytest.approx(best[first] - best[second], abs=1e-6)
+    assert found["label"].nunique() == 3
+    limit = float(found["score"].median())
+    above = classify(net, THINGS, PET, limit, "entailment", about)
+    expected = found["label"].where(found["score"] >= limit, "none of these")
+    assert above["label"].tolist() == expected.tolist()
+    sizes = []
+    monkeypatch.setattr(Network, "run", lambda net, pairs: [sizes.append(len(pairs)), run(net, pairs)][1])
+    monkeypatch.setattr("workbench.networks.matching.BLOCK", 13)
+    pd.testing.assert_frame_equal(classify(net, THINGS, PET, by="entailment", about=about), found, atol=1e-6)
+    assert sizes == [12, 12, 6]  # never more pairs at once, and none of the empty text
+    assert not found.equals(classify(net, THINGS, PET, by="entailment", about="{}"))
+
+
+def test_the_template_stands_around_descriptions_by_embedding_too(animals):
+    model = wb.TextVectors(animals)
+    found = classify(model, ["cats", "cars"], ["cat", "car"], about="the {}")
+    expected = classify(model, ["cats", "cars"], {"cat": "the cat", "car": "the car"})
+    pd.testing.assert_frame_equal(found, expected)
+    assert (found["score"] != classify(model, ["cats", "cars"], ["cat", "car"])["score"]).all()
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_trained_network_of_entailment_tells_topics_apart_that_are_only_described(int8, topics):
+    rng = np.random.default_rng(1)
+    net = networks.load(topics)
+    net = networks.Each(wb.SQ("int8"), on="all").fit_transform(net) if int8 else net
+    of = rng.integers(3, size=60)
+    texts = [" ".join(rng.choice([*TOPICS[i]], 2)) for i in of]
+    labels = {topic: [*topic] for topic in TOPICS}
+    found = classify(net, texts, labels, by="entailment", about="{}")
+    assert np.mean(found["label"] == np.take(TOPICS, of)) > 0.95
+    assert found["score"].median() > 0.9
+
+
+TOPICS = ["abc", "def", "ghi"]
+
+
+@pytest.fixture(scope="module")
+def topics(tmp_path_factory):
+    """Folder of a BERT that was trained for two seconds on pairs of letters."""
+    folder, tokenizer, names = tmp_path_factory.mktemp("topics"), made_pieces(), {0: "entailment", 1: "contradiction"}
+    rng, n_threads = np.random.default_rng(0), torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = BertForSequenceClassification(
+            BertConfig(
+                vocab_size=35, max_position_embeddings=16, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+                intermediate_size=64, initializer_range=0.3, hidden_dropout_prob=0, attention_probs_dropout_prob=0,
+                id2label=names, label2id={name: i for i, name in names.items()},
+            )
+        )  # fmt: skip
+        optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3)
+        torch.set_num_threads(1)
+        for _ in range(150):
+            first, second = rng.integers(3, size=(2, 48))
+            second = np.where(rng.random(48) < 0.5, first, second)
+            both = zip(np.take(TOPICS, first), np.take(TOPICS, second), strict=True)
+            pairs = [(" ".join(rng.choice([*a], 2)), rng.choice([*b])) for a, b in both]
+            ids, weights, types = map(torch.from_numpy, tokenizer(pairs, 16))
+            wrong = torch.from_numpy(np.int64(first != second))
+            model(input_ids=ids, attention_mask=weights, token_type_ids=types, labels=wrong).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        torch.set_num_threads(n_threads)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer.text)
+    return folder
 
 
 @pytest.mark.parametrize("kind", ["vectors", "sif", "network"])

@@ -1,7 +1,8 @@
 """The two kinds of networks in torch: a BERT with the public parameter names, and a bag of rows.
 
 Both take ids and weights of the same shape. With (n, tokens) a token is one row, and its weight is 1, or 0 for
-padding. With (n, tokens, pieces) a token is the weighted sum of several rows, such as those of its n-grams.
+padding. With (n, tokens, pieces) a token is the weighted sum of several rows, such as those of its n-grams. A BERT
+also takes pairs of texts, as one text of tokens of two types.
 """
 
 from typing import Any, NamedTuple
@@ -87,13 +88,12 @@ class Encoder(Texts):
         if config.pooling == "pooler":
             self.pooler: Any = nn.ModuleDict({"dense": nn.Linear(dim, dim)})
 
-    def forward(self, ids: Tensor, weights: Tensor) -> Output:
+    def forward(self, ids: Tensor, weights: Tensor, types: Tensor | None = None) -> Output:
         is_token = token_places(weights)
         tables = self.embeddings
         states = weighted_rows(tables["word_embeddings"].weight, ids, weights)  # (n, tokens, dim)
-        states = (
-            states + tables["position_embeddings"].weight[: ids.shape[1]] + tables["token_type_embeddings"].weight[0]
-        )
+        of_types = tables["token_type_embeddings"].weight[0 if types is None else types]  # (dim,) or (n, tokens, dim)
+        states = states + tables["position_embeddings"].weight[: ids.shape[1]] + of_types
         states = functional.dropout(tables["LayerNorm"](states), DROPOUT, self.training)
         first = torch.arange(ids.shape[1], device=ids.device) == 0  # so that a text without tokens attends to something
         mask = (is_token | first)[:, None, None, :]  # (n, 1, 1, tokens)

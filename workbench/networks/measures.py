@@ -191,8 +191,8 @@ def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int 
     check_labels(net, task)
     texts = task.valid.sample(n_texts, random_state)
     whole, changes, n_tokens = outcome(net, texts.texts), np.zeros(net.config.n_layers), 0
-    for _, (_, weights), out in net.outputs(texts.texts):
-        is_token = token_places(weights)  # (n, tokens)
+    for _, tokens, out in net.outputs(texts.texts):
+        is_token = token_places(tokens.weights)  # (n, tokens)
         states = [unit(of.cpu().numpy()) for of in out.states]  # (n, tokens, dim) each
         changes += [(1 - (a * b).sum(-1))[is_token].sum() for a, b in pairwise(states)]
         n_tokens += int(np.count_nonzero(is_token))

@@ -1,6 +1,6 @@
 """`Network`: a configuration, a tokenizer, and weights, each a matrix that is read by rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +14,8 @@ from ..threads import one_thread
 from ..vectors import check_meta, remembered, summary_html
 from . import tokens
 from .config import WORDS, Config
-from .tokens import NgramTokenizer, Tokenizer, Tokens
-from .words import listed
+from .tokens import AnyTokens, NgramTokenizer, PieceTokenizer, Tokenizer
+from .words import TextsOrPairs, listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +38,8 @@ class Embedded(NamedTuple):
 class Network:
     """A network that turns texts into vectors and, with a head, into labels.
 
-    Instances are not changed after they are made.
+    Instances are not changed after they are made. A BERT whose tokens are pieces of words also takes pairs of texts:
+    a list of tuples in place of a list of texts. Of a pair with too many tokens the longer text loses its end.
 
     Parameters
     ----------
@@ -145,18 +146,34 @@ class Network:
         """Drop the module's float32 weights, which take memory; it is made anew when it is needed."""
         vars(self).get("_answers", {}).pop((Network.module.__wrapped__,), None)  # type: ignore[attr-defined]
 
-    def tokens(self, texts: Sequence[str]) -> Tokens:
-        """Return texts as the module takes them; TypeError if one is no text."""
-        return self.tokenizer(listed(texts), self.config.max_tokens)
+    def listed(self, texts: TextsOrPairs) -> list[Any]:
+        """Return texts as a list, or pairs where the first one is a tuple.
 
-    def batches(self, texts: Sequence[str], size: int = BATCH) -> Iterator[tuple[np.ndarray, Tokens]]:
+        TypeError if one is neither; ValueError for pairs if the network is no BERT of pieces of words.
+        """
+        if not hasattr(texts, "__len__") or not isinstance(next(iter(texts), None), tuple):
+            return listed(texts)  # type: ignore[arg-type]
+        for place, pair in enumerate(texts):
+            if not isinstance(pair, tuple) or [isinstance(text, str) for text in pair] != [True, True]:
+                raise TypeError(f"expected pairs as ('a text', 'another'), got {str(pair)[:60]!r} at place {place}")
+        if self.config.kind != "bert" or not isinstance(self.tokenizer, PieceTokenizer):
+            found = f"{self.config.kind} of {self.tokenizer.kind}"
+            raise ValueError(f"only a BERT, as networks.load(folder) opens, takes pairs of texts; this is a {found}")
+        return list(texts)
+
+    def tokens(self, texts: TextsOrPairs) -> AnyTokens:
+        """Return texts or pairs as the module takes them."""
+        return self.tokenizer(self.listed(texts), self.config.max_tokens)
+
+    def batches(self, texts: TextsOrPairs, size: int = BATCH) -> Iterator[tuple[np.ndarray, AnyTokens]]:
         """Yield places of texts, and their tokens, in batches of alike length so that little is padding."""
-        order = np.argsort([len(text) for text in texts], kind="stable")
+        lengths = [sum(map(len, text)) if isinstance(text, tuple) else len(text) for text in texts]
+        order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), size):
             places = order[start : start + size]
             yield places, self.tokens([texts[i] for i in places])
 
-    def outputs(self, texts: Sequence[str], size: int = BATCH) -> "Iterator[tuple[np.ndarray, Tokens, Output]]":
+    def outputs(self, texts: TextsOrPairs, size: int = BATCH) -> "Iterator[tuple[np.ndarray, AnyTokens, Output]]":
         """Yield places of texts, their tokens and what the module makes of them, batch by batch."""
         import torch
 
@@ -169,9 +186,9 @@ class Network:
                 yield places, tokens, out
                 bar.update(len(places))
 
-    def run(self, texts: Sequence[str], size: int = BATCH) -> Embedded:
-        """Return the vectors and the logits of texts, in batches of this size."""
-        texts = listed(texts)
+    def run(self, texts: TextsOrPairs, size: int = BATCH) -> Embedded:
+        """Return the vectors and the logits of texts or pairs, in batches of this size."""
+        texts = self.listed(texts)
         vectors = np.zeros((len(texts), self.config.width), np.float32)
         logits = np.zeros((len(texts), len(self.config.labels)), np.float32)
         for places, _, out in self.outputs(texts, size):
@@ -180,11 +197,11 @@ class Network:
                 logits[places] = out.logits.cpu().numpy()
         return Embedded(vectors, logits)
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def embed(self, texts: TextsOrPairs) -> np.ndarray:
         """Return the vector of each text: (n, dim) float32. A text without tokens is a row of zeros."""
         return self.run(texts).vectors
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
+    def predict(self, texts: TextsOrPairs) -> list[str]:
         """Return the label of each text; ValueError if the network has no head, which `Train` gives it."""
         if not self.config.labels:
             raise ValueError("this network has no head to tell labels apart; give it one with networks.Train(task)")

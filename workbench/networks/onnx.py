@@ -52,7 +52,8 @@ def export(net: Network, path: str | Path, int8: bool = False) -> Exported:
 
     Inputs are ``input_ids`` and ``attention_mask`` (int64) where tokens are pieces of words, else ``ids`` (int64)
     and ``weights`` (float32): any number of texts and tokens. Outputs are ``sentence_embedding`` and, of a network
-    with a head, ``logits``. The file holds no tokenizer, and weights as numbers, however the network stores them.
+    with a head, ``logits``. The file holds no tokenizer, and weights as numbers, however the network stores them. It
+    is for single texts, not for pairs.
 
     With ``int8``, onnxruntime's ``quantize_dynamic`` stores matrices as int8, with scales by channel, and multiplies
     integers: a quarter of the size, and several times as fast. Activations get one scale for a whole batch, so **the
@@ -76,8 +77,9 @@ def export(net: Network, path: str | Path, int8: bool = False) -> Exported:
     names = ("input_ids", "attention_mask") if is_pieces else ("ids", "weights")
 
     def inputs(*texts: str) -> tuple[Tensor, Tensor]:
-        ids, weights = net.tokens(texts)
-        return torch.from_numpy(ids), torch.from_numpy(weights.astype(np.int64) if is_pieces else weights)
+        tokens = net.tokens(texts)
+        weights = tokens.weights.astype(np.int64) if is_pieces else tokens.weights
+        return torch.from_numpy(tokens.ids), torch.from_numpy(weights)
 
     batch = inputs(*TEXTS)
     sizes = dict(enumerate(map(torch.export.Dim, ("texts", "tokens", "pieces")[: batch[0].ndim])))

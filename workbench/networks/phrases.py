@@ -8,8 +8,9 @@ import numpy as np
 from ..storage import Dense
 from ..vectors import summary_html, unit
 from .config import PROJECTION
-from .network import Network, listed
+from .network import Network
 from .task import Part, sizes_of, tenth
+from .words import listed
 
 MAP_BATCH = 256  # texts at once, without training
 PENALTIES = 10.0 ** np.arange(-3, 4)

@@ -13,9 +13,10 @@ from ..storage import nested, within
 from ..subwords import Subwords
 from ..vectors import Vectors
 from ..vocab import Vocab, printable
-from .words import is_lower, split
+from .words import TextsOrPairs, is_lower, split
 
 TOO_LONG = "some texts have more than {} tokens; what follows those is left out"
+LONG_PAIR = "some pairs of texts have more than {} tokens; the ends of their longer texts are left out"
 MAX_LETTERS = 200  # of a word that become n-grams, so that a long one does not fill memory in a padded batch
 
 
@@ -24,6 +25,17 @@ class Tokens(NamedTuple):
 
     ids: np.ndarray  # int64, rows of the embeddings
     weights: np.ndarray  # float32, 0 for padding
+
+
+class PairTokens(NamedTuple):
+    """Pairs of texts as a network takes them, each one after the other; all of (n, tokens)."""
+
+    ids: np.ndarray  # int64, rows of the embeddings
+    weights: np.ndarray  # float32, 1, or 0 for padding
+    types: np.ndarray  # int64, 0 for the first text with its special tokens, 1 for the second
+
+
+AnyTokens = Tokens | PairTokens
 
 
 def token_places(weights: Any) -> Any:
@@ -46,17 +58,26 @@ class PieceTokenizer:
             raise ValueError(f"expected the text of a tokenizer.json, got another: {str(error)[:200]}") from None
         self._fast.no_padding()
         self._fast.no_truncation()
-        self.n_rows = max([*self._fast.get_vocab().values(), *self._fast.encode("").ids], default=0) + 1
+        special = [*self._fast.encode("").ids, *self._fast.encode("", "").ids]  # may be none of the vocabulary
+        self.n_rows = max([*self._fast.get_vocab().values(), *special], default=0) + 1
 
-    def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
-        self._fast.enable_truncation(max_tokens)
-        encoded = self._fast.encode_batch([printable(text) for text in texts])
+    def __call__(self, texts: TextsOrPairs, max_tokens: int) -> AnyTokens:
+        is_paired = len(texts) > 0 and isinstance(texts[0], tuple)
+        self._fast.enable_truncation(max_tokens)  # of the longer text of a pair first, as transformers does
+        given = [tuple(map(printable, text)) if isinstance(text, tuple) else printable(text) for text in texts]
+        encoded = self._fast.encode_batch(given)
         if any(encoding.overflowing or len(encoding.ids) > max_tokens for encoding in encoded):
-            warn(TOO_LONG.format(max_tokens))
+            warn((LONG_PAIR if is_paired else TOO_LONG).format(max_tokens))
         found = [encoding.ids[:max_tokens] for encoding in encoded]  # the special tokens alone may be more
         counts = np.array([len(ids) for ids in found], np.int64)  # (n,)
         ids = np.fromiter(chain.from_iterable(found), np.int64)
-        return Tokens(padded(ids, counts), padded(np.ones(len(ids), np.float32), counts))
+        tokens = Tokens(padded(ids, counts), padded(np.ones(len(ids), np.float32), counts))
+        if not is_paired:
+            return tokens
+        types = np.fromiter(chain.from_iterable(encoding.type_ids[:max_tokens] for encoding in encoded), np.int64)
+        if types.max(initial=0) > 1:
+            raise ValueError(f"expected the tokenizer to give tokens of pairs the types 0 and 1, got {types.max()}")
+        return PairTokens(*tokens, padded(types, counts))
 
     def params(self) -> dict[str, Any]:
         return {"kind": self.kind}

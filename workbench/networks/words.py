@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ENDING, NGRAM = "+", "~"  # before types that are no words; words have letters, digits and underscores alone
 MIN_N, MAX_N = 3, 6  # of n-grams as types, as in fastText
+Pair = tuple[str, str]
+TextsOrPairs = Sequence[str] | Sequence[Pair]
 MAX_STEMS = 1 << 17  # words whose stems are remembered, some 40 MB
 
 
