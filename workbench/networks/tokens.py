@@ -45,12 +45,19 @@ class PieceTokenizer:
         except Exception as error:  # the library has no narrower kind
             raise ValueError(f"expected the text of a tokenizer.json, got another: {str(error)[:200]}") from None
         self._fast.no_padding()
-        self._fast.no_truncation()
-        self.n_rows = max([*self._fast.get_vocab().values(), *self._fast.encode("").ids], default=0) + 1
+        self.vocab: dict[str, int] = self._fast.get_vocab()  # the number of each token
+        self.n_rows = max([*self.vocab.values(), *self._fast.encode("").ids], default=0) + 1
+
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None, special: bool = True) -> list[Any]:
+        """Return the library's encoding of each text, with special tokens around it unless those are not wanted."""
+        if max_tokens is None:
+            self._fast.no_truncation()
+        else:
+            self._fast.enable_truncation(max_tokens)
+        return self._fast.encode_batch([printable(text) for text in texts], add_special_tokens=special)
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
-        self._fast.enable_truncation(max_tokens)
-        encoded = self._fast.encode_batch([printable(text) for text in texts])
+        encoded = self.encode(texts, max_tokens)
         if any(encoding.overflowing or len(encoding.ids) > max_tokens for encoding in encoded):
             warn(TOO_LONG.format(max_tokens))
         found = [encoding.ids[:max_tokens] for encoding in encoded]  # the special tokens alone may be more
