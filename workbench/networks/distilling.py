@@ -17,7 +17,7 @@ from .tokens import PieceTokenizer
 from .training import N_LOOKS, drawn
 
 RATE = 5e-3  # of Adam, falling to 0; compared on MiniLM
-N_HELD = 400  # texts in a look
+N_HELD = 200  # texts in a look
 
 
 class Distillation:

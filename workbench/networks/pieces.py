@@ -4,7 +4,7 @@ import json
 import re
 import string
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ PRINTED = [*range(33, 127), *range(161, 173), *range(174, 256)]  # bytes that by
 OTHERS = [byte for byte in range(256) if byte not in PRINTED]
 BYTE_OF = {chr(byte): byte for byte in PRINTED} | {chr(256 + i): byte for i, byte in enumerate(OTHERS)}
 
+BYTE = "<0x[0-9A-F]{2}>"  # as SentencePiece writes one
+
 
 class Piece(NamedTuple):
     """What a token stands for, the same in tokenizers that mark it otherwise."""
@@ -40,16 +42,14 @@ def pieces(tokenizer: PieceTokenizer) -> dict[str, Piece]:
     """
     about = json.loads(tokenizer.text)
     special, model, vocab = special_tokens(about), about["model"], tokenizer.vocab
-    splits = [*nodes(about.get("pre_tokenizer")), *nodes(about.get("decoder")), *nodes(about.get("normalizer"))]
-    is_bytes = any(node.get("type") == "ByteLevel" for node in splits)
-    blank = next((node["replacement"] for node in splits if node.get("type") == "Metaspace"), None)
+    is_bytes, blank = "ByteLevel" in (found := splits(about)), found.get("Metaspace", {}).get("replacement")
     prefix, suffix = (model.get(name) or "" for name in ("continuing_subword_prefix", "end_of_word_suffix"))
 
     def piece(token: str) -> Piece:
         if token in special or token in ROLES:
             return Piece(ROLES.get(token, token), "special")
         text, is_start = token, True
-        if re.fullmatch("<0x[0-9A-F]{2}>", token):
+        if re.fullmatch(BYTE, token):
             return Piece(token, "bytes")
         if is_bytes:
             try:
@@ -71,12 +71,15 @@ def pieces(tokenizer: PieceTokenizer) -> dict[str, Piece]:
     return {token: piece(token) for token in sorted(vocab, key=vocab.__getitem__)}
 
 
-def nodes(part: Any) -> Iterator[dict]:
-    """Yield a part of a tokenizer.json and all parts within it."""
-    if isinstance(part, dict):
-        yield part
-    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-        yield from nodes(inner)
+def splits(about: dict) -> dict[str, dict]:
+    """Return the parts of a tokenizer.json that say how texts are split and joined, by their type."""
+    found, rest = dict[str, dict](), [about.get(name) for name in ("normalizer", "pre_tokenizer", "decoder")]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, dict):
+            found[str(part.get("type"))] = part
+        rest += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return found
 
 
 def special_tokens(about: dict) -> set[str]:
@@ -154,7 +157,10 @@ def cut_tokenizer(tokenizer: PieceTokenizer, tokens: Collection[str]) -> PieceTo
         raise ValueError(f"expected a tokenizer with a model of {', '.join(MODELS)}, got {model.get('type')}")
     if strange := sorted({*tokens} - vocab.keys()):
         raise ValueError(f"the tokenizer has no token {', '.join(map(repr, strange[:3]))}")
-    needed = {token for token, piece in pieces(tokenizer).items() if piece.kind == "special" or is_byte(token, piece)}
+    needed = {token for token, piece in pieces(tokenizer).items() if piece.kind == "special"}
+    needed |= {token for token in vocab if re.fullmatch(BYTE, token)}
+    if "ByteLevel" in splits(about):
+        needed |= {token for token in vocab if len(token) == 1}
     kept = with_parents(tokenizer, needed.union(tokens))
     listed = model["vocab"] if isinstance(model["vocab"], dict) else dict(model["vocab"])  # of Unigram: scores
     order = sorted(kept, key=lambda token: (token not in listed, vocab[token]))  # added ones stand behind the others
@@ -175,11 +181,6 @@ def cut_tokenizer(tokenizer: PieceTokenizer, tokens: Collection[str]) -> PieceTo
     if cut.vocab != number:
         raise ValueError("the tokenizer.json numbers its tokens in a way that does not let it be cut")
     return cut
-
-
-def is_byte(token: str, piece: Piece) -> bool:
-    """Return whether a token is one byte, of which all other texts can be made."""
-    return piece.kind == "bytes" and (len(token) == 1 or token.startswith("<0x"))
 
 
 def most_used(tokenizer: PieceTokenizer, texts: Sequence[str], n: int) -> PieceTokenizer:

@@ -56,11 +56,12 @@ class Transplant(NetworkStep):
     method : {"weighted", "pieces", "distilled", "random"}
         ``"weighted"``: a mean of the old rows whose texts are nearest by `vectors`, weighted by a softmax of cosines
         (Tran, "From English to foreign languages", 2020; Minixhofer et al., "WECHSEL", 2022; Dobler and de Melo,
-        "FOCUS", 2023). A token without a vector is treated as by ``"pieces"``: the mean of the rows of the
-        pieces that the old tokenizer cuts it into; without any, as by ``"random"``: normal numbers with the mean and
-        spread of the old rows. ``"distilled"``: by ``"weighted"`` where there are `vectors`, else by ``"pieces"``,
-        and then trained on `texts` (Dobler, Elliott and de Melo, "Token distillation", 2026); see
-        `Distillation`.
+        "FOCUS", 2023); for tokens that begin words and have a vector, others as by ``"pieces"``.
+        ``"pieces"``: the mean of the old rows of the pieces that the old tokenizer cuts the token's text into; without
+        any, as by ``"random"``.
+        ``"distilled"``: by ``"weighted"`` where there are `vectors`, else by ``"pieces"``, then trained on `texts`
+        (Dobler, Elliott and de Melo, "Token distillation", 2026): see `distilling.Distillation`.
+        ``"random"``: normal numbers with the mean and spread of the old rows, for comparison.
     vocabulary : int, optional
         Keep only so many tokens of the new tokenizer: those that `texts` use most, the special tokens, and the single
         characters of ASCII and of the texts, so that any word of such letters can still be cut.
@@ -89,7 +90,7 @@ class Transplant(NetworkStep):
     method: str = parameter("weighted", "choice", "New rows", choices=METHODS, main=False)
     vocabulary: int | None = parameter(None, "count", "Tokens", 1, lambda v: len(v.tokenizer.vocab), all_is_none=True)
     texts: Any = parameter(None, "other", "Texts")
-    n_steps: int = parameter(300, "count", "Steps", 1, main=False)
+    n_steps: int = parameter(100, "count", "Steps", 1, main=False)
     random_state: int = parameter(0, "seed", "Seed")
 
     def _fit(self, v: Network, reference: Network | None) -> None:
@@ -230,9 +231,10 @@ def mean_of_pieces(table: np.ndarray, old: PieceTokenizer, of: Sequence[Piece]) 
 def mean_of_nearest(
     table: np.ndarray, old: PieceTokenizer, of: Sequence[Piece], models: tuple[Vectors, Vectors]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return means of the old rows whose texts have the nearest vectors, (n, dim), and which texts have a vector, (n,).
+    """Return means of the old rows whose texts have the nearest vectors, (n, dim), and which are to be used, (n,).
 
-    They are moved to the usual distance from the mean of all rows: means of several are nearer to it.
+    They are moved to the usual distance from the mean of all rows: means of several are nearer to it. Parts of words
+    are no words, so vectors say little of them; their pieces were better on texts to choose by.
     """
     of_old, of_new = (directions(v, texts) for v, texts in zip(models, (pieces(old).values(), of), strict=True))
     if np.isnan(of_old[:, 0]).all():
@@ -245,7 +247,7 @@ def mean_of_nearest(
     middle = table.mean(0)
     found = sums(table - middle, numbers[near[is_near]], weights[is_near], is_near.sum(1))
     usual = np.linalg.norm(table - middle, axis=1).mean()
-    return middle + usual * unit(found), is_near[:, 0]
+    return middle + usual * unit(found), is_near[:, 0] & [piece.kind == "start" for piece in of]
 
 
 def directions(v: Vectors, of: Collection[Piece]) -> np.ndarray:
