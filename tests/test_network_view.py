@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import PATIENCE, made_fasttext, made_network, made_task, until
+from conftest import PATIENCE, made_fasttext, made_network, made_pieces, made_task, until
 from person import OUTSIDE
 
 import workbench as wb
@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from workbench import networks  # noqa: E402
 from workbench.networks import DropLayers, Each, NgramTokenizer, PruneWeights, Train, measures, training  # noqa: E402
-from workbench.views import NetworkPanel, mapper  # noqa: E402
+from workbench.views import NetworkPanel, mapper, network_recipes  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 INT8, CODES = Each(wb.SQ("int8"), "all"), Each(wb.PQ(8), "embeddings")
@@ -230,6 +230,23 @@ def test_a_network_without_head_or_layers_is_measured_by_its_vectors(task):
     assert panel.layers == {}
     assert {step["kind"] for step in panel.rail["addable"]} == {"Each", "PruneWeights", "Train"}
     assert acted(panel, "add", kind="Train").cards["cards"][0]["title"] == "Accuracy"
+
+
+def test_a_bert_of_pieces_can_have_fewer_tokens():
+    pieces, rng = made_pieces(), np.random.default_rng(0)
+    texts = [" ".join(rng.choice([*pieces.vocab], 6)) for _ in range(60)]
+    pairs = [(text, ("no", "yes")[i % 2]) for i, text in enumerate(texts)]
+    task = networks.Task.of("made up", dict.fromkeys(("train", "test"), pairs))
+    net = made_network(pieces, labels=task.labels)
+    step = network_recipes.added(wb.Chain([]), "Transplant", None, net, task).steps[0]
+    assert step.vocabulary == pieces.n_rows // 2
+    step.set_params(vocabulary=pieces.n_rows - 2)
+    panel = NetworkPanel(net, task, step, interactive=False)
+    assert "Transplant" in {of["kind"] for of in panel.rail["addable"]}
+    assert field(panel, 0, "vocabulary")["high"] == pieces.n_rows
+    assert panel.network.tokenizer.n_rows == pieces.n_rows - 2
+    assert panel.weights["sides"][1]["bytes"] == 128 * (pieces.n_rows - 2)  # of the embeddings
+    assert "networks.Transplant(vocabulary=33, texts='made up')" in panel.export["code"]
 
 
 def test_what_is_no_network_task_or_recipe_of_networks_is_refused(net, task):

@@ -412,7 +412,7 @@ def test_random_rows_are_as_long_as_the_vectors_on_average(fasttext):
     rows = random.weights[networks.config.WORDS].rows(slice(None))
     assert np.isclose(np.square(rows).sum(1).mean(), np.square(v.storage.norms()).mean(), rtol=0.05)
     assert not np.array_equal(rows, networks.bag(v, rows="random").weights[networks.config.WORDS].rows(slice(None)))
-    with pytest.raises(ValueError, match="rows must be one of .*stored.*, got 'ones'"):
+    with pytest.raises(ValueError, match=r"rows must be one of .*stored.*, got 'ones'"):
         networks.bag(v, rows="ones")
 
 

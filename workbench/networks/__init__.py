@@ -20,10 +20,12 @@ from .config import Config
 from .matching import classify, embed_blocks, nearest_texts
 from .network import Network
 from .phrases import Pairs, Teacher
+from .pieces import cut_tokenizer
 from .sources import bag, load, transformer
 from .steps import DropLayers, Each, PruneNeurons, PruneWeights
 from .task import Task, load_task
 from .tokens import NgramTokenizer, PieceTokenizer
+from .transplant import Transplant
 from .words import WordTokenizer, stemmed, token_costs
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ _HOMES = {
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
-    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify",
-    "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts", "paired", "stemmed",
-    "sweep", "token_costs", "transformer", "word_influence",
+    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "Transplant", "WordTokenizer", "bag", "card",
+    "classify", "cut_tokenizer", "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts",
+    "paired", "stemmed", "sweep", "token_costs", "transformer", "word_influence",
 ]  # fmt: skip
 
 

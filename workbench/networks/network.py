@@ -112,11 +112,13 @@ class Network:
         meta = self.meta | {"recipe": [*self.meta.get("recipe", []), step]}
         return Network(self.config, self.weights, self.tokenizer, meta)
 
-    def with_weights(self, changes: Mapping[str, Storage], config: Config | None = None) -> "Network":
+    def with_weights(
+        self, changes: Mapping[str, Storage], config: Config | None = None, tokenizer: Tokenizer | None = None
+    ) -> "Network":
         """Return this network with some weights changed; those that another configuration has no place for go."""
         config, weights = config or self.config, self.weights | dict(changes)
         kept = {name: weights[name] for name in config.shapes(1) if name in weights}
-        return Network(config, kept, self.tokenizer, self.meta)
+        return Network(config, kept, tokenizer or self.tokenizer, self.meta)
 
     # -- use -------------------------------------------------------------------------------
 

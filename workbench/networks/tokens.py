@@ -58,14 +58,22 @@ class PieceTokenizer:
             raise ValueError(f"expected the text of a tokenizer.json, got another: {str(error)[:200]}") from None
         self._fast.no_padding()
         self._fast.no_truncation()
+        self.vocab: dict[str, int] = self._fast.get_vocab()  # the number of each token
         special = [*self._fast.encode("").ids, *self._fast.encode("", "").ids]  # may be none of the vocabulary
-        self.n_rows = max([*self._fast.get_vocab().values(), *special], default=0) + 1
+        self.n_rows = max([*self.vocab.values(), *special], default=0) + 1
+
+    def encode(self, texts: TextsOrPairs, max_tokens: int | None = None, special: bool = True) -> list[Any]:
+        """Return the library's encoding of each text or pair, with special tokens unless those are not wanted."""
+        if max_tokens is None:
+            self._fast.no_truncation()
+        else:
+            self._fast.enable_truncation(max_tokens)  # of the longer text of a pair first, as transformers does
+        given = [tuple(map(printable, text)) if isinstance(text, tuple) else printable(text) for text in texts]
+        return self._fast.encode_batch(given, add_special_tokens=special)
 
     def __call__(self, texts: TextsOrPairs, max_tokens: int) -> AnyTokens:
         is_paired = len(texts) > 0 and isinstance(texts[0], tuple)
-        self._fast.enable_truncation(max_tokens)  # of the longer text of a pair first, as transformers does
-        given = [tuple(map(printable, text)) if isinstance(text, tuple) else printable(text) for text in texts]
-        encoded = self._fast.encode_batch(given)
+        encoded = self.encode(texts, max_tokens)
         if any(encoding.overflowing or len(encoding.ids) > max_tokens for encoding in encoded):
             warn((LONG_PAIR if is_paired else TOO_LONG).format(max_tokens))
         found = [encoding.ids[:max_tokens] for encoding in encoded]  # the special tokens alone may be more

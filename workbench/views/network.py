@@ -312,7 +312,8 @@ class NetworkPanel(RecipeView):
 
     def do_add(self, kind: str, at: int | None = None) -> None:
         """Add a step."""
-        self._want(network_recipes.added(self.flow["wish"], kind, at, self.flow["opened"].task))
+        opened = self.flow["opened"]
+        self._want(network_recipes.added(self.flow["wish"], kind, at, opened.net, opened.task))
 
     def do_layer(self, layer: int) -> None:
         """Leave a layer of the original out, or no more."""

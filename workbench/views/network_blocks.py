@@ -94,7 +94,7 @@ class NetworkBlocks:
         rows = [
             {"what": "Size", "help": "Without the tokenizer.", "value": as_size(small), "share": small / big,
              "spread": smaller, **exact},
-            {"what": "Tokenizer", "help": "It stays as it is.", "value": as_size(sizes["tokenizer"]), "share": None,
+            {"what": "Tokenizer", "help": "As in the file.", "value": as_size(sizes["tokenizer"]), "share": None,
              "spread": "", **exact},
         ]  # fmt: skip
         for line in lines(result.card):

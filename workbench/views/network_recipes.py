@@ -12,7 +12,9 @@ from ..compress.values import ValueStep
 from ..networks.network import Network
 from ..networks.steps import DropLayers, Each, NetworkStep, PruneNeurons, PruneWeights, as_vectors
 from ..networks.task import Task
+from ..networks.tokens import PieceTokenizer
 from ..networks.training import Train
+from ..networks.transplant import Transplant
 from ..search.suggest import Preset, first_step
 from ..storage import Cut, Wrapper
 from ..vectors import Vectors, remembered
@@ -44,13 +46,15 @@ def addable(net: Network) -> list[dict[str, str]]:
     return [
         {"kind": kind.__name__, "label": kind.label, "blurb": f"{kind.label} {kind.blurb}"}
         for kind in kinds
-        if net.config.n_layers or kind not in LAYERED
+        if (net.config.n_layers or kind not in LAYERED)
+        and (kind is not Transplant or (net.config.kind == "bert" and isinstance(net.tokenizer, PieceTokenizer)))
     ]
 
 
-def added(recipe: Chain, kind: str, at: int | None, task: Task) -> Chain:
+def added(recipe: Chain, kind: str, at: int | None, net: Network, task: Task) -> Chain:
     """Return a recipe with one more step, with usual values."""
-    usual = {"Each": Each(SQ("int8")), "Train": Train(task)}
+    fewer = Transplant(vocabulary=max(net.tokenizer.n_rows // 2, 1), texts=task)
+    usual = {"Each": Each(SQ("int8")), "Train": Train(task), "Transplant": fewer}
     place = len(recipe.steps) if at is None else at
     return Chain([*recipe.steps[:place], usual.get(kind) or OTHER_STEPS[kind](), *recipe.steps[place:]])
 
