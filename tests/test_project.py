@@ -83,11 +83,11 @@ def test_imports_have_no_circles():
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_244, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_190, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "helpers": (1_192, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
-    "evaluate": (1_734, {"workbench/evaluate"}),
+    "evaluate": (1_893, {"workbench/evaluate"}),
     "networks": (3_700, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_192, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (16_191, {"tests"}),
+    "tests": (16_900, {"tests"}),
 }
 
 

@@ -19,6 +19,7 @@ from .compress import STEPS, from_json, recipe_from
 
 if TYPE_CHECKING:  # for editors and type checkers
     from . import networks, semantic, views
+    from .evaluate.align import align
     from .evaluate.contributions import ngram_carriers
     from .evaluate.damage import word_damage
     from .evaluate.neighbours import neighbour_changes
@@ -36,6 +37,7 @@ _HOMES = {  # of names that load when they are first used; "" for a folder
     "Vectors": "vectors",
     "load": "formats",
     "export": "formats",
+    "align": "evaluate.align",
     "scorecard": "evaluate.scorecard",
     "neighbour_changes": "evaluate.neighbours",
     "ngram_carriers": "evaluate.contributions",
