@@ -18,9 +18,9 @@ from typing import Any
 from common import Options, middle, print_table, print_versions, remembered, run_job, run_script
 
 N_TEST = 2_000
-N_WORDS, N_NGRAMS, N_CODES = 12_000, 16_000, 50  # of the compressed model
-EPOCHS, BATCH = {"bag": 6, "transformer": 3}, 128
-RATES = {"bag": 2e-2, "transformer": 6e-3}  # compared on validation texts
+N_WORDS, N_NGRAMS, N_CODES = 14_000, 25_500, 50  # of the compressed model
+EPOCHS, BATCH = {"bag": 6, "transformer": 20}, 128
+RATES = {"bag": 4e-2, "transformer": 4e-3}  # compared on validation texts
 N_TIMED = 20
 
 
