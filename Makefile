@@ -42,6 +42,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/maps.py
 	$(BIN)/python benchmarks/panel.py
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/vocabulary.py
 	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)
