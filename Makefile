@@ -43,6 +43,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/panel.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/zero_shot.py
+	$(BIN)/python benchmarks/vocabulary.py
 	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)

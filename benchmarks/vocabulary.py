@@ -22,7 +22,7 @@ from typing import Any
 from common import Options, middle, print_table, print_versions, remembered, run_job, run_script
 
 N_TEST = 600  # texts, alike of each task
-N_TRAIN = 3_000  # labelled texts of a task for logistic regression
+N_TRAIN, N_JUDGED = 2_000, 1_000  # labelled texts of a task for logistic regression, and test texts
 N_BPE = 8_000  # tokens
 SIZES = (16_000, 8_000, 4_000)
 VECTORS = "builtin:en"
@@ -122,14 +122,15 @@ def smaller(model: str, tasks: list[str], seed: int) -> list[dict]:
 
     net, rows = load(model), []
     for task in map(load_task, tasks):
-        train, before = task.train.sample(N_TRAIN, seed), net.embed(task.test.texts)
+        train, test = task.train.sample(N_TRAIN, seed), task.test.sample(N_JUDGED, seed)
+        before = net.embed(test.texts)
         for n in (None, *SIZES):
             cut = net if n is None else Transplant(vocabulary=n, texts=task).fit_transform(net)
-            after = cut.embed(task.test.texts)
+            after = cut.embed(test.texts)
             judge = LogisticRegression(C=10, max_iter=1_000).fit(unit(cut.embed(train.texts)), train.labels)
             row = {"rows": f"{Path(task.name).name}, {n or len(net.tokenizer.vocab):,} tokens"}
             row |= {"MB": cut.file_bytes / 1e6, "cosine": float((unit(before) * unit(after)).sum(1).mean())}
-            row["accuracy"] = float(np.mean(judge.predict(unit(after)) == task.test.labels))
+            row["accuracy"] = float(np.mean(judge.predict(unit(after)) == test.labels))
             rows.append(row)
             print(row, file=sys.stderr)
     return rows

@@ -92,7 +92,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_192, {"workbench/views"}),
+    "views": (4_197, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (16_900, {"tests"}),

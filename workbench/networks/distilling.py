@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +12,12 @@ from .. import progress
 from ..threads import one_thread
 from .config import WORDS
 from .network import BATCH, Network
-from .pieces import pieces
+from .pieces import Piece, pieces
 from .task import drawn_places, tenth
 from .tokens import PieceTokenizer
 from .training import N_LOOKS, drawn
 
-RATE = 5e-3  # of Adam, falling to 0; compared on MiniLM
+RATE = 1e-2  # of Adam, falling to 0; compared on MiniLM
 N_HELD = 200  # texts in a look
 
 
@@ -55,13 +56,12 @@ class Distillation:
             At each look ``step`` and ``loss`` on that tenth.
         """
         numbers = set(torch.nonzero(self.is_new)[:, 0].tolist())
-        used = [
-            t for t, e in zip(texts, self.tokenizers[1].encode(texts), strict=True) if not numbers.isdisjoint(e.ids)
-        ]
-        held = [text for text in used if tenth(text) == 0] or used
-        learnt = [text for text in used if tenth(text) != 0] or used
+        encoded = zip(texts, self.tokenizers[1].encode(texts), strict=True)
+        used = [text for text, found in encoded if not numbers.isdisjoint(found.ids)]
         if not used:
             raise ValueError("no text has a token without a row; give texts in which new tokens occur")
+        held = [text for text in used if tenth(text) == 0] or used
+        learnt = [text for text in used if tenth(text) != 0] or used
         held = [held[i] for i in drawn_places(len(held), N_HELD, seed)]
         optimizer = torch.optim.Adam([self.trained], lr=RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, n_steps)
@@ -108,19 +108,12 @@ def shared_ends(tokenizers: Sequence[PieceTokenizer], texts: Sequence[str], max_
 
     For each tokenizer the numbers of texts and the places of such tokens: (2, n_pairs).
     """
-    places = []  # by tokenizer, the places of tokens in each text by their ends
-    for tokenizer in tokenizers:
-        of = pieces(tokenizer)
-        places.append(
-            [
-                {
-                    of[token].text if is_special else end: place
-                    for place, (token, (_, end), is_special) in enumerate(
-                        zip(found.tokens, found.offsets, found.special_tokens_mask, strict=True)
-                    )
-                }
-                for found in tokenizer.encode(texts, max_tokens)
-            ]
-        )
+    places = [[ends_of(found, pieces(of)) for found in of.encode(texts, max_tokens)] for of in tokenizers]
     ends = [(row, end) for row, (one, other) in enumerate(zip(*places, strict=True)) for end in one if end in other]
     return [np.array([(row, of[row][end]) for row, end in ends], np.int64).reshape(-1, 2).T for of in places]
+
+
+def ends_of(found: Any, of: dict[str, Piece]) -> dict[int | str, int]:
+    """Return the place of the token that ends at each character of a text, and of special ones by their roles."""
+    tokens = zip(found.tokens, found.offsets, found.special_tokens_mask, strict=True)
+    return {of[token].text if special else end: i for i, (token, (_, end), special) in enumerate(tokens)}

@@ -127,7 +127,8 @@ class Transplant(NetworkStep):
     def _rows(self, table: np.ndarray, old: PieceTokenizer, source: np.ndarray, how: np.ndarray) -> np.ndarray:
         """Return rows for all new tokens, (n_new, dim) float32, and write into `how` in which way each is made."""
         rng, new = np.random.default_rng(self.random_state), self.tokenizer_
-        rows = rng.normal(table.mean(0), table.std(0), (len(source), table.shape[1])).astype(np.float32)
+        known = table[[*old.vocab.values()]]  # without rows that no token has
+        rows = rng.normal(known.mean(0), known.std(0), (len(source), table.shape[1])).astype(np.float32)
         rows[source >= 0] = table[source[source >= 0]]
         made = {} if self.method == "random" else {"pieces": mean_of_pieces}
         if self.method == "weighted" or (self.method == "distilled" and self.vectors is not None):
@@ -243,10 +244,10 @@ def mean_of_nearest(
     is_near = near >= 0  # (n, N_NEAREST)
     weights = np.where(is_near, np.exp((cosines - cosines[:, :1]) / TEMPERATURE), 0)
     weights /= np.maximum(weights.sum(1, keepdims=True), 1)  # the nearest has 1
-    numbers = np.array([old.vocab[token] for token in pieces(old)])  # (n_old,)
-    middle = table.mean(0)
-    found = sums(table - middle, numbers[near[is_near]], weights[is_near], is_near.sum(1))
-    usual = np.linalg.norm(table - middle, axis=1).mean()
+    known = table[[old.vocab[token] for token in pieces(old)]]  # (n_old, dim), without rows that no token has
+    middle = known.mean(0)
+    found = sums(known - middle, near[is_near], weights[is_near], is_near.sum(1))
+    usual = np.linalg.norm(known - middle, axis=1).mean()
     return middle + usual * unit(found), is_near[:, 0] & [piece.kind == "start" for piece in of]
 
 
