@@ -88,14 +88,14 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_893, {"workbench/evaluate"}),
-    "networks": (2_847, {"workbench/networks"}),
+    "networks": (3_071, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_192, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (16_195, {"tests"}),
+    "tests": (16_441, {"tests"}),
 }
 
 

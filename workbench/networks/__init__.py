@@ -16,6 +16,7 @@ Running and training a network needs torch, and a BERT's tokenizer the library t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .bert_score import bert_score
 from .config import Config
 from .matching import classify, embed_blocks, nearest_texts
 from .network import Network
@@ -44,7 +45,7 @@ _HOMES = {
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
-    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "WordTokenizer", "bag", "card", "classify",
+    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "WordTokenizer", "bag", "bert_score", "card", "classify",
     "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts", "paired", "stemmed",
     "sweep", "token_costs", "transformer", "word_influence",
 ]  # fmt: skip

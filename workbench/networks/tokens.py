@@ -46,7 +46,8 @@ class PieceTokenizer:
             raise ValueError(f"expected the text of a tokenizer.json, got another: {str(error)[:200]}") from None
         self._fast.no_padding()
         self._fast.no_truncation()
-        self.n_rows = max([*self._fast.get_vocab().values(), *self._fast.encode("").ids], default=0) + 1
+        self.around = tuple(self._fast.encode("").ids)  # tokens that stand around every text
+        self.n_rows = max([*self._fast.get_vocab().values(), *self.around], default=0) + 1
 
     def __call__(self, texts: Sequence[str], max_tokens: int) -> Tokens:
         self._fast.enable_truncation(max_tokens)
@@ -89,6 +90,7 @@ class NgramTokenizer:
     """
 
     kind: ClassVar = "ngrams"
+    around: ClassVar = ()
     fields: ClassVar[dict[str, Kind]] = {"n_word_rows": int, "flat": bool, "lower": bool}
 
     vocab: Vocab
