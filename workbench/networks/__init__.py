@@ -16,6 +16,7 @@ Running and training a network needs torch, and a BERT's tokenizer the library t
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .bert_score import bert_score
 from .config import Config
 from .matching import classify, embed_blocks, nearest_texts
 from .network import Network
@@ -46,9 +47,9 @@ _HOMES = {
 }
 __all__ = [
     "Config", "DropLayers", "Each", "Network", "NgramTokenizer", "Pairs", "PieceTokenizer", "PruneNeurons",
-    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "Transplant", "WordTokenizer", "bag", "card",
-    "classify", "cut_tokenizer", "embed_blocks", "export", "layer_table", "load", "load_task", "nearest_texts",
-    "paired", "stemmed", "sweep", "token_costs", "transformer", "word_influence",
+    "PruneWeights", "Task", "Teacher", "TextVectors", "Train", "Transplant", "WordTokenizer", "bag", "bert_score",
+    "card", "classify", "cut_tokenizer", "embed_blocks", "export", "layer_table", "load", "load_task",
+    "nearest_texts", "paired", "stemmed", "sweep", "token_costs", "transformer", "word_influence",
 ]  # fmt: skip
 
 

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ..compress.base import Chain, Step
+from ..evaluate.similarity import spearman
 from ..evaluate.table import COLUMNS, Scorecard, interval, row
 from ..nearest import greatest
 from ..storage import Dense, Storage
 from ..threads import one_thread
 from ..vectors import remembered, unit
+from .bert_score import bert_score
 from .network import Embedded, Network
 from .phrases import TaughtTexts, Teacher, likeness
 from .steps import DropLayers
@@ -22,6 +24,7 @@ from .tokens import token_places
 
 N_TEXTS = 1_000  # of the test part, unless it has fewer
 N_NEAREST = 10
+N_PAIRS = 300  # of texts that are matched
 BATCHES, N_TIMED = (1, 32), 15
 HELP = {
     "accuracy": "Share of test texts that get the right label.",
@@ -31,6 +34,8 @@ HELP = {
     "overlap@10": "Share of a text's 10 nearest that are among the teacher's 10 nearest.",
     "cosine": "Mean cosine between the vectors of a text before and after.",
     "nearest": "Share of texts whose nearest other text is the same as before.",
+    "f1_spearman": "Spearman's correlation of BERTScore's F1 of pairs of test texts before and after.",
+    "f1_change": "How far BERTScore's F1 of a pair of test texts moves, on average.",
     "latency": "Milliseconds for a batch in one thread: median and quartiles.",
     "contribution": "1 - cosine between the states that a layer gets and those that it gives, on average.",
     "cost": "Accuracy that is lost when this layer alone is left out, without training.",
@@ -44,6 +49,7 @@ def card(
     *,
     n_texts: int = N_TEXTS,
     latency: bool = True,
+    matching: bool = False,
     random_state: int = 0,
 ) -> Scorecard:
     """Compare a compressed network with its original on the test part of a task.
@@ -57,8 +63,10 @@ def card(
         Test texts at most, drawn by the seed.
     latency : bool
         Also measure time.
+    matching : bool
+        Also compare how the two score pairs of these texts by `bert_score`, where both are of kind "bert".
     random_state : int
-        Seed of the sample and of the intervals.
+        Seed of the sample, of pairs, and of the intervals.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def card(
         Rows as in `workbench.scorecard`: ``size`` (bytes of the file without the tokenizer, of ``compressed``, of the
         ``original`` in float32, and of the ``tokenizer``), ``ratio``, ``accuracy``, ``macro_f1``, ``agreement`` (for a
         `Teacher` ``spearman`` and ``overlap@10`` instead), ``cosine``, ``nearest``, ``latency`` (ms, of ``batch 1`` and
-        ``batch 32``, with quartiles).
+        ``batch 32``, with quartiles). With `matching` ``f1_spearman`` and ``f1_change``.
 
     Raises
     ------
@@ -97,6 +105,8 @@ def card(
     if before.vectors.shape == after.vectors.shape:
         mean("cosine", "all", (unit(before.vectors) * unit(after.vectors)).sum(1))
     mean("nearest", "all", shared_neighbours(before.vectors, after.vectors, 1))
+    if matching and big.config.kind == small.config.kind == "bert":
+        rows += matching_rows(big, small, texts.texts, random_state)
     for split, net in (("compressed", small), ("original", big)) if latency else ():
         rows += latency_rows(net, texts, split)
     return Scorecard(pd.DataFrame(rows)[COLUMNS])
@@ -175,6 +185,18 @@ def latency_rows(net: Network, texts: Labelled | TaughtTexts, split: str) -> lis
             how = f"timed, one thread, {N_TIMED} times, quartiles"
             rows.append(row("latency", f"batch {size}, {split}", median, how, N_TIMED, (low, high)))
     return rows
+
+
+def matching_rows(big: Network, small: Network, texts: Sequence[str], seed: int) -> list[dict]:
+    """Return how F1 of `bert_score`, of pairs of different texts, changes: its ranks, and itself on average."""
+    order = np.random.default_rng(seed).permutation(len(texts))[:N_PAIRS]
+    first, second = ([texts[i] for i in of] for of in (order, np.roll(order, 1)))
+    before, after = (bert_score(net, first, second)["f1"].to_numpy(np.float32) for net in (big, small))  # (n,) each
+    changes, n, how = np.abs(after - before), len(order), f"sampled, seed {seed}"
+    return [
+        row("f1_spearman", "all", spearman(before[None], after[None])[0], how, n),
+        row("f1_change", "all", changes.mean(), how, n, interval(changes, seed)),
+    ]
 
 
 def layer_table(net: Network, task: Task, n_texts: int = 300, random_state: int = 0) -> pd.DataFrame:

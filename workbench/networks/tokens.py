@@ -59,7 +59,8 @@ class PieceTokenizer:
         self._fast.no_padding()
         self._fast.no_truncation()
         self.vocab: dict[str, int] = self._fast.get_vocab()  # the number of each token
-        special = [*self._fast.encode("").ids, *self._fast.encode("", "").ids]  # may be none of the vocabulary
+        self.around = tuple(self._fast.encode("").ids)  # tokens that stand around every text
+        special = [*self.around, *self._fast.encode("", "").ids]  # may be none of the vocabulary
         self.n_rows = max([*self.vocab.values(), *special], default=0) + 1
 
     def encode(self, texts: TextsOrPairs, max_tokens: int | None = None, special: bool = True) -> list[Any]:
@@ -118,6 +119,7 @@ class NgramTokenizer:
     """
 
     kind: ClassVar = "ngrams"
+    around: ClassVar = ()
     fields: ClassVar[dict[str, Kind]] = {"n_word_rows": int, "flat": bool, "lower": bool}
 
     vocab: Vocab
