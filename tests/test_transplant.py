@@ -339,6 +339,10 @@ def test_recipes_name_tasks_models_and_files(tmp_path):
     }  # fmt: skip
 
 
+def test_a_step_of_whatever_can_be_shown():
+    assert repr(Transplant(5, 3, texts=4)).startswith("Transplant(tokenizer=5, vectors=3, ")
+
+
 def test_a_task_lends_its_training_texts():
     task = made_task()
     step = Transplant(vocabulary=150, texts=task).fit(NET)

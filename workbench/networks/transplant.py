@@ -154,12 +154,12 @@ class Transplant(NetworkStep):
     def _plain_params(self) -> dict[str, Any]:
         """Return the parameters that recipes show: tasks and models by their names, texts by their number."""
         params = super()._plain_params()
-        pair, texts = params["vectors"], named(params["texts"])
-        params["vectors"] = (
-            " and ".join(str(named(of)) for of in pair) if isinstance(pair, tuple | list) else named(pair)
-        )
-        params["texts"] = texts if texts is None or isinstance(texts, str) else f"{len(texts):,} texts"
-        return params | {"tokenizer": named(params["tokenizer"])}
+        shown = {name: named(params[name]) for name in ("tokenizer", "vectors", "texts")}
+        if isinstance(pair := shown["vectors"], tuple | list):
+            shown["vectors"] = " and ".join(str(named(of)) for of in pair)
+        if not isinstance(texts := shown["texts"], str | None):
+            shown["texts"] = f"{len(texts):,} texts" if hasattr(texts, "__len__") else shortly(texts)
+        return params | shown
 
     def _transform(self, v: Network) -> Network:
         return v.with_weights({WORDS: self.stored_}, tokenizer=self.tokenizer_)
