@@ -157,11 +157,11 @@ def _of_row(ids: np.ndarray, weights: np.ndarray) -> list[Any]:
 
 def _weigher(model: Network | Vectors, texts: list[str] | None) -> Weigh:
     """Return what weighs tokens: all alike, or by how many of these texts have them; 0 for those around every text."""
-    around = frozenset(() if isinstance(model, Vectors) else model.tokenizer.around)
     if texts is None:
+        around = frozenset(() if isinstance(model, Vectors) else model.tokenizer.around)
         return lambda keys: np.array([key not in around for key in keys], np.float64)
     counts = Counter(chain.from_iterable(map(set, _keys(model, texts))))
-    return lambda keys: np.array([0 if key in around else log((len(texts) + 1) / (counts[key] + 1)) for key in keys])
+    return lambda keys: np.array([log((len(texts) + 1) / (counts[key] + 1)) for key in keys])
 
 
 def _scores(model: Network | Vectors, candidates: list[str], references: list[str], weigh: Weigh) -> np.ndarray:
