@@ -44,6 +44,9 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/vocabulary.py
+	$(BIN)/python benchmarks/align.py
+	$(BIN)/python benchmarks/matching.py
+	$(BIN)/python benchmarks/phrases.py
 	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)
