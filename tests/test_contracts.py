@@ -191,7 +191,8 @@ def test_a_reloaded_model_stays_in_its_file_and_gives_the_same_bytes_and_vectors
     assert again.meta == model.meta
     assert again.most_similar(model.words[3]) == model.most_similar(model.words[3])
     words = [*model.words[:60], "bakelite", "ласт"] if model.vocab.subwords else model.words[:60]
-    np.testing.assert_array_equal(np.stack([model[word] for word in words]), model.get_vectors(words))
+    alone = np.stack([model[word] for word in words])
+    np.testing.assert_allclose(alone, model.get_vectors(words), rtol=0, atol=1e-6)  # BLAS adds a batch in another order
 
 
 def test_the_header_carries_version_recipe_and_source_in_one_key_in_a_fixed_order(plain, tmp_path):

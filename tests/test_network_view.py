@@ -232,6 +232,27 @@ def test_a_network_without_head_or_layers_is_measured_by_its_vectors(task):
     assert acted(panel, "add", kind="Train").cards["cards"][0]["title"] == "Accuracy"
 
 
+def test_a_network_is_measured_by_how_a_teacher_embeds_texts(task):
+    bag, texts = networks.bag(made_fasttext()), [*task.train.texts, *task.valid.texts, *task.test.texts]
+    longer = np.random.default_rng(0).standard_normal((bag.config.dim, 20))
+    taught = networks.Teacher.of(texts, bag.embed(texts) @ longer, "a large one")
+    recipe = wb.Chain([Train(taught, 8), Each(wb.SQ("int8"), "embeddings")])
+    panel = NetworkPanel(bag, taught, recipe, interactive=False)
+    rows = panel.card.set_index(["metric", "split"])["value"]
+    shown = {card["title"]: card["value"] for card in panel.cards["cards"]}
+    expected = {"Spearman": rows["spearman", "compressed"], "Overlap@10": rows["overlap@10", "compressed"]}
+    assert shown == expected
+    assert panel.top["expected"] == [*expected]
+    assert panel.history["quality"] == "spearman"
+    (training,) = panel.courses["trainings"]
+    assert training["score_name"] in panel.page()
+    assert training["best"]["score"] == max(score for _, score in training["score"]) > 0.8
+    assert panel.points["labels"] is None
+    assert "the compressed turned to fit the original" in panel.points["sample"]  # 20 numbers beside 12
+    assert "networks.Train(task=task, n_steps=8)" in panel.export["code"]
+    assert "task = ...  # the texts and vectors that you gave" in panel.export["code"]
+
+
 def test_a_bert_of_pieces_can_have_fewer_tokens():
     pieces, rng = made_pieces(), np.random.default_rng(0)
     texts = [" ".join(rng.choice([*pieces.vocab], 6)) for _ in range(60)]
@@ -252,7 +273,7 @@ def test_a_bert_of_pieces_can_have_fewer_tokens():
 def test_what_is_no_network_task_or_recipe_of_networks_is_refused(net, task):
     with pytest.raises(TypeError, match=r"expected a Network, as from networks.load\(path\), got FastText|Vectors"):
         NetworkPanel(made_fasttext(), task)
-    with pytest.raises(TypeError, match="expected a Task"):
+    with pytest.raises(TypeError, match=r"expected a Task or a Teacher, as from networks.load_task\(name\)"):
         NetworkPanel(net, "builtin:articles")
     with pytest.raises(TypeError, match="PQ takes Vectors, not Network; for a network wrap it"):
         NetworkPanel(net, task, wb.PQ(8))

@@ -88,14 +88,14 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "formats": (2_210, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_893, {"workbench/evaluate"}),
-    "networks": (3_817, {"workbench/networks"}),
+    "networks": (3_829, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_197, {"workbench/views"}),
+    "views": (4_244, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_045, {"tests"}),
+    "tests": (17_067, {"tests"}),
 }
 
 

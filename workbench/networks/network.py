@@ -83,11 +83,16 @@ class Network:
         check_meta({} if meta is None else meta)
         self.config, self.tokenizer, self.meta = config, tokenizer, meta or {}
         self.weights = {name: weights[name] for name in self.shapes}
-        self.origin = "a network in memory"  # what `load` takes to give this very network; a loader says it
+        self.origin = ""  # what `load` takes to give this very network; a loader says it
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled and copied: nothing that was computed on the way."""
         return {name: value for name, value in vars(self).items() if name != "_answers"}
+
+    @property
+    def name(self) -> str:
+        """What recipes and panels call this network."""
+        return self.origin or "a network in memory"
 
     def matrices(self, on: str = "all") -> dict[str, Storage]:
         """Return the matrices of a part, by name: those that steps make smaller.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,8 @@ class Teacher:
     train, valid, test : TaughtTexts
         To train on, to choose by, and to be judged on.
     """
+
+    score_name: ClassVar = "Spearman correlation"  # of the cosines between texts with the teacher's
 
     name: str
     train: TaughtTexts
@@ -107,6 +110,8 @@ class Pairs:
     train, valid, test : sequence of pairs of str
         To train on, to choose by, and to be judged on.
     """
+
+    score_name: ClassVar = "share with the own partner nearest"
 
     name: str
     train: Sequence[tuple[str, str]]

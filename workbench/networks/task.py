@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -62,6 +62,8 @@ class Task:
     unlabelled : tuple of str
         Further texts, for distillation.
     """
+
+    score_name: ClassVar = "accuracy"  # of what `Train` chooses by
 
     name: str
     labels: tuple[str, ...]

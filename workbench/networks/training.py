@@ -122,9 +122,9 @@ class Train(NetworkStep):
 
     def _plain_params(self) -> dict[str, Any]:
         """Return the parameters that recipes show: tasks and networks by their names."""
-        names = {Task: "name", Teacher: "name", Pairs: "name", Network: "origin"}
-        return {
-            key: getattr(value, names.get(type(value), ""), value) for key, value in super()._plain_params().items()
+        params = super()._plain_params()
+        return params | {
+            key: value.name for key, value in params.items() if isinstance(value, Task | Teacher | Pairs | Network)
         }
 
     def _network(self, which: str, reference: Network | None) -> Network | None:

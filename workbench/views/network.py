@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import traitlets
 
@@ -18,7 +19,8 @@ from ..formats import OWN
 from ..networks import measures
 from ..networks.config import WORDS
 from ..networks.network import Network
-from ..networks.task import Task
+from ..networks.phrases import Teacher
+from ..networks.task import Labelled, Task
 from ..networks.training import Train
 from ..vectors import Vectors, remembered
 from ..vocab import printable
@@ -115,10 +117,12 @@ class TrainBuilder(Builder[Network]):
 class Opened:
     """A network with its task, the test texts that numbers are of, and what was tried."""
 
-    def __init__(self, net: Network, task: Task, seed: int):
+    def __init__(self, net: Network, task: Task | Teacher, seed: int):
         self.net, self.task, self.seed = net, task, seed
         self.texts = task.test.sample(measures.N_TEXTS, seed)
-        self.label_of = {text: task.labels[i] for text, i in zip(self.texts.texts, self.texts.labels, strict=True)}
+        self.label_of = dict.fromkeys(self.texts.texts, "")
+        if isinstance(task, Task) and isinstance(self.texts, Labelled):
+            self.label_of = {text: task.labels[i] for text, i in zip(*vars(self.texts).values(), strict=True)}
         self.builder = TrainBuilder(net)
         self.recent: dict[str, Result] = {}  # by the key of the recipe, the newest last
         self.trail: tuple[dict, ...] = ()
@@ -146,6 +150,20 @@ def text_vectors(net: Network, opened: Opened) -> Vectors:
     """Return the test texts with their embeddings as word vectors, which maps and neighbours take."""
     place = {text: i for i, text in enumerate(opened.texts.texts)}  # of texts that are there twice, one
     return Vectors.from_arrays(list(place), measures.outcome(net, opened.texts.texts).vectors[list(place.values())])
+
+
+@remembered
+def turned(v: Vectors, w: Vectors) -> tuple[Vectors, Vectors]:
+    """Return vectors of the same texts by two networks in one space, whatever their widths.
+
+    Zeros are added to the narrower ones, and `w` is turned by the rotation that brings it nearest to `v`.
+    """
+    from scipy.linalg import orthogonal_procrustes
+
+    width = max(v.dim, w.dim)
+    first, second = (np.pad(of.matrix(), ((0, 0), (0, width - of.dim))) for of in (v, w))  # (n, width)
+    rotation, _ = orthogonal_procrustes(second, first)
+    return Vectors.from_arrays(v.words, first), Vectors.from_arrays(v.words, second @ rotation)
 
 
 @remembered
@@ -203,10 +221,14 @@ class Compressing:
     def maps(opened, result, drawn):
         """Principal components of the test texts first, and then UMAP."""
         before, after = (text_vectors(net, opened) for net in (opened.net, result.small))
+        sample = f"{len(before):,} test texts"
+        if before.dim != after.dim:
+            before, after = turned(before, after)
+            sample += ", the compressed turned to fit the original"
         original = original_map(before, len(before), opened.seed)
 
         def labelled(frame):
-            frame.attrs["sample"] = f"{len(before):,} test texts"
+            frame.attrs["sample"] = sample
             return frame.assign(label=[opened.label_of[text] for text in original.words])
 
         frame = labelled(original.pca(after))
@@ -218,8 +240,9 @@ class Compressing:
     @cell(lane="layers")
     def layers(opened):
         """Contribution and cost of each layer of the original; None without layers, or a head for the task."""
-        is_headed = opened.net.config.n_layers and opened.net.config.labels == opened.task.labels
-        return measures.layer_table(opened.net, opened.task, random_state=opened.seed) if is_headed else None
+        config, task = opened.net.config, opened.task
+        is_headed = isinstance(task, Task) and config.n_layers and config.labels == task.labels
+        return measures.layer_table(opened.net, task, random_state=opened.seed) if is_headed else None
 
     def latency(opened, result, layers):
         """Time, which is measured last: not beside the layers."""
@@ -237,8 +260,8 @@ class NetworkPanel(RecipeView):
     Parameters
     ----------
     net : Network
-    task : Task
-        Numbers are those of its test part; a head of the network must be for its labels.
+    task : Task or Teacher
+        Numbers are those of its test part; a head of the network must be for the labels of a `Task`.
     recipe : Step, optional
         Where to begin: a `Chain` of steps for networks, or one step.
     interactive : bool, optional
@@ -255,19 +278,23 @@ class NetworkPanel(RecipeView):
     card = traitlets.Any(read_only=True, help="the numbers of the small network, as of `networks.card`")
 
     def __init__(
-        self, net: Network, task: Task, recipe: Step | None = None, *, interactive: bool | None = None,
+        self, net: Network, task: Task | Teacher, recipe: Step | None = None, *, interactive: bool | None = None,
         random_state: int = 0,
     ):  # fmt: skip
-        for value, kind, made_by in ((net, Network, "networks.load(path)"), (task, Task, "networks.load_task(name)")):
-            if not isinstance(value, kind):
-                raise TypeError(f"expected a {kind.__name__}, as from {made_by}, got {type(value).__name__}")
+        if not isinstance(net, Network):
+            raise TypeError(f"expected a Network, as from networks.load(path), got {type(net).__name__}")
+        if not isinstance(task, Task | Teacher):
+            made_by = "networks.load_task(name) or networks.Teacher.of(texts, vectors)"
+            raise TypeError(f"expected a Task or a Teacher, as from {made_by}, got {type(task).__name__}")
         live, self._told = is_live(interactive), {}
+        quality = "spearman" if isinstance(task, Teacher) else "agreement" if net.config.labels else "nearest"
         flow = Flow(
             Compressing, live, opened=Opened(net, task, random_state), matrix="", words=(), drawn="UMAP", past=(),
             future=(), wish=Chain([]) if recipe is None else checked(recipe, Network), pinned=None, failed=None,
-            saved=None, trail=(), quality="agreement" if net.config.labels else "nearest",
+            saved=None, trail=(), quality=quality,
         )  # fmt: skip
-        super().__init__(flow, kind="network", ui={"tab": "layers", "colour": "label"})
+        tab, colour = ("layers", "label") if isinstance(task, Task) else ("weights", "damage")
+        super().__init__(flow, kind="network", ui={"tab": tab, "colour": colour})
         if not live:
             self.wait()
         else:

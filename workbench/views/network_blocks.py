@@ -8,7 +8,9 @@ from ..compress import Chain, Step
 from ..evaluate.maps import SIDES
 from ..formats import OWN
 from ..networks.measures import HELP
+from ..networks.phrases import Teacher
 from ..networks.steps import NetworkStep
+from ..networks.task import Task
 from ..networks.training import merit
 from ..search.sweep import best_of_their_size
 from ..vocab import printable
@@ -17,10 +19,10 @@ from .blocks import looked_at, placed, records
 from .recipes import effect_texts
 
 TITLES = {
-    "accuracy": "Accuracy", "macro_f1": "Macro F1", "agreement": "Agreement", "cosine": "Cosine",
-    "nearest": "Nearest text kept",
+    "accuracy": "Accuracy", "macro_f1": "Macro F1", "agreement": "Agreement", "spearman": "Spearman",
+    "overlap@10": "Overlap@10", "cosine": "Cosine", "nearest": "Nearest text kept",
 }  # fmt: skip
-CARDS = ("accuracy", "agreement", "cosine", "nearest")  # the first two that there are
+CARDS = ("accuracy", "agreement", "spearman", "overlap@10", "cosine", "nearest")  # the first two that there are
 LOOKS = ("loss", "valid_loss", "score")  # curves of a training
 
 
@@ -28,11 +30,14 @@ class NetworkBlocks:
     """The blocks; see `widget.View`."""
 
     def top(opened, result, past, future, pinned):
-        config, task = opened.net.config, opened.task
+        config, task, name = opened.net.config, opened.task, last_part(opened.task.name)
+        is_task = isinstance(task, Task)
+        expected = CARDS[:2] if config.labels and is_task else CARDS[-2:] if is_task else CARDS[2:4]
         layers = f"{config.n_layers} layers of {config.dim}" if config.n_layers else f"{config.kind} of {config.dim}"
         return {
-            "name": last_part(opened.net.origin) or "a network in memory", "is_fixed": True,
-            "about": f"{layers} · task {last_part(task.name)}, {len(task.labels)} labels",
+            "name": last_part(opened.net.name), "is_fixed": True,
+            "about": f"{layers} · " + (f"task {name}, {len(task.labels)} labels" if is_task else f"teacher {name}"),
+            "expected": [TITLES[id] for id in expected],
             "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
             "save_bytes": result and result.trial["bytes"] + result.small.tokenizer_bytes,
         }  # fmt: skip
@@ -127,13 +132,13 @@ class NetworkBlocks:
         return {"matrices": matrices, "matrix": name, "original": row["original"], "sides": sides, "bins": bins}
 
     def points(maps):
-        middles = maps.groupby("label").median(numeric_only=True)
+        middles = maps[maps["label"] != ""].groupby("label").median(numeric_only=True)
         topics = [
             {"text": label, **{side: list(middles.loc[label, [f"x_{side}", f"y_{side}"]]) for side in SIDES}}
-            for label in maps["label"].value_counts().index
+            for label in maps["label"].value_counts().index.drop("", errors="ignore")
         ]
         about = {"noun": "texts", "n_mapped": len(maps), "numbers": []}
-        return {**placed(maps), "topics": topics, "labels": maps["label"].tolist(), **about}
+        return {**placed(maps), "topics": topics, "labels": maps["label"].tolist() if topics else None, **about}
 
     def looked(near):
         words = near.changes.groupby("word", sort=False)
@@ -152,6 +157,7 @@ class NetworkBlocks:
             what = f"{step.fields['only'].choices[step.only]}{', with a teacher' * (step.teacher is not None)}"
             found.append({
                 "i": i, "n_steps": step.n_steps, "what": what, "is_done": is_done, **curves,
+                "score_name": getattr(step.task, "score_name", Task.score_name),
                 "rows": records(rows, "step loss valid_loss score"), "best": max(looks, key=merit),
             })  # fmt: skip
         return {"trainings": found, "is_running": built.small is None}
@@ -159,7 +165,7 @@ class NetworkBlocks:
     def export(result, opened, saved):
         formats = [{"id": OWN.name, "title": "this package's own", "suffix": OWN.suffixes[0], "losses": []}]
         return {
-            "code": network_code(opened.net.origin, opened.task.name, result.recipe), "formats": formats,
+            "code": network_code(opened.net.origin, opened.task, result.recipe), "formats": formats,
             "path": f"out/small{OWN.suffixes[0]}", "saved": saved[1] if saved and saved[0] is result else None,
         }  # fmt: skip
 
@@ -195,23 +201,30 @@ def brief(recipe: Chain) -> str:
     return ", ".join(step_code(step) for step in recipe.steps) or "the original"
 
 
-def step_code(step: Step, of_networks: str = "", of_vectors: str = "") -> str:
-    """Return a step as code, without the values that are its defaults; modules stand before names."""
+def step_code(step: Step, of_networks: str = "", of_vectors: str = "", task: Teacher | None = None) -> str:
+    """Return a step as code, without the values that are its defaults.
+
+    Modules stand before names; a teacher, which has no name that could be loaded, is `task`.
+    """
     plain, kind, said = step.to_json(), type(step), []
     for name, value in step.get_params().items():
         if isinstance(value, Step):
-            said.append(step_code(value, of_networks, of_vectors))
+            said.append(step_code(value, of_networks, of_vectors, task))
+        elif value is task is not None:
+            said.append(f"{name}=task")
         elif plain.get(name, ...) != getattr(kind, name, ...):
             said.append(f"{name}={plain[name]!r}")
     return f"{of_networks if isinstance(step, NetworkStep) else of_vectors}{kind.__name__}({', '.join(said)})"
 
 
-def network_code(source: str, task: str, recipe: Chain) -> str:
+def network_code(source: str, task: Task | Teacher, recipe: Chain) -> str:
     """Return a recipe as a script to paste."""
-    steps = "".join(f"    {step_code(step, 'networks.', 'wb.')},\n" for step in recipe.steps)
+    teacher = task if isinstance(task, Teacher) else None
+    steps = "".join(f"    {step_code(step, 'networks.', 'wb.', teacher)},\n" for step in recipe.steps)
+    judge = f"networks.load_task({task.name!r})" if teacher is None else "...  # the texts and vectors that you gave"
     big = f"networks.load({source!r})" if source else "...  # the network that you gave"
     return (
         "import workbench as wb\nfrom workbench import networks\n\n"
-        f"big = {big}\ntask = networks.load_task({task!r})\nrecipe = wb.Chain([\n{steps}])\n"
+        f"big = {big}\ntask = {judge}\nrecipe = wb.Chain([\n{steps}])\n"
         "small = recipe.fit_transform(big)\nsmall.save('small.safetensors')\nnetworks.card(big, small, task)\n"
     )

@@ -14,7 +14,7 @@ NUMBERS = {"": "<b>{side}</b>", "zeros": "{zeros:.1%}", "different values": "{di
            "bits a number": "{bits:.2f}", "bytes": "{bytes:,}"}  # fmt: skip
 MATRICES = {"matrix": "{label}", "bytes before": "{before:,}", "after": "{after:,}", "bits a number": "{bits:.2f}"}
 TRAINING = {"step": "{step:,}", "training loss": "{loss:.3f}", "validation loss": "{valid_loss:.3f}",
-            "validation accuracy": "{score:.3f}"}  # fmt: skip
+            "score": "{score:.3f}"}  # fmt: skip
 
 
 def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
@@ -26,7 +26,10 @@ def network_page(blocks: dict[str, dict], frame: pd.DataFrame | None) -> str:
     maps = ""
     if frame is not None:
         marked = [entry["word"] for entry in looked.get("words", [])]
-        maps = picture_html(map_figure(frame, [], marked, "label"), "Maps of the test texts before and after")
+        maps = picture_html(
+            map_figure(frame, [], marked, "label" if frame["label"].any() else "damage"),
+            "Maps of the test texts before and after",
+        )
     sections: dict[str, Any] = {
         "Problems": "".join(f"<p class='lost'>{escape(error)}</p>" for error in errors["errors"].values()),
         "Numbers": numbers,
@@ -85,12 +88,12 @@ def weights_figure(block: dict[str, Any]) -> Picture:
 
 
 def training_figure(training: dict[str, Any]) -> Picture:
-    """Draw losses and accuracy of a training over its steps."""
+    """Draw losses and score of a training over its steps."""
     figure, axes = new_figure(9, 3, 2)
     for axis, name, label, colour, look in (
         (axes[0], "loss", "training loss", GREY, "o--"),
         (axes[0], "valid_loss", "validation loss", BLUE, "o-"),
-        (axes[1], "score", "validation accuracy", BLUE, "s-"),
+        (axes[1], "score", f"validation, {training['score_name']}", BLUE, "s-"),
     ):
         if training[name]:
             axis.plot(*zip(*training[name], strict=True), look, color=colour, label=label)
@@ -102,6 +105,9 @@ def training_figure(training: dict[str, Any]) -> Picture:
 
 
 def _training(training: dict) -> str:
-    kept = f"Step {training['i'] + 1} of the recipe: {training['what']}; kept: step {training['best']['step']:,.0f}."
+    what, score = training["what"], training["score_name"]
+    kept = (
+        f"Step {training['i'] + 1} of the recipe: {what}; score: {score}; kept: step {training['best']['step']:,.0f}."
+    )
     picture = picture_html(training_figure(training), "Curves of the training")
     return f"<p>{escape(kept)}</p>{picture}{table_html(TRAINING, training['rows'])}"

@@ -10,6 +10,7 @@ from ..compress.base import OTHER_STEPS, STEPS
 from ..compress.outline import outline
 from ..compress.values import ValueStep
 from ..networks.network import Network
+from ..networks.phrases import Teacher
 from ..networks.steps import DropLayers, Each, NetworkStep, PruneNeurons, PruneWeights, as_vectors
 from ..networks.task import Task
 from ..networks.tokens import PieceTokenizer
@@ -24,7 +25,7 @@ WIDTHS = (4, 8, 16, 32, 64)  # numbers that share codebooks, where they divide a
 LAYERED = (DropLayers, PruneNeurons)  # steps for networks with layers
 
 
-def presets(net: Network, task: Task) -> dict[str, Preset]:
+def presets(net: Network, task: Task | Teacher) -> dict[str, Preset]:
     """Return recipes to begin with, by intent."""
     codes, repair = Each(PQ(max(net.config.dim // 2, 1)), "embeddings"), Train(task)
     four_bits = Each(SQ("kmeans", n_bits=4), "layers")
@@ -51,7 +52,7 @@ def addable(net: Network) -> list[dict[str, str]]:
     ]
 
 
-def added(recipe: Chain, kind: str, at: int | None, net: Network, task: Task) -> Chain:
+def added(recipe: Chain, kind: str, at: int | None, net: Network, task: Task | Teacher) -> Chain:
     """Return a recipe with one more step, with usual values."""
     fewer = Transplant(vocabulary=max(net.tokenizer.n_rows // 2, 1), texts=task)
     usual = {"Each": Each(SQ("int8")), "Train": Train(task), "Transplant": fewer}

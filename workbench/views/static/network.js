@@ -22,7 +22,7 @@ function networkCards(view) {
     waits: view.stale("timing") && !view.stale("cards"), // else all are dimmed
   });
   return h("div.cards", { class: view.stale("cards") }, sizeCard(view),
-    numberCards(view, ["Accuracy", "Agreement"]), latency);
+    numberCards(view, view.get("top").expected), latency);
 }
 
 // -- layers -----------------------------------------------------------------------------------
@@ -112,7 +112,9 @@ function coursesTab(view) {
     trainings.map((training) => aboutTraining(view, training)));
 }
 
-function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, score, rows, is_done: isDone, best }) {
+function aboutTraining(view, training) {
+  const { i, n_steps: n, what, loss, valid_loss: valid, score, rows, is_done: isDone, best } = training;
+  const { score_name: scoreName } = training;
   const { busy } = view.get("status");
   const at = rows.at(-1).step;
   const asked = view.local.ends === i && !isDone;
@@ -121,17 +123,17 @@ function aboutTraining(view, { i, n_steps: n, what, loss, valid_loss: valid, sco
     [{ name: "validation", points: score }]];
   const there = losses.filter(({ points }) => points.length);
   const columns = [asCount("step", "Step"), asNumber("loss", "Training loss", fixed),
-    asNumber("valid_loss", "Validation loss", fixed), asNumber("score", "Validation accuracy", fixed)];
+    asNumber("valid_loss", "Validation loss", fixed), asNumber("score", `Validation ${scoreName}`, fixed)];
   const state = !isDone ? `step ${whole(at)} of ${whole(n)}` : at < n ? `ended at step ${whole(at)}` : "done";
   return h("section", { key: i },
     h("div.row", h("h4", `Step ${i + 1}: ${what}, ${whole(n)} steps`), h("span.mute", { role: "status" },
-      `${state} · ${isDone ? "kept" : "best so far"}: step ${whole(best.step)}, accuracy ${fixed(best.score)}`),
+      `${state} · ${isDone ? "kept" : "best so far"}: step ${whole(best.step)}, ${scoreName} ${fixed(best.score)}`),
     !isDone && busy && button(asked ? "Ends at the next look…" : "End here, keep the best", end,
       { name: "button.small", disabled: asked })),
     h("div.both",
       lineChart(view, "Loss", "Of training texts since the last look, and of the validation part.", there,
         { arm: "validation", n, height: 150, unit: (y) => fixed(y, 2) }),
-      lineChart(view, "Accuracy", "On the validation part.", right,
+      lineChart(view, `Score: ${scoreName}`, "On the validation part.", right,
         { arm: "validation", n, height: 150, unit: (y) => fixed(y) })),
     dataTable(view, `looks-${i}`, columns, rows, { caption: `Looks of step ${i + 1}` }));
 }
