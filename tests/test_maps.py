@@ -252,7 +252,9 @@ def test_a_process_that_dies_is_an_error_and_the_next_map_is_drawn(maps):
     assert maps.layout(*cloud(303))[0].shape == (303, 2)
 
 
-@pytest.mark.parametrize("end", ["", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+@pytest.mark.parametrize(
+    "end", [pytest.param("", marks=pytest.mark.slow), "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+)
 def test_the_process_ends_with_the_one_that_started_it_without_a_warning(end):
     code = "from workbench.views.mapper import shared; print(shared.warm().process.pid, flush=True); " + end
     done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True)

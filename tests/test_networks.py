@@ -383,6 +383,7 @@ for found, expected in zip(both.parameters(), module.parameters(), strict=True):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(tmp_path, fasttext):
     """Tokens of a bag can be cut by text; ids of one axis with offsets cannot be (pytorch#18685)."""
     path = networks.bag(fasttext).save(tmp_path / "bag")

@@ -21,7 +21,10 @@ def run(path, net: Network, texts: list[str]) -> list[np.ndarray]:
     return session.run(None, {names[0]: ids, names[1]: weights.astype(np.int64) if is_mask else weights})
 
 
-@pytest.mark.parametrize("kind", ["pieces", "pooler, no head", "n-grams", "bag"])
+SLOWER = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("pooler, no head", "n-grams")]
+
+
+@pytest.mark.parametrize("kind", ["pieces", "bag", *SLOWER])
 def test_a_file_gives_the_networks_outputs_for_any_batch(tmp_path, fasttext, kind):
     """Other texts than those that `export` compares, alone and together."""
     net = {
