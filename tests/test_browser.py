@@ -45,7 +45,10 @@ import workbench as wb
 
 net = made_network(wb.networks.NgramTokenizer.of(made_fasttext()), n_inner=[140, 140])
 wb.views.NetworkPanel(net, made_task(60), wb.networks.Each(wb.SQ("kmeans", n_bits=2), on="all"))"""
-ENDED = "widget model not found"  # JupyterLab's words for a view whose kernel was shut down, as one test does
+OF_JUPYTERLAB = (  # its words where no view is at fault
+    "widget model not found",  # of a view whose kernel was shut down, as one test does
+    '"stream.stderr" is not valid JSON',  # seen once: a kernel wrote a progress bar while the page was loaded anew
+)
 PAIR = """import workbench as wb
 
 big = wb.load("builtin:en").head(3_000)
@@ -59,7 +62,7 @@ def panel(browser, builtin):
     notebook.run_all()
     notebook.settle()
     yield notebook
-    assert [error for error in notebook.errors if ENDED not in error] == []
+    assert [error for error in notebook.errors if not any(words in error for words in OF_JUPYTERLAB)] == []
 
 
 def n_bytes(notebook) -> int:
