@@ -141,7 +141,7 @@ def test_compress_by_a_recipe_does_what_python_does_and_what_it_prints_can_be_pa
 
 
 def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys):
-    options = ["--n-trials", "2", "--min-words", "100", "--goal", "overlap", "--seed", "3"]
+    options = ["--n-trials", "2", "--time-limit", "600", "--min-words", "100", "--goal", "overlap", "--seed", "3"]
     said = said_by(capsys, "compress", model, "small", "--budget", "30 kB", "--no-scores", *options)
     found = wb.fit_budget(wb.load(model), "30 kB", n_trials=2, min_words=100, goal="overlap", random_state=3)
     assert wb.recipe_from(said["recipe"]) == found.recipe

@@ -98,6 +98,32 @@ def test_an_interrupted_search_gives_the_best_so_far(fasttext):
     assert list(found.frontier["recipe"]) == [found.recipe]
 
 
+def test_recipes_for_a_large_model_are_tried_on_some_dimensions_and_the_best_is_built(few, monkeypatch):
+    monkeypatch.setattr("workbench.search.budget.LARGE", len(few))
+    rows: list[dict] = []
+    found = wb.fit_budget(few, BUDGET, n_trials=5, n_scored=300, n_queries=0, callback=rows.append)
+    assert [row["sampled"] for row in rows] == [False, True, True, True, False, True, True]
+    first, *tried, last = rows[:5]
+    best = max(tried, key=lambda row: row["score"])
+    assert last["recipe"] == best["recipe"] != first["recipe"]
+    assert last["score"] > first["score"]
+    assert found.recipe == last["recipe"]
+    assert found.vectors is last["vectors"]
+    assert abs(best["bytes"] / last["bytes"] - 1) < 0.01
+    assert abs(best["score"] - last["score"]) < 0.2 * (1 - last["score"])
+    assert [row["vectors"] is None for row in rows] == [False, True, True, True, False, True, True]
+    assert list(found.frontier["sampled"]) == [True, True, *found.frontier["sampled"][2:]]
+    again = found.recipe.fit_transform(few)
+    np.testing.assert_array_equal(again.matrix(), found.vectors.matrix())
+
+
+def test_no_recipe_is_begun_after_the_time_limit(few):
+    found = wb.fit_budget(few, BUDGET, time_limit=0, **SMALL)
+    assert list(found.frontier["recipe"]) == [found.recipe]
+    with pytest.raises(ValueError, match="time_limit must be a finite number of at least 0"):
+        wb.fit_budget(few, BUDGET, time_limit=-1)
+
+
 SHAPES = Shape(0, 3, 6), Shape(3, len(RATES) - 1, 5), Shape(2, 0, 9), Shape(1, 12, 2)
 
 

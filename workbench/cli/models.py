@@ -64,7 +64,7 @@ def compress(args: argparse.Namespace) -> int:
     endings = tuple(suffix for known in formats.writable().values() for suffix in known.suffixes)
     is_named = args.out.name.removesuffix(".gz").endswith(endings)
     chosen = _target(args, args.format or (None if is_named else formats.OWN.name))
-    options = {name: getattr(args, name) for name in ("goal", "min_words", "n_trials")}
+    options = {name: getattr(args, name) for name in ("goal", "min_words", "n_trials", "time_limit")}
     options = {name: value for name, value in options.items() if value is not None}
     # Recipe and budget are checked before the model is read.
     if args.recipe is not None and options:

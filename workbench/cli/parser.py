@@ -86,6 +86,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "--goal": {"choices": ("fidelity", "overlap"), "help": "what --budget maximises (default: fidelity)"},
     "--min-words": {"type": int, "metavar": "N", "help": "with --budget, words that must stay (default: 0)"},
     "--n-trials": {"type": int, "metavar": "N", "help": "with --budget, recipes tried at most (default: 12)"},
+    "--time-limit": {"type": float, "metavar": "SECONDS", "help": "with --budget, when to begin no further recipe"},
     "--seed": {
         "type": SEED,
         "default": 0,
@@ -124,7 +125,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS = {  # the arguments of each: a|b takes one of them or none, (a|b) one
     models.info: "file --limit --allow-pickle --json",
-    models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --seed --no-scores "
+    models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --time-limit --seed --no-scores "
     "--allow-pickle --json",
     models.convert: "input out --format --limit --strict --allow-pickle",
     models.compare: "original small --seed --allow-pickle --json",

@@ -1,18 +1,24 @@
 """`fit_budget`: the best recipe for a number of bytes."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import progress
-from ..compress import Chain
+from ..compress import Chain, Step
 from ..compress.base import Field
-from ..compress.builder import Builder
+from ..compress.builder import Builder, unfitted
+from ..compress.outline import outline
+from ..evaluate.cost import float32_bytes
+from ..spool import spooled
+from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from .plan import Planner, Shape
 from .sweep import attempt, best_of_their_size, table
@@ -20,6 +26,8 @@ from .sweep import attempt, best_of_their_size, table
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 GOALS = ("fidelity", "overlap")
 BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
+N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
+LARGE = 40_000  # of so many words
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Fitted:
         The model that it made.
     frontier : DataFrame
         Every recipe tried, smallest first: the columns of `sweep`, ``score`` (what was
-        maximised), and ``best_of_its_size``: whether nothing smaller scored as well.
+        maximised), ``sampled`` (whether it was tried on a sample of the dimensions, and its bytes
+        are predicted), and ``best_of_its_size``: whether nothing smaller scored as well.
     """
 
     recipe: Chain
@@ -53,6 +62,7 @@ def fit_budget(
     goal: str = "fidelity",
     min_words: int = 0,
     n_trials: int = 12,
+    time_limit: float | None = None,
     unseen: list[str] | None = None,
     n_scored: int = 2_000,
     n_queries: int = 200,
@@ -67,6 +77,9 @@ def fit_budget(
     a half and a quarter of the bytes, too, to show what fewer would cost. Interrupted (Ctrl-C,
     or the stop button of a notebook), it returns the best so far.
 
+    Of a model of 40,000 words or more only the first recipe that fits and the last are built, and the better one
+    is kept. All others are tried on 24 of the dimensions.
+
     Parameters
     ----------
     v : Vectors
@@ -80,7 +93,10 @@ def fit_budget(
         Least number of words to keep in the vocabulary, which `most_similar` answers from. At least an
         eighth of the model's words always stay; more cost bytes without raising the fidelity.
     n_trials : int
-        Recipes built for the budget, at most.
+        Recipes tried for the budget, at most.
+    time_limit : float, optional
+        Seconds. After the first recipe that fits, none is begun that would end later, if it took as long as the one
+        before it.
     unseen : list of str, optional
         See `scorecard`.
     n_scored, n_queries : int
@@ -105,29 +121,43 @@ def fit_budget(
     if not isinstance(v, Vectors):
         raise TypeError(f"v must be Vectors, as from load(), got {type(v).__name__}")
     Field("choice", "goal", choices=GOALS).check("goal", goal)
+    if time_limit is not None:
+        Field("number", "time_limit", 0).check("time_limit", time_limit)
     sizes = [("n_trials", n_trials, 1), ("n_scored", n_scored, 1), ("n_queries", n_queries, int(goal == "overlap"))]
     for name, value, low in [*sizes, ("min_words", min_words, 0), ("random_state", random_state, 0)]:
         Field("whole", name, low).check(name, value)
     if min_words > len(v):
         raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
-    build_and_judge = partial(
-        attempt, Builder(v), unseen=unseen, n_scored=n_scored, n_queries=n_queries, random_state=random_state
-    )
-    search = _Search(Planner(v, min_words, random_state), goal, build_and_judge, callback)
+    planner = Planner(v, min_words, random_state)
+    given: dict[str, Any] = {
+        "unseen": unseen,
+        "n_scored": n_scored,
+        "n_queries": n_queries,
+        "random_state": random_state,
+    }
+    rest = goal, callback, time.monotonic() + (np.inf if time_limit is None else time_limit)
+    whole = search = _Search(planner, partial(attempt, Builder(v), **given), *rest)
+    is_large = len(v) >= LARGE and v.dim >= 2 * N_COLUMNS
     try:
-        search.climb(n_bytes, n_trials)
+        whole.climb(n_bytes, n_trials, until_one_fits=is_large)
+        if is_large and whole.best_shape is not None:
+            search = _Search(planner, partial(on_columns(planner), **given), *rest)
+            search.climb(n_bytes, n_trials - len(whole.rows) - 1)
+            if search.best_row and not whole.tried(search.best_row["recipe"]) and whole.has_time():
+                whole.judge(search.best_row["recipe"], n_bytes)
         for share in BELOW:
             search.look_below(int(n_bytes * share), n_bytes)
     except KeyboardInterrupt:
-        if search.best is None:
+        if whole.best is None:
             raise
-    if search.best is None:
-        raise ValueError(search.why_none(n_bytes))
-    tried = table(search.rows).assign(score=[row["score"] for row in search.rows])
+    if whole.best is None:
+        raise ValueError(whole.why_none(n_bytes))
+    rows = [*whole.rows, *(search.rows if search is not whole else ())]
+    tried = table(rows).assign(score=[row["score"] for row in rows], sampled=[row["sampled"] for row in rows])
     tried = tried.sort_values("bytes", kind="stable", ignore_index=True)
     frontier = tried.assign(best_of_its_size=best_of_their_size(tried, "score"))
-    return Fitted(search.best_row["recipe"], search.best, frontier)
+    return Fitted(whole.best_row["recipe"], whole.best, frontier)
 
 
 def parse_bytes(budget: int | str) -> int:
@@ -139,20 +169,51 @@ def parse_bytes(budget: int | str) -> int:
     return n_bytes
 
 
+def on_columns(planner: Planner) -> Callable[..., tuple[dict, Vectors | None]]:
+    """Return an `attempt` that tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted.
+
+    Dimensions are much alike, so what a recipe loses is nearly the same share of each, and words and n-grams stay.
+    """
+    v = planner.v
+    columns = ((np.arange(N_COLUMNS) + 0.5) * v.dim / N_COLUMNS).astype(int)  # some models have the greatest first
+    parts = [part for part in (v.storage.words, v.storage.ngrams) if part is not None]
+    narrow = [Dense(spooled((block[:, columns] for _, block in part.blocks()), len(columns))) for part in parts]
+    builder = Builder(v.with_storage(Stacked(*narrow) if len(narrow) > 1 else narrow[0]))
+
+    def with_fewer_codes(step: Step) -> Step:
+        n = step.get_params().get("n_subvectors")
+        fewer = {} if n is None else {"n_subvectors": max(round(n * len(columns) / v.dim), 1)}
+        return unfitted(step).set_params(**fewer)
+
+    def attempt_on_columns(recipe: Chain, **given: Any) -> tuple[dict, Vectors | None]:
+        row, small = attempt(builder, Chain([with_fewer_codes(step) for step in recipe.steps]), **given)
+        o = recipe.outlined(outline(v))
+        assert o is not None, "a plan has steps that can follow each other"
+        row |= {"recipe": recipe, "sampled": True, "bytes": o.file_bytes, "ratio": float32_bytes(v) / o.file_bytes}
+        return row, small
+
+    return attempt_on_columns
+
+
 @dataclass
 class _Search:
-    """Everything tried so far, and the best of it."""
+    """Everything tried so far, and the best of it. No recipe is begun that would end after `until`."""
 
     planner: Planner
-    goal: str
     attempt: Callable[..., tuple[dict, Vectors | None]]
+    goal: str
     callback: Callable[[dict], None] | None
+    until: float  # of the clock that never goes back
+    seconds: float = 0  # that the last recipe took
     rows: list[dict] = field(default_factory=list)
     best: Vectors | None = None
-    best_row: dict = field(default_factory=lambda: {"score": -np.inf})
+    best_row: dict = field(default_factory=dict)
     best_shape: Shape | None = None
 
-    def climb(self, n_bytes: int, n_trials: int) -> None:
+    def has_time(self) -> bool:
+        return self.best is None or time.monotonic() + self.seconds < self.until
+
+    def climb(self, n_bytes: int, n_trials: int, until_one_fits: bool = False) -> None:
         """Try shapes, each a neighbour of the best so far; until one fits, look further and further."""
         if (untouched := self.planner.untouched(n_bytes)) is not None:
             self.judge(untouched, n_bytes)
@@ -160,7 +221,7 @@ class _Search:
                 return
         waiting, seen = [self.planner.first_shape(n_bytes)], set()
         with progress.bar(total=n_trials, desc="Searching", unit="recipe") as bar:
-            while waiting and len(self.rows) < n_trials:
+            while waiting and len(self.rows) < n_trials and self.has_time():
                 shape = waiting.pop(0)
                 if shape in seen:
                     continue
@@ -174,7 +235,7 @@ class _Search:
                         self.judge(recipe, n_bytes)
                 if self.best_row is not before:
                     self.best_shape = shape
-                    waiting = self.planner.next_shapes(shape)
+                    waiting = [] if until_one_fits else self.planner.next_shapes(shape)
                 elif self.best is None:
                     waiting += self.planner.next_shapes(shape)
                 bar.update(len(self.rows) - n_tried)
@@ -182,19 +243,22 @@ class _Search:
     def look_below(self, n_bytes: int, limit: int) -> None:
         """Try the best shape with fewer bytes than the limit."""
         recipe = self.planner.recipe(self.best_shape or self.planner.first_shape(n_bytes), n_bytes)
-        if recipe is not None and not self.tried(recipe):
+        if recipe is not None and not self.tried(recipe) and self.has_time():
             self.judge(recipe, limit)
 
     def judge(self, recipe: Chain, n_bytes: int) -> int:
         """Build a recipe, and keep it if it is the best so far; return the bytes that the file is too large."""
+        start = time.monotonic()
         row, small = self.attempt(recipe=recipe)
+        self.seconds = time.monotonic() - start
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
-        if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row["score"]:
+        if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row.get("score", -np.inf):
             self.best, self.best_row = small, row
         if self.callback is not None:
-            self.callback(row | {"vectors": self.best if self.best_row is row else None})
+            is_best = self.best_row is row and not row["sampled"]
+            self.callback(row | {"vectors": self.best if is_best else None})
         return 0 if small is None else int(row["bytes"]) - n_bytes
 
     def tried(self, recipe: Chain) -> bool:

@@ -87,11 +87,15 @@ def attempt(
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
     except (ValueError, TypeError, OSError) as error:
-        return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
+        return dict.fromkeys(["known", *COLUMNS], np.nan) | {
+            "recipe": recipe,
+            "error": str(error),
+            "sampled": False,
+        }, None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
     row = {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": "", "card": card}
-    return row, small
+    return row | {"sampled": False}, small
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:

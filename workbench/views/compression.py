@@ -225,7 +225,8 @@ def _searched(model: Model, wish: Search, **samples: Any) -> Result:
     def tried(row: dict) -> None:
         nonlocal best, n_tried
         n_tried, small = n_tried + 1, row.pop("vectors")
-        model.note(row)
+        if not row["sampled"]:
+            model.note(row)
         if small is not None:
             best = model.built(row["recipe"], row, small)
         if best is not None:
