@@ -31,7 +31,6 @@ def test_notebooks_have_no_outputs_parameters_first_short_cells_and_as_much_pros
 def test_every_tolerance_is_at_least_twice_what_the_processor_alone_moves(path):
     """`benchmarks/spread.py` measures that; a new metric has to be measured, too."""
     values = pd.read_csv(FOLDER.parent / "benchmarks" / "spread.csv", index_col=["notebook", "metric"])
-    assert values.shape[1] >= 9
     for name, metric in read_baseline(FOLDER / "baselines" / f"{path.stem}.json").items():
         seen = values.loc[(path.stem, name)].dropna()
         assert len(seen) >= 9, f"{name} is not measured under every setting"
