@@ -31,7 +31,6 @@ def test_notebooks_have_no_outputs_parameters_first_short_cells_and_as_much_pros
 def test_every_tolerance_is_at_least_twice_what_the_processor_alone_moves(path):
     """`benchmarks/spread.py` measures that; a new metric has to be measured, too."""
     values = pd.read_csv(FOLDER.parent / "benchmarks" / "spread.csv", index_col=["notebook", "metric"])
-    assert values.shape[1] >= 9
     for name, metric in read_baseline(FOLDER / "baselines" / f"{path.stem}.json").items():
         seen = values.loc[(path.stem, name)].dropna()
         assert len(seen) >= 9, f"{name} is not measured under every setting"
@@ -61,6 +60,7 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
         ("07_network_on_vectors", {"N_SUBVECTORS": 5}, "text.cosine pq.agreement", "tfidf int8.agreement"),
         ("08_small_bert", {"N_SUBVECTORS": 5}, "pq_embeddings.agreement chain.agreement", "int8.agreement"),
         ("10_phrases", {"N_SUBVECTORS": 5}, "compressed.cosine compressed.found student.spearman", "tfidf.stems"),
+        ("11_new_words", {"N_SUBVECTORS": 5}, "codes.cosine labels.compressed score.median", "half.cosine"),
     ],
 )
 def test_a_worse_codec_fails_the_lesson(name, worse, fails, holds, tmp_path):
