@@ -27,7 +27,7 @@ N_WORDS, N_NGRAMS, N_CODES = 14_000, 25_500, 50  # of the compressed model
 EPOCHS, BATCH = {"bag": 6, "transformer": 20}, 128
 RATES = {"bag": 4e-2, "transformer": 4e-3}  # compared on validation texts
 DIMS = (36, 52)  # of models of the teacher's tokens in int8, for files as large as ours
-STATIC_EPOCHS, STATIC_RATES = 8, (1e-3, 3e-3, 1e-2)
+STATIC_EPOCHS, STATIC_RATES = 8, (1e-2, 3e-2, 1e-1)
 N_LABELLED, STRENGTHS = 6_000, (0.01, 0.1, 1.0)
 N_TIMED = 20
 
@@ -140,7 +140,7 @@ def static_embedding(start: Any, task: Any, seed: int) -> tuple[Any, int]:
         )
         for _ in range(STATIC_EPOCHS):
             for places in torch.randperm(len(target)).split(BATCH):
-                vectors = module(net.tokenize([task.train.texts[i] for i in places]))["sentence_embedding"]
+                vectors = module(net.preprocess([task.train.texts[i] for i in places]))["sentence_embedding"]
                 own, right = torch.nn.functional.normalize(vectors), target[places]
                 loss = 1 - (own * right).sum(1).mean() + torch.nn.functional.mse_loss(own @ own.T, right @ right.T)
                 optimizer.zero_grad()

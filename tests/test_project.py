@@ -92,10 +92,10 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "search": (675, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_244, {"workbench/views"}),
+    "views": (4_245, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
-    "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_067, {"tests"}),
+    "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
+    "tests": (17_102, {"tests"}),
 }
 
 
