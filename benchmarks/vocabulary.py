@@ -1,6 +1,7 @@
 """Another vocabulary for a BERT: rows for new tokens by several methods, and fewer tokens.
 
     python benchmarks/vocabulary.py FOLDER TASK [TASK ...] [--seeds 0 1 2] [--parts hidden ...] [--keep FOLDER]
+        [--taught TEXTS --vectors ENGLISH RUSSIAN]
 
 FOLDER is that of a BERT, as `workbench.networks.load` takes it; TASK a folder with train.csv, valid.csv and test.csv.
 *Cosine* is the mean between the vectors of test texts and those of the network as it was; *nearest* the share of test
@@ -11,6 +12,9 @@ network, and put back. What is distilled imitates the network without them.
 other: the network gets a byte-level BPE tokenizer, trained on the training texts. What is distilled imitates the
 network with its own.
 smaller: the tokens that the training texts of each task use most; accuracy of logistic regression on the vectors.
+language: an English network gets a tokenizer of Russian and learns from a teacher (TEXTS as for `phrases.py`).
+Its rows begin by several methods; *weighted* is by two models of word vectors, aligned with `en_ru.tsv`. Spearman's
+correlation of cosines with the teacher's, on validation texts after so many steps, and on test texts at the end.
 """
 
 import sys
@@ -19,7 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from align import PAIRS
 from common import Options, middle, print_table, print_versions, remembered, run_job, run_script
+from phrases import teacher_of
 
 N_TEST = 600  # texts, alike of each task
 N_TRAIN, N_JUDGED = 2_000, 1_000  # labelled texts of a task for logistic regression, and test texts
@@ -27,16 +33,30 @@ N_BPE = 8_000  # tokens
 SIZES = (16_000, 8_000, 4_000)
 VECTORS = "builtin:en"
 COMPRESSION = "Chain([Prune(n_words=4000, n_ngrams=8000), Refit(), PQ(n_subvectors=50)])"
-PARTS = ("hidden", "other", "smaller")
+PARTS = ("hidden", "other", "smaller", "language")
+N_STEPS, RATE = 120, 3e-4  # of learning Russian
 
 
-def tables(model: Path | None, tasks: list[Path], seeds: list[int], parts: list[str], keep: Path | None) -> None:
-    if model is None or not tasks:
+def tables(
+    model: Path | None,
+    tasks: list[Path],
+    seeds: list[int],
+    parts: list[str],
+    taught: Path | None,
+    vectors: list[Path],
+    keep: Path | None,
+) -> None:
+    if model is None or not (tasks or taught):
         print("\nLeft out: give the folder of a BERT and folders of tasks, with train.csv, valid.csv and test.csv.")
         return
     print_versions("torch", "tokenizers", "numpy")
-    given = {"model": str(model), "tasks": [str(task) for task in tasks]}
+    of_tasks = {"model": str(model), "tasks": [str(task) for task in tasks]}
+    of_language = {"model": str(model), "taught": str(taught), "vectors": [str(of) for of in vectors]}
     for part in parts:
+        if part == "language" and (taught is None or len(vectors) != 2):
+            print("\nLeft out: language; give --taught and --vectors.")
+            continue
+        given = of_language if part == "language" else of_tasks
         runs = [
             remembered(keep and keep / f"vocabulary-{part}-{seed}.json", partial(run_job, part, 1, **given, seed=seed))
             for seed in (seeds[:1] if part == "smaller" else seeds)
@@ -72,9 +92,38 @@ def hidden(model: str, tasks: list[str], seed: int) -> list[dict]:
 
 def other(model: str, tasks: list[str], seed: int) -> list[dict]:
     """Job: a tokenizer of another kind."""
+    from workbench.networks import load
+
+    net = load(model)
+    return [*by_methods(net, net, trained_tokenizer(train_texts(tasks)), tasks, seed)]
+
+
+def language(model: str, taught: str, vectors: list[str], seed: int) -> list[dict]:
+    """Job: an English network that learns Russian, from rows by several methods."""
+    import workbench as wb
+    from workbench.networks import Train, Transplant, load
+    from workbench.networks.phrases import likeness
+
+    net, task, rows = load(model), teacher_of(taught), []
+    english, russian = map(wb.load, vectors)
+    pairs = [line.split("\t") for line in PAIRS.read_text(encoding="utf-8").splitlines()]
+    aligned = wb.align(english, russian, pairs, random_state=seed).vectors
+    tokenizer = trained_tokenizer(task.train.texts)
+    for method in ("random", "pieces", "weighted"):
+        step = Transplant(tokenizer, (english, aligned), method, random_state=seed)
+        train = Train(task, N_STEPS, learning_rate=RATE, random_state=seed)
+        learned = train.fit_transform(step.fit_transform(net))
+        row = {"rows": method, **{f"{look['step']} steps": look["score"] for look in train.curves_}}
+        rows.append(row | {"test": likeness(learned.embed(task.test.texts), task.test.vectors)})
+        print(step.tokens_.to_dict("records"), rows[-1], file=sys.stderr)
+    return rows
+
+
+def trained_tokenizer(texts: Any) -> Any:
+    """Return a byte-level BPE tokenizer, trained on texts."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-    from workbench.networks import PieceTokenizer, load
+    from workbench.networks import PieceTokenizer
 
     fast = Tokenizer(models.BPE())
     fast.normalizer = normalizers.Lowercase()
@@ -83,12 +132,11 @@ def other(model: str, tasks: list[str], seed: int) -> list[dict]:
     trainer = trainers.BpeTrainer(
         vocab_size=N_BPE, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
-    fast.train_from_iterator(train_texts(tasks), trainer)
+    fast.train_from_iterator(texts, trainer)
     fast.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(token, i) for i, token in enumerate(special)]
     )
-    net = load(model)
-    return [*by_methods(net, net, PieceTokenizer(fast.to_str()), tasks, seed)]
+    return PieceTokenizer(fast.to_str())
 
 
 def by_methods(net: Any, original: Any, tokenizer: Any, tasks: list[str], seed: int) -> Iterator[dict]:
@@ -170,6 +218,8 @@ if __name__ == "__main__":
         "tasks": {"type": Path, "nargs": "*", "metavar": "TASK", "help": "folder of texts"},
         "--seeds": {"type": int, "nargs": "+", "default": [0, 1, 2]},
         "--parts": {"nargs": "+", "default": list(PARTS), "choices": PARTS},
+        "--taught": {"type": Path, "metavar": "TEXTS", "help": "with a teacher's vectors"},
+        "--vectors": {"type": Path, "nargs": 2, "default": [], "metavar": ("ENGLISH", "RUSSIAN")},
         "--keep": {"type": Path, "help": "where results stay"},
     }
-    run_script(tables, [hidden, other, smaller], options)
+    run_script(tables, [hidden, other, smaller, language], options)
