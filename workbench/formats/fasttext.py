@@ -202,13 +202,17 @@ def raw_blocks(v: Vectors) -> Iterator[tuple[int, np.ndarray]]:
     yield from own_blocks(v, v, with_pruned=True)
 
 
-def own_blocks(v: Vectors, beside: Vectors, with_pruned: bool) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first position and what word rows, (<= BLOCK, dim), must be beside n-grams for the mean to be right.
+def own_blocks(
+    v: Vectors, beside: Vectors, with_pruned: bool, index: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first place and what word rows, (<= BLOCK, dim), must be beside n-grams for the mean to be right.
 
     `beside` has the n-grams. The mean is over those that are left, or also over pruned ones, whose rows are zeros.
+    With `index` of the words at these positions.
     """
-    for start, block in v.blocks():
-        words = v.words[start : start + len(block)]
+    index = np.arange(len(v)) if index is None else index
+    for start, block in v.blocks(index=index):
+        words = [v.words[i] for i in index[start : start + len(block)]]
         means, left = beside.ngram_means(words)
         n_ngrams = np.diff(beside.ngrams[0].buckets(words)[0]) if with_pruned else left  # (n,)
         sums = means.astype(np.float64) * left[:, None]

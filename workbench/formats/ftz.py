@@ -21,6 +21,7 @@ from .fasttext import N_ENTRIES, hashed_rows, holds_word, load, lost_counts, los
 
 WIDTH = 2  # numbers a code, the default of fastText's own `quantize`
 MAX_CODES = 2**31 - 1  # in a file: their number is an int32
+N_TRAINED = 32_768  # words, and as many n-grams, that codebooks are learned from
 SOFTMAX = 3  # as the loss: for others the official library sets up tables for training, of some 65 MB
 
 
@@ -94,7 +95,7 @@ def as_they_are(v: Vectors) -> list[Storage] | None:
 def quantised(v: Vectors) -> list[Storage]:
     """Return own rows and n-gram rows as codes of the same codebooks, beside codes of their lengths.
 
-    Codebooks are those of `kept_codes`, so that codes of n-grams that fit stay; else `PQ` learns them from n-grams. Own
+    Codebooks are those of `kept_codes`, so that codes of n-grams that fit stay; else they are learned from both. Own
     rows are what n-grams, once they are codes, leave over of words, and so make up for the errors of n-grams.
     """
     from ..compress.pq import PQ, directions
@@ -102,10 +103,16 @@ def quantised(v: Vectors) -> list[Storage]:
 
     ngrams, book, blocks = ngram_rows(v), kept_codes(v), v.blocks()
     if book is None:
-        base, which = (ngrams, "ngrams") if len(ngrams) else (v.storage.words, "words")
-        codebooks, spans = PQ(n_codes_of(v)).codebooks(directions(enough(base)), which)
+        for _ in finite_blocks(ngrams, "ngrams"):  # before words are made of them
+            pass
+        rng = np.random.default_rng(0)
+        some = rng.permutation(len(v))[:N_TRAINED]
+        own = own_blocks(v, v, with_pruned=False, index=some) if len(ngrams) else v.blocks(index=some)
+        rows = [block for _, block in own]
+        rows.append(ngrams.rows(rng.permutation(len(ngrams))[:N_TRAINED]))
+        codebooks, spans = PQ(n_codes_of(v)).codebooks(directions(enough(Dense(np.concatenate(rows)))), "words")
         book = Coded(np.empty((0, len(spans)), np.uint8), codebooks, spans, v.dim, 8)
-        ngrams = encoded(finite_blocks(ngrams, "ngrams"), len(ngrams), book)
+        ngrams = encoded(ngrams.blocks(), len(ngrams), book)
     elif not isinstance(ngrams, Normed):
         ngrams = Normed(ngrams, Dense(np.ones((len(ngrams), 1), np.float32)))
     if len(ngrams):
