@@ -38,6 +38,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/bytes.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/rq.py
+	$(BIN)/python benchmarks/official.py
 	$(BIN)/python benchmarks/semantic.py
 	$(BIN)/python benchmarks/maps.py
 	$(BIN)/python benchmarks/panel.py

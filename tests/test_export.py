@@ -17,6 +17,7 @@ import workbench as wb
 from workbench import formats
 from workbench.vocab import Vocab
 
+DIGITS = {"ftz": 0.5}  # the largest error of a number, where rows are quantised; numbers are some 1, and spread by 1
 NAMES = [name for name in formats.writable() if name != formats.OWN.name]
 
 
@@ -28,7 +29,7 @@ def exported(v, path, format):
     return wb.load(path, allow_pickle=True), [str(w.message) for w in warned]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"ftz"}))  # which is quantised
 def test_words_and_vectors_come_back_to_the_bit(plain, tmp_path, name):
     back, _ = exported(plain, tmp_path / "model", name)
     assert back.words == plain.words
@@ -67,9 +68,9 @@ def test_a_folder_that_cannot_take_its_place_leaves_the_old_one(plain, tmp_path,
     assert len(wb.load(path)) == len(plain)
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"gensim", "glove", "word2vec"}))
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"gensim", "glove", "word2vec", "ftz"}))
 def test_vectors_are_written_block_by_block(tmp_path, name):
-    """gensim's pickle holds the matrix, and text takes Python's numbers."""
+    """gensim's pickle holds the matrix, text takes Python's numbers, and k-means a sample of 65,536 rows."""
     matrix = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (110_000, 100))
     v = wb.Vectors.from_arrays([f"w{i}" for i in range(len(matrix))], matrix)
     tracemalloc.start()
@@ -86,9 +87,9 @@ def test_what_is_lost_is_what_was_said(fasttext, tmp_path, name):
     assert [sentence.split(" cannot hold ")[1] for sentence in said] == formats.losses(small, "model", name)
     assert any("n-grams" in sentence for sentence in said) == (back.vocab.subwords is None)
     assert any("how often" in sentence for sentence in said) == (back.vocab.counts is None)
-    assert any("compression" in sentence for sentence in said)
+    assert any("compression" in sentence or "digits" in sentence for sentence in said)
     assert any("recipe" in sentence for sentence in said)
-    np.testing.assert_allclose(back.matrix(), small.matrix(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(back.matrix(), small.matrix(), rtol=1e-5, atol=DIGITS.get(name, 1e-5))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,7 +117,7 @@ def test_a_failed_export_leaves_the_old_file_whole_and_nothing_beside(plain, tmp
         ("model.bin", None, "does not tell the format; say format=, one of fasttext, word2vec-binary"),
         ("model.tar", None, "does not tell the format; say format=, one of safetensors, "),
         ("model", "onnx", "format 'onnx' cannot be written; there are safetensors, "),
-        ("model", "ftz", "format 'ftz' cannot be written"),
+        ("model", "npz", "format 'npz' cannot be written"),
     ],
 )
 def test_a_name_that_tells_no_format_and_an_unknown_format_are_refused(name, format, why, plain, tmp_path):
@@ -130,7 +131,7 @@ BLANKS, BROKEN = ["New York", "", "a\nb", "a\u00a0b", " "], ["caf\udce9"]
 LEFT_OUT = {
     **{"safetensors": [], "gensim": BROKEN, "finalfusion": BROKEN, "spacy": BROKEN},
     **{"word2vec": BLANKS, "word2vec-binary": BLANKS, "glove": BLANKS, "static-embedding": BLANKS + BROKEN},
-    "fasttext": [word for word in BLANKS if word != "a\u00a0b"],  # only blanks of ASCII end a word there
+    **{name: [word for word in BLANKS if word != "a\u00a0b"] for name in ("fasttext", "ftz")},  # blanks of ASCII alone
 }
 
 
@@ -140,11 +141,11 @@ def test_words_that_a_format_cannot_hold_are_left_out_and_named(tmp_path, name):
     v = made.with_storage(made.storage, Vocab(ODD, counts=made.vocab.counts, subwords=made.vocab.subwords))
     back, said = exported(v, tmp_path / "model", name)
     assert back.words == [word for word in ODD if word not in lost]
-    np.testing.assert_allclose(back.matrix(), v[back.words], rtol=1e-5)
+    np.testing.assert_allclose(back.matrix(), v[back.words], rtol=1e-5, atol=DIGITS.get(name, 0))
     if back.vocab.counts is not None:
         assert back.vocab.counts.tolist() == [v.vocab.counts[v.key_to_index[word]] for word in back.words]
     if back.vocab.subwords is not None:
-        np.testing.assert_allclose(back["unseen"], v["unseen"], rtol=1e-5)
+        np.testing.assert_allclose(back["unseen"], v["unseen"], rtol=1e-5, atol=DIGITS.get(name, 0))
     assert any(f"cannot hold {len(lost)} words" in sentence for sentence in said) == bool(lost)
 
 

@@ -64,10 +64,10 @@ class PQ(ValueStep):
     def _learn(self, part: Storage, which: str) -> tuple[np.ndarray, ...]:
         """Codebooks, (2**n_bits, dim) float32, and the columns of subvectors; with `norms` also those of lengths."""
         if not self.norms:
-            return self._codebooks(part, which)
-        learned = self._codebooks(directions(part), which)
+            return self.codebooks(part, which)
+        learned = self.codebooks(directions(part), which)
         left = lengths_left(part, coded(self, directions(part), which, *learned))
-        return *learned, *self._of_lengths()._codebooks(left, which)
+        return *learned, *self._of_lengths().codebooks(left, which)
 
     def _encode(self, part: Storage, which: str, learned: tuple[np.ndarray, ...]) -> Storage:
         if not self.norms:
@@ -76,7 +76,7 @@ class PQ(ValueStep):
         left = lengths_left(part, of_directions)
         return Normed(of_directions, coded(self._of_lengths(), left, which, *learned[2:]))
 
-    def _codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
+    def codebooks(self, part: Storage, which: str) -> tuple[np.ndarray, np.ndarray]:
         """Codebooks and spans, cached by a hash of the training rows."""
         from .. import kernels
 

@@ -19,7 +19,7 @@ from .. import data as builtin
 from .. import files
 from ..checks import reading
 from ..vectors import Vectors
-from . import fasttext, finalfusion, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
+from . import fasttext, finalfusion, ftz, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format, with_words
 from .text import GZIP, MARK, opened
 
@@ -39,7 +39,7 @@ FORMATS: tuple[Format, ...] = (
     OWN,
     keyedvectors.GENSIM,
     fasttext.FASTTEXT,
-    fasttext.FTZ,
+    ftz.FTZ,
     finalfusion.FINALFUSION,
     word2vec.TEXT,
     word2vec.BINARY,

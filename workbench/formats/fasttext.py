@@ -158,12 +158,8 @@ def save(v: Vectors, file: BinaryIO) -> None:
     training are fastText's defaults, unknown counts are 1, and the output matrix is empty.
     """
     subwords = v.vocab.subwords if v.has_fasttext_ngrams else None
-    n_buckets, *lengths = (0, 0, 0) if subwords is None else (subwords.n_hashed, subwords.min_n, subwords.max_n)
-    counts = np.ones(len(v), np.int64) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
-    file.write(MAGIC + struct.pack("<i", VERSIONS[-1]))
-    file.write(struct.pack(SETTINGS, v.dim, 5, 5, 1, 5, 1, 2, SKIPGRAM, n_buckets, *lengths, 100, 1e-4))
-    file.write(struct.pack(DICTIONARY, len(v), len(v), 0, int(counts.sum()), -1))
-    file.writelines(utf8(w) + struct.pack("<bqb", 0, n, 0) for w, n in zip(v.words, counts.tolist(), strict=True))
+    n_buckets = 0 if subwords is None else subwords.n_hashed
+    write_head(v, file)
     file.write(struct.pack("<?2q", False, len(v) + n_buckets, v.dim))
     with progress.bar(total=len(v) + n_buckets, unit=" rows", desc="writing", delay=2) as bar:
         for blocks in [v.blocks()] if subwords is None else [raw_blocks(v), bucket_blocks(v)]:
@@ -171,6 +167,23 @@ def save(v: Vectors, file: BinaryIO) -> None:
                 file.write(block.astype("<f4", copy=False).data)
                 bar.update(len(block))
     file.write(struct.pack("<?2q", False, 0, v.dim))
+
+
+def write_head(v: Vectors, file: BinaryIO, left: np.ndarray | None = None, loss: int = 2) -> None:
+    """Write settings and words; `left` are the buckets that are left and their rows, (n, 2), where some are pruned.
+
+    Settings of training are fastText's defaults but for the loss: 2 is negative sampling, 3 softmax.
+    """
+    subwords = v.vocab.subwords if v.has_fasttext_ngrams else None
+    hashed = (0, 0, 0) if subwords is None else (subwords.n_hashed, subwords.min_n, subwords.max_n)
+    counts = np.ones(len(v), np.int64) if v.vocab.counts is None else np.maximum(v.vocab.counts, 1)
+    n_left = -1 if left is None else len(left)
+    file.write(MAGIC + struct.pack("<i", VERSIONS[-1]))
+    file.write(struct.pack(SETTINGS, v.dim, 5, 5, 1, 5, 1, loss, SKIPGRAM, *hashed, 100, 1e-4))
+    file.write(struct.pack(DICTIONARY, len(v), len(v), 0, int(counts.sum()), n_left))
+    file.writelines(utf8(w) + struct.pack("<bqb", 0, n, 0) for w, n in zip(v.words, counts.tolist(), strict=True))
+    if left is not None:
+        file.write(np.ascontiguousarray(left, "<i4").data)
 
 
 def raw_blocks(v: Vectors) -> Iterator[tuple[int, np.ndarray]]:
@@ -186,12 +199,24 @@ def raw_blocks(v: Vectors) -> Iterator[tuple[int, np.ndarray]]:
             check_finite(block, v.words, start)
             yield start, block
         return
-    for start, block in v.blocks():
-        words = v.words[start : start + len(block)]
-        lengths = np.diff(subwords.buckets(words)[0])  # (n,), with those that were pruned
-        means, left = v.ngram_means(words)
+    yield from own_blocks(v, v, with_pruned=True)
+
+
+def own_blocks(
+    v: Vectors, beside: Vectors, with_pruned: bool, index: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first place and what word rows, (<= BLOCK, dim), must be beside n-grams for the mean to be right.
+
+    `beside` has the n-grams. The mean is over those that are left, or also over pruned ones, whose rows are zeros.
+    With `index` of the words at these positions.
+    """
+    index = np.arange(len(v)) if index is None else index
+    for start, block in v.blocks(index=index):
+        words = [v.words[i] for i in index[start : start + len(block)]]
+        means, left = beside.ngram_means(words)
+        n_ngrams = np.diff(beside.ngrams[0].buckets(words)[0]) if with_pruned else left  # (n,)
         sums = means.astype(np.float64) * left[:, None]
-        yield start, (block * (lengths[:, None] + 1.0) - sums).astype(np.float32)
+        yield start, (block * (n_ngrams[:, None] + 1.0) - sums).astype(np.float32)
 
 
 def bucket_blocks(v: Vectors) -> Iterator[tuple[int, np.ndarray]]:
@@ -201,30 +226,44 @@ def bucket_blocks(v: Vectors) -> Iterator[tuple[int, np.ndarray]]:
     """
     subwords, ngrams = v.ngrams
     for start in range(0, subwords.n_hashed, BLOCK):
-        buckets = np.arange(start, min(start + BLOCK, subwords.n_hashed))
-        for modulus in (*subwords.folded[1:], subwords.n_buckets):
-            buckets %= modulus
-        rows = subwords.rows_of(buckets)
+        rows = hashed_rows(subwords, start, min(start + BLOCK, subwords.n_hashed))
         block = np.zeros((len(rows), v.dim), np.float32)
         block[rows >= 0] = ngrams.rows(rows[rows >= 0])
         check_finite(block, [], start, "n-gram row")
         yield start, block
 
 
+def hashed_rows(subwords: Subwords, start: int, stop: int) -> np.ndarray:
+    """Return the row of each of these buckets of fastText's hash, folded or not, -1 where it was pruned."""
+    buckets = np.arange(start, stop)
+    for modulus in (*subwords.folded[1:], subwords.n_buckets):
+        buckets %= modulus
+    return subwords.rows_of(buckets)
+
+
 def also_lost(v: Vectors) -> list[str]:
+    return [*lost_counts(v), *lost_buckets(v)]
+
+
+def lost_counts(v: Vectors) -> list[str]:
     counts = v.vocab.counts
     if counts is None or counts.min() >= 1:
-        return lost_buckets(v)
-    return [f"counts below 1: {(counts < 1).sum():,} words are said to have been seen once", *lost_buckets(v)]
+        return []
+    return [f"counts below 1: {(counts < 1).sum():,} words are said to have been seen once"]
+
+
+def lost_ngrams(v: Vectors) -> list[str]:
+    if v.vocab.subwords is None or v.has_fasttext_ngrams:
+        return []
+    n = len(v.ngrams[1])
+    return [f"its {n:,} n-grams, which are not fastText's: words outside the vocabulary have no vector"]
 
 
 def lost_buckets(v: Vectors) -> list[str]:
     """Return what becomes of n-grams where every bucket must have a row of float32, a sentence each."""
-    if v.vocab.subwords is None:
-        return []
-    subwords, ngrams = v.ngrams
     if not v.has_fasttext_ngrams:
-        return [f"its {len(ngrams):,} n-grams, which are not fastText's: words outside the vocabulary have no vector"]
+        return lost_ngrams(v)
+    subwords, ngrams = v.ngrams
     lost, n_hashed = [], subwords.n_hashed
     n_pruned = 0 if subwords.bucket_to_row is None else int((subwords.bucket_to_row < 0).sum())
     if n_pruned:
@@ -249,11 +288,4 @@ FASTTEXT = Format(
     keeps=frozenset({"n-grams", "counts"}),
     holds_word=holds_word,
     also_lost=also_lost,
-)
-FTZ = Format(  # known by the same first bytes as FASTTEXT, whose reader finds out which it is
-    name="ftz",
-    title="fastText .ftz",
-    load=load,
-    suffixes=(".ftz",),
-    keeps=frozenset({"n-grams", "counts", "codes"}),
 )
