@@ -87,7 +87,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "data": (111, {"workbench/data.py"}),
     "formats": (2_322, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
-    "evaluate": (1_893, {"workbench/evaluate"}),
+    "evaluate": (1_915, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
     "search": (610, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_244, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_200, {"tests"}),
+    "tests": (17_208, {"tests"}),
 }
 
 
