@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_244, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (796, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_208, {"tests"}),
+    "tests": (17_213, {"tests"}),
 }
 
 

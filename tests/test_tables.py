@@ -168,6 +168,11 @@ def with_nan(row):
         ("m.parquet", lambda p: pd.DataFrame({"id": WORDS}).to_parquet(p), "expected numbers beside the words"),
         (
             "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": [{"a": 1}] * 4}).to_parquet(p),
+            "row 0 of column 'x' has no",
+        ),
+        (
+            "m.parquet",
             lambda p: pd.DataFrame({"id": WORDS, "x": list(MATRIX), "y": list(MATRIX)}).to_parquet(p),
             "one column of lists of numbers, got x, y",
         ),

@@ -104,7 +104,7 @@ def _of_lists(path: Path, frame: Any, lists: list[Any], named: list[Any]) -> Vec
         raise ValueError(f"expected one column of lists of numbers, got {', '.join(map(str, lists))[:200]}")
     rows = frame[lists[0]].to_list()
     names = _names(frame[named[0]]) if named else expected_beside(path)
-    dim = next(len(row) for row in rows if np.ndim(row) == 1)
+    dim = next((len(row) for row in rows if np.ndim(row) == 1), "a list")
     for place, row in enumerate(rows):
         if np.shape(row) != (dim,):
             got = f"{len(row)} numbers" if np.ndim(row) == 1 else "no list"
