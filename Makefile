@@ -48,6 +48,7 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/align.py
 	$(BIN)/python benchmarks/matching.py
 	$(BIN)/python benchmarks/phrases.py
+	$(BIN)/python benchmarks/documents.py
 	$(BIN)/python benchmarks/scale.py
 
 lint: $(READY)

@@ -44,7 +44,7 @@ def zipped(name, data):
     [
         (b"", "is empty"),
         (zipped("glove.txt", GLOVE), "is a zip archive; unpack it"),
-        (safetensors_bytes({"weight": MATRIX}), "but not one of the workbench"),
+        (safetensors_bytes({"weight": MATRIX, "more": MATRIX}), "but not one of the workbench"),
         (b"<html><body>404 Not Found</body></html>", "no format that is known .*begins with b'<html>"),
         (bytes(1000), "no format that is known"),
         (b"not a model\n", "no format that is known"),

@@ -135,6 +135,23 @@ def test_overlap_counts_shared_neighbours():
     # Nearest two before: a: b c, b: a c, c: b a, d: c b. After: a: b c, b: a c, c: d b, d: c b.
     found = values(overlap(before, after, k=2))
     assert found["overlap@2", "all"] == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+    for n, expected in ((2, (1 + 1 + 0.5 + 1) / 4), (3, 1)):  # all three others, compared again, are as they were
+        again = values(overlap(before, after, k=2, n_rescored=n))
+        assert again["overlap@2", "all"] == found["overlap@2", "all"]
+        assert again["overlap@2_rescored", "all"] == pytest.approx(expected)
+
+
+def test_rescored_neighbours_are_those_found_that_were_nearest(plain):
+    """Of 30 found by coarse codes, the true neighbours among them are the ones that rescoring keeps."""
+    coarse = wb.PQ(2, n_bits=2).fit_transform(plain)
+    card = wb.scorecard(plain, coarse, parts=("overlap",), n_queries=10_000, n_rescored=30).set_index("metric")
+    true, _ = nearest(plain, plain.words, plain.words, 10)
+    found, _ = nearest(coarse, plain.words, plain.words, 30)
+    share = np.mean([np.isin(a, b).mean() for a, b in zip(true, found, strict=True)])
+    rescored = card.loc["overlap@10_rescored"].query("split == 'all'").squeeze()
+    assert rescored["value"] == pytest.approx(share, abs=1e-9)
+    assert 0.05 < card.loc["overlap@10"].query("split == 'all'")["value"].item() < share - 0.05 < 0.95
+    assert rescored["how"] == "exact; 30 rescored"
 
 
 def test_neighbour_changes_are_kept_lost_and_gained(fasttext, small):

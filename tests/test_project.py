@@ -85,9 +85,9 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "core": (2_244, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_192, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
-    "formats": (2_410, {"workbench/formats"}),
+    "formats": (2_524, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
-    "evaluate": (1_893, {"workbench/evaluate"}),
+    "evaluate": (1_915, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
     "search": (675, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_245, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_356, {"tests"}),
+    "tests": (17_502, {"tests"}),
 }
 
 

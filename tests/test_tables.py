@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 from test_formats import word2vec_binary
 
 import workbench as wb
@@ -51,7 +52,6 @@ def test_words_and_numbers_come_from_arrays_and_tables(name, write, tmp_path):
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda f: np.save(f / "m", MATRIX), "has no words in it; put them beside it, one a line"),
         (lambda f: [np.save(f / "m", MATRIX), (f / "m.txt").write_text("a\nb\n")], "one row for each of 2 words"),
         (lambda f: np.savez(f / "m", a=MATRIX, b=MATRIX), "one matrix of numbers and one list of words"),
         (lambda f: np.savez(f / "m", a=np.array(WORDS, object), b=MATRIX), "no archive of plain arrays"),
@@ -67,6 +67,125 @@ def test_what_is_no_table_of_words_is_refused(make, why, tmp_path):
     path = next(p for p in sorted(tmp_path.iterdir()) if p.suffix in ("", ".npy", ".npz"))
     with pytest.raises(ValueError, match=why) as error:
         wb.load(path)
+    assert "\n" not in str(error.value)
+
+
+ROWS = ["0", "1", "2", "3"]
+LISTS = {"vector": list(MATRIX), "text": WORDS}
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "ids"),
+    [
+        ("m.npy", lambda p: [np.save(p, MATRIX), p.with_name("m.ids.txt").write_text("a\nb\r\nc\nd")], list("abcd")),
+        ("m.npy", lambda p: [np.save(p, MATRIX), p.with_name("m.ids.json").write_text("[7, 8, 9, 0]")], list("7890")),
+        ("m.npz", lambda p: np.savez(p, vectors=MATRIX, ids=np.array([7, 8, 9, 0])), list("7890")),
+        ("m.safetensors", lambda p: [save_file({"x": MATRIX}, p), p.with_name("ids.txt").write_text(LINES)], WORDS),
+        ("m.parquet", lambda p: pd.DataFrame({"id": [7, 8, 9, 0], **LISTS}).to_parquet(p), list("7890")),
+        ("m.parquet", lambda p: pd.DataFrame(LISTS).to_parquet(p), WORDS),
+        ("m.parquet", lambda p: FRAME.assign(id=[7, 8, 9, 0]).to_parquet(p), list("7890")),
+        ("m.csv", lambda p: FRAME.assign(id=[7, 8, 9, 0]).to_csv(p, index=False), list("7890")),
+    ],
+)
+def test_documents_come_with_their_ids(name, write, ids, tmp_path):
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    write(path)
+    v = wb.load(path)
+    assert v.words == ids
+    np.testing.assert_array_equal(v.matrix(), MATRIX)
+    small = wb.SQ().fit_transform(v)
+    small.save(tmp_path / "small.safetensors")
+    assert wb.load(tmp_path / "small.safetensors").words == ids
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("m.npy", lambda path: np.save(path, MATRIX)),
+        ("m.npz", lambda path: np.savez(path, MATRIX)),
+        ("m.safetensors", lambda path: save_file({"x": MATRIX, "scale": MATRIX[0]}, path)),
+    ],
+)
+def test_rows_without_ids_go_by_their_numbers_and_a_warning_says_so(name, write, tmp_path):
+    write(tmp_path / name)
+    with pytest.warns(UserWarning, match=r"rows go by their numbers; put them beside it, one a line, as one of m\.ids"):
+        v = wb.load(tmp_path / name)
+    assert v.words == ROWS
+    np.testing.assert_array_equal(v.matrix(), MATRIX)
+
+
+def test_bfloat16_of_other_tools_becomes_float32(tmp_path):
+    upper = (np.array([[1, -2.5]], np.float32).view("<u4") >> 16).astype("<u2")  # exact: their lower halves are zeros
+    header = json.dumps({"x": {"dtype": "BF16", "shape": [1, 2], "data_offsets": [0, 4]}}).encode()
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + upper.tobytes())
+    path.with_name("ids.txt").write_text("a\n")
+    np.testing.assert_array_equal(wb.load(path).matrix(), [[1, -2.5]])
+
+
+def with_nan(row):
+    broken = MATRIX.copy()
+    broken[row, 1] = np.nan
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "why"),
+    [
+        ("m.npy", lambda p: [np.save(p, with_nan(2)), p.with_name("ids.txt").write_text(LINES)], "row 2 .*'new york'"),
+        ("m.npz", lambda p: np.savez(p, ids=np.array(WORDS), x=with_nan(1)), "row 1 .*'été'.* holds NaN"),
+        ("m.npz", lambda p: np.savez(p, x=MATRIX, y=MATRIX[0]), "one list of words or ids, got x: float32"),
+        ("m.safetensors", lambda p: save_file({"a": MATRIX, "b": MATRIX}, p), r"got 2 among the arrays a \[4, 3\], b"),
+        ("m.safetensors", lambda p: save_file({"a": MATRIX[0]}, p), "got 0 among"),
+        (
+            "m.safetensors",
+            lambda p: [save_file({"a": MATRIX}, p), p.with_name("tokenizer.json").write_text("{}")],
+            "part of the model in",
+        ),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": list(with_nan(2))}).to_parquet(p),
+            "row 2 .*'new york'",
+        ),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": [*MATRIX[:3], MATRIX[3, :2]]}).to_parquet(p),
+            "row 3 of column 'x' has 2 numbers, where others have 3",
+        ),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": [MATRIX[0], None, *MATRIX[2:]]}).to_parquet(p),
+            "row 1 of column 'x' has no list",
+        ),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": ["a", None, "c", "d"], "x": list(MATRIX)}).to_parquet(p),
+            "row 1 has no 'id'",
+        ),
+        ("m.parquet", lambda p: pd.DataFrame({"x": list(MATRIX)}).to_parquet(p), "has no words in it"),
+        ("m.parquet", lambda p: pd.DataFrame({"id": WORDS}).to_parquet(p), "expected numbers beside the words"),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": [{"a": 1}] * 4}).to_parquet(p),
+            "row 0 of column 'x' has no",
+        ),
+        (
+            "m.parquet",
+            lambda p: pd.DataFrame({"id": WORDS, "x": list(MATRIX), "y": list(MATRIX)}).to_parquet(p),
+            "one column of lists of numbers, got x, y",
+        ),
+    ],
+)
+def test_documents_that_lack_something_are_refused_by_row_or_column(name, write, why, tmp_path):
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    write(path)
+    with pytest.raises(ValueError, match=why) as error:
+        wb.load(path)
+    assert name in str(error.value)
     assert "\n" not in str(error.value)
 
 

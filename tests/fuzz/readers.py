@@ -226,6 +226,7 @@ BY_HAND: dict[str, list[Parts]] = {
     "gensim": [{"model.kv": pickle.dumps({"vectors": [1.0, 2.0]}, protocol)} for protocol in range(2, 6)],
     "npy": [{"rows.npy": data, "rows.txt": b"a\nb\nc\nd\n"} for data in NPY],
     "npz": [{"rows.npz": saved_by(save, **NPZ)} for save in (np.savez, np.savez_compressed)],
+    "matrix": [{"rows.safetensors": safetensors_bytes({"x": ROWS}), "ids.txt": b"a\nb\nc\nd\n"}],
     "table": [
         {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()},
         {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'},

@@ -125,8 +125,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 COMMANDS = {  # the arguments of each: a|b takes one of them or none, (a|b) one
     models.info: "file --limit --allow-pickle --json",
-    models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --time-limit --seed --no-scores "
-    "--allow-pickle --json",
+    models.compress: "input out --format --limit (--budget|--recipe) --goal --min-words --n-trials --time-limit --seed "
+    "--no-scores --allow-pickle --json",
     models.convert: "input out --format --limit --strict --allow-pickle",
     models.compare: "original small --seed --allow-pickle --json",
     models.embed: "model texts out --weighting --tokenize --language --allow-pickle",

@@ -47,11 +47,15 @@ def _candidates(v: Vectors, vocab: Vocab) -> Iterator[np.ndarray]:
         yield from map(unit, blocks_of(v.vectors_of(vocab, places, missing="nan")))
 
 
-def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0):
+def overlap(
+    original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0, n_rescored: int = 0
+):
     """Return overlap@k: the share of each word's `k` nearest neighbours that are still among its `k` nearest.
 
     Candidates on both sides are the original's whole vocabulary, dropped words rebuilt. Queries are a
-    seeded sample of it; one without a vector scores 0.
+    seeded sample of it; one without a vector scores 0. Of document vectors this is called recall@k. With
+    `n_rescored`, ``overlap@k_rescored`` is that of the `k` best, by the original's vectors, of so many nearest ones, as
+    a search does that keeps the original vectors on disk.
 
     Returns
     -------
@@ -59,18 +63,33 @@ def overlap(original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_0
     remapped and dropped ones.
     """
     queries, before = _queries(original, k, n_queries, random_state)
-    after, _ = nearest(small, original.vocab, queries, k)
+    after, _ = nearest(small, original.vocab, queries, max(k, n_rescored))
+    found = {f"overlap@{k}": (after[:, :k], "")}
+    if n_rescored:
+        found[f"overlap@{k}_rescored"] = _rescored(original, queries, after, k), f"; {n_rescored} rescored"
     there = before >= 0
-    shared = ((before[:, :, None] == after[:, None, :]).any(axis=2) & there).sum(axis=1)
-    share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
     everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
-    how = _how(queries, original, random_state)
-    rows = [
-        row(f"overlap@{k}", split, share[who].mean(), how, len(who), interval(share[who], random_state))
-        for split, who in everyone.items()
-        if len(who)
-    ]
+    how, rows = _how(queries, original, random_state), []
+    for metric, (places, note) in found.items():
+        shared = ((before[:, :, None] == places[:, None, :]).any(axis=2) & there).sum(axis=1)
+        share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
+        rows += [
+            row(metric, split, share[who].mean(), how + note, len(who), interval(share[who], random_state))
+            for split, who in everyone.items()
+            if len(who)
+        ]
     return pd.DataFrame(rows)
+
+
+def _rescored(original: Vectors, queries: list[str], places: np.ndarray, k: int) -> np.ndarray:
+    """The `k` places of each query, of those found, whose original vectors are nearest: (q, k), -1 for none."""
+    best = np.full((len(queries), k), -1)
+    for at, query in enumerate(unit(original.get_vectors(queries, missing="nan"))):
+        found = np.sort(places[at][places[at] >= 0])  # in order, so that of equal scores the first wins
+        scores = unit(original.vectors_of(original.vocab, found, missing="nan")) @ query
+        order = found[np.argsort(-scores, kind="stable")][:k]
+        best[at, : len(order)] = order
+    return best
 
 
 def _how(queries: list[str], original: Vectors, seed: int) -> str:

@@ -40,6 +40,7 @@ def scorecard(
     n_queries: int = 1_000,
     parts: Sequence[str] = PARTS,
     random_state: int = 0,
+    n_rescored: int = 0,
 ) -> Scorecard:
     """Compare a compressed model with its original.
 
@@ -61,6 +62,9 @@ def scorecard(
         ``"lookups"``; everything by default.
     random_state : int
         Seed of every sample.
+    n_rescored : int
+        Nearest ones whose original vectors are compared again, such as 100, for a row ``overlap@10_rescored``; none
+        by default. For document vectors.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def scorecard(
     measures = {
         "size": lambda: size(original, small),
         "fidelity": lambda: fidelity(original, small, fresh, n_words, random_state, how),
-        "overlap": lambda: overlap(original, small, 10, n_queries, random_state),
+        "overlap": lambda: overlap(original, small, 10, n_queries, random_state, n_rescored),
         "similarity": lambda: similarity(original, small, pairs, random_state),
         "lookups": lambda: lookups(small, random_state=random_state),
     }

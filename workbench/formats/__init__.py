@@ -19,7 +19,7 @@ from .. import data as builtin
 from .. import files
 from ..checks import reading
 from ..vectors import Vectors
-from . import fasttext, finalfusion, ftz, glove, keyedvectors, spacy_vocab, static_embedding, tables, word2vec
+from . import fasttext, finalfusion, ftz, glove, keyedvectors, matrix, spacy_vocab, static_embedding, tables, word2vec
 from .base import Format, with_words
 from .text import GZIP, MARK, opened
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OWN = Format(
     name="safetensors",
     title="the workbench's .safetensors",
-    looks_like=lambda path, head: head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size,
+    looks_like=lambda path, head: matrix.is_safetensors(path, head) and not matrix.is_others(path, head),
     load=Vectors.load,
     save=Vectors.write,
     suffixes=(".safetensors",),
@@ -46,6 +46,7 @@ FORMATS: tuple[Format, ...] = (
     glove.GLOVE,
     spacy_vocab.SPACY,
     static_embedding.STATIC,
+    *matrix.FORMATS,
     *tables.FORMATS,
 )
 HEAD = 1 << 16  # bytes that tell the format; a first line of 4,000 numbers fits
@@ -172,7 +173,7 @@ def _recognised(path: Path) -> tuple[Format, bool]:
         head = head.removeprefix(MARK)
         if not head:
             raise ValueError(f"{path} is empty")
-    if head.startswith(tables.ZIP) and not tables.is_npz(path, head):  # before what may look like text in it
+    if head.startswith(matrix.ZIP) and not matrix.is_npz(path, head):  # before what may look like text in it
         raise ValueError(f"{path} is a zip archive; unpack it and load the file in it")
     for known in FORMATS:
         if known.recognises(path, head):

@@ -12,6 +12,8 @@ from ..storage import Dense, Normed, Scaled, Storage
 from ..vectors import Vectors
 from ..vocab import Vocab
 
+BF16 = {"BF16": "V2"}  # a type of safetensors that numpy does not have: two bytes, to be widened
+
 
 def file_in(folder: Path, name: str, title: str) -> Path:
     if not os.path.isfile(folder / name):  # also False for names that no file system takes
@@ -37,6 +39,11 @@ def mapped_array(path: Path) -> np.ndarray:
     except Exception as error:  # numpy evaluates the header: a damaged one raises errors of a dozen kinds
         reason = " ".join(str(error).split())[:MAX_MESSAGE]
         raise ValueError(f"{path} is no .npy array that can be mapped, damaged or cut short: {reason}") from error
+
+
+def as_floats(matrix: np.ndarray) -> np.ndarray:
+    """Return bfloat16, the upper half of float32, as float32; other numbers as they are."""
+    return (matrix.view("<u2").astype("<u4") << 16).view("<f4") if matrix.dtype.kind == "V" else matrix
 
 
 def vectors_over(

@@ -17,12 +17,12 @@ from .. import artefact
 from ..checks import reading, warn
 from ..vectors import Vectors
 from .base import Format, is_unicode, word_blocks
-from .folder import file_in, read_json, vectors_over
+from .folder import BF16, as_floats, file_in, read_json, vectors_over
 from .text import fits_a_line
 
 TITLE = "sentence-transformers StaticEmbedding"
 UNKNOWN = "[UNK]"
-TYPES = artefact.TYPES | {"BF16": "V2"}  # which numpy does not have: two bytes, to be widened
+TYPES = artefact.TYPES | BF16
 SUBFOLDER = "0_StaticEmbedding"
 # The class's name since it exists, which later versions go on understanding.
 MODULES = [{"idx": 0, "name": "0", "path": SUBFOLDER, "type": "sentence_transformers.models.StaticEmbedding"}]
@@ -97,8 +97,7 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray 
         if matrix is None:
             named = ", ".join(sorted(arrays)[:3])[:200]
             raise ValueError(f"it has no array 'embedding.weight' or 'embeddings', so it is no {TITLE}; it has {named}")
-        if matrix.dtype.kind == "V":  # bfloat16 is the upper half of float32
-            matrix = (matrix.view("<u2").astype("<u4") << 16).view("<f4")
+        matrix = as_floats(matrix)
         if matrix.ndim != 2 or 0 in matrix.shape or (matrix.dtype.kind != "f" and matrix.dtype != np.int8):
             raise ValueError(f"it should hold a matrix of floats or int8, got {matrix.dtype} of shape {matrix.shape}")
         if mapping is not None:

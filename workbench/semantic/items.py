@@ -13,6 +13,7 @@ from safetensors import safe_open
 from .. import artefact
 from ..checks import reading
 from ..formats.folder import mapped_array
+from ..formats.matrix import read_matrix
 from ..vectors import Vectors, summary_html
 from ..vocab import printable
 from . import texts as built_in
@@ -197,14 +198,11 @@ def _read_matrix(path: Path) -> tuple[Sequence[str], np.ndarray]:
             rows = np.array(mapped_array(path))
         else:
             with safe_open(path, "np") as file:
-                if artefact.KEY in (file.metadata() or {}):
-                    v = Vectors.load(path)
-                    return v.words, v.matrix()
-                names = list(file.keys())
-                matrices = [name for name in names if len(file.get_slice(name).get_shape()) == 2]
-                if len(matrices) != 1:
-                    raise ValueError(f"expected one matrix, got {len(matrices)} among the arrays {', '.join(names)}")
-                rows = file.get_tensor(matrices[0])
+                is_own = artefact.KEY in (file.metadata() or {})
+            if is_own:
+                v = Vectors.load(path)
+                return v.words, v.matrix()
+            rows = np.array(read_matrix(path))
         return [str(row) for row in range(len(rows))], rows
 
 
