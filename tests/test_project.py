@@ -89,7 +89,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_915, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
-    "search": (675, {"workbench/search"}),
+    "search": (680, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_245, {"workbench/views"}),

@@ -137,8 +137,13 @@ def fit_budget(
         "random_state": random_state,
     }
     rest = goal, callback, time.monotonic() + (np.inf if time_limit is None else time_limit)
-    whole = search = _Search(planner, partial(attempt, Builder(v), **given), *rest)
     is_large = len(v) >= LARGE and v.dim >= 2 * N_COLUMNS
+    builder = Builder(v)
+
+    def attempt_whole(recipe: Chain) -> tuple[dict, Vectors | None]:
+        return attempt(Builder(v) if is_large else builder, recipe, **given)  # a large model's steps are not kept
+
+    whole = search = _Search(planner, attempt_whole, *rest)
     try:
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
@@ -249,7 +254,7 @@ class _Search:
     def judge(self, recipe: Chain, n_bytes: int) -> int:
         """Build a recipe, and keep it if it is the best so far; return the bytes that the file is too large."""
         start = time.monotonic()
-        row, small = self.attempt(recipe=recipe)
+        row, small = self.attempt(recipe)
         self.seconds = time.monotonic() - start
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
