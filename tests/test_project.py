@@ -89,13 +89,13 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_915, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
-    "search": (680, {"workbench/search"}),
+    "search": (682, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_245, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_502, {"tests"}),
+    "tests": (17_520, {"tests"}),
 }
 
 

@@ -1,6 +1,7 @@
 """`fit_budget`, the best recipe within so many bytes, and `sweep`, several recipes in one table."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,19 +103,35 @@ def test_recipes_for_a_large_model_are_tried_on_some_dimensions_and_the_best_is_
     monkeypatch.setattr("workbench.search.budget.LARGE", len(few))
     rows: list[dict] = []
     found = wb.fit_budget(few, BUDGET, n_trials=5, n_scored=300, n_queries=0, callback=rows.append)
-    assert [row["sampled"] for row in rows] == [False, True, True, True, False, True, True]
-    first, *tried, last = rows[:5]
-    best = max(tried, key=lambda row: row["score"])
+    assert [row["sampled"] for row in rows] == [False, True, True, True, True, True, False]
+    first, *tried, last = rows
+    best = max(tried[:3], key=lambda row: row["score"])
     assert last["recipe"] == best["recipe"] != first["recipe"]
     assert last["score"] > first["score"]
     assert found.recipe == last["recipe"]
     assert found.vectors is last["vectors"]
     assert abs(best["bytes"] / last["bytes"] - 1) < 0.01
     assert abs(best["score"] - last["score"]) < 0.2 * (1 - last["score"])
-    assert [row["vectors"] is None for row in rows] == [False, True, True, True, False, True, True]
+    assert [row["vectors"] is None for row in rows] == [False, True, True, True, True, True, False]
     assert list(found.frontier["sampled"]) == [True, True, *found.frontier["sampled"][2:]]
     again = found.recipe.fit_transform(few)
     np.testing.assert_array_equal(again.matrix(), found.vectors.matrix())
+
+
+def test_a_time_limit_leaves_time_to_build_the_best(few, monkeypatch):
+    monkeypatch.setattr("workbench.search.budget.LARGE", len(few))
+    rows: list[dict] = []
+    clock = [0]
+
+    def attempt(builder, *args, **given):
+        clock[0] += builder.original.dim  # seconds
+        return sweep.attempt(builder, *args, **given)
+
+    monkeypatch.setattr("workbench.search.budget.attempt", attempt)
+    monkeypatch.setattr("workbench.search.budget.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    wb.fit_budget(few, BUDGET, n_trials=12, n_scored=300, n_queries=0, time_limit=300, callback=rows.append)
+    assert clock[0] <= 300
+    assert [row["sampled"] for row in rows] == [False, *[True] * 4, False]
 
 
 def test_no_recipe_is_begun_after_the_time_limit(few):

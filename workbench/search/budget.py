@@ -96,7 +96,7 @@ def fit_budget(
         Recipes tried for the budget, at most.
     time_limit : float, optional
         Seconds. After the first recipe that fits, none is begun that would end later, if it took as long as the one
-        before it.
+        before it; of a large model, that leaves the time to build the best.
     unseen : list of str, optional
         See `scorecard`.
     n_scored, n_queries : int
@@ -136,23 +136,25 @@ def fit_budget(
         "n_queries": n_queries,
         "random_state": random_state,
     }
-    rest = goal, callback, time.monotonic() + (np.inf if time_limit is None else time_limit)
+    until = time.monotonic() + (np.inf if time_limit is None else time_limit)
     is_large = len(v) >= LARGE and v.dim >= 2 * N_COLUMNS
     builder = Builder(v)
 
     def attempt_whole(recipe: Chain) -> tuple[dict, Vectors | None]:
         return attempt(Builder(v) if is_large else builder, recipe, **given)  # a large model's steps are not kept
 
-    whole = search = _Search(planner, attempt_whole, *rest)
+    whole = search = _Search(planner, attempt_whole, goal, callback, until)
     try:
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
-            search = _Search(planner, partial(on_columns(planner), **given), *rest)
+            on_some = partial(on_columns(planner), **given)
+            search = _Search(planner, on_some, goal, callback, until - whole.seconds)  # which the best will take
             search.climb(n_bytes, n_trials - len(whole.rows) - 1)
-            if search.best_row and not whole.tried(search.best_row["recipe"]) and whole.has_time():
-                whole.judge(search.best_row["recipe"], n_bytes)
         for share in BELOW:
             search.look_below(int(n_bytes * share), n_bytes)
+        search.attempt, search.best = attempt_whole, whole.best  # so that what was tried on is not kept any longer
+        if search.best_row and not whole.tried(search.best_row["recipe"]) and whole.has_time():
+            whole.judge(search.best_row["recipe"], n_bytes)
     except KeyboardInterrupt:
         if whole.best is None:
             raise
