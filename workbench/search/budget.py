@@ -147,8 +147,8 @@ def fit_budget(
     try:
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
-            on_some = partial(on_columns(planner), **given)
-            search = _Search(planner, on_some, goal, callback, until - whole.seconds)  # which the best will take
+            end = until - whole.seconds  # which building the best will take
+            search = _Search(planner, partial(on_columns(planner), **given), goal, callback, end)
             search.climb(n_bytes, n_trials - len(whole.rows) - 1)
         for share in BELOW:
             search.look_below(int(n_bytes * share), n_bytes)
