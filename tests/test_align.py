@@ -5,6 +5,7 @@ import pytest
 from conftest import made_fasttext, made_plain
 
 import workbench as wb
+from workbench.evaluate.align import in_one_space
 from workbench.storage import Coded, Dense, Projected, Stacked
 
 DIM = 12
@@ -32,6 +33,15 @@ def test_a_turned_model_is_turned_back(plain):
     assert found.card["metric"].tolist() == ["coverage", "precision@1", "precision@5"]
     assert found.card["value"].tolist() == [1, 1, 1]
     assert found.card["n"].tolist() == [700, 70, 70]
+
+
+@pytest.mark.parametrize("dim", [DIM, DIM + 8])
+def test_models_of_other_widths_come_into_one_space_with_their_own_cosines(plain, dim):
+    wide = wb.Vectors.from_arrays(plain.words, plain.matrix() @ rotation(dim=dim)[:DIM])
+    for v, w in ((plain, wide), (wide, plain)):
+        first, second = in_one_space(v, w)
+        np.testing.assert_allclose(second.matrix(), first.matrix(), atol=1e-4)
+        np.testing.assert_allclose(first.matrix() @ first.matrix().T, v.matrix() @ v.matrix().T, atol=1e-3)
 
 
 def test_the_built_in_model_turned_comes_back(builtin):

@@ -18,6 +18,13 @@ MATRIX = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 FRAME = pd.DataFrame(MATRIX.astype(float), columns=["x", "y", "z"])
 
 
+def written(path, write):
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    write(path)
+    return path
+
+
 def projector(path):
     FRAME.to_csv(path, sep="\t", index=False, header=False)
     rows = "".join(f"{word}\t{i}\n" for i, word in enumerate(WORDS))
@@ -38,10 +45,7 @@ def projector(path):
     ],
 )
 def test_words_and_numbers_come_from_arrays_and_tables(name, write, tmp_path):
-    path = tmp_path / name
-    if path.suffix == ".parquet":
-        pytest.importorskip("pyarrow")
-    write(path)
+    path = written(tmp_path / name, write)
     v = wb.load(path)
     assert v.words == WORDS
     np.testing.assert_array_equal(v.matrix(), MATRIX)
@@ -88,11 +92,7 @@ LISTS = {"vector": list(MATRIX), "text": WORDS}
     ],
 )
 def test_documents_come_with_their_ids(name, write, ids, tmp_path):
-    path = tmp_path / name
-    if path.suffix == ".parquet":
-        pytest.importorskip("pyarrow")
-    write(path)
-    v = wb.load(path)
+    v = wb.load(written(tmp_path / name, write))
     assert v.words == ids
     np.testing.assert_array_equal(v.matrix(), MATRIX)
     small = wb.SQ().fit_transform(v)

@@ -12,7 +12,7 @@ from ..compress.values import finite_blocks
 from ..nearest import CANDIDATES, nearest_rows
 from ..spool import spooled
 from ..storage import BLOCK, Dense, Projected, Stacked, Storage
-from ..vectors import Vectors, shortly, unit
+from ..vectors import Vectors, remembered, shortly, unit
 from .table import COLUMNS, Scorecard, interval, row
 
 Pairs = Sequence[tuple[str, str]] | Mapping[str, str]
@@ -107,6 +107,20 @@ def align(
     if held_out:
         rows += _precisions(v, aligned, held_out, random_state)
     return Aligned(aligned, rotation, Scorecard(pd.DataFrame(rows)[COLUMNS]))
+
+
+@remembered
+def in_one_space(v: Vectors, w: Vectors) -> tuple[Vectors, Vectors]:
+    """Return two models of the same words, in one order, in one space, whatever their dimensions.
+
+    Zeros are added to the narrower one, and `w` is turned by the rotation that brings it nearest to `v`.
+    """
+    from scipy.linalg import orthogonal_procrustes
+
+    width = max(v.dim, w.dim)
+    first, second = (np.pad(of.matrix(), ((0, 0), (0, width - of.dim))) for of in (v, w))  # (n, width)
+    rotation, _ = orthogonal_procrustes(second, first)
+    return Vectors.from_arrays(v.words, first), Vectors.from_arrays(v.words, second @ rotation)
 
 
 def _listed(pairs: Any) -> list[tuple[str, str]]:

@@ -91,7 +91,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """What recipes and panels call this network."""
+        """Return its name in recipes and panels: where it was loaded from."""
         return self.origin or "a network in memory"
 
     def matrices(self, on: str = "all") -> dict[str, Storage]:

@@ -27,7 +27,7 @@ BYTE = "<0x[0-9A-F]{2}>"  # as SentencePiece writes one
 
 
 class Piece(NamedTuple):
-    """What a token stands for, the same in tokenizers that mark it otherwise."""
+    """The text that a token stands for, the same in tokenizers that mark it otherwise."""
 
     text: str  # without marks; of a special token its role, or its name; of parts of a character the token itself
     kind: str  # "start" and "inside" of a word, "mark" for punctuation anywhere, "special", "bytes"

@@ -130,12 +130,7 @@ def fit_budget(
         raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
     planner = Planner(v, min_words, random_state)
-    given: dict[str, Any] = {
-        "unseen": unseen,
-        "n_scored": n_scored,
-        "n_queries": n_queries,
-        "random_state": random_state,
-    }
+    given: Any = {"unseen": unseen, "n_scored": n_scored, "n_queries": n_queries, "random_state": random_state}
     until = time.monotonic() + (np.inf if time_limit is None else time_limit)
     is_large = len(v) >= LARGE and v.dim >= 2 * N_COLUMNS
     builder = Builder(v)
@@ -148,7 +143,7 @@ def fit_budget(
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
             end = until - whole.seconds  # which building the best will take
-            search = _Search(planner, partial(on_columns(planner), **given), goal, callback, end)
+            search = _Search(planner, partial(on_columns(planner), **given), goal, callback, end, sampled=True)
             search.climb(n_bytes, n_trials - len(whole.rows) - 1)
         for share in BELOW:
             search.look_below(int(n_bytes * share), n_bytes)
@@ -196,8 +191,7 @@ def on_columns(planner: Planner) -> Callable[..., tuple[dict, Vectors | None]]:
         row, small = attempt(builder, Chain([with_fewer_codes(step) for step in recipe.steps]), **given)
         o = recipe.outlined(outline(v))
         assert o is not None, "a plan has steps that can follow each other"
-        row |= {"recipe": recipe, "sampled": True, "bytes": o.file_bytes, "ratio": float32_bytes(v) / o.file_bytes}
-        return row, small
+        return row | {"recipe": recipe, "bytes": o.file_bytes, "ratio": float32_bytes(v) / o.file_bytes}, small
 
     return attempt_on_columns
 
@@ -211,6 +205,7 @@ class _Search:
     goal: str
     callback: Callable[[dict], None] | None
     until: float  # of the clock that never goes back
+    sampled: bool = False  # whether it tries recipes on a part of the model
     seconds: float = 0  # that the last recipe took
     rows: list[dict] = field(default_factory=list)
     best: Vectors | None = None
@@ -257,6 +252,7 @@ class _Search:
         """Build a recipe, and keep it if it is the best so far; return the bytes that the file is too large."""
         start = time.monotonic()
         row, small = self.attempt(recipe)
+        row["sampled"] = self.sampled
         self.seconds = time.monotonic() - start
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
@@ -264,7 +260,7 @@ class _Search:
         if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row.get("score", -np.inf):
             self.best, self.best_row = small, row
         if self.callback is not None:
-            is_best = self.best_row is row and not row["sampled"]
+            is_best = self.best_row is row and not self.sampled
             self.callback(row | {"vectors": self.best if is_best else None})
         return 0 if small is None else int(row["bytes"]) - n_bytes
 

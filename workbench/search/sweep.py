@@ -87,15 +87,11 @@ def attempt(
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
     except (ValueError, TypeError, OSError) as error:
-        return dict.fromkeys(["known", *COLUMNS], np.nan) | {
-            "recipe": recipe,
-            "error": str(error),
-            "sampled": False,
-        }, None
+        return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
     row = {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": "", "card": card}
-    return row | {"sampled": False}, small
+    return row, small
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:

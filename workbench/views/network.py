@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import traitlets
 
 from ..compress import Chain, Step
 from ..compress.builder import Builder, key_of
+from ..evaluate.align import in_one_space
 from ..evaluate.neighbours import neighbour_changes
 from ..evaluate.table import Scorecard
 from ..files import check_writable
@@ -122,7 +122,7 @@ class Opened:
         self.texts = task.test.sample(measures.N_TEXTS, seed)
         self.label_of = dict.fromkeys(self.texts.texts, "")
         if isinstance(task, Task) and isinstance(self.texts, Labelled):
-            self.label_of = {text: task.labels[i] for text, i in zip(*vars(self.texts).values(), strict=True)}
+            self.label_of = {text: task.labels[i] for text, i in zip(self.texts.texts, self.texts.labels, strict=True)}
         self.builder = TrainBuilder(net)
         self.recent: dict[str, Result] = {}  # by the key of the recipe, the newest last
         self.trail: tuple[dict, ...] = ()
@@ -150,20 +150,6 @@ def text_vectors(net: Network, opened: Opened) -> Vectors:
     """Return the test texts with their embeddings as word vectors, which maps and neighbours take."""
     place = {text: i for i, text in enumerate(opened.texts.texts)}  # of texts that are there twice, one
     return Vectors.from_arrays(list(place), measures.outcome(net, opened.texts.texts).vectors[list(place.values())])
-
-
-@remembered
-def turned(v: Vectors, w: Vectors) -> tuple[Vectors, Vectors]:
-    """Return vectors of the same texts by two networks in one space, whatever their widths.
-
-    Zeros are added to the narrower ones, and `w` is turned by the rotation that brings it nearest to `v`.
-    """
-    from scipy.linalg import orthogonal_procrustes
-
-    width = max(v.dim, w.dim)
-    first, second = (np.pad(of.matrix(), ((0, 0), (0, width - of.dim))) for of in (v, w))  # (n, width)
-    rotation, _ = orthogonal_procrustes(second, first)
-    return Vectors.from_arrays(v.words, first), Vectors.from_arrays(v.words, second @ rotation)
 
 
 @remembered
@@ -223,7 +209,7 @@ class Compressing:
         before, after = (text_vectors(net, opened) for net in (opened.net, result.small))
         sample = f"{len(before):,} test texts"
         if before.dim != after.dim:
-            before, after = turned(before, after)
+            before, after = in_one_space(before, after)
             sample += ", the compressed turned to fit the original"
         original = original_map(before, len(before), opened.seed)
 
