@@ -141,10 +141,14 @@ def test_compress_by_a_recipe_does_what_python_does_and_what_it_prints_can_be_pa
     assert Path("again.safetensors").read_bytes() == Path("pasted.safetensors").read_bytes() == python
 
 
-def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys):
-    options = ["--n-trials", "2", "--time-limit", "600", "--min-words", "100", "--goal", "overlap", "--seed", "3"]
+@pytest.mark.parametrize("limits", [{"n_trials": 2}, {"n_trials": 6, "time_limit": 0}], ids=str)
+def test_compress_to_a_budget_finds_what_fit_budget_finds(model, capsys, limits):
+    options = ["--min-words", "100", "--goal", "overlap", "--seed", "3"]
+    options += [text for name, n in limits.items() for text in (f"--{name.replace('_', '-')}", str(n))]
     said = said_by(capsys, "compress", model, "small", "--budget", "30 kB", "--no-scores", *options)
-    found = wb.fit_budget(wb.load(model), "30 kB", n_trials=2, min_words=100, goal="overlap", random_state=3)
+    found = wb.fit_budget(
+        wb.load(model), "30 kB", n_trials=6, time_limit=0, min_words=100, goal="overlap", random_state=3
+    )
     assert wb.recipe_from(said["recipe"]) == found.recipe
     assert Path("small").read_bytes() == found.vectors.save("python").read_bytes()  # no ending: our own format
     assert said["scorecard"] is None

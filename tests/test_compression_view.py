@@ -204,6 +204,16 @@ def test_a_search_shows_the_best_so_far_and_ends_with_the_best_within_the_size(o
     assert len(result.effects) == len(result.recipe.steps)
 
 
+def test_only_what_was_built_is_on_the_trail_of_a_large_model(opened, monkeypatch):
+    monkeypatch.setattr("workbench.search.budget.LARGE", 1)
+    monkeypatch.setattr("workbench.search.budget.N_COLUMNS", 4)
+    monkeypatch.setattr("workbench.views.compression.N_TRIALS", 6)
+    flow = opened()
+    flow.set(wish=Search(40_000, "fidelity"))
+    assert flow.wait(PATIENCE)["result"].recipe in [trial["recipe"] for trial in flow["model"].trail[1:]]
+    assert 1 <= len(flow["model"].trail[1:]) <= 2
+
+
 def test_a_search_that_is_stopped_leaves_the_best_so_far(opened, few_trials, counted):
     flow, found = opened(), []
 
