@@ -137,7 +137,11 @@ def test_importing_the_package_and_opening_a_model_loads_nothing_heavy(builtin):
 
 def requirements(lines: list[str]) -> dict[str, str]:
     """Name and bounds of each requirement."""
-    return {m[1].lower(): m[2] for m in (re.match(r"([A-Za-z0-9_.-]+?)((?:[<>=!~].*)?)$", line) for line in lines) if m}
+    return {
+        m[1].lower(): m[2]
+        for m in (re.match(r"([A-Za-z0-9_.-]+?)(?:\[.*\])?((?:[<>=!~].*)?)$", line) for line in lines)
+        if m
+    }
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
