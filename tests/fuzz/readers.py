@@ -1,7 +1,6 @@
 """Every reader of the project: valid files to begin with, how one is opened, and what a user does next."""
 
 import gzip
-import importlib.util
 import io
 import json
 import pickle
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from fuzz.mutations import mutated
 from safetensors.numpy import save as safetensors_bytes
 from test_formats import SUPERVISED, fasttext_bytes
@@ -227,6 +227,10 @@ BY_HAND: dict[str, list[Parts]] = {
     "npy": [{"rows.npy": data, "rows.txt": b"a\nb\nc\nd\n"} for data in NPY],
     "npz": [{"rows.npz": saved_by(save, **NPZ)} for save in (np.savez, np.savez_compressed)],
     "matrix": [{"rows.safetensors": safetensors_bytes({"x": ROWS}), "ids.txt": b"a\nb\nc\nd\n"}],
+    "parquet": [
+        {"rows.parquet": pd.DataFrame(columns).to_parquet()}
+        for columns in ({"id": ["a", "b"], "v": [[1.0, 2.0], [3.0, 4.0]]}, {"word": ["a", "b"], "x": [1, 2]})
+    ],
     "table": [
         {"rows.tsv": "a\t1.5\t2\nдва\t-3e5\t4\n".encode()},
         {"rows.csv": b'word,x,y\n"a, b",1,2\nc,3,4\n'},
@@ -297,8 +301,6 @@ def matrices() -> Iterator[Parts]:
 
 def models() -> Iterator[Reader]:
     for known in formats.FORMATS:
-        if known.name == "parquet" and importlib.util.find_spec("pyarrow") is None:
-            continue
 
         def seeds(known=known) -> Iterator[Parts]:
             yield from artefacts() if known is formats.OWN else exported(known)

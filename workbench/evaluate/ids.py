@@ -229,7 +229,8 @@ def similar_tables(ids: "SemanticIDs", vectors: Rows, item: str, topn: int = 10)
     Those nearest by id share the first code at least; by vectors there are none where nothing is known of vectors.
     """
     row, vectors = ids.items.index(item), item_vectors(ids, vectors)
-    frame = pd.DataFrame({"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))})
+    columns = {"item": ids.items, "name": ids.names, "codes": list(map(tuple, ids.codes.tolist()))}
+    frame = pd.DataFrame(columns, dtype=object)  # pyarrow's strings cannot hold broken UTF-8
     frame["shared"] = (ids.codes == ids.codes[row]).cumprod(axis=1).sum(axis=1)
     frame["cosine"] = np.nan if vectors is None else unit(vectors) @ unit(vectors[row])
     frame["rank"] = frame["cosine"].drop(row).rank(ascending=False, method="first")

@@ -73,7 +73,7 @@ def read_parquet(path: Path, **options: Any) -> Any:
     try:
         return pd.read_parquet(path, **options)
     except OSError as error:
-        raise ValueError(f"it is damaged or cut short: {error}") from error
+        raise ValueError(f"it is damaged or cut short: {' '.join(str(error).split())}") from error
 
 
 def _of_frame(path: Path, frame: Any) -> Vectors:

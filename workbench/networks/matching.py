@@ -69,9 +69,9 @@ def nearest_texts(model: Any, queries: Sequence[str], texts: Sequence[str], topn
     query, rank = np.nonzero(places >= 0)
     return pd.DataFrame(
         {
-            "query": [queries[i] for i in query],
+            "query": pd.Series([queries[i] for i in query], dtype=object),  # pyarrow's strings hold no broken UTF-8
             "rank": rank + 1,
-            "text": [texts[i] for i in places[query, rank]],
+            "text": pd.Series([texts[i] for i in places[query, rank]], dtype=object),
             "score": scores[query, rank],
         }
     )
@@ -143,10 +143,11 @@ def classify(
             places[here, : found.shape[1]], scores[here, : of.shape[1]] = found, of
             bar.update(len(here))
     is_none = (places[:, 0] < 0) | (scores[:, 0] < (-np.inf if threshold is None else threshold))
+    best = [NONE if none else names[i] for i, none in zip(places[:, 0], is_none, strict=True)]
     return pd.DataFrame(
         {
-            "text": texts,
-            "label": [NONE if none else names[i] for i, none in zip(places[:, 0], is_none, strict=True)],
+            "text": pd.Series(texts, dtype=object),
+            "label": pd.Series(best, dtype=object),
             "score": scores[:, 0],
             "margin": scores[:, 0] - scores[:, 1],
         }

@@ -38,7 +38,10 @@ def save(ids: SemanticIDs, path: str | Path) -> Path:
     elif ending == ".csv":
         data = ids.to_frame().to_csv(index=False, lineterminator="\r\n").encode("utf-8", "surrogateescape")
     elif ending == ".parquet":
-        data = ids.to_frame().to_parquet(index=False)
+        try:
+            data = ids.to_frame().to_parquet(index=False)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{path.name}: Parquet cannot hold ids or names of broken UTF-8; .csv can") from error
     else:
         raise ValueError(f"expected a file that ends in one of {', '.join(ENDINGS)}, got {path.name!r}")
     with files.replacing(path) as file:

@@ -330,8 +330,8 @@ def map_figure(
     """
     cells = [pd.cut(frame[axis], 5, labels=False) for axis in ("x_before", "y_before")]
     spread = frame.groupby(cells, sort=False).cumcount() == 0
-    named = np.flatnonzero(spread if labels is None else frame["word"].isin(labels))
-    starred = np.flatnonzero(frame["word"].isin([printable(word) for word in marked]))
+    named = np.flatnonzero(spread if labels is None else frame["word"].isin(list(map(printable, labels))))
+    starred = np.flatnonzero(frame["word"].isin(list(map(printable, marked))))
     trust = {side: frame.attrs[f"trust_{side}"] for side in ("before", "after")}
     titles = {
         f"_{side}": f"{name}, trustworthiness {trust[side]:.3f}" if trust[side] else name
