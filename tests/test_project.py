@@ -17,12 +17,12 @@ import workbench
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workbench"
 CORE = {"vectors", "vocab", "subwords", "storage", "artefact", "checks", "packing", "spool"}
-HELPERS = {"kernels", "nearest", "hashing", "progress", "notebook_bar", "files", "child", "threads"}
+HELPERS = {"kernels", "nearest", "hashing", "progress", "notebook_bar", "files", "child", "threads", "workers"}
 FLOORS = [  # a module may import from its own floor and from those before it
     {*CORE, *HELPERS, "data"},
     {"formats", "compress", "semantic"},
     {"evaluate", "networks"},  # a network's own card has rows as the scorecard
-    {"search"},
+    {"search", "scale"},
     {"reports"},
     {"views"},
     {"cli", "__main__", "__init__"},
@@ -83,19 +83,20 @@ def test_imports_have_no_circles():
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_244, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_192, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "helpers": (1_270, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
     "formats": (2_524, {"workbench/formats"}),
     "compress": (2_370, {"workbench/compress"}),
     "evaluate": (1_929, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
     "search": (674, {"workbench/search"}),
+    "scale": (587, {"workbench/scale"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
     "views": (4_231, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
-    "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_534, {"tests"}),
+    "cli": (870, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
+    "tests": (17_940, {"tests"}),
 }
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # for editors and type checkers
     from .formats import export, load
     from .networks.texts import TextVectors
     from .reports import record
+    from .scale.encode import encode, sample_rows
+    from .scale.encoded import EncodedItems
     from .search.budget import fit_budget
     from .search.sweep import sweep
     from .vectors import Vectors
@@ -46,6 +48,9 @@ _HOMES = {  # of names that load when they are first used; "" for a folder
     "sweep": "search.sweep",
     "fit_budget": "search.budget",
     "TextVectors": "networks.texts",
+    "encode": "scale.encode",
+    "sample_rows": "scale.encode",
+    "EncodedItems": "scale.encoded",
     "networks": "",
     "semantic": "",
     "views": "",

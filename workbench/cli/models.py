@@ -156,7 +156,6 @@ def compare(args: argparse.Namespace) -> int:
 
 def embed(args: argparse.Namespace) -> int:
     """Write the vectors of texts, a text a line, as a numpy array of float32."""
-    from ..networks import Network
     from ..networks.matching import embed_blocks
     from ..networks.texts import TextVectors
 
@@ -164,18 +163,12 @@ def embed(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.out} is a file that is read; give another name to write to")
     files.check_writable(args.out)
     given = {name: getattr(args, name) for name in ("weighting", "tokenize", "language") if getattr(args, name)}
-    is_own = formats.format_of(args.model) == formats.OWN.name
-    is_network = is_own and artefact.read(args.model, lambda _, about: "network" in about)
-    if is_network and given:
-        raise ValueError(f"--{', --'.join(given)}: for word vectors only; a network splits and weighs words itself")
     with args.texts.open(encoding="utf-8", errors="replace") as file:
-        if is_network:
-            model: Any = Network.load(args.model)
-        else:
-            model = TextVectors(formats.load(args.model, args.allow_pickle), **given)
+        model = text_model(args.model, args.allow_pickle, given)
+        if isinstance(model, TextVectors):
             model.fit([] if model.weighting == "mean" else [line.rstrip("\n") for line in islice(file, FITTED)])
             file.seek(0)
-        n, dim = 0, model.config.width if is_network else model.vectors_.dim
+        n, dim = 0, model.vectors_.dim if isinstance(model, TextVectors) else model.config.width
         with files.replacing(args.out) as out:
             about = {"descr": "<f4", "fortran_order": False, "shape": (n, dim)}
             np.lib.format.write_array_header_1_0(out, about)
@@ -186,6 +179,19 @@ def embed(args: argparse.Namespace) -> int:
             np.lib.format.write_array_header_1_0(out, about | {"shape": (n, dim)})
     print_pairs([("wrote", str(args.out)), ("texts", f"{n:,}"), ("dimensions", f"{dim}")])
     return 0
+
+
+def text_model(path: str, allow_pickle: bool, given: dict[str, Any]) -> Any:
+    """The network in a file, or an unfitted `TextVectors` over word vectors; `given` are its options."""
+    from ..networks import Network
+    from ..networks.texts import TextVectors
+
+    is_own = formats.format_of(path) == formats.OWN.name
+    if not is_own or not artefact.read(path, lambda _, about: "network" in about):
+        return TextVectors(formats.load(path, allow_pickle), **given)
+    if given:
+        raise ValueError(f"--{', --'.join(given)}: for word vectors only; a network splits and weighs words itself")
+    return Network.load(path)
 
 
 def _target(args: argparse.Namespace, format: str | None) -> Format:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..formats import writable
-from . import models, notebooks
+from . import collections, models, notebooks
 from .terminal import clean
 
 START = """start with:
@@ -37,6 +37,12 @@ RECIPE is Python or JSON as an earlier run printed it, a file that holds either,
     "embed": """examples:
   workbench embed builtin:en texts.txt vectors.npy
   workbench embed small.safetensors texts.txt vectors.npy --weighting sif --tokenize stem --language russian""",
+    "encode": """examples:
+  workbench encode vectors.parquet codes
+  workbench encode folder codes --n-levels 4 --n-sampled 500000 --workers 8
+  workbench encode texts.parquet codes --texts small.safetensors --ids ids.json
+
+Run again after a crash, it does what is missing.""",
     "report": """examples:
   workbench report
   workbench report notebooks/00_quickstart.ipynb --no-baselines -p SOURCE my.bin""",
@@ -73,6 +79,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "notebooks": {"nargs": "*", "type": Path, "help": "notebooks to run (default: all in ./notebooks)"},
     "model": {"metavar": "MODEL", "help": f"{MODEL}; or the file of a network"},
     "texts": {"metavar": "TEXTS", "type": Path, "help": "a text file in UTF-8, a text a line"},
+    "source": {"metavar": "SOURCE", "help": "a Parquet file, or a folder of them, with lists of numbers or texts"},
+    "folder": {"metavar": "OUT", "type": Path, "help": "folder to write into"},
+    "--ids": {"metavar": "IDS", "help": "ids whose codebooks to use (default: residual k-means of a sample)"},
+    "--n-levels": {"type": whole(1), "metavar": "N", "help": "codes of an item (default: 3)"},
+    "--codebook-size": {"type": whole(1), "metavar": "N", "help": "entries of a codebook (default: 256)"},
+    "--n-sampled": {"type": whole(1), "metavar": "N", "help": "rows that codebooks are made from (default: 100000)"},
+    "--column": {"metavar": "NAME", "help": "column of vectors or texts (default: the only one)"},
+    "--id-column": {"metavar": "NAME", "help": "column of ids (default: one called as ids are, else row numbers)"},
+    "--texts": {"metavar": "MODEL", "help": "encode texts: word vectors, whose mean is taken, or a network"},
+    "--workers": {"type": whole(1), "metavar": "N", "help": "processes on this machine (default: this one alone)"},
+    "--scheduler": {"metavar": "ADDRESS", "help": "address of a Dask scheduler, such as tcp://10.0.0.1:8786"},
     "--weighting": {
         "choices": ("mean", "sif", "idf"),
         "help": "weights of words (word vectors only; default: mean)",
@@ -91,7 +108,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "type": SEED,
         "default": 0,
         "metavar": "N",
-        "help": "random seed of the samples, and of the search for a budget (default: 0)",
+        "help": "random seed of samples, searches and k-means (default: 0)",
     },
     "--no-scores": {"action": "store_true", "help": "do not measure how close the result is"},
     "--strict": {"action": "store_true", "help": "write nothing, and exit with 1, if something would be lost"},
@@ -130,6 +147,8 @@ COMMANDS = {  # the arguments of each: a|b takes one of them or none, (a|b) one
     models.convert: "input out --format --limit --strict --allow-pickle",
     models.compare: "original small --seed --allow-pickle --json",
     models.embed: "model texts out --weighting --tokenize --language --allow-pickle",
+    collections.encode: "source folder --ids --n-levels --codebook-size --n-sampled --column --id-column --texts "
+    "--workers|--scheduler --seed --allow-pickle",
     notebooks.report: "notebooks --out --baselines --jobs --no-baselines|--update-baselines -p/--parameter",
     notebooks.lab: "",
 }
