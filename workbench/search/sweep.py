@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .. import progress
 from ..compress import Chain, Step
 from ..compress.builder import Builder
 from ..evaluate.fidelity import splits
 from ..evaluate.scorecard import quick_card
 from ..vectors import Vectors
+from ..workers import outcomes
 
 COLUMNS = {  # of the table: metric and split of the scorecard
     "bytes": ("size", "compressed"),
@@ -32,6 +34,7 @@ def sweep(
     n_scored: int = 2_000,
     n_queries: int = 200,
     random_state: int = 0,
+    client: Any = None,
 ) -> pd.DataFrame:
     """Try recipes on one model; what their beginnings share is computed once.
 
@@ -48,6 +51,8 @@ def sweep(
     n_scored, n_queries : int
         Samples for fidelity and overlap@10, as for a panel.
     random_state : int
+    client : dask.distributed.Client, optional
+        Its workers try the recipes; the model travels to each of them once, and each shares beginnings of its own.
 
     Returns
     -------
@@ -61,14 +66,19 @@ def sweep(
     for recipe in recipes:
         if not isinstance(recipe, Step):
             raise TypeError(f"sweep takes recipes such as Chain([Prune(n_words=1000), PQ()]); {recipe!r} is none")
-    builder = Builder(v.adjusted())
-    rows: list[dict] = []
+    row_of = partial(_row, unseen=unseen, n_scored=n_scored, n_queries=n_queries, random_state=random_state)
+    rows: dict[int, dict] = {}
     try:
-        for recipe in progress.bar(recipes, desc="sweep", unit="recipe"):
-            rows.append(attempt(builder, recipe, unseen, n_scored, n_queries, random_state)[0])
+        for place, row, error in outcomes(row_of, recipes, [Builder(v.adjusted())], client, "sweep", "recipe"):
+            rows[place] = row if error is None else refused(recipes[place], error)
     except KeyboardInterrupt:
         pass
-    return table(rows)
+    return table([rows[place] for place in sorted(rows)])
+
+
+def _row(recipe: Step, builder: Builder, **given: Any) -> dict:
+    row = attempt(builder, recipe, **given)[0]
+    return {name: value for name, value in row.items() if name != "card"}
 
 
 def table(rows: list[dict]) -> pd.DataFrame:
@@ -87,11 +97,16 @@ def attempt(
     try:
         small = builder.build(recipe if isinstance(recipe, Chain) else Chain([recipe]))
     except (ValueError, TypeError, OSError) as error:
-        return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}, None
+        return refused(recipe, error), None
     seconds = time.perf_counter() - start
     card = quick_card(builder.original, small, unseen, n_scored, n_queries, random_state)
     row = {"recipe": recipe, **scores(builder.original, small, card), "seconds": seconds, "error": "", "card": card}
     return row, small
+
+
+def refused(recipe: Step, error: Exception) -> dict:
+    """Return the row of a recipe that could not be built."""
+    return dict.fromkeys(["known", *COLUMNS], np.nan) | {"recipe": recipe, "error": str(error)}
 
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
