@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -80,6 +81,13 @@ def _libraries():
     return ThreadpoolController()
 
 
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Hold `LOCK` and keep BLAS to one thread, so that products do not depend on how many it has."""
+    with LOCK, _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
 def in_threads(work: Callable[[slice], None], n: int, size: int) -> None:
     """Do work on blocks of `size` of `n` rows on as many threads as numba has, with one thread of BLAS in each.
 
@@ -92,7 +100,7 @@ def in_threads(work: Callable[[slice], None], n: int, size: int) -> None:
         for block in blocks:
             work(block)
         return
-    with LOCK, _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
         list(pool.map(work, blocks))  # raises what was raised in a thread
 
 

@@ -193,12 +193,15 @@ def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from ..kernels import one_blas_thread
+
     place, partition = item
     ids, codes = [], []
     n_levels, _, dim = encoder.codebooks.shape
-    for some, rows in encoder.source.blocks(partition, dim=dim):
-        ids.append(some)
-        codes.append(beam_codes(rows, encoder.codebooks, encoder.beam))  # (<= BLOCK, n_levels)
+    with one_blas_thread():
+        for some, rows in encoder.source.blocks(partition, dim=dim):
+            ids.append(some)
+            codes.append(beam_codes(rows, encoder.codebooks, encoder.beam))  # (<= BLOCK, n_levels)
     columns = {f"code_{level + 1}": np.concatenate([block[:, level] for block in codes]) for level in range(n_levels)}
     table = pa.table({"id": pa.chunked_array(ids), **columns}, metadata={KEY: json.dumps(asdict(partition))})
     try:
@@ -211,5 +214,8 @@ def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:
 
 def _sampled(item: tuple[Partition, np.ndarray], source: Source) -> tuple[list, np.ndarray]:
     """Return ids and vectors of rows of a partition."""
-    blocks = [*source.blocks(*item)]
+    from ..kernels import one_blas_thread
+
+    with one_blas_thread():
+        blocks = [*source.blocks(*item)]
     return [item for ids, _ in blocks for item in ids.to_pylist()], np.concatenate([rows for _, rows in blocks])

@@ -234,6 +234,20 @@ class SemanticIDs:
         some = ", ".join(repr(printable(item)) for item in self.items[:3])
         raise KeyError(f"no item {shown}; there are {len(self):,}, such as {some}, see .items")
 
+    def encode(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the codes that other vectors, (n, dim), get by these codebooks: (n, n_levels - n_extra).
+
+        As `from_vectors` codes them, with the same beam. Raises ValueError without codebooks.
+        """
+        from ..compress.rq import beam_codes
+
+        codebooks = self._known_codebooks()
+        rows = np.asarray(vectors)
+        if rows.ndim != 2 or rows.shape[1] != self.dim or rows.dtype.kind not in "fiu":
+            raise ValueError(f"expected numbers of shape (n, {self.dim}), got {rows.dtype} of shape {rows.shape}")
+        check_finite(rows, ())
+        return beam_codes(rows.astype(np.float32), codebooks, int(self.meta.get("beam", 1)))
+
     def decode(self, items: Iterable[str] | None = None) -> np.ndarray:
         """Return the vectors of some items, or of all in order: the sums of their entries, (n, dim) float32.
 
