@@ -120,8 +120,13 @@ def test_conjugate_gradients_solve_the_ridge_problem():
     means, targets, start = problem(0)
     matrix = means.of(np.eye(40, dtype=np.float32)).astype(float)
     exact = np.linalg.solve(matrix.T @ matrix + np.eye(40), matrix.T @ (targets - matrix @ start))
-    found = conjugate_gradients(means, start, targets, np.float32(1), 25)
-    np.testing.assert_allclose(found, exact, atol=0.01)
+    pulled = np.zeros_like(start)
+    kernels.add_pulls(means.indptr, means.rows, means.weights, targets, pulled)
+    np.testing.assert_allclose(pulled, matrix.T @ targets, atol=1e-5)
+    found = start.copy()
+    conjugate_gradients(means, found, pulled - means.pull(start), np.float32(1), 25)
+    np.testing.assert_allclose(found - start, exact, atol=0.01)
+    np.testing.assert_allclose(means.squares, np.square(matrix).sum(axis=0), rtol=1e-6)
 
 
 @pytest.mark.parametrize("bound", [0.0, 0.3])

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -158,6 +159,40 @@ def test_adjusted_rows_and_steps_that_keep_and_move_many_map_them_with_the_same_
     first, *_ = recipe.steps
     assert is_mapped(first.fit_transform(made_fasttext()).storage.ngrams.matrix)
     assert saved(recipe.fit_transform(made_fasttext()), tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        wb.Prune(50, choose="coverage"),
+        wb.Prune(50, choose="kmeans"),
+        wb.Residual(),
+        wb.Rehash(100),
+        wb.Chain([wb.Prune(50, 200), wb.Refit(n_unseen=0)]),
+    ],
+    ids=repr,
+)
+def test_no_step_holds_a_whole_matrix(step, spills, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.compress.choose.N_NEIGHBOURS", 3)
+    v = made_fasttext(2_000, 2_000, 200)
+    expected = saved(step.fit_transform(v), tmp_path)  # which also compiles, for a lot of memory
+    blocks = (
+        "storage.BLOCK",
+        "compress.choose.BLOCK",
+        "compress.refit.LOOKED_UP",
+        "nearest.CANDIDATES",
+        "vocab.HASH_BLOCK",
+    )
+    for name in blocks:
+        monkeypatch.setattr(f"workbench.{name}", 32)
+    for walk in (wb.Vectors.blocks, Dense.blocks):
+        monkeypatch.setattr(walk, "__defaults__", (32, *walk.__defaults__[1:]))
+    tracemalloc.start()
+    found = step.fit_transform(v)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.6 * v.storage.words.nbytes
+    assert saved(found, tmp_path) == expected
 
 
 # -- interrupted work ---------------------------------------------------------------------

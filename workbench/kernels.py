@@ -154,12 +154,12 @@ def group_sums(rows, codes, n_groups):
 
 
 @_kernel(parallel=True)
-def pull(indptr, rows, weights, x, targets):
-    """Return ``A.T @ (targets - A @ x)``, or without targets ``A.T @ A @ x``: (n_rows, dim) float32.
+def pull(indptr, rows, weights, x):
+    """Return ``A.T @ A @ x``: (n_rows, dim) float32.
 
     ``A @ x`` is, for word ``i``, `weights[i]` times the sum of the rows ``rows[indptr[i]:indptr[i + 1]]`` of `x`
-    (n_rows, dim). `targets` are (n_words, dim), or (0, dim) for none. A block of columns is done at once, so that
-    what is left of a word need not be stored. Each sum runs in order of the words.
+    (n_rows, dim). A block of columns is done at once, so that the sum of a word need not be stored. Each sum runs in
+    order of the words.
     """
     n_rows, dim = x.shape
     out = np.empty((n_rows, dim), np.float32)
@@ -169,28 +169,52 @@ def pull(indptr, rows, weights, x, targets):
         own = np.zeros((n_rows, COLUMNS), np.float32)
         _copy(x[:, first:stop], own)
         pulls = np.zeros((n_rows, COLUMNS), np.float32)
-        left = np.empty(COLUMNS, np.float32)
+        total = np.empty(COLUMNS, np.float32)
         for i in range(len(weights)):
             weight = weights[i]
             for d in range(COLUMNS):
-                left[d] = 0
+                total[d] = 0
             for at in range(indptr[i], indptr[i + 1]):
                 row = rows[at]
                 for d in range(COLUMNS):
-                    left[d] += own[row, d]
+                    total[d] += own[row, d]
             for d in range(COLUMNS):
-                left[d] *= weight
-            if len(targets):
-                for d in range(stop - first):
-                    left[d] = targets[i, first + d] - left[d]
-            for d in range(COLUMNS):
-                left[d] *= weight
+                total[d] *= weight
+                total[d] *= weight
             for at in range(indptr[i], indptr[i + 1]):
                 row = rows[at]
                 for d in range(COLUMNS):
-                    pulls[row, d] += left[d]
+                    pulls[row, d] += total[d]
         _copy(pulls[:, : stop - first], out[:, first:stop])
     return out
+
+
+@_kernel(parallel=True)
+def add_pulls(indptr, rows, weights, targets, out):
+    """Add ``A.T @ targets`` to `out` (n_rows, dim) float32, for the ``A`` of `pull`; `targets` are (n_words, dim)."""
+    dim = out.shape[1]
+    for block in numba.prange((dim + COLUMNS - 1) // COLUMNS):
+        first = block * COLUMNS
+        stop = min(first + COLUMNS, dim)
+        for i in range(len(weights)):
+            target = targets[i, first:stop]
+            for at in range(indptr[i], indptr[i + 1]):
+                total = out[rows[at], first:stop]
+                for d in range(len(total)):
+                    total[d] += weights[i] * target[d]
+
+
+@_kernel()
+def squares(indptr, rows, weights, n_rows):
+    """Return the diagonal of ``A.T @ A``, for the ``A`` of `pull`: (n_rows,) float32."""
+    out = np.zeros(n_rows)
+    for i in range(len(weights)):
+        square = np.float64(weights[i]) ** 2
+        for at in range(indptr[i], indptr[i + 1]):
+            for other in range(indptr[i], indptr[i + 1]):  # a row that stands twice has twice the weight
+                if rows[other] == rows[at]:
+                    out[rows[at]] += square
+    return out.astype(np.float32)
 
 
 @_kernel(parallel=True)

@@ -226,8 +226,9 @@ class Coded(Storage):
         # Entries are read in pieces of one width: of a whole entry where all are equally wide, else of one number.
         alike = bool((widths == widths[0]).all())
         piece = int(widths[0]) if alike else 1
-        self._pieces = self.codebooks.reshape(-1, piece)  # piece `p` of entry `k` is `k * (width // piece) + p`
-        self._numbers = np.arange(width // piece)
+        pieces = self.codebooks.reshape(2**n_bits, -1, piece).swapaxes(0, 1)
+        self._pieces = pieces.reshape(-1, piece)  # piece `p` of entry `k` is `p * 2**n_bits + k`
+        self._firsts = np.arange(0, len(self._pieces), 2**n_bits)  # of each `p`
         self._code_of = None if alike else np.repeat(np.arange(len(spans)), widths)  # (width,)
 
     @classmethod
@@ -261,9 +262,7 @@ class Coded(Storage):
         codes = unpack_codes(self.packed[index], len(self.spans), self.n_bits)  # (n, n_codes)
         if self._code_of is not None:
             codes = codes[:, self._code_of]
-        places = codes * np.intp(len(self._numbers))
-        places += self._numbers
-        picked = self._pieces.take(places, axis=0).reshape(len(codes), len(self._columns))
+        picked = self._pieces.take(codes + self._firsts, axis=0).reshape(len(codes), len(self._columns))
         if self.side_by_side:
             return picked
         out = np.full((len(codes), self.shape[1]), -0.0, np.float32)  # -0.0 + x is x to the bit, whatever x

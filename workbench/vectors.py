@@ -305,8 +305,7 @@ class Vectors:
             places = index[start : start + size]
             block = self._known(places)
             if not np.isfinite(block).all():
-                bad = int(np.argmin(np.isfinite(block).all(axis=1)))
-                check_finite(block[bad:], self.words, int(places[bad]))
+                check_finite(block, self.words, places)
             yield start, block
 
     def matrix(self) -> np.ndarray:
@@ -611,14 +610,18 @@ def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_finite(
-    block: np.ndarray, words: Sequence[str], start: int = 0, what: str = "row", noun: str = "word"
+    block: np.ndarray, words: Sequence[str], places: int | np.ndarray = 0, what: str = "row", noun: str = "word"
 ) -> None:
-    """Refuse NaN and infinity, naming the first row (and its word, where `words` are given)."""
+    """Refuse NaN and infinity, naming the first row (and its word, where `words` are given).
+
+    `places` are the numbers of rows among `words`, or that of the first.
+    """
     for first in range(0, len(block), BLOCK):  # block by block, since flags take a quarter of the rows' memory
         part = block[first : first + BLOCK]
         if np.isfinite(part).all():
             continue
-        at = start + first + int(np.argmin(np.isfinite(part).all(axis=1)))
+        bad = first + int(np.argmin(np.isfinite(part).all(axis=1)))
+        at = places + bad if isinstance(places, int) else places[bad]
         of = f" ({noun} {printable(words[at][:MAX_QUOTED])!r})" if words else ""
         raise ValueError(f"{what} {at}{of} holds NaN or infinity; mend or remove it before loading")
 

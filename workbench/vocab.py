@@ -15,7 +15,7 @@ from .subwords import MAX_UNCOMPILED, Subwords, is_text, utf8
 
 MAX_QUOTED = 60  # characters of a word that an error repeats
 MAX_CACHED_WORDS = 500_000  # words up to which their buckets are kept: some 50 MB
-HASH_BLOCK = 1 << 16  # words that are hashed at once where they are more: some 20 MB of buckets
+HASH_BLOCK = 1 << 14  # words whose buckets are looked at together: some 2 MB, and several times as much to count them
 
 
 def printable(word: str) -> str:
@@ -139,6 +139,8 @@ class Vocab:
 
     def places_in(self, other: "Vocab", index: np.ndarray | None = None) -> np.ndarray:
         """Return positions in another vocabulary of these words (or those at `index`), -1 for none: (n,) int64."""
+        if other is self:  # as often; the table of a large vocabulary takes as much memory as its words
+            return np.arange(len(self)) if index is None else index
         words = self.words if index is None else [self.words[i] for i in index]
         return np.array([other.key_to_index.get(word, -1) for word in words], np.int64)
 
@@ -160,14 +162,17 @@ class Vocab:
         return found
 
     def bucket_blocks(self, subwords: Subwords) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield `buckets` with the position of the first word: in one block, unless words are very many."""
-        if len(self) <= MAX_CACHED_WORDS:
-            yield 0, *self.buckets(subwords)
-            return
+        """Yield the position of the first word and `Subwords.buckets` of `HASH_BLOCK` words at a time."""
         with progress.bar(total=len(self), desc="N-grams", unit=" words", leave=False, delay=2) as bar:
             for start in range(0, len(self), HASH_BLOCK):
-                yield start, *subwords.buckets(self.words[start : start + HASH_BLOCK])
-                bar.update(min(HASH_BLOCK, len(self) - start))
+                if len(self) > MAX_CACHED_WORDS:
+                    indptr, values = subwords.buckets(self.words[start : start + HASH_BLOCK])
+                else:
+                    indptr, values = self.buckets(subwords)
+                    indptr = indptr[start : start + HASH_BLOCK + 1]
+                    indptr, values = indptr - indptr[0], values[indptr[0] : indptr[-1]]
+                yield start, indptr, values
+                bar.update(len(indptr) - 1)
 
     def used_buckets(self, subwords: Subwords) -> np.ndarray:
         """Return the buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
@@ -177,20 +182,14 @@ class Vocab:
         return np.flatnonzero(used)
 
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
-        """Return `Subwords.rows` of the words at these positions, found block by block to save memory."""
-        parts = []
-        for start in range(0, max(len(index), 1), HASH_BLOCK):
-            block = index[start : start + HASH_BLOCK]
-            if len(self) > MAX_CACHED_WORDS:
-                parts.append(subwords.rows([self.words[i] for i in block]))
-                continue
-            indptr, values = self.buckets(subwords)
-            lengths = indptr[block + 1] - indptr[block]
-            ends = np.cumsum(lengths)
-            places = np.arange(lengths.sum()) + np.repeat(indptr[block] - ends + lengths, lengths)
-            parts.append(subwords.surviving(np.concatenate([[0], ends]), values[places]))
-        lengths = np.concatenate([np.diff(indptr) for indptr, _ in parts])
-        return np.concatenate([[0], np.cumsum(lengths)]), np.concatenate([rows for _, rows in parts])
+        """Return `Subwords.rows` of the words at these positions."""
+        if len(self) > MAX_CACHED_WORDS:
+            return subwords.rows([self.words[i] for i in index])
+        indptr, values = self.buckets(subwords)
+        lengths = indptr[index + 1] - indptr[index]
+        ends = np.cumsum(lengths)
+        places = np.arange(lengths.sum()) + np.repeat(indptr[index] - ends + lengths, lengths)
+        return subwords.surviving(np.concatenate([[0], ends]), values[places])
 
     # -- their rows ------------------------------------------------------------------------
 
@@ -359,8 +358,8 @@ def made_up_words(words: Sequence[str], n: int, fitting: bool, seed: int) -> lis
     rng = np.random.default_rng(seed)
     made: dict[str, None] = {}  # a set that keeps its order
     for _ in range(20):  # rounds; fitting takes about four, unless the words are few
-        pairs = rng.integers(len(long), size=(2 * n, 2)).tolist()
-        joined = [long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :] for a, b in pairs]
+        pairs = zip(*rng.integers(len(long), size=(2 * n, 2)).T.tolist(), strict=True)
+        joined = (long[a][: (len(long[a]) + 1) // 2] + long[b][len(long[b]) // 2 :] for a, b in pairs)
         fit = [word for word in joined if is_for_fitting(word) == fitting]
         known = set(fit).intersection(words)  # a set of all words would take more memory than they do
         made.update(dict.fromkeys(word for word in fit if word not in known))

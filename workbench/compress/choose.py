@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import progress
 from ..nearest import blocks_of, nearest_rows
+from ..spool import spooled
 from ..storage import BLOCK
 from ..vectors import Vectors, unit
 from .kmeans import kmeans
@@ -14,13 +15,22 @@ N_NEIGHBOURS = 50  # that a word may be covered by; 100 raise the mean cosine by
 N_STEPS = 12  # of k-means
 
 
+def unit_rows(v: Vectors) -> np.ndarray:
+    """Return the vectors of all words at length 1: (n_words, dim) float32, in a file where they are many."""
+    return spooled((unit(block) for _, block in v.blocks()), v.dim)
+
+
+def without_zeros(rows: np.ndarray) -> np.ndarray:
+    """Return rows, (n, dim), those of zeros as NaN: they are nobody's neighbours."""
+    return np.where(rows.any(axis=1, keepdims=True), rows, np.float32(np.nan))
+
+
 def nearest_kept(v: Vectors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the nearest of `rows` (n_rows, dim) for each word, and the cosine to it; exact, in blocks.
 
     Rows of zeros are nobody's nearest. The cosine is 0 for a word of zeros, -inf where no row has a direction.
     """
-    units = unit(rows)
-    units[~rows.any(axis=1)] = np.nan
+    units = without_zeros(unit(rows))
     places, cosines = np.empty(len(v), np.int64), np.empty(len(v), np.float32)
     with progress.bar(total=len(v), desc="Nearest rows", unit=" words", leave=False, delay=2) as bar:
         for start, block in v.blocks():
@@ -45,12 +55,12 @@ def covering(units: np.ndarray, n: int) -> np.ndarray:
     from scipy.sparse import csr_array
 
     shape, k = (len(units), len(units)), min(N_NEIGHBOURS, len(units))
-    units = np.where(units.any(axis=1, keepdims=True), units, np.float32(np.nan))  # zeros cover nothing
     coverers, cosines = np.empty((len(units), k), np.int32), np.empty((len(units), k), np.float32)
     with progress.bar(total=len(units), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
         for start in range(0, len(units), BLOCK):
             here = slice(start, start + BLOCK)
-            coverers[here], cosines[here] = nearest_rows(units[here], blocks_of(units), k)
+            candidates = map(without_zeros, blocks_of(units))
+            coverers[here], cosines[here] = nearest_rows(without_zeros(units[here]), candidates, k)
             bar.update(len(units[here]))
     covered_word, column = np.nonzero(coverers >= 0)
     found = np.maximum(cosines[covered_word, column], 0), (coverers[covered_word, column], covered_word)

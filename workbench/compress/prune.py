@@ -10,10 +10,10 @@ import numpy as np
 from .. import progress
 from ..storage import Dense, Stacked, lengths
 from ..subwords import Subwords
-from ..vectors import Vectors, remembered, unit
+from ..vectors import Vectors, remembered
 from ..vocab import Vocab
 from .base import Step, parameter
-from .choose import centroids, covering, nearest_kept
+from .choose import centroids, covering, nearest_kept, unit_rows
 from .corpus import word_counts
 from .outline import Outline, Rows, n_used_ngrams
 from .values import finite_blocks
@@ -146,7 +146,7 @@ class Prune(Step):
         elif n_words < len(v):
             order = v.vocab.by_frequency(corpus)
             if self.choose == "coverage":
-                chosen = covering(unit(v.matrix()), n_words)
+                chosen = covering(unit_rows(v), n_words)
                 order = np.concatenate([chosen, order[~np.isin(order, chosen)]])
             self.words_ = np.sort(order[:n_words])
             if self.remap:
@@ -158,7 +158,7 @@ class Prune(Step):
         """Give each word the centroid nearest to it, at its own length."""
         usual = float(np.median(v.norms))  # float16 holds no scale that is far from 1
         size = np.float32(1 if 1e-3 < usual < 1e3 or usual == 0 else 2.0 ** round(np.log2(usual)))
-        rows = centroids(unit(v.matrix()), n_rows, self.random_state) * size
+        rows = centroids(unit_rows(v), n_rows, self.random_state) * size
         self.words_, self.remapped_, self.centroids_ = np.empty(0, np.int64), np.arange(len(v)), rows
         self.borrowed_, _ = nearest_kept(v, rows)
         self.scales_ = as_scales(v.norms / size)

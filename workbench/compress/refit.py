@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import progress
 from ..spool import spooled
-from ..storage import BLOCK, Coded, Normed, Projected, Stacked, Storage
+from ..storage import BLOCK, Coded, Normed, Projected, Stacked, Storage, lengths
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
 from .base import Step, parameter
@@ -12,10 +12,10 @@ from .outline import Outline
 from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
-N_WORDS = 200_000  # that are fitted on: their targets are what takes most memory, 240 MB in 300 dimensions
-LOOKED_UP = 4_096  # of them at once: the rows of their n-grams take some 50 MB
+N_WORDS = 200_000  # that are fitted on: for rows of codes their targets take most memory, 240 MB in 300 dimensions
+LOOKED_UP = 2_048  # of them at once: the rows of their n-grams take up to 40 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
-ARRAYS = 5  # of the size of those columns that it needs
+ARRAYS = 3  # of the size of those columns that it needs
 
 
 class Refit(Step):
@@ -61,7 +61,7 @@ class Refit(Step):
         Times that all codes are chosen anew, for rows stored as codes.
     n_words : int or None
         Words of the original that are fitted on, at most. Of more, a sample of the half from which no sample
-        to score is drawn (`Vocab.is_for_scoring`). None uses all words, which takes ``4 * dim`` bytes a word.
+        to score is drawn (`Vocab.is_for_scoring`). None uses all words, which for codes takes ``4 * dim`` bytes a word.
     random_state : int
         Seed of the made-up strings, and of that sample.
 
@@ -99,7 +99,7 @@ class Refit(Step):
         if self.frequency and words.counts is None:
             raise ValueError(f"{self!r}: the original has no word counts; frequency must be 0")
         v = v.adjusted()
-        subwords, rows = v.ngrams
+        _, rows = v.ngrams
 
         weights = np.where(words.places_in(v.vocab) >= 0, np.float32(self.kept_weight), np.float32(1))  # (n_words,)
         if self.frequency and words.counts is not None:
@@ -111,48 +111,79 @@ class Refit(Step):
         if self.n_words is not None and len(chosen) > self.n_words:
             unscored = chosen[~words.is_for_scoring[chosen]]
             chosen = np.sort(np.random.default_rng(self.random_state).permutation(unscored)[: int(self.n_words)])
-        weights = np.concatenate([weights[chosen], np.full(len(unseen), self.unseen_weight, np.float32)])  # (n,)
-
-        targets = np.empty((len(weights), v.dim), np.float32)
-        parts = [(words, chosen), (unseen, np.arange(len(unseen)))]
-        blocks = [(vocab, index[i : i + LOOKED_UP]) for vocab, index in parts for i in range(0, len(index), LOOKED_UP)]
-        done = 0
-        for vocab, index in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
-            targets[done : done + len(index)] = reference.vectors_of(vocab, index, "zero")
-            done += len(index)
-        check_finite(targets, [words.words[i] for i in chosen] + unseen.words)
-        check_squares(targets, f"{self!r}: the original's vectors")
-
-        (starts, of_words), (more, of_unseen) = (vocab.ngram_rows(index, subwords) for vocab, index in parts)
-        indptr, indices = np.concatenate([starts, starts[-1] + more[1:]]), np.concatenate([of_words, of_unseen])
-        n_ngrams, norms = np.diff(indptr), np.linalg.norm(targets, axis=1)
-        usable = (norms > 0) & (n_ngrams > 0)
-        scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
-        targets *= scale[:, None]
-        means = WeightedMeans(indptr, indices, scale / np.maximum(n_ngrams, 1), len(rows))
-
+        shares = np.full(len(unseen), self.unseen_weight, np.float32)
+        parts = [(words, chosen, weights[chosen]), (unseen, np.arange(len(unseen)), shares)]
+        means, targets, pulled = self._means_and_targets(v, reference, parts)
         prior = original_rows(v, reference)  # (n_rows, dim)
-        now = means.of(prior)
-        square = np.vdot(now, now)
-        prior *= np.float32(np.vdot(now, targets) / square if square > 0 else 1)  # the scale that fits best
-        del now  # it is as large as the targets
+        image = means.pull(prior)
+        square = np.vdot(prior, image)
+        fitting = np.float32(np.vdot(prior, pulled) / square if square > 0 else 1)  # the scale that fits best
+        prior *= fitting
+        image *= fitting
+        pulled -= image
+        del image  # it is as large as the rows
         bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
-        self.ngrams_ = self._refitted(rows, means, targets, prior, bound)
+        self.ngrams_ = self._refitted(rows, means, targets, pulled, prior, bound)
+
+    def _means_and_targets(
+        self, v: Vectors, reference: Vectors, parts: list[tuple[Vocab, np.ndarray, np.ndarray]]
+    ) -> tuple["WeightedMeans", np.ndarray, np.ndarray]:
+        """Return the means over n-grams of `v`, their targets, and what these pull rows of zeros by: (n_rows, dim).
+
+        `parts` are vocabularies, positions in them, and weights. Targets are (n, dim) for rows of codes; other rows
+        need no more of them than the pull, so that they are made block by block and (0, dim) are kept.
+        """
+        from .. import kernels
+
+        subwords, rows = v.ngrams
+        inner = rows
+        while isinstance(inner, Projected):
+            inner = inner.inner
+        blocks = [
+            (vocab, index[i : i + LOOKED_UP], weights[i : i + LOOKED_UP])
+            for vocab, index, weights in parts
+            for i in range(0, max(len(index), 1), LOOKED_UP)
+        ]
+        pulled, largest = np.zeros((len(rows), v.dim), np.float32), np.zeros((1, v.dim), np.float32)
+        ragged, targets = [], []
+        for vocab, index, weights in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
+            block = reference.vectors_of(vocab, index, "zero")  # (<= LOOKED_UP, dim)
+            check_finite(block, vocab.words, index)
+            np.maximum(largest, np.abs(block).max(axis=0, initial=0), out=largest)
+            indptr, ngrams = vocab.ngram_rows(index, subwords)
+            n_ngrams, norms = np.diff(indptr), lengths(block)
+            usable = (norms > 0) & (n_ngrams > 0)
+            scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+            block *= scale[:, None]
+            scale /= np.maximum(n_ngrams, 1)
+            kernels.add_pulls(indptr, ngrams, scale, block, pulled)
+            ragged.append((n_ngrams, ngrams, scale))
+            targets.append(block if isinstance(inner, Coded) else block[:0].copy())
+        check_squares(largest, f"{self!r}: the original's vectors")
+        n_ngrams, ngrams, scale = map(np.concatenate, zip(*ragged, strict=True))
+        means = WeightedMeans(np.concatenate([[0], np.cumsum(n_ngrams)]), ngrams, scale, len(rows))
+        return means, np.concatenate(targets), pulled
 
     def _refitted(
-        self, rows: Storage, means: "WeightedMeans", targets: np.ndarray, prior: np.ndarray, bound: np.float32
+        self,
+        rows: Storage,
+        means: "WeightedMeans",
+        targets: np.ndarray,
+        pulled: np.ndarray,
+        prior: np.ndarray,
+        bound: np.float32,
     ) -> Storage:
-        """The n-gram rows that serve best, stored as `rows` are."""
+        """The n-gram rows that serve best, stored as `rows` are; `pulled` is what `means` pull `prior` by."""
         if isinstance(rows, Projected):
             if not np.allclose(rows.axes @ rows.axes.T, np.eye(len(rows.axes)), atol=1e-3):
                 raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
             back = rows.axes.T  # no inner row can change what lies outside the space of the axes
-            return rows.over(self._refitted(rows.inner, means, targets @ back, prior @ back, bound))
+            return rows.over(self._refitted(rows.inner, means, targets @ back, pulled @ back, prior @ back, bound))
         if isinstance(rows, Normed):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
             return better_codes(rows, means, targets, prior, bound, self.n_sweeps)
-        move(prior, means, targets, bound, self.n_iter)
+        move(prior, means, pulled, bound, self.n_iter)
         return rows.like(prior)
 
     def _transform(self, v: Vectors) -> Vectors:
@@ -193,13 +224,10 @@ class WeightedMeans:
     """
 
     def __init__(self, indptr: np.ndarray, rows: np.ndarray, weights: np.ndarray, n_rows: int):
-        from scipy.sparse import csr_array
+        from .. import kernels
 
         self.indptr, self.rows, self.weights = indptr, rows, weights.astype(np.float32)
-        matrix = csr_array((np.ones(len(rows)), rows, indptr), shape=(len(weights), n_rows), copy=True)
-        matrix.sum_duplicates()  # a row that stands twice in a word has twice the weight there
-        matrix.data *= np.repeat(self.weights, np.diff(matrix.indptr))
-        self.squares = matrix.power(2).sum(axis=0).astype(np.float32)  # (n_rows,), the diagonal of A.T @ A
+        self.squares = kernels.squares(indptr, rows, self.weights, n_rows)  # (n_rows,), the diagonal of A.T @ A
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """Return ``A @ x``, the weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
@@ -209,11 +237,11 @@ class WeightedMeans:
         sums *= self.weights[:, None]
         return sums
 
-    def pull(self, x: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:
-        """Return ``A.T @ (targets - A @ x)``, or ``A.T @ A @ x`` without targets: (n_rows, dim)."""
+    def pull(self, x: np.ndarray) -> np.ndarray:
+        """Return ``A.T @ A @ x``: (n_rows, dim)."""
         from .. import kernels
 
-        return kernels.pull(self.indptr, self.rows, self.weights, x, x[:0] if targets is None else targets)
+        return kernels.pull(self.indptr, self.rows, self.weights, x)
 
     def by_row(self) -> tuple[np.ndarray, np.ndarray]:
         """The words of each row, as a ragged array: (n_rows + 1,) int64, and int32."""
@@ -251,7 +279,7 @@ def better_codes(
     return rows
 
 
-def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.float32, n_iter: int) -> None:
+def move(rows: np.ndarray, means: WeightedMeans, pulled: np.ndarray, bound: np.float32, n_iter: int) -> None:
     """Add to `rows` (n_rows, dim) what `conjugate_gradients` finds, for as many columns at once as `SOLVED` holds.
 
     Columns are problems of their own: solved apart, they change only where some are done sooner than others.
@@ -262,14 +290,13 @@ def move(rows: np.ndarray, means: WeightedMeans, targets: np.ndarray, bound: np.
     width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
     for first in progress.bar(range(0, dim, width), desc=Refit.label, unit="block", leave=False, delay=2):
         here = slice(first, first + width)
-        start, wanted = (np.ascontiguousarray(array[:, here]) for array in (rows, targets))
-        rows[:, here] += conjugate_gradients(means, start, wanted, bound, n_iter)
+        conjugate_gradients(means, rows[:, here], np.ascontiguousarray(pulled[:, here]), bound, n_iter)
 
 
 def conjugate_gradients(
-    means: WeightedMeans, start: np.ndarray, targets: np.ndarray, bound: np.float32, n_iter: int
-) -> np.ndarray:
-    """Minimise ``|means @ (start + x) - targets|^2 + bound * |x|^2`` over x: (n_rows, dim) float32.
+    means: WeightedMeans, x: np.ndarray, residual: np.ndarray, bound: np.float32, n_iter: int
+) -> None:
+    """Add to `x` (n_rows, dim) the solution of ``(A.T @ A + bound) @ step = residual``, which is overwritten.
 
     Every column is a problem of its own with the same matrix; they are solved side by side. Stops before `n_iter`
     once the residual is `TOLERANCE` of the first.
@@ -277,23 +304,20 @@ def conjugate_gradients(
     # Dividing by the diagonal evens out frequent and rare n-grams: a third of the steps for the same error.
     diagonal = means.squares + bound
     scale = (1 / np.maximum(diagonal, 1e-30))[:, None].astype(np.float32)  # (n_rows, 1)
-    residual = means.pull(start, targets)  # (n_rows, dim), as are all below
-    x, spare = np.zeros_like(residual), np.empty_like(residual)
-    direction = scale * residual
+    direction = scale * residual  # (n_rows, dim), as are all below
     energy = np.einsum("ij,ij->j", residual, direction)  # (dim,)
     enough = TOLERANCE**2 * energy.sum()
     for _ in progress.bar(range(n_iter), desc=Refit.label, unit="iteration", leave=False, delay=2):
         if energy.sum() <= enough:
             break
         image = means.pull(direction)
-        image += np.multiply(bound, direction, out=spare)
+        image += bound * direction
         length = energy / np.maximum(np.einsum("ij,ij->j", direction, image), np.float32(1e-30))
-        x += np.multiply(length, direction, out=spare)
         image *= length
         residual -= image
-        del image  # before the next one is made
-        np.multiply(scale, residual, out=spare)
-        before, energy = energy, np.einsum("ij,ij->j", residual, spare)
+        x += np.multiply(length, direction, out=image)
+        preconditioned = np.multiply(scale, residual, out=image)
+        before, energy = energy, np.einsum("ij,ij->j", residual, preconditioned)
         direction *= energy / np.maximum(before, np.float32(1e-30))
-        direction += spare
-    return x
+        direction += preconditioned
+        del image, preconditioned  # before the next one is made

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..storage import Dense, Stacked
+from ..spool import spooled
+from ..storage import BLOCK, Dense, Stacked
 from ..subwords import ListedNgrams
-from ..vectors import Vectors, check_finite
+from ..vectors import Vectors
 from .base import Step, parameter
 from .outline import Outline, Rows, n_used_ngrams
+from .values import finite_blocks
 
 
 class Rehash(Step):
@@ -50,15 +52,13 @@ class Rehash(Step):
         return replace(o, ngrams=Rows.dense(n_rows, o.model.dim), n_buckets=n, is_pruned=True)
 
     def _fit(self, v: Vectors, reference: Vectors | None) -> None:
-        from scipy.sparse import csr_array
+        from .. import kernels
 
         subwords, ngrams = v.ngrams
         n_old, n_new = subwords.n_buckets, int(self.n_buckets)
         if n_new > n_old:
             raise ValueError(f"{self!r}: the model has {n_old:,} buckets only; take fewer")
         subwords.fold(n_new)  # refuses n-grams that are not hashed
-        rows = ngrams.rows(slice(None))  # (n_rows, dim)
-        check_finite(rows, (), what="n-gram row")
         users = np.zeros(n_old, np.int64)  # words that use a bucket
         for _, indptr, values in (v if reference is None else reference).vocab.bucket_blocks(subwords):
             word = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
@@ -67,9 +67,14 @@ class Rehash(Step):
         row_of = subwords.rows_of(np.arange(n_old))
         used = np.flatnonzero((users > 0) & (row_of >= 0))
         self.buckets_, place = np.unique(used % n_new, return_inverse=True)
-        weights = users[used] / np.bincount(place, weights=users[used])[place]
-        means = csr_array((weights.astype(np.float32), (place, row_of[used])), shape=(len(self.buckets_), len(rows)))
-        self.ngrams_ = means @ rows
+        weights = (users[used] / np.bincount(place, weights=users[used])[place]).astype(np.float32)
+        rows, place, n_rows = row_of[used], place.astype(np.int32), len(self.buckets_)
+        zeros = (np.zeros((min(BLOCK, n_rows - start), v.dim), np.float32) for start in range(0, n_rows, BLOCK))
+        self.ngrams_ = spooled(zeros, v.dim)
+        for start, block in finite_blocks(ngrams, "ngrams"):
+            here = np.flatnonzero((rows >= start) & (rows < start + len(block)))
+            parts = block[rows[here] - start]
+            kernels.add_pulls(np.arange(len(here) + 1), place[here], weights[here], parts, self.ngrams_)
         self.n_buckets_in_ = n_old
 
     def _transform(self, v: Vectors) -> Vectors:

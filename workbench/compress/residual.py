@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
-
+from ..spool import spooled
 from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from .base import Step
@@ -40,8 +39,6 @@ class Residual(Step):
     def _transform(self, v: Vectors) -> Vectors:
         v = v.adjusted()
         subwords, ngrams = v.ngrams
-        rows = np.empty((len(v), v.dim), np.float32)
-        for start, block in v.blocks():
-            means, _ = v.ngram_means(v.words[start : start + len(block)])
-            rows[start : start + len(block)] = block - means
-        return v.with_storage(Stacked(Dense(rows), ngrams), v.vocab.with_subwords(subwords.beside_residuals()))
+        blocks = (block - v.ngram_means(v.words[start : start + len(block)])[0] for start, block in v.blocks())
+        vocab = v.vocab.with_subwords(subwords.beside_residuals())
+        return v.with_storage(Stacked(Dense(spooled(blocks, v.dim)), ngrams), vocab)
