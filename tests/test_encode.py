@@ -53,16 +53,6 @@ def ids(vectors) -> SemanticIDs:
     return SemanticIDs.from_vectors(vectors, 3, 16, items=[f"item {i}" for i in range(N)])
 
 
-@pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 

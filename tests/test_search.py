@@ -4,12 +4,14 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import workbench as wb
 from workbench.search import plan, sweep
 from workbench.search.budget import parse_bytes
 from workbench.search.plan import RATES, Planner, Shape
+from workbench.search.trials import Trials
 
 BUDGET = 300_000
 SMALL = {"n_trials": 3, "n_scored": 300, "n_queries": 0}
@@ -127,8 +129,9 @@ def test_a_time_limit_leaves_time_to_build_the_best(few, monkeypatch):
         clock[0] += builder.original.dim  # seconds
         return sweep.attempt(builder, *args, **given)
 
-    monkeypatch.setattr("workbench.search.budget.attempt", attempt)
-    monkeypatch.setattr("workbench.search.budget.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("workbench.search.trials.attempt", attempt)
+    for module in ("budget", "trials"):
+        monkeypatch.setattr(f"workbench.search.{module}.time", SimpleNamespace(monotonic=lambda: clock[0]))
     wb.fit_budget(few, BUDGET, n_trials=12, n_scored=300, n_queries=0, time_limit=300, callback=rows.append)
     assert clock[0] <= 300
     assert [row["sampled"] for row in rows] == [False, *[True] * 4, False]
@@ -234,14 +237,44 @@ def test_a_recipe_that_is_refused_says_why_and_the_others_go_on(plain, table):
 def test_an_interrupted_sweep_keeps_what_it_has(fasttext, monkeypatch):
     attempt = sweep.attempt
 
-    def interrupted(builder, recipe, *rest):
+    def interrupted(builder, recipe, **given):
         if recipe is RECIPES[1]:
             raise KeyboardInterrupt
-        return attempt(builder, recipe, *rest)
+        return attempt(builder, recipe, **given)
 
     monkeypatch.setattr(sweep, "attempt", interrupted)
     table = wb.sweep(fasttext, RECIPES, n_scored=50, n_queries=10)
     assert table["recipe"].tolist() == RECIPES[:1]
+
+
+def test_a_sweep_on_workers_gives_the_same_table(fasttext, client):
+    here, there = (
+        wb.sweep(fasttext, [*RECIPES, wb.PQ(999)], n_scored=50, n_queries=10, client=at) for at in (None, client)
+    )
+    assert there["error"].iloc[-1] == here["error"].iloc[-1] != ""
+    pd.testing.assert_frame_equal(there.drop(columns="seconds"), here.drop(columns="seconds"), check_exact=True)
+
+
+@pytest.mark.parametrize(("model", "budget"), [("fasttext", "40kB"), ("few", BUDGET)])
+def test_a_search_on_workers_goes_the_same_way(model, budget, request, client, monkeypatch):
+    v = request.getfixturevalue(model)
+    monkeypatch.setattr("workbench.search.budget.LARGE", 3_000)  # words, as `few` has
+    here, there = (wb.fit_budget(v, budget, **SMALL, client=at) for at in (None, client))
+    assert there.recipe == here.recipe
+    assert here.frontier["sampled"].any() == (model == "few")
+    pd.testing.assert_frame_equal(there.frontier.drop(columns="seconds"), here.frontier.drop(columns="seconds"))
+    np.testing.assert_array_equal(there.vectors.matrix(), here.vectors.matrix())
+
+
+def test_workers_begin_what_is_next_before_it_is_asked_for(few, client):
+    trials = Trials(few.adjusted(), {"unseen": None, "n_scored": 100, "n_queries": 0, "random_state": 0}, client)
+    recipes = [wb.Chain([wb.PQ(n)]) for n in (2, 4, 5)]
+    trials.begin([None, *recipes])
+    assert len(trials.begun) == 2  # as many as there are workers
+    begun = dict(trials.begun)
+    assert [trials(recipe)[0]["recipe"] for recipe in recipes] == recipes
+    assert trials.begun.items() >= begun.items()
+    assert all(future.done() for future in trials.begun.values())
 
 
 def test_a_recipe_may_stand_alone_and_what_is_none_is_refused_before_any_work(plain):

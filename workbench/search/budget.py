@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,21 +11,16 @@ import numpy as np
 import pandas as pd
 
 from .. import progress
-from ..compress import Chain, Step
+from ..compress import Chain
 from ..compress.base import Field
-from ..compress.builder import Builder, unfitted
-from ..compress.outline import outline
-from ..evaluate.cost import float32_bytes
-from ..spool import spooled
-from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from .plan import Planner, Shape
-from .sweep import attempt, best_of_their_size, table
+from .sweep import best_of_their_size, table
+from .trials import N_COLUMNS, SampledTrials, Trials
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 GOALS = ("fidelity", "overlap")
 BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
-N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
 LARGE = 40_000  # of so many words
 
 
@@ -68,6 +62,7 @@ def fit_budget(
     n_queries: int = 200,
     callback: Callable[[dict], None] | None = None,
     random_state: int = 0,
+    client: Any = None,
 ) -> Fitted:
     """Find the best recipe whose file stays within a number of bytes.
 
@@ -106,6 +101,9 @@ def fit_budget(
         is the best so far, else None.
     random_state : int
         Seed of the samples, and of every step.
+    client : dask.distributed.Client, optional
+        Its workers try recipes ahead of the search, which then goes the same way. The model, or of a large one the
+        sample of the dimensions, travels to each of them once.
 
     Raises
     ------
@@ -133,21 +131,16 @@ def fit_budget(
     given: Any = {"unseen": unseen, "n_scored": n_scored, "n_queries": n_queries, "random_state": random_state}
     until = time.monotonic() + (np.inf if time_limit is None else time_limit)
     is_large = len(v) >= LARGE and v.dim >= 2 * N_COLUMNS
-    builder = Builder(v)
-
-    def attempt_whole(recipe: Chain) -> tuple[dict, Vectors | None]:
-        return attempt(Builder(v) if is_large else builder, recipe, **given)  # a large model's steps are not kept
-
-    whole = search = _Search(planner, attempt_whole, goal, callback, until)
+    on_whole = Trials(v, given, None if is_large else client, keeps_steps=not is_large)
+    whole = search = _Search(planner, on_whole, goal, callback, until)
     try:
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
             end = until - whole.seconds  # which building the best will take
-            search = _Search(planner, partial(on_columns(planner), **given), goal, callback, end, sampled=True)
+            search = _Search(planner, SampledTrials(v, given, client), goal, callback, end)
             search.climb(n_bytes, n_trials - len(whole.rows) - 1)
-        for share in BELOW:
-            search.look_below(int(n_bytes * share), n_bytes)
-        search.attempt, search.best = attempt_whole, whole.best  # so that what was tried on is not kept any longer
+        search.look_below([int(n_bytes * share) for share in BELOW], n_bytes)
+        search.attempt, search.best = on_whole, whole.best  # so that what was tried on is not kept any longer
         if search.best_row and not whole.tried(search.best_row["recipe"]) and whole.has_time():
             whole.judge(search.best_row["recipe"], n_bytes)
     except KeyboardInterrupt:
@@ -171,41 +164,15 @@ def parse_bytes(budget: int | str) -> int:
     return n_bytes
 
 
-def on_columns(planner: Planner) -> Callable[..., tuple[dict, Vectors | None]]:
-    """Return an `attempt` that tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted.
-
-    Dimensions are much alike, so what a recipe loses is nearly the same share of each, and words and n-grams stay.
-    """
-    v = planner.v
-    columns = ((np.arange(N_COLUMNS) + 0.5) * v.dim / N_COLUMNS).astype(int)  # some models have the greatest first
-    parts = [part for part in (v.storage.words, v.storage.ngrams) if part is not None]
-    narrow = [Dense(spooled((block[:, columns] for _, block in part.blocks()), len(columns))) for part in parts]
-    builder = Builder(v.with_storage(Stacked(*narrow) if len(narrow) > 1 else narrow[0]))
-
-    def with_fewer_codes(step: Step) -> Step:
-        n = step.get_params().get("n_subvectors")
-        fewer = {} if n is None else {"n_subvectors": max(round(n * len(columns) / v.dim), 1)}
-        return unfitted(step).set_params(**fewer)
-
-    def attempt_on_columns(recipe: Chain, **given: Any) -> tuple[dict, Vectors | None]:
-        row, small = attempt(builder, Chain([with_fewer_codes(step) for step in recipe.steps]), **given)
-        o = recipe.outlined(outline(v))
-        assert o is not None, "a plan has steps that can follow each other"
-        return row | {"recipe": recipe, "bytes": o.file_bytes, "ratio": float32_bytes(v) / o.file_bytes}, small
-
-    return attempt_on_columns
-
-
 @dataclass
 class _Search:
     """Everything tried so far, and the best of it. No recipe is begun that would end after `until`."""
 
     planner: Planner
-    attempt: Callable[..., tuple[dict, Vectors | None]]
+    attempt: Trials
     goal: str
     callback: Callable[[dict], None] | None
     until: float  # of the clock that never goes back
-    sampled: bool = False  # whether it tries recipes on a part of the model
     seconds: float = 0  # that the last recipe took
     rows: list[dict] = field(default_factory=list)
     best: Vectors | None = None
@@ -230,6 +197,7 @@ class _Search:
                 seen.add(shape)
                 before, n_tried = self.best_row, len(self.rows)
                 recipe = self.planner.recipe(shape, n_bytes)
+                self.attempt.begin([recipe, *(self.planner.recipe(of, n_bytes) for of in waiting if of not in seen)])
                 excess = 0 if recipe is None or self.tried(recipe) else self.judge(recipe, n_bytes)
                 if excess > 0 and len(self.rows) < n_trials:  # once more, with fewer bytes
                     recipe = self.planner.recipe(shape, n_bytes - excess)
@@ -242,25 +210,25 @@ class _Search:
                     waiting += self.planner.next_shapes(shape)
                 bar.update(len(self.rows) - n_tried)
 
-    def look_below(self, n_bytes: int, limit: int) -> None:
-        """Try the best shape with fewer bytes than the limit."""
-        recipe = self.planner.recipe(self.best_shape or self.planner.first_shape(n_bytes), n_bytes)
-        if recipe is not None and not self.tried(recipe) and self.has_time():
-            self.judge(recipe, limit)
+    def look_below(self, sizes: list[int], limit: int) -> None:
+        """Try the best shape with numbers of bytes below the limit."""
+        recipes = [self.planner.recipe(self.best_shape or self.planner.first_shape(n), n) for n in sizes]
+        self.attempt.begin(recipes)
+        for recipe in recipes:
+            if recipe is not None and not self.tried(recipe) and self.has_time():
+                self.judge(recipe, limit)
 
     def judge(self, recipe: Chain, n_bytes: int) -> int:
         """Build a recipe, and keep it if it is the best so far; return the bytes that the file is too large."""
-        start = time.monotonic()
-        row, small = self.attempt(recipe)
-        row["sampled"] = self.sampled
-        self.seconds = time.monotonic() - start
+        row, small, self.seconds = self.attempt(recipe)
+        row["sampled"] = self.attempt.is_sampled
         scores = [row["overlap@10"]] if self.goal == "overlap" else [row["known"], row["unseen"]]
         row["score"] = np.mean([score for score in scores if not np.isnan(score)] or [-np.inf])
         self.rows.append(row)
         if small is not None and row["bytes"] <= n_bytes and row["score"] > self.best_row.get("score", -np.inf):
             self.best, self.best_row = small, row
         if self.callback is not None:
-            is_best = self.best_row is row and not self.sampled
+            is_best = self.best_row is row and not self.attempt.is_sampled
             self.callback(row | {"vectors": self.best if is_best else None})
         return 0 if small is None else int(row["bytes"]) - n_bytes
 

@@ -1,0 +1,90 @@
+"""`Trials`: recipes tried for a search, here or on the workers of a Dask client ahead of it."""
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..compress import Chain, Step
+from ..compress.builder import Builder, unfitted
+from ..compress.outline import outline
+from ..evaluate.cost import float32_bytes
+from ..spool import spooled
+from ..storage import Dense, Stacked
+from ..vectors import Vectors
+from ..workers import on_worker, scattered
+from .sweep import attempt
+
+N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
+Trial = tuple[dict, Vectors | None, float]  # the row and the model of `attempt`, and the seconds that it took
+
+
+class Trials:
+    """Tries recipes on a model. `given` are the further arguments of `attempt`."""
+
+    is_sampled = False
+
+    def __init__(self, v: Vectors, given: dict, client: Any = None, keeps_steps: bool = True):
+        self.v, self.given, self.client = v, given, client
+        self.builder: Any = Builder(v) if keeps_steps else None
+        if client is not None:
+            [self.builder] = scattered(client, [self.builder])
+            self.n_ahead = len(client.scheduler_info(n_workers=-1)["workers"])
+            self.begun: dict[str, Any] = {}  # futures, by the recipe as JSON
+
+    def begin(self, recipes: Iterable[Chain | None]) -> None:
+        """Let workers begin recipes that are likely to be asked for, as many as there are workers."""
+        if self.client is None:
+            return
+        for recipe in [recipe for recipe in recipes if recipe is not None][: self.n_ahead]:
+            key = json.dumps(recipe.to_json())
+            if key not in self.begun:
+                self.begun[key] = self.client.submit(on_worker, _timed, self.builder, recipe, self.given, pure=False)
+
+    def __call__(self, recipe: Chain) -> Trial:
+        if self.client is None:
+            return _timed(self.builder or Builder(self.v), recipe, self.given)
+        self.begin([recipe])
+        return self.begun[json.dumps(recipe.to_json())].result()
+
+
+class SampledTrials(Trials):
+    """Tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted.
+
+    Dimensions are much alike, so what a recipe loses is nearly the same share of each, and words and n-grams stay.
+    """
+
+    is_sampled = True
+
+    def __init__(self, v: Vectors, given: dict, client: Any = None):
+        columns = ((np.arange(N_COLUMNS) + 0.5) * v.dim / N_COLUMNS).astype(int)  # some models have the greatest first
+        parts = [part for part in (v.storage.words, v.storage.ngrams) if part is not None]
+        narrow = [Dense(spooled((block[:, columns] for _, block in part.blocks()), len(columns))) for part in parts]
+        super().__init__(v.with_storage(Stacked(*narrow) if len(narrow) > 1 else narrow[0]), given, client)
+        self.whole = v
+
+    def begin(self, recipes: Iterable[Chain | None]) -> None:
+        """See `Trials.begin`."""
+        super().begin(recipe and self._with_fewer_codes(recipe) for recipe in recipes)
+
+    def __call__(self, recipe: Chain) -> Trial:
+        row, small, seconds = super().__call__(self._with_fewer_codes(recipe))
+        o = recipe.outlined(outline(self.whole))
+        assert o is not None, "a plan has steps that can follow each other"
+        sizes = {"bytes": o.file_bytes, "ratio": float32_bytes(self.whole) / o.file_bytes}
+        return row | {"recipe": recipe} | sizes, small, seconds
+
+    def _with_fewer_codes(self, recipe: Chain) -> Chain:
+        def fewer(step: Step) -> Step:
+            n, step = step.get_params().get("n_subvectors"), unfitted(step)
+            return step if n is None else step.set_params(n_subvectors=max(round(n * N_COLUMNS / self.whole.dim), 1))
+
+        return Chain([fewer(step) for step in recipe.steps])
+
+
+def _timed(builder: Builder, recipe: Chain, given: dict) -> Trial:
+    start = time.monotonic()
+    row, small = attempt(builder, recipe, **given)
+    return row, small, time.monotonic() - start
