@@ -201,4 +201,4 @@ def test_pictures_and_links_exist(name):
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 144  # three benches
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 160  # four parts of the mission
