@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from . import progress
 
@@ -28,7 +29,7 @@ def outcomes(
     being done. Other errors are raised. `shared` travels to each worker of the `dask.distributed.Client` once.
     """
     with progress.bar(total=len(items), desc=desc, unit=unit) as bar:
-        for outcome in _here(function, items, shared) if client is None else _afar(function, items, shared, client):
+        for outcome in _here(function, items, shared) if client is None else _afar(function, items, shared, client, desc):
             bar.update()
             yield outcome
 
@@ -38,12 +39,12 @@ def _here(function: Callable, items: Sequence, shared: Sequence) -> Iterator[Out
         yield _tried(place, function, item, *shared)
 
 
-def _afar(function: Callable, items: Sequence, shared: Sequence, client: Any) -> Iterator[Outcome]:
+def _afar(function: Callable, items: Sequence, shared: Sequence, client: Any, desc: str) -> Iterator[Outcome]:
     from distributed import KilledWorker, as_completed
 
-    there = scattered(client, shared)
+    there, call = scattered(client, shared), uuid4().hex
     futures = {
-        client.submit(on_worker, _tried, place, function, item, *there, pure=False): place
+        client.submit(on_worker, _tried, place, function, item, *there, key=f"{desc}-{call}-{place}"): place
         for place, item in enumerate(items)
     }
     try:
