@@ -17,6 +17,7 @@ import workbench as wb
 from workbench.__main__ import main
 from workbench.scale import encode as module
 from workbench.semantic import SemanticIDs
+from workbench.workers import outcomes
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -53,6 +54,10 @@ def ids(vectors) -> SemanticIDs:
     return SemanticIDs.from_vectors(vectors, 3, 16, items=[f"item {i}" for i in range(N)])
 
 
+def half_or_die(number: int) -> int:
+    return number // 2 if number else os._exit(1)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
@@ -72,7 +77,8 @@ def test_items_get_the_codes_that_they_have_in_memory(beam, vectors, source, tmp
 
 
 @pytest.mark.parametrize("kind", ["list", "fixed"])
-def test_rows_without_ids_go_by_their_numbers(kind, vectors, ids, tmp_path):
+def test_rows_without_ids_go_by_their_numbers(kind, vectors, ids, tmp_path, monkeypatch):
+    monkeypatch.setattr("workbench.scale.source.BLOCK", 300)
     pq.write_table(table(vectors, None, kind), tmp_path / "rows.parquet", row_group_size=700)
     encoded = wb.encode(tmp_path / "rows.parquet", tmp_path / "out", ids)
     assert encoded.ids([2_999, "701"]).codes.tolist() == ids.codes[[701, 2_999]].tolist()
@@ -183,13 +189,34 @@ def test_a_bad_partition_is_named_and_the_rest_is_whole(on_workers, vectors, sou
     rows[5] = [np.nan] * DIM
     pq.write_table(table(rows, names), bad, row_group_size=A_GROUP)
     client, out = request.getfixturevalue("client") if on_workers else None, tmp_path / "out"
-    with pytest.raises(ValueError, match=r"2 of 8 partitions failed, the first: b/a.parquet, row group 0: row 5 holds"):
+    with pytest.raises(
+        ValueError, match=r"2 of 8 partitions failed; the other 6 .* The first: b/a.parquet, row group 0: row 5"
+    ):
         wb.encode(source, out, ids, client=client)
     assert len([*out.glob("codes-*.parquet")]) == 6
     bad.write_bytes(mended)
     assert (wb.encode(source, out, ids, client=client).ids(["item 2250"])["item 2250"]) == ids["item 2250"]
     wb.encode(source, tmp_path / "whole", ids)
     assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_a_partition_that_changed_is_done_again(is_older, vectors, source, ids, tmp_path):
+    out, file = tmp_path / "out", source / "b" / "a.parquet"
+    wb.encode(source, out, ids)
+    rows = vectors[1_800:].copy()
+    rows[7] = rows[8] if not is_older else 9  # the one changes no extremes, the other has an old date
+    pq.write_table(table(rows, [f"item {i}" for i in range(1_800, N)]), file, row_group_size=A_GROUP)
+    if is_older:
+        os.utime(file, (0, 0))
+    wb.encode(source, out, ids)
+    assert wb.EncodedItems(out).ids(["item 1807"]).codes.tolist() == ids.encode(rows[[7]]).tolist()
+
+
+def test_an_item_that_kills_one_worker_after_the_other_is_given_up(client):
+    [outcome] = outcomes(half_or_die, [0], client=client)
+    assert type(outcome.error).__name__ == "KilledWorker"
+    assert [outcome.value for outcome in outcomes(half_or_die, [4], client=client)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +231,7 @@ def test_a_bad_partition_is_named_and_the_rest_is_whole(on_workers, vectors, sou
 )
 def test_bad_rows_are_named(rows, said, ids, tmp_path):
     pq.write_table(table(rows, ["a", "b"]), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=f"1 of 1 partitions failed, the first: {re.escape(said)}"):
+    with pytest.raises(ValueError, match=f"1 of 1 partitions failed; .*The first: {re.escape(said)}"):
         wb.encode(tmp_path / "a.parquet", tmp_path / "out", ids)
 
 
@@ -264,7 +291,9 @@ def test_a_partition_that_is_gone_is_named_and_the_rest_is_whole(source, ids, tm
         yield from real(*given, **options)
 
     monkeypatch.setattr(module, "outcomes", gone)
-    with pytest.raises(OSError, match=r"3 of 8 partitions failed, the first: b/a.parquet, row group 0: .*No such file"):
+    with pytest.raises(
+        OSError, match=r"3 of 8 partitions failed.* The first: b/a.parquet, row group 0: .*No such file"
+    ):
         wb.encode(source, tmp_path / "out", ids)
     assert len([*(tmp_path / "out").glob("codes-*.parquet")]) == 5
 
@@ -279,13 +308,14 @@ def test_a_full_disk_leaves_whole_files(source, ids, tmp_path, monkeypatch):
         real(table, file, **options)
 
     monkeypatch.setattr(pq, "write_table", write)
-    said = "the first: a.parquet, row group 2: codes-00002.parquet could not be written: No space"
-    with pytest.raises(OSError, match=f"1 of 8 partitions failed, {re.escape(said)}"):
+    said = "The first: a.parquet, row group 2: codes-00002.parquet could not be written: No space"
+    with pytest.raises(OSError, match=f"1 of 8 partitions failed; .*{re.escape(said)}"):
         wb.encode(source, tmp_path / "out", ids)
     assert len([*(tmp_path / "out").glob("*codes-*")]) == 7
 
 
-def test_a_sample_is_drawn_from_all_partitions_and_is_the_same_for_any_workers(vectors, source, client):
+def test_a_sample_is_drawn_from_all_partitions_and_is_the_same_for_any_workers(vectors, source, client, monkeypatch):
+    monkeypatch.setattr("workbench.scale.source.BLOCK", 150)
     found = wb.sample_rows(source, 500, random_state=3)
     rows = np.array([int(name.split()[1]) for name in found.words])
     assert len(found) == 500

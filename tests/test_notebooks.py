@@ -61,6 +61,7 @@ def test_the_notebook_meets_its_baselines_and_stays_small(path, tmp_path):
         ("08_small_bert", {"N_SUBVECTORS": 5}, "pq_embeddings.agreement chain.agreement", "int8.agreement"),
         ("10_phrases", {"N_SUBVECTORS": 5}, "compressed.cosine compressed.found student.spearman", "tfidf.stems"),
         ("11_new_words", {"N_SUBVECTORS": 5}, "codes.cosine labels.compressed score.median", "half.cosine"),
+        ("12_scale", {"CODEBOOK_SIZE": 64}, "cosine same_article", "same_bytes same_sweep redone"),
     ],
 )
 def test_a_worse_codec_fails_the_lesson(name, worse, fails, holds, tmp_path):

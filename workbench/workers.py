@@ -29,7 +29,9 @@ def outcomes(
     being done. Other errors are raised. `shared` travels to each worker of the `dask.distributed.Client` once.
     """
     with progress.bar(total=len(items), desc=desc, unit=unit) as bar:
-        for outcome in _here(function, items, shared) if client is None else _afar(function, items, shared, client, desc):
+        for outcome in (
+            _here(function, items, shared) if client is None else _afar(function, items, shared, client, desc)
+        ):
             bar.update()
             yield outcome
 

@@ -16,7 +16,7 @@ from ..semantic import SemanticIDs
 from ..vectors import Vectors
 from ..workers import outcomes
 from .encoded import CODEBOOKS, MANIFEST, EncodedItems, manifest_of, part_name
-from .source import Partition, Source, open_source
+from .source import Partition, Source, failure, open_source
 
 KEY = b"workbench"  # in a file's metadata: the partition that it was made of
 
@@ -80,11 +80,10 @@ def encode(
         if outcome.error is not None:
             failed[outcome.place] = outcome.error
     if failed:
-        first = failed[min(failed)]
-        others = f"; the other {len(read.partitions) - len(failed)} partitions are encoded, call again for the rest"
-        raise (OSError if isinstance(first, OSError) else ValueError)(
-            f"{len(failed)} of {len(read.partitions)} partitions failed, the first: {first}{others}"
-        ) from first
+        place, n = min(failed), len(read.partitions)
+        first = failure(missing[place][1], failed[place])
+        others = f"the other {n - len(failed)} are encoded, call again for the rest"
+        raise type(first)(f"{len(failed)} of {n} partitions failed; {others}. The first: {first}") from failed[place]
     return EncodedItems(out)
 
 
@@ -126,7 +125,7 @@ def sample_rows(
     found: list[Any] = [None] * len(wanted)
     for place, value, error in outcomes(_sampled, wanted, [read], client, desc="Sampling", unit="partition"):
         if error is not None:
-            raise error
+            raise failure(wanted[place][0], error) from error
         found[place] = value
     for (partition, _), (_, rows) in zip(wanted, found, strict=True):
         if rows.shape[1] != found[0][1].shape[1]:
@@ -159,7 +158,14 @@ def _begun(encoder: _Encoder, ids: SemanticIDs) -> list[tuple[int, Partition]]:
     elif encoder.out.exists() and any(encoder.out.iterdir()):
         raise ValueError(f"{encoder.out} holds other files; give a new folder")
     wanted = {part_name(place): partition for place, partition in enumerate(source.partitions)}
-    whole = {file.name for file in encoder.out.glob("codes-*") if _made_of(file) == wanted.get(file.name, "")}
+
+    def is_whole(file: Path) -> bool:
+        partition = wanted.get(file.name)
+        if partition is None or partition != _made_of(file):
+            return False
+        return file.stat().st_mtime_ns >= (source.root / partition.file).stat().st_mtime_ns
+
+    whole = {file.name for file in encoder.out.glob("codes-*") if is_whole(file)}
     for file in [*encoder.out.glob("codes-*"), *encoder.out.glob(".*.part")]:  # the latter of a process that was killed
         if file.name not in whole:
             file.unlink(missing_ok=True)
@@ -208,8 +214,7 @@ def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:
         with files.replacing(encoder.out / part_name(place)) as file:
             pq.write_table(table, file, compression="zstd", use_dictionary=[*columns])
     except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"{partition}: {part_name(place)} could not be written: {reason}") from error
+        raise OSError(f"{part_name(place)} could not be written: {error.strerror or error}") from error
 
 
 def _sampled(item: tuple[Partition, np.ndarray], source: Source) -> tuple[list, np.ndarray]:

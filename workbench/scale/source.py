@@ -55,36 +55,31 @@ class Source:
         Raises
         ------
         ValueError, OSError
-            If the file cannot be read, or a row has no vector of `dim` finite numbers: the partition is named.
+            If the file cannot be read, or a row has no vector of `dim` finite numbers; see `failure`.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns = [self.column] + ([self.id_column] if self.id_column else [])
         start = 0  # of the block in the partition
-        try:
-            # mapped, since arrow would read a whole row group into memory
-            with pq.ParquetFile(self.root / partition.file, memory_map=True) as file:
-                for batch in file.iter_batches(BLOCK, [partition.row_group], columns):
-                    if self.id_column is None:
-                        ids = pa.array(np.arange(batch.num_rows) + partition.start + start)
-                    else:
-                        ids = batch.column(self.id_column)
-                        _refuse_missing(ids, start, "id")
-                    cells = batch.column(self.column)
-                    if places is not None:
-                        own = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(ids))] - start
-                        ids, cells = ids.take(pa.array(own)), cells.take(pa.array(own))
-                    if len(ids):
-                        rows = self._vectors(cells, start)
-                        if dim not in (None, rows.shape[1]):
-                            raise ValueError(f"its vectors have {rows.shape[1]} dimensions, expected {dim}")
-                        yield ids, rows
-                    start += batch.num_rows
-        except OSError as error:
-            raise OSError(f"{partition}: {error.strerror or error}") from error
-        except ValueError as error:  # pyarrow's own errors are of this kind
-            raise ValueError(f"{partition}: {error}") from error
+        # mapped, since arrow would read a whole row group into memory
+        with pq.ParquetFile(self.root / partition.file, memory_map=True) as file:
+            for batch in file.iter_batches(BLOCK, [partition.row_group], columns):
+                if self.id_column is None:
+                    ids = pa.array(np.arange(batch.num_rows) + partition.start + start)
+                else:
+                    ids = batch.column(self.id_column)
+                    _refuse_missing(ids, start, "id")
+                cells = batch.column(self.column)
+                if places is not None:
+                    own = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(ids))] - start
+                    ids, cells = ids.take(pa.array(own)), cells.take(pa.array(own))
+                if len(ids):
+                    rows = self._vectors(cells, start)
+                    if dim not in (None, rows.shape[1]):
+                        raise ValueError(f"its vectors have {rows.shape[1]} dimensions, expected {dim}")
+                    yield ids, rows
+                start += batch.num_rows
 
     def _vectors(self, cells: "pa.Array", start: int) -> np.ndarray:
         _refuse_missing(cells, start, "vector" if self.texts is None else "text")
@@ -153,6 +148,12 @@ def open_source(path: str | Path, column: str | None, id_column: str | None, tex
         raise ValueError(f"{path} has no rows")
     assert column is not None
     return Source(root, column, id_column, texts, tuple(p for p in partitions if p.n_rows))
+
+
+def failure(partition: Partition, error: Exception) -> Exception:
+    """Return an error that names the partition."""
+    reason = getattr(error, "strerror", None) or error
+    return (OSError if isinstance(error, OSError) else ValueError)(f"{partition}: {reason}")
 
 
 def _files_below(folder: Path) -> list[Path]:
