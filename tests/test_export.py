@@ -155,6 +155,12 @@ def test_a_model_of_words_that_all_have_blanks_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_every_format_says_what_it_loses_of_a_model_whose_words_it_cannot_hold():
+    broken = wb.Vectors.from_arrays(["a\udcff", "b\udcff"], np.eye(2, dtype=np.float32))
+    assert "2 words, such as" in formats.losses(broken, "m.fifu")[0]
+    assert all(isinstance(known.losses(broken), list) for known in formats.writable().values())
+
+
 # -- words and numbers that are hard to tell apart -------------------------------------------
 
 LINES = ("word2vec", "word2vec-binary", "glove")  # a word a line, or an entry

@@ -58,7 +58,7 @@ class Format:
             lost.append(f"{len(unfit):,} words, such as {named}: they are left out")
         if v.meta.get("recipe") and "recipe" not in self.keeps:
             lost.append("the recipe that made it")
-        return lost + ([] if self.also_lost is None else self.also_lost(v))
+        return lost if self.also_lost is None or len(unfit) == len(v) else lost + self.also_lost(v)
 
 
 class Cursor:
