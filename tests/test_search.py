@@ -283,6 +283,12 @@ def test_a_recipe_may_stand_alone_and_what_is_none_is_refused_before_any_work(pl
         wb.sweep(plain, [wb.SQ(), "PQ"])
 
 
+@pytest.mark.parametrize("wrong", [{"n_scored": -5}, {"random_state": -5}])
+def test_settings_that_no_recipe_can_be_judged_by_are_refused(wrong, plain):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        wb.sweep(plain, wb.SQ(), **wrong)
+
+
 def test_words_without_a_direction_do_not_count(plain):
     zero = plain.matrix()
     zero[-1] = 0

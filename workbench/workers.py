@@ -1,5 +1,6 @@
 """The same work on many items: here one after the other, or on the workers of a Dask client."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -8,7 +9,7 @@ from . import progress
 
 
 class Outcome(NamedTuple):
-    """What came of the item at `place`: `value`, or the `error` that it was given up for."""
+    """The result of the item at `place`: its `value`, or the `error` that it raised."""
 
     place: int
     value: Any
@@ -25,28 +26,24 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """Yield the outcome of ``function(item, *shared)`` for each item, as they come.
 
-    An item that raises ValueError or OSError, or whose worker dies again and again, does not keep the others from
-    being done. Other errors are raised. `shared` travels to each worker of the `dask.distributed.Client` once.
+    An item that raises an error, or whose workers died, does not keep the others from being done. `shared` travels to
+    each worker of the `dask.distributed.Client` once.
     """
+    found: Iterator[Outcome] = (_tried(place, function, item, *shared) for place, item in enumerate(items))
+    if client is not None:
+        found = _on_client(function, items, shared, client, desc)
     with progress.bar(total=len(items), desc=desc, unit=unit) as bar:
-        for outcome in (
-            _here(function, items, shared) if client is None else _afar(function, items, shared, client, desc)
-        ):
+        for outcome in found:
             bar.update()
             yield outcome
 
 
-def _here(function: Callable, items: Sequence, shared: Sequence) -> Iterator[Outcome]:
-    for place, item in enumerate(items):
-        yield _tried(place, function, item, *shared)
-
-
-def _afar(function: Callable, items: Sequence, shared: Sequence, client: Any, desc: str) -> Iterator[Outcome]:
+def _on_client(function: Callable, items: Sequence, shared: Sequence, client: Any, desc: str) -> Iterator[Outcome]:
     from distributed import KilledWorker, as_completed
 
-    there, call = scattered(client, shared), uuid4().hex
+    sent, call = [sent_once(client, value) for value in shared], uuid4().hex
     futures = {
-        client.submit(on_worker, _tried, place, function, item, *there, key=f"{desc}-{call}-{place}"): place
+        client.submit(on_worker, _tried, place, function, item, *sent, key=f"{desc}-{call}-{place}"): place
         for place, item in enumerate(items)
     }
     try:
@@ -59,9 +56,19 @@ def _afar(function: Callable, items: Sequence, shared: Sequence, client: Any, de
         client.cancel([future for future in futures if not future.done()])
 
 
-def scattered(client: Any, shared: Sequence) -> list[Any]:
-    """Send values to every worker once; return what stands for them in `submit`."""
-    return [client.scatter(value, broadcast=True, hash=False) for value in shared]
+def sent_once(client: Any, value: Any) -> Any:
+    """Send a value to the workers that need it; return what stands for it in `submit`.
+
+    Unlike what `scatter` sends, it is sent again where all workers that had it died.
+    """
+    if not hasattr(client, "submit"):
+        raise TypeError(f"client must be a dask.distributed.Client, got {type(client).__name__}")
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of its size
+        return client.submit(_itself, value, pure=False)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def on_worker(function: Callable, *given: Any) -> Any:
@@ -79,5 +86,5 @@ def on_worker(function: Callable, *given: Any) -> Any:
 def _tried(place: int, function: Callable, *given: Any) -> Outcome:
     try:
         return Outcome(place, function(*given), None)
-    except (ValueError, OSError) as error:
+    except Exception as error:
         return Outcome(place, None, error)

@@ -11,7 +11,8 @@ from .terminal import print_pairs
 
 def encode(args: argparse.Namespace) -> int:
     """Write the semantic IDs of the rows of Parquet files, partition by partition."""
-    from ..scale.encode import encode, sample_rows
+    from ..scale.encode import check_out, encode, sample_rows
+    from ..scale.encoded import MANIFEST
     from ..semantic import SemanticIDs
 
     texts = None if args.texts is None else text_model(args.texts, args.allow_pickle, {})
@@ -19,10 +20,11 @@ def encode(args: argparse.Namespace) -> int:
     given = [name for name in ("n_levels", "codebook_size", "n_sampled") if getattr(args, name) is not None]
     if args.ids is not None and given:
         raise ValueError(f"--{given[0].replace('_', '-')}: the codebooks are those of {args.ids} already")
+    check_out(args.source, args.folder)
+    is_begun = not given and (args.folder / MANIFEST).exists()
     with _client(args) as client:
-        if args.ids is not None:
-            ids = SemanticIDs.load(args.ids)
-        else:
+        ids: Any = args.folder if is_begun and args.ids is None else args.ids
+        if ids is None:
             n = args.n_sampled or 100_000
             sample = sample_rows(args.source, n, **columns, client=client, random_state=args.seed)
             size = args.n_levels or 3, args.codebook_size or 256
@@ -38,8 +40,10 @@ def _client(args: argparse.Namespace) -> Iterator[Any]:
     if args.scheduler is None and args.workers is None:
         yield None
         return
-    from distributed import Client, LocalCluster
-
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ImportError("workers need dask: pip install 'embedding-workbench[scale]'") from error
     with ExitStack() as opened:
         address = args.scheduler
         if address is None:

@@ -40,7 +40,7 @@ RECIPE is Python or JSON as an earlier run printed it, a file that holds either,
     "encode": """examples:
   workbench encode vectors.parquet codes
   workbench encode folder codes --n-levels 4 --n-sampled 500000 --workers 8
-  workbench encode texts.parquet codes --texts small.safetensors --ids ids.json
+  workbench encode new.parquet new-codes --ids codes --texts small.safetensors
 
 Run again after a crash, it does what is missing.""",
     "report": """examples:
@@ -81,7 +81,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "texts": {"metavar": "TEXTS", "type": Path, "help": "a text file in UTF-8, a text a line"},
     "source": {"metavar": "SOURCE", "help": "a Parquet file, or a folder of them, with lists of numbers or texts"},
     "folder": {"metavar": "OUT", "type": Path, "help": "folder to write into"},
-    "--ids": {"metavar": "IDS", "help": "ids whose codebooks to use (default: residual k-means of a sample)"},
+    "--ids": {
+        "metavar": "IDS",
+        "help": "ids, or a folder of codes, whose codebooks to use (default: those of OUT, or k-means of a sample)",
+    },
     "--n-levels": {"type": whole(1), "metavar": "N", "help": "codes of an item (default: 3)"},
     "--codebook-size": {"type": whole(1), "metavar": "N", "help": "entries of a codebook (default: 256)"},
     "--n-sampled": {"type": whole(1), "metavar": "N", "help": "rows that codebooks are made from (default: 100000)"},

@@ -15,7 +15,7 @@ from ..compress.rq import beam_codes
 from ..semantic import SemanticIDs
 from ..vectors import Vectors
 from ..workers import outcomes
-from .encoded import CODEBOOKS, MANIFEST, EncodedItems, manifest_of, part_name
+from .encoded import CODEBOOKS, DECISIVE, MANIFEST, EncodedItems, manifest_of, part_name, read_manifest
 from .source import Partition, Source, failure, open_source
 
 KEY = b"workbench"  # in a file's metadata: the partition that it was made of
@@ -35,23 +35,23 @@ def encode(
 
     A partition is a row group, and becomes one file of `out`. Memory is bounded by the codes of a partition and a
     block of its rows. Run again, it does only what is missing or has changed. The files are the same to the byte for
-    any number of workers on processors of one kind.
+    any number of workers on processors of one kind. One run at a time writes to a folder.
 
     Parameters
     ----------
     source : path
         A ``.parquet`` file, or a folder of them in order of their names.
     out : path
-        A folder; see `EncodedItems`. Each file in it ``.parquet`` opens with `SemanticIDs.load`, too.
+        A folder; see `EncodedItems`. Each ``.parquet`` file in it opens with `SemanticIDs.load`, too.
     model : SemanticIDs or path
-        Ids with codebooks, such as those of `sample_rows`: ``SemanticIDs.from_vectors(sample_rows(source))``. A row
-        gets the codes that `SemanticIDs.from_vectors` would give it with these codebooks.
+        Ids with codebooks of the same vectors, such as ``SemanticIDs.from_vectors(sample_rows(source))``; or a folder
+        that `encode` wrote, whose codebooks are used again. A row gets the codes of `SemanticIDs.encode`.
     column : str, optional
         Lists of numbers, or texts; by default the only such column.
     id_column : str, optional
-        Texts or numbers; by default a column such as ``id``, else rows go by their numbers.
+        Texts or whole numbers, without repeats; by default a column such as ``id``, else the row number is the id.
     texts : TextVectors, Network, or what else has a method ``embed`` or ``transform`` for texts, optional
-        It puts texts together into vectors. A text without any known word is coded as a row of zeros.
+        The model that turns texts into vectors. A text without any known word is coded as a row of zeros.
     client : dask.distributed.Client, optional
         Its workers encode the partitions; they must see `source` and `out` under the same paths. By default, this
         process does.
@@ -62,29 +62,36 @@ def encode(
 
     Raises
     ------
-    ValueError, OSError
-        Before any work, if `source` has no such column, or `out` holds codes of something else. After all other
-        partitions, if some failed: the first is named, with the reason. To do those alone, call again.
+    ValueError, OSError, RuntimeError
+        Before any work, if `source` has no such column, or `out` holds something else. After all other partitions, if
+        some failed: the first is named, with the reason. To do those alone, call again.
     """
-    ids = model if isinstance(model, SemanticIDs) else SemanticIDs.load(model)
-    if ids.codebooks is None:
-        raise ValueError("model has no codebooks; ids with codebooks are in .json and .safetensors files")
-    read, out = open_source(source, column, id_column, texts), Path(out).expanduser()
-    if out.resolve() == read.root.resolve() or out.resolve() in (read.root / p.file for p in read.partitions):
-        raise ValueError(f"{out} is what is read; give another folder to write to")
-    files.check_writable(out, is_folder=True)
-    encoder = _Encoder(read, out, ids.codebooks, int(ids.meta.get("beam", 1)))
-    missing = _begun(encoder, ids)
+    coder, out = _coder(model), Path(out).expanduser().absolute()
+    opened = open_source(source, column, id_column, texts)
+    encoder = _Encoder(opened, out, *coder)
+    check_out(source, out)
+    missing = _prepare(encoder)
     failed = {}
     for outcome in outcomes(_encode, missing, [encoder], client, desc="Encoding", unit="partition"):
         if outcome.error is not None:
             failed[outcome.place] = outcome.error
     if failed:
-        place, n = min(failed), len(read.partitions)
+        place, n = min(failed), len(opened.partitions)
         first = failure(missing[place][1], failed[place])
         others = f"the other {n - len(failed)} are encoded, call again for the rest"
         raise type(first)(f"{len(failed)} of {n} partitions failed; {others}. The first: {first}") from failed[place]
     return EncodedItems(out)
+
+
+def check_out(source: str | Path, out: str | Path) -> None:
+    """Refuse a folder that holds something else than codes, or lies in the source."""
+    source, out = Path(source).expanduser().resolve(), Path(out).expanduser()
+    if out.resolve().is_relative_to(source):
+        raise ValueError(f"{out} is the source, or in it; give another folder to write to")
+    files.check_writable(out, is_folder=True)
+    others = [file.name for file in out.iterdir() if not file.name.endswith(".part")] if out.exists() else []
+    if others and MANIFEST not in others:
+        raise ValueError(f"{out} holds other files, such as {others[0]}; give a new folder")
 
 
 def sample_rows(
@@ -114,16 +121,18 @@ def sample_rows(
     """
     Field("whole", "n", 1).check("n", n)
     Field("whole", "random_state", 0).check("random_state", random_state)
-    read = open_source(source, column, id_column, texts)
+    opened = open_source(source, column, id_column, texts)
     rng = np.random.default_rng(random_state)
-    drawn = np.sort(rng.choice(read.n_rows, min(n, read.n_rows), replace=False))  # (n,) row numbers
-    starts = [partition.start for partition in read.partitions]
+    drawn = np.sort(rng.choice(opened.n_rows, min(n, opened.n_rows), replace=False))  # (n,) row numbers
+    starts = [partition.start for partition in opened.partitions]
     parts = np.split(drawn, np.searchsorted(drawn, starts[1:]))
     wanted = [
-        (partition, rows - partition.start) for partition, rows in zip(read.partitions, parts, strict=True) if len(rows)
+        (partition, rows - partition.start)
+        for partition, rows in zip(opened.partitions, parts, strict=True)
+        if len(rows)
     ]
     found: list[Any] = [None] * len(wanted)
-    for place, value, error in outcomes(_sampled, wanted, [read], client, desc="Sampling", unit="partition"):
+    for place, value, error in outcomes(_sampled, wanted, [opened], client, desc="Sampling", unit="partition"):
         if error is not None:
             raise failure(wanted[place][0], error) from error
         found[place] = value
@@ -143,40 +152,59 @@ class _Encoder:
     out: Path
     codebooks: np.ndarray  # (n_levels, codebook_size, dim)
     beam: int
+    meta: dict  # of the codes
 
 
-def _begun(encoder: _Encoder, ids: SemanticIDs) -> list[tuple[int, Partition]]:
-    """Write the manifest, remove what is no whole file of a partition, and return the partitions without one."""
-    source, path = encoder.source, encoder.out / MANIFEST
-    manifest = manifest_of(source, encoder.codebooks, encoder.beam, _digest(encoder), ids.meta)
-    if path.exists():
-        there = json.loads(path.read_text(encoding="utf-8"))
-        differs = [name for name, value in manifest.items() if there.get(name) != value and name != "partitions"]
-        if differs:
-            made = f"{encoder.out} holds codes that were made in another way ({', '.join(differs)})"
-            raise ValueError(f"{made}; give another folder")
-    elif encoder.out.exists() and any(encoder.out.iterdir()):
-        raise ValueError(f"{encoder.out} holds other files; give a new folder")
+def _coder(model: SemanticIDs | str | Path) -> tuple[np.ndarray, int, dict]:
+    """Return codebooks, the beam that goes with them, and what is known of them."""
+    if not isinstance(model, SemanticIDs) and Path(model).expanduser().is_dir():
+        manifest = read_manifest(Path(model).expanduser())
+        return np.load(Path(model).expanduser() / CODEBOOKS, allow_pickle=False), manifest["beam"], manifest["meta"]
+    ids = model if isinstance(model, SemanticIDs) else SemanticIDs.load(model)
+    if ids.codebooks is None:
+        raise ValueError("model has no codebooks; ids with codebooks are in .json and .safetensors files")
+    if "arm" in ids.meta:
+        raise ValueError(
+            "model has codebooks of a trained arm, which code what its encoder makes of vectors, not vectors"
+        )
+    return ids.codebooks, ids.beam, ids.meta
+
+
+def _prepare(encoder: _Encoder) -> list[tuple[int, Partition]]:
+    """Write the manifest, remove damaged and outdated files, and return the partitions without a file."""
+    source, out = encoder.source, encoder.out
+    manifest = manifest_of(source, encoder.codebooks, encoder.beam, _digest(encoder), encoder.meta)
     wanted = {part_name(place): partition for place, partition in enumerate(source.partitions)}
+    present = {file.name: _partition_of(file) for file in sorted(out.glob("codes-*"))}
+    if present and (out / MANIFEST).exists():
+        old = read_manifest(out)
+        differs = [name for name in DECISIVE if old.get(name) != manifest[name]]
+        if differs:
+            made = f"{out} holds codes that were made in another way ({', '.join(differs)})"
+            raise ValueError(f"{made}; give another folder")
+        there = {(partition.file, partition.row_group) for partition in source.partitions}
+        gone = [of for of in present.values() if of is not None and (of.file, of.row_group) not in there]
+        if gone:
+            raise ValueError(
+                f"{out} holds codes of {gone[0]}, which is not in the source; put it back, or give another folder"
+            )
 
-    def is_whole(file: Path) -> bool:
-        partition = wanted.get(file.name)
-        if partition is None or partition != _made_of(file):
+    def is_whole(name: str) -> bool:
+        if name not in wanted or wanted[name] != present[name]:
             return False
-        return file.stat().st_mtime_ns >= (source.root / partition.file).stat().st_mtime_ns
+        return (out / name).stat().st_mtime_ns >= (source.root / wanted[name].file).stat().st_mtime_ns
 
-    whole = {file.name for file in encoder.out.glob("codes-*") if is_whole(file)}
-    for file in [*encoder.out.glob("codes-*"), *encoder.out.glob(".*.part")]:  # the latter of a process that was killed
-        if file.name not in whole:
-            file.unlink(missing_ok=True)
-    with files.replacing(encoder.out / CODEBOOKS) as opened:
-        np.save(opened, encoder.codebooks)
-    with files.replacing(path) as opened:
+    whole = {name for name in present if is_whole(name)}
+    with files.replacing(out / MANIFEST) as opened:
         opened.write(json.dumps(manifest, indent=1).encode())
+    with files.replacing(out / CODEBOOKS) as opened:
+        np.save(opened, encoder.codebooks)
+    for file in [*(out / name for name in present.keys() - whole), *out.glob(".*.part")]:  # the latter of killed runs
+        file.unlink(missing_ok=True)
     return [(place, part) for place, part in enumerate(source.partitions) if part_name(place) not in whole]
 
 
-def _made_of(file: Path) -> Partition | None:
+def _partition_of(file: Path) -> Partition | None:
     """Return the partition whose codes a file holds; None if it is damaged."""
     import pyarrow.parquet as pq
 
@@ -197,6 +225,7 @@ def _digest(encoder: _Encoder) -> str:
 def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:
     """Write the codes of a partition."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from ..kernels import one_blas_thread
@@ -208,8 +237,13 @@ def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:
         for some, rows in encoder.source.blocks(partition, dim=dim):
             ids.append(some)
             codes.append(beam_codes(rows, encoder.codebooks, encoder.beam))  # (<= BLOCK, n_levels)
+    items = pa.chunked_array(ids)
+    counts = items.value_counts()
+    if len(counts) < len(items):
+        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))[0]
+        raise ValueError(f"the id {repeated.as_py()!r} is there more than once; give each row its own")
     columns = {f"code_{level + 1}": np.concatenate([block[:, level] for block in codes]) for level in range(n_levels)}
-    table = pa.table({"id": pa.chunked_array(ids), **columns}, metadata={KEY: json.dumps(asdict(partition))})
+    table = pa.table({"id": items, **columns}, metadata={KEY: json.dumps(asdict(partition))})
     try:
         with files.replacing(encoder.out / part_name(place)) as file:
             pq.write_table(table, file, compression="zstd", use_dictionary=[*columns])

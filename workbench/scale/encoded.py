@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cached_property, reduce
-from operator import and_
+from operator import and_, index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..checks import reading
+from ..compress.base import Field
 from ..semantic import SemanticIDs
 from ..vectors import summary_html
 from .source import Source
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 MANIFEST, CODEBOOKS = "manifest.json", "codebooks.npy"
+DECISIVE = ("model", "beam", "column", "id_column", "is_text")  # of the manifest: they decide the codes
 FORM, FORM_VERSION = "workbench encoded items", 1
 
 
@@ -31,8 +33,24 @@ def manifest_of(source: Source, codebooks: np.ndarray, beam: int, digest: str, m
     n_levels, codebook_size, dim = codebooks.shape
     about = {"n_levels": n_levels, "codebook_size": codebook_size, "dim": dim, "beam": beam}
     columns = {"column": source.column, "id_column": source.id_column, "is_text": source.texts is not None}
-    made = {"model": digest, "meta": meta, "partitions": list(map(asdict, source.partitions))}
+    made = {"model": digest, "meta": json.loads(json.dumps(meta)), "partitions": list(map(asdict, source.partitions))}
     return {"form": FORM, "form_version": FORM_VERSION} | about | columns | made
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a folder; refuse one that is damaged or of another kind."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} has no {MANIFEST}, as `encode` writes one")
+    with reading(path, "a manifest of encoded items"):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["form"] != FORM or manifest["form_version"] != FORM_VERSION:
+            raise ValueError(f"expected {FORM!r} of version {FORM_VERSION}")
+        sizes = [manifest[name] for name in ("n_levels", "codebook_size", "dim", "beam")]
+        sizes += [partition["n_rows"] for partition in manifest["partitions"]]
+        if not all(isinstance(size, int) for size in sizes):
+            raise ValueError("expected whole numbers of levels, entries, dimensions and rows")
+    return manifest
 
 
 class EncodedItems:
@@ -52,17 +70,11 @@ class EncodedItems:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder).expanduser()
-        path = self.folder / MANIFEST
-        if not path.is_file():
-            raise FileNotFoundError(f"{self.folder} has no {MANIFEST}, as `encode` writes one")
-        with reading(path, "a manifest of encoded items"):
-            self.manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            if self.manifest.get("form") != FORM or self.manifest.get("form_version") != FORM_VERSION:
-                raise ValueError(f"expected {FORM!r} of version {FORM_VERSION}")
-            self.n_levels, self.codebook_size, self.dim = (
-                int(self.manifest[name]) for name in ("n_levels", "codebook_size", "dim")
-            )
-            self._n_rows = [int(partition["n_rows"]) for partition in self.manifest["partitions"]]
+        self.manifest = read_manifest(self.folder)
+        self.n_levels, self.codebook_size, self.dim = (
+            int(self.manifest[name]) for name in ("n_levels", "codebook_size", "dim")
+        )
+        self._n_rows = [int(partition["n_rows"]) for partition in self.manifest["partitions"]]
         self.paths = [self.folder / part_name(place) for place in range(len(self._n_rows))]
         there = {file.name for file in self.folder.iterdir()}
         missing = [path.name for path in self.paths if path.name not in there]
@@ -99,14 +111,19 @@ class EncodedItems:
         import pyarrow.dataset as ds
 
         dataset = self._dataset(self.paths)
-        wanted = pa.array(list(map(str, items))).cast(dataset.schema.field("id").type)
-        found = self._ids(dataset.to_table(filter=ds.field("id").isin(wanted)))
-        if missing := set(map(str, wanted.to_pylist())) - set(found):
+        if isinstance(items, str):
+            raise TypeError(f"expected several items, got {items!r}")
+        names = list(map(str, items))
+        kind = dataset.schema.field("id").type
+        fitting = [name for name in names if not pa.types.is_integer(kind) or name.lstrip("-").isdecimal()]
+        table = dataset.to_table(filter=ds.field("id").isin(pa.array(fitting, pa.string()).cast(kind)))
+        if missing := set(names) - set(map(str, table.column("id").to_pylist())):
             raise KeyError(f"no item {min(missing)!r} among {len(self):,}")
-        return found
+        return self._ids(table)
 
     def sample(self, n: int, random_state: int = 0) -> SemanticIDs:
         """Return the ids of `n` items drawn at random without replacement, in order of the collection."""
+        Field("whole", "n", 1).check("n", n)
         rows = np.random.default_rng(random_state).choice(len(self), min(n, len(self)), replace=False)
         return self._ids(self._dataset(self.paths).take(np.sort(rows)))
 
@@ -119,11 +136,11 @@ class EncodedItems:
         import pandas as pd
         import pyarrow.dataset as ds
 
-        prefix = tuple(prefix)
+        prefix = tuple(index(code) for code in prefix)
         if not max(1, len(prefix)) <= level <= self.n_levels:
             raise ValueError(f"level goes from {max(1, len(prefix))} to {self.n_levels}, got {level}")
         columns = [f"code_{i + 1}" for i in range(level)]
-        conditions = [ds.field(name) == int(code) for name, code in zip(columns, prefix, strict=False)]
+        conditions = [ds.field(name) == code for name, code in zip(columns, prefix, strict=False)]
         under = reduce(and_, conditions) if conditions else None
         tables = (self._dataset([path]).to_table(columns=columns, filter=under) for path in self.paths)
         counted = pd.concat([table.to_pandas().value_counts().reset_index() for table in tables])

@@ -1,5 +1,6 @@
 """`Source`: a Parquet file, or a folder of them, read partition by partition."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -8,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..formats.matrix import ID_COLUMNS, WORD_COLUMNS
+from ..formats.matrix import ID_COLUMNS
 from ..networks.matching import embed_blocks
-from ..vectors import check_finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 1 << 14  # rows in memory at once
 FOOTER = 8  # bytes at the end of a file: the length of its metadata, and a mark
+TEXTS, IDS, VECTORS = "texts", "texts or numbers", "lists of numbers"  # what a column can hold
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Source:
     root: Path
     column: str
     id_column: str | None  # without one, rows go by their numbers
-    texts: Any  # None, or what turns texts into vectors, as `embed_blocks` takes it
+    texts: Any  # None, or a model that turns texts into vectors, as `embed_blocks` takes it
     partitions: tuple[Partition, ...]
 
     @property
@@ -68,32 +69,39 @@ class Source:
                 if self.id_column is None:
                     ids = pa.array(np.arange(batch.num_rows) + partition.start + start)
                 else:
-                    ids = batch.column(self.id_column)
-                    _refuse_missing(ids, start, "id")
-                cells = batch.column(self.column)
+                    ids = _plain(batch.column(self.id_column))
+                    _refuse_missing(ids, np.arange(start, start + len(ids)), "id")
+                cells, own = batch.column(self.column), np.arange(len(ids))
                 if places is not None:
                     own = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(ids))] - start
                     ids, cells = ids.take(pa.array(own)), cells.take(pa.array(own))
                 if len(ids):
-                    rows = self._vectors(cells, start)
+                    rows = self._vectors(cells, own + start)
                     if dim not in (None, rows.shape[1]):
                         raise ValueError(f"its vectors have {rows.shape[1]} dimensions, expected {dim}")
                     yield ids, rows
                 start += batch.num_rows
 
-    def _vectors(self, cells: "pa.Array", start: int) -> np.ndarray:
-        _refuse_missing(cells, start, "vector" if self.texts is None else "text")
-        if self.texts is not None:
-            return np.concatenate([*embed_blocks(self.texts, cells.to_pylist())])
-        lengths = np.diff(cells.offsets) if hasattr(cells, "offsets") else np.full(len(cells), cells.type.list_size)
-        wrong = np.flatnonzero(lengths != lengths[0])
-        if len(wrong):
-            row = wrong[0]
-            raise ValueError(f"row {start + row} has {lengths[row]} numbers, the rows before it {lengths[0]}")
-        flat = cells.flatten().to_numpy(zero_copy_only=False)  # (n * dim,), NaN where a number is missing
+    def _vectors(self, cells: "pa.Array", numbers: np.ndarray) -> np.ndarray:
+        """Return the vectors of cells, whose rows have these numbers: (n, dim) float32, all finite."""
+        _refuse_missing(cells, numbers, "vector" if self.texts is None else "text")
+        if self.texts is None:
+            lengths = np.diff(cells.offsets) if hasattr(cells, "offsets") else np.full(len(cells), cells.type.list_size)
+            wrong = np.flatnonzero(lengths != lengths[0])
+            if len(wrong):
+                at, n = numbers[wrong[0]], lengths[wrong[0]]
+                raise ValueError(f"row {numbers[0]} has {lengths[0]} numbers, and row {at} has {n}")
+            flat = cells.flatten().to_numpy(zero_copy_only=False)  # (n * dim,), NaN where a number is missing
+            rows = flat.reshape(len(cells), lengths[0])
+        else:
+            rows = np.concatenate([*embed_blocks(self.texts, cells.to_pylist())])
+        if rows.ndim != 2 or len(rows) != len(cells) or not rows.shape[1]:
+            raise ValueError(f"expected a vector for each of {len(cells)} rows, got an array of shape {rows.shape}")
         with np.errstate(over="ignore"):
-            rows = flat.astype(np.float32).reshape(len(cells), lengths[0])
-        check_finite(rows, (), start)
+            rows = rows.astype(np.float32)
+        is_finite = np.isfinite(rows).all(axis=1)
+        if not is_finite.all():
+            raise ValueError(f"row {numbers[np.argmin(is_finite)]} holds NaN or infinity; mend or remove it")
         return rows
 
 
@@ -108,7 +116,7 @@ def open_source(path: str | Path, column: str | None, id_column: str | None, tex
     column : str, optional
         Lists of numbers, or texts; by default the only such column.
     id_column : str, optional
-        By default the first that is called as ids are (``id``, ``doc_id``...) or words are, else none.
+        Texts or whole numbers; by default the first that is called as ids are (``id``, ``doc_id``...), else none.
     texts
         See `Source`.
     """
@@ -116,48 +124,60 @@ def open_source(path: str | Path, column: str | None, id_column: str | None, tex
         import pyarrow.parquet as pq
     except ImportError as error:
         raise ImportError("reading Parquet needs pyarrow: pip install 'embedding-workbench[scale]'") from error
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().absolute()  # workers may have another working folder
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
     root, files = (path, _files_below(path)) if path.is_dir() else (path.parent, [path])
     if not files:
         raise FileNotFoundError(f"there is no .parquet file in {path}")
     partitions: list[Partition] = []
-    known: dict[str, Any] = {}  # the types of the two columns, by name
+    kinds: dict[str, str] = {}  # of the two columns, by name
     start = 0
     for file in files:
         name = file.relative_to(root).as_posix()
         try:
             about, digest = pq.read_metadata(file), _footer_digest(file)
-        except FileNotFoundError:
-            raise FileNotFoundError(f"there is no file {file}") from None
         except (ValueError, OSError) as error:
             raise ValueError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
+        if not about.num_rows:
+            continue
         schema = about.schema.to_arrow_schema()
-        if not known:
-            column = column or _only_column(schema, texts is not None, name)
+        if not kinds:
+            column = column or _only_column(schema, VECTORS if texts is None else TEXTS, name)
             id_column = id_column or _id_column(schema, column)
-            known = {wanted: _type_of(schema, wanted, name) for wanted in (column, id_column) if wanted}
-            _check_type(column, known[column], texts is not None, name)
-        for wanted, kind in known.items():
-            if (found := _type_of(schema, wanted, name)) != kind:
-                raise ValueError(f"{name}: column {wanted!r} holds {found}, in the files before it {kind}")
+            kinds = {column: VECTORS if texts is None else TEXTS} | ({id_column: IDS} if id_column else {})
+        for wanted, kind in kinds.items():
+            if wanted not in schema.names:
+                raise ValueError(f"{name}: there is no column {wanted!r} among {', '.join(schema.names)[:200]}")
+            if not _holds(schema.field(wanted).type, kind):
+                raise ValueError(f"{name}: expected {kind} in column {wanted!r}, got {schema.field(wanted).type}")
+            if kind is IDS:  # all files alike
+                kinds[wanted] = TEXTS if _holds(schema.field(wanted).type, TEXTS) else "numbers"
         for row_group in range(about.num_row_groups):
             n_rows = about.row_group(row_group).num_rows
-            partitions.append(Partition(name, row_group, start, n_rows, digest))
+            if n_rows:
+                partitions.append(Partition(name, row_group, start, n_rows, digest))
             start += n_rows
-    if not start:
+    if column is None:
         raise ValueError(f"{path} has no rows")
-    assert column is not None
-    return Source(root, column, id_column, texts, tuple(p for p in partitions if p.n_rows))
+    return Source(root, column, id_column, texts, tuple(partitions))
 
 
 def failure(partition: Partition, error: Exception) -> Exception:
     """Return an error that names the partition."""
+    kind = next((kind for kind in (OSError, ValueError) if isinstance(error, kind)), RuntimeError)
     reason = getattr(error, "strerror", None) or error
-    return (OSError if isinstance(error, OSError) else ValueError)(f"{partition}: {reason}")
+    return kind(f"{partition}: {'' if kind is not RuntimeError else f'{type(error).__name__}: '}{reason}")
 
 
 def _files_below(folder: Path) -> list[Path]:
-    found = (file.relative_to(folder) for file in folder.rglob("*.parquet"))
+    """Return the files, those behind links to folders too, in order of their names."""
+    found = [
+        Path(where, name).relative_to(folder)
+        for where, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(".parquet")
+    ]
     return [folder / file for file in sorted(found) if not any(part.startswith((".", "_")) for part in file.parts)]
 
 
@@ -170,33 +190,24 @@ def _footer_digest(file: Path) -> str:
         return sha256(opened.read()).hexdigest()[:16]
 
 
-def _type_of(schema: "pa.Schema", column: str, file: str) -> "pa.DataType":
-    if column not in schema.names:
-        raise ValueError(f"{file}: there is no column {column!r} among {', '.join(schema.names)[:200]}")
-    return schema.field(column).type
-
-
-def _fits(kind: "pa.DataType", is_text: bool) -> bool:
-    """Return whether a column of this type holds texts, or lists of numbers."""
+def _holds(found: "pa.DataType", kind: str) -> bool:
+    """Return whether a column of this type holds cells of a kind."""
     from pyarrow import types
 
-    if is_text:
-        return types.is_string(kind) or types.is_large_string(kind)
-    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return is_list and (types.is_floating(kind.value_type) or types.is_integer(kind.value_type))
+    if types.is_dictionary(found):
+        found = found.value_type
+    is_text, is_number = types.is_string(found) or types.is_large_string(found), types.is_integer(found)
+    if kind in (TEXTS, IDS):
+        return is_text or (is_number and kind == IDS)
+    if kind != VECTORS:
+        return is_number
+    is_list = types.is_list(found) or types.is_large_list(found) or types.is_fixed_size_list(found)
+    return is_list and (types.is_floating(found.value_type) or types.is_integer(found.value_type))
 
 
-def _check_type(column: str, kind: "pa.DataType", is_text: bool, file: str) -> None:
-    if not _fits(kind, is_text):
-        expected = "texts" if is_text else "lists of numbers"
-        raise ValueError(f"{file}: expected {expected} in column {column!r}, got {kind}")
-
-
-def _only_column(schema: "pa.Schema", is_text: bool, file: str) -> str:
-    found = [field.name for field in schema if _fits(field.type, is_text)]
-    found = [name for name in found if name.lower() not in ID_COLUMNS] if is_text else found
+def _only_column(schema: "pa.Schema", kind: str, file: str) -> str:
+    found = [field.name for field in schema if _holds(field.type, kind) and field.name.lower() not in ID_COLUMNS]
     if len(found) != 1:
-        kind = "texts" if is_text else "lists of numbers"
         got = ", ".join(found)[:200] or f"none among {', '.join(schema.names)[:200]}"
         raise ValueError(f"{file}: expected one column of {kind}, got {got}; name it as `column`")
     return found[0]
@@ -204,9 +215,21 @@ def _only_column(schema: "pa.Schema", is_text: bool, file: str) -> str:
 
 def _id_column(schema: "pa.Schema", column: str) -> str | None:
     by_name = {name.lower(): name for name in schema.names if name != column}
-    return next((by_name[name] for name in (*ID_COLUMNS, *WORD_COLUMNS) if name in by_name), None)
+    return next((by_name[name] for name in ID_COLUMNS if name in by_name), None)
 
 
-def _refuse_missing(cells: "pa.Array", start: int, what: str) -> None:
+def _plain(ids: "pa.Array") -> "pa.Array":
+    """Return ids as strings or whole numbers of 64 bits, so that all partitions have the same type."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(ids.type):
+        ids = ids.dictionary_decode()
+    if pa.types.is_integer(ids.type):
+        return ids.cast(pa.int64())
+    ids.validate(full=True)  # broken UTF-8
+    return ids.cast(pa.string())
+
+
+def _refuse_missing(cells: "pa.Array", numbers: np.ndarray, what: str) -> None:
     if cells.null_count:
-        raise ValueError(f"row {start + int(np.argmax(cells.is_null()))} has no {what}")
+        raise ValueError(f"row {numbers[np.argmax(cells.is_null())]} has no {what}")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..compress import Chain, Step
+from ..compress.base import Field
 from ..compress.builder import Builder
 from ..evaluate.fidelity import splits
 from ..evaluate.scorecard import quick_card
@@ -66,10 +67,14 @@ def sweep(
     for recipe in recipes:
         if not isinstance(recipe, Step):
             raise TypeError(f"sweep takes recipes such as Chain([Prune(n_words=1000), PQ()]); {recipe!r} is none")
+    for name, value, low in [("n_scored", n_scored, 1), ("n_queries", n_queries, 0), ("random_state", random_state, 0)]:
+        Field("whole", name, low).check(name, value)
     row_of = partial(_row, unseen=unseen, n_scored=n_scored, n_queries=n_queries, random_state=random_state)
     rows: dict[int, dict] = {}
     try:
         for place, row, error in outcomes(row_of, recipes, [Builder(v.adjusted())], client, "sweep", "recipe"):
+            if error is not None and type(error).__name__ != "KilledWorker":  # `attempt` keeps what a recipe raises
+                raise error
             rows[place] = row if error is None else refused(recipes[place], error)
     except KeyboardInterrupt:
         pass

@@ -14,8 +14,8 @@ from ..evaluate.cost import float32_bytes
 from ..spool import spooled
 from ..storage import Dense, Stacked
 from ..vectors import Vectors
-from ..workers import on_worker, scattered
-from .sweep import attempt
+from ..workers import on_worker, sent_once
+from .sweep import attempt, refused
 
 N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
 Trial = tuple[dict, Vectors | None, float]  # the row and the model of `attempt`, and the seconds that it took
@@ -30,7 +30,7 @@ class Trials:
         self.v, self.given, self.client = v, given, client
         self.builder: Any = Builder(v) if keeps_steps else None
         if client is not None:
-            [self.builder] = scattered(client, [self.builder])
+            self.builder = sent_once(client, self.builder)
             self.n_ahead = len(client.scheduler_info(n_workers=-1)["workers"])
             self.begun: dict[str, Any] = {}  # futures, by the recipe as JSON
 
@@ -46,8 +46,13 @@ class Trials:
     def __call__(self, recipe: Chain) -> Trial:
         if self.client is None:
             return _timed(self.builder or Builder(self.v), recipe, self.given)
+        from distributed import KilledWorker
+
         self.begin([recipe])
-        return self.begun[json.dumps(recipe.to_json())].result()
+        try:
+            return self.begun[json.dumps(recipe.to_json())].result()
+        except KilledWorker as error:
+            return refused(recipe, error), None, 0.0
 
 
 class SampledTrials(Trials):

@@ -215,6 +215,14 @@ class SemanticIDs:
         return None if self.codebooks is None else self.codebooks.shape[2]
 
     @property
+    def beam(self) -> int:
+        """Sums kept from level to level while coding, as `meta` says; by default 1."""
+        beam = self.meta.get("beam", 1)
+        if not isinstance(beam, int) or beam < 1:
+            raise ValueError(f"the beam in meta must be a whole number of at least 1, got {beam!r}")
+        return beam
+
+    @property
     def coding(self) -> np.ndarray:
         """Codes of the levels that have a meaning: (n_items, n_levels - n_extra)."""
         return self.codes[:, : self.n_levels - self.n_extra]
@@ -245,8 +253,10 @@ class SemanticIDs:
         rows = np.asarray(vectors)
         if rows.ndim != 2 or rows.shape[1] != self.dim or rows.dtype.kind not in "fiu":
             raise ValueError(f"expected numbers of shape (n, {self.dim}), got {rows.dtype} of shape {rows.shape}")
+        with np.errstate(over="ignore"):
+            rows = rows.astype(np.float32)
         check_finite(rows, ())
-        return beam_codes(rows.astype(np.float32), codebooks, int(self.meta.get("beam", 1)))
+        return beam_codes(rows, codebooks, self.beam)
 
     def decode(self, items: Iterable[str] | None = None) -> np.ndarray:
         """Return the vectors of some items, or of all in order: the sums of their entries, (n, dim) float32.
