@@ -8,6 +8,7 @@ from typing import IO
 
 import numpy as np
 
+ZEROS = 16_384  # rows written at once
 MAX_IN_MEMORY = 1 << 27  # bytes; pages of a file can be dropped and read again, so that memory does not run out
 
 
@@ -34,3 +35,8 @@ def spooled(blocks: Iterable[np.ndarray], dim: int) -> np.ndarray:
         shape = rows.tell() // (4 * dim), dim
         rows.flush()
         return np.asarray(np.memmap(rows, np.float32, mode="r+", shape=shape))
+
+
+def zeros(n: int, dim: int) -> np.ndarray:
+    """Return zeros to add to, (n, dim) float32, `spooled`."""
+    return spooled((np.zeros((min(ZEROS, n - start), dim), np.float32) for start in range(0, n, ZEROS)), dim)
