@@ -147,9 +147,9 @@ class Subwords:
         lengths = [len(data) // np.dtype(self.characters).itemsize for data in encoded]
         numbers: np.ndarray = np.frombuffer(b"".join(encoded), self.characters)
         ends = np.cumsum(lengths, dtype=np.int64)
-        room = sum(  # for the n-grams of words of these lengths: memory is bounded, however large `max_n` is
-            count * length * max(min(self.max_n, length) - self.min_n + 1, 0)
-            for length, count in Counter(lengths).items()
+        room = sum(  # for the n-grams of words of so many characters: exact, but for broken ones and marks alone
+            count * sum(range(n - min(self.max_n, n) + 1, n - self.min_n + 2))
+            for n, count in Counter(len(word) + 2 for word, data in zip(words, encoded, strict=True) if data).items()
         )
         indptr, values = np.zeros(len(words) + 1, np.int64), np.empty(room, np.int32)
         if len(words) <= MAX_UNCOMPILED and f"{__package__}.kernels" not in sys.modules:
@@ -159,7 +159,7 @@ class Subwords:
 
             compiled = getattr(kernels, self.fill.__name__)
             compiled(numbers, ends, self.min_n, self.max_n, n_buckets, indptr, values)
-        return indptr, values[: indptr[-1]].copy()
+        return indptr, values if indptr[-1] == room else values[: indptr[-1]].copy()
 
     def ngrams(self, word: str) -> list[str]:
         """Return the n-grams of a word as text, in the order of `buckets`; broken bytes as lone surrogates."""
