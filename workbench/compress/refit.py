@@ -194,7 +194,7 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     """Return the reference's rows of the n-grams of `v`, or its own where the two hash otherwise: (n_rows, dim)."""
     subwords, ngrams = v.ngrams
     theirs = reference.vocab.subwords
-    own = spooled((block for _, block in ngrams.blocks()), v.dim)
+    own = spooled((block for _, block in ngrams.blocks()), v.dim, len(ngrams))
     if theirs is None or subwords.hashing != theirs.hashing:
         return own
     buckets = np.arange(subwords.n_buckets)
@@ -257,7 +257,7 @@ def better_codes(
     together = [np.arange(n_codes)] if rows.side_by_side else np.arange(n_codes)[:, None]  # codes of different columns
     for _ in progress.bar(range(n_sweeps), desc=Refit.label, unit="sweep", leave=False, delay=2):
         for chosen in together:
-            decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
+            decoded = spooled((block for _, block in rows.blocks()), rows.shape[1], len(rows))  # (n_rows, dim)
             left = means.of(decoded)
             np.subtract(targets, left, out=left)  # (n, dim)
             codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
