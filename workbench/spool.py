@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 ZEROS = 16_384  # rows written at once
-MAX_IN_MEMORY = 1 << 27  # bytes; pages of a file can be dropped and read again, so that memory does not run out
+MAX_IN_MEMORY = 1 << 26  # bytes; pages of a file can be dropped and read again, so that memory does not run out
 
 
 def spooled(blocks: Iterable[np.ndarray], dim: int, n: int = 0) -> np.ndarray:

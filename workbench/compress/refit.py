@@ -12,7 +12,7 @@ from .outline import Outline
 from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
-N_WORDS = 200_000  # that are fitted on: for rows of codes their targets take most memory, 240 MB in 300 dimensions
+N_WORDS = 200_000  # that are fitted on: for rows of codes, what is left of their targets takes most memory
 LOOKED_UP = 2_048  # of them at once: the rows of their n-grams take up to 40 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
 ARRAYS = 4  # of the size of those columns that it needs
@@ -117,13 +117,15 @@ class Refit(Step):
         while isinstance(inner, Projected):
             inner = inner.inner
         means, targets, pulled = self._means_and_targets(v, reference, parts, isinstance(inner, Coded))
+        wanted = pulled if targets is None else targets
         prior, square = original_rows(v, reference), 0.0  # (n_rows, dim)
         for start in range(0, len(means.weights), LOOKED_UP):
             now = means.of(prior, slice(start, start + LOOKED_UP))
             square += float(np.vdot(now, now))
         prior *= np.float32(np.vdot(prior, pulled) / square if square > 0 else 1)  # the scale that fits best
+        del targets, pulled  # one of them is done with
         bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
-        self.ngrams_ = self._refitted(rows, means, pulled if targets is None else targets, prior, bound)
+        self.ngrams_ = self._refitted(rows, means, wanted, prior, bound)
 
     def _means_and_targets(
         self, v: Vectors, reference: Vectors, parts: list[tuple[Vocab, np.ndarray, np.ndarray]], of_codes: bool
@@ -142,7 +144,8 @@ class Refit(Step):
             for i in range(0, max(len(index), 1), LOOKED_UP)
         ]
         pulled, largest = zeros(len(rows), v.dim), np.zeros((1, v.dim), np.float32)
-        ragged, targets = [], []
+        targets = zeros(sum(len(index) for _, index, _ in parts), v.dim) if of_codes else None
+        ragged, done = [], 0
         for vocab, index, weights in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
             block = reference.vectors_of(vocab, index, "zero")  # (<= LOOKED_UP, dim)
             check_finite(block, vocab.words, index)
@@ -154,11 +157,13 @@ class Refit(Step):
             scale = (scale / np.maximum(n_ngrams, 1)).astype(np.float32)
             kernels.add_pulls(indptr, ngrams, scale, block, pulled)
             ragged.append((n_ngrams, ngrams, scale))
-            targets += [block] if of_codes else []
+            if targets is not None:
+                targets[done : done + len(block)] = block
+            done += len(block)
         check_squares(largest, f"{self!r}: the original's vectors")
         n_ngrams, ngrams, scale = map(np.concatenate, zip(*ragged, strict=True))
         means = WeightedMeans(np.concatenate([[0], np.cumsum(n_ngrams)]), ngrams, scale, len(rows))
-        return means, np.concatenate(targets) if of_codes else None, pulled
+        return means, targets, pulled
 
     def _refitted(
         self, rows: Storage, means: "WeightedMeans", wanted: np.ndarray, prior: np.ndarray, bound: np.float32
