@@ -86,7 +86,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "helpers": (1_270, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
     "formats": (2_524, {"workbench/formats"}),
-    "compress": (2_370, {"workbench/compress"}),
+    "compress": (2_402, {"workbench/compress"}),
     "evaluate": (1_929, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
     "search": (674, {"workbench/search"}),

@@ -136,7 +136,7 @@ class Dense(Storage):
 
     def take(self, index: np.ndarray) -> "Dense":
         starts = range(0, len(index), BLOCK)
-        return Dense(spooled((self.rows(index[start : start + BLOCK]) for start in starts), self.shape[1]))
+        return Dense(spooled((self.rows(index[start : start + BLOCK]) for start in starts), self.shape[1], len(index)))
 
     def like(self, rows: np.ndarray) -> "Dense":
         return Dense(rows)

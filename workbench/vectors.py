@@ -448,7 +448,7 @@ class Vectors:
                     bar.update(len(block))
 
         vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
-        return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim)), ngrams), vocab)
+        return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim, len(old))), ngrams), vocab)
 
     def lean(self) -> "Vectors":
         """Return the same words over the rows that some word has; `self` where that is all of them."""

@@ -17,7 +17,7 @@ N_STEPS = 12  # of k-means
 
 def unit_rows(v: Vectors) -> np.ndarray:
     """Return the vectors of all words at length 1: (n_words, dim) float32, in a file where they are many."""
-    return spooled((unit(block) for _, block in v.blocks()), v.dim)
+    return spooled((unit(block) for _, block in v.blocks()), v.dim, len(v))
 
 
 def without_zeros(rows: np.ndarray) -> np.ndarray:

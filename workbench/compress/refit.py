@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import progress
-from ..spool import spooled
+from ..spool import spooled, zeros
 from ..storage import BLOCK, Coded, Normed, Projected, Stacked, Storage, lengths
 from ..vectors import Vectors, check_finite, remembered
 from ..vocab import Vocab, made_up_words
@@ -12,10 +12,10 @@ from .outline import Outline
 from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
-N_WORDS = 200_000  # that are fitted on: for rows of codes their targets take most memory, 240 MB in 300 dimensions
+N_WORDS = 200_000  # that are fitted on: for rows of codes, what is left of their targets takes most memory
 LOOKED_UP = 2_048  # of them at once: the rows of their n-grams take up to 40 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
-ARRAYS = 3  # of the size of those columns that it needs
+ARRAYS = 4  # of the size of those columns that it needs
 
 
 class Refit(Step):
@@ -113,77 +113,72 @@ class Refit(Step):
             chosen = np.sort(np.random.default_rng(self.random_state).permutation(unscored)[: int(self.n_words)])
         shares = np.full(len(unseen), self.unseen_weight, np.float32)
         parts = [(words, chosen, weights[chosen]), (unseen, np.arange(len(unseen)), shares)]
-        means, targets, pulled = self._means_and_targets(v, reference, parts)
-        prior = original_rows(v, reference)  # (n_rows, dim)
-        image = means.pull(prior)
-        square = np.vdot(prior, image)
-        fitting = np.float32(np.vdot(prior, pulled) / square if square > 0 else 1)  # the scale that fits best
-        prior *= fitting
-        image *= fitting
-        pulled -= image
-        del image  # it is as large as the rows
+        inner = rows
+        while isinstance(inner, Projected):
+            inner = inner.inner
+        means, targets, pulled = self._means_and_targets(v, reference, parts, isinstance(inner, Coded))
+        wanted = pulled if targets is None else targets
+        prior, square = original_rows(v, reference), 0.0  # (n_rows, dim)
+        for start in range(0, len(means.weights), LOOKED_UP):
+            now = means.of(prior, slice(start, start + LOOKED_UP))
+            square += float(np.vdot(now, now))
+        prior *= np.float32(np.vdot(prior, pulled) / square if square > 0 else 1)  # the scale that fits best
+        del targets, pulled  # one of them is done with
         bound = np.float32(self.strength * means.squares.sum() / max(len(means.squares), 1))
-        self.ngrams_ = self._refitted(rows, means, targets, pulled, prior, bound)
+        self.ngrams_ = self._refitted(rows, means, wanted, prior, bound)
 
     def _means_and_targets(
-        self, v: Vectors, reference: Vectors, parts: list[tuple[Vocab, np.ndarray, np.ndarray]]
-    ) -> tuple["WeightedMeans", np.ndarray, np.ndarray]:
-        """Return the means over n-grams of `v`, their targets, and what these pull rows of zeros by: (n_rows, dim).
+        self, v: Vectors, reference: Vectors, parts: list[tuple[Vocab, np.ndarray, np.ndarray]], of_codes: bool
+    ) -> tuple["WeightedMeans", np.ndarray | None, np.ndarray]:
+        """Return the means ``A`` over n-grams of `v`, their targets, (n, dim), and ``A.T @ targets``, (n_rows, dim).
 
-        `parts` are vocabularies, positions in them, and weights. Targets are (n, dim) for rows of codes; other rows
-        need no more of them than the pull, so that they are made block by block and (0, dim) are kept.
+        `parts` are vocabularies, positions in them, and weights. Only codes are fitted to the targets themselves; for
+        other rows they are not kept.
         """
         from .. import kernels
 
         subwords, rows = v.ngrams
-        inner = rows
-        while isinstance(inner, Projected):
-            inner = inner.inner
         blocks = [
             (vocab, index[i : i + LOOKED_UP], weights[i : i + LOOKED_UP])
             for vocab, index, weights in parts
             for i in range(0, max(len(index), 1), LOOKED_UP)
         ]
-        pulled, largest = np.zeros((len(rows), v.dim), np.float32), np.zeros((1, v.dim), np.float32)
-        ragged, targets = [], []
+        pulled, largest = zeros(len(rows), v.dim), np.zeros((1, v.dim), np.float32)
+        targets = zeros(sum(len(index) for _, index, _ in parts), v.dim) if of_codes else None
+        ragged, done = [], 0
         for vocab, index, weights in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
             block = reference.vectors_of(vocab, index, "zero")  # (<= LOOKED_UP, dim)
             check_finite(block, vocab.words, index)
             np.maximum(largest, np.abs(block).max(axis=0, initial=0), out=largest)
             indptr, ngrams = vocab.ngram_rows(index, subwords)
             n_ngrams, norms = np.diff(indptr), lengths(block)
-            usable = (norms > 0) & (n_ngrams > 0)
-            scale = np.where(usable, np.sqrt(weights) / np.where(norms > 0, norms, 1), 0).astype(np.float32)
+            scale = np.sqrt(weights) * (n_ngrams > 0) / np.where(norms > 0, norms, np.float32(np.inf))
             block *= scale[:, None]
-            scale /= np.maximum(n_ngrams, 1)
+            scale = (scale / np.maximum(n_ngrams, 1)).astype(np.float32)
             kernels.add_pulls(indptr, ngrams, scale, block, pulled)
             ragged.append((n_ngrams, ngrams, scale))
-            targets.append(block if isinstance(inner, Coded) else block[:0].copy())
+            if targets is not None:
+                targets[done : done + len(block)] = block
+            done += len(block)
         check_squares(largest, f"{self!r}: the original's vectors")
         n_ngrams, ngrams, scale = map(np.concatenate, zip(*ragged, strict=True))
         means = WeightedMeans(np.concatenate([[0], np.cumsum(n_ngrams)]), ngrams, scale, len(rows))
-        return means, np.concatenate(targets), pulled
+        return means, targets, pulled
 
     def _refitted(
-        self,
-        rows: Storage,
-        means: "WeightedMeans",
-        targets: np.ndarray,
-        pulled: np.ndarray,
-        prior: np.ndarray,
-        bound: np.float32,
+        self, rows: Storage, means: "WeightedMeans", wanted: np.ndarray, prior: np.ndarray, bound: np.float32
     ) -> Storage:
-        """The n-gram rows that serve best, stored as `rows` are; `pulled` is what `means` pull `prior` by."""
+        """The n-gram rows that serve best, stored as `rows` are; `wanted` are targets for codes, else their pull."""
         if isinstance(rows, Projected):
             if not np.allclose(rows.axes @ rows.axes.T, np.eye(len(rows.axes)), atol=1e-3):
                 raise ValueError(f"Refit needs the axes of {rows!r} to be at right angles and of length 1")
             back = rows.axes.T  # no inner row can change what lies outside the space of the axes
-            return rows.over(self._refitted(rows.inner, means, targets @ back, pulled @ back, prior @ back, bound))
+            return rows.over(self._refitted(rows.inner, means, wanted @ back, prior @ back, bound))
         if isinstance(rows, Normed):
             raise ValueError(f"Refit cannot change {rows!r}: leave out norms=True, or put Refit before it")
         if isinstance(rows, Coded):
-            return better_codes(rows, means, targets, prior, bound, self.n_sweeps)
-        move(prior, means, pulled, bound, self.n_iter)
+            return better_codes(rows, means, wanted, prior, bound, self.n_sweeps)
+        move(prior, means, wanted, bound, self.n_iter)
         return rows.like(prior)
 
     def _transform(self, v: Vectors) -> Vectors:
@@ -204,7 +199,7 @@ def original_rows(v: Vectors, reference: Vectors) -> np.ndarray:
     """Return the reference's rows of the n-grams of `v`, or its own where the two hash otherwise: (n_rows, dim)."""
     subwords, ngrams = v.ngrams
     theirs = reference.vocab.subwords
-    own = spooled((block for _, block in ngrams.blocks()), v.dim)
+    own = spooled((block for _, block in ngrams.blocks()), v.dim, len(ngrams))
     if theirs is None or subwords.hashing != theirs.hashing:
         return own
     buckets = np.arange(subwords.n_buckets)
@@ -229,12 +224,14 @@ class WeightedMeans:
         self.indptr, self.rows, self.weights = indptr, rows, weights.astype(np.float32)
         self.squares = kernels.squares(indptr, rows, self.weights, n_rows)  # (n_rows,), the diagonal of A.T @ A
 
-    def of(self, x: np.ndarray) -> np.ndarray:
-        """Return ``A @ x``, the weighted sums over rows of `x` (n_rows, dim): (n, dim)."""
+    def of(self, x: np.ndarray, words: slice = slice(None)) -> np.ndarray:
+        """Return ``A @ x``, the weighted sums over rows of `x` (n_rows, dim) for all words, or for these: (n, dim)."""
         from .. import kernels
 
-        sums = kernels.segment_sums(self.indptr, self.rows, x)
-        sums *= self.weights[:, None]
+        weights = self.weights[words]
+        indptr = self.indptr[words.start : None if words.stop is None else words.stop + 1]
+        sums = kernels.segment_sums(indptr, self.rows, x)
+        sums *= weights[:, None]
         return sums
 
     def pull(self, x: np.ndarray) -> np.ndarray:
@@ -265,7 +262,7 @@ def better_codes(
     together = [np.arange(n_codes)] if rows.side_by_side else np.arange(n_codes)[:, None]  # codes of different columns
     for _ in progress.bar(range(n_sweeps), desc=Refit.label, unit="sweep", leave=False, delay=2):
         for chosen in together:
-            decoded = spooled((block for _, block in rows.blocks()), rows.shape[1])  # (n_rows, dim)
+            decoded = spooled((block for _, block in rows.blocks()), rows.shape[1], len(rows))  # (n_rows, dim)
             left = means.of(decoded)
             np.subtract(targets, left, out=left)  # (n, dim)
             codes, codebooks = rows.codes.copy(), rows.codebooks.copy()  # (n_rows, n_codes), (n_entries, width)
@@ -280,7 +277,7 @@ def better_codes(
 
 
 def move(rows: np.ndarray, means: WeightedMeans, pulled: np.ndarray, bound: np.float32, n_iter: int) -> None:
-    """Add to `rows` (n_rows, dim) what `conjugate_gradients` finds, for as many columns at once as `SOLVED` holds.
+    """Move `rows` (n_rows, dim) by `conjugate_gradients`, for as many columns at once as `SOLVED` holds.
 
     Columns are problems of their own: solved apart, they change only where some are done sooner than others.
     """
@@ -289,8 +286,10 @@ def move(rows: np.ndarray, means: WeightedMeans, pulled: np.ndarray, bound: np.f
     n_rows, dim = rows.shape
     width = COLUMNS * max(SOLVED // (ARRAYS * 4 * COLUMNS * max(n_rows, 1)), 1)
     for first in progress.bar(range(0, dim, width), desc=Refit.label, unit="block", leave=False, delay=2):
-        here = slice(first, first + width)
-        conjugate_gradients(means, rows[:, here], np.ascontiguousarray(pulled[:, here]), bound, n_iter)
+        start, residual = (np.ascontiguousarray(array[:, first : first + width]) for array in (rows, pulled))
+        residual -= means.pull(start)
+        conjugate_gradients(means, start, residual, bound, n_iter)
+        rows[:, first : first + width] = start
 
 
 def conjugate_gradients(

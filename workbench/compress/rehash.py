@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..spool import spooled
-from ..storage import BLOCK, Dense, Stacked
+from ..spool import zeros
+from ..storage import Dense, Stacked
 from ..subwords import ListedNgrams
 from ..vectors import Vectors
 from .base import Step, parameter
@@ -68,9 +68,7 @@ class Rehash(Step):
         used = np.flatnonzero((users > 0) & (row_of >= 0))
         self.buckets_, place = np.unique(used % n_new, return_inverse=True)
         weights = (users[used] / np.bincount(place, weights=users[used])[place]).astype(np.float32)
-        rows, place, n_rows = row_of[used], place.astype(np.int32), len(self.buckets_)
-        zeros = (np.zeros((min(BLOCK, n_rows - start), v.dim), np.float32) for start in range(0, n_rows, BLOCK))
-        self.ngrams_ = spooled(zeros, v.dim)
+        rows, place, self.ngrams_ = row_of[used], place.astype(np.int32), zeros(len(self.buckets_), v.dim)
         for start, block in finite_blocks(ngrams, "ngrams"):
             here = np.flatnonzero((rows >= start) & (rows < start + len(block)))
             parts = block[rows[here] - start]

@@ -41,4 +41,4 @@ class Residual(Step):
         subwords, ngrams = v.ngrams
         blocks = (block - v.ngram_means(v.words[start : start + len(block)])[0] for start, block in v.blocks())
         vocab = v.vocab.with_subwords(subwords.beside_residuals())
-        return v.with_storage(Stacked(Dense(spooled(blocks, v.dim)), ngrams), vocab)
+        return v.with_storage(Stacked(Dense(spooled(blocks, v.dim, len(v))), ngrams), vocab)

@@ -19,7 +19,7 @@ MIN_ROWS = 2 * ROWS_AN_ENTRY  # of a kind
 ENOUGH = 0.4  # of the n-grams, to begin with; fewer at higher rates, or more at lower ones, is for the search
 WORDS_BELOW = 4  # steps in `RATES` that words begin lower: what n-grams leave over of them is little
 ENTRY = 2  # bytes a number of a codebook
-MAX_NUMBERS = 1 << 25  # of n-gram rows, which `Refit` has in memory several times over: 134 MB each as float32
+MAX_NUMBERS = 1 << 25  # of n-gram rows, which `Refit` has several times over, in files: 134 MB each as float32
 HEADER = {True: 1_300, False: 800}  # bytes, with n-grams and without, beside what `Vectors.meta` holds
 
 
