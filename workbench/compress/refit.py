@@ -85,6 +85,9 @@ class Refit(Step):
     n_words: int | None = parameter(N_WORDS, "whole", "Words fitted on", 1, all_is_none=True, main=False, omit=True)
     random_state: int = parameter(0, "seed", "Seed")
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _outlined(self, o: Outline) -> Outline | None:
         rows, no_counts = o.parts.get("ngrams"), o.model.vocab.counts is None
         return None if rows is None or rows.kind == "normed" or (self.frequency and no_counts) else o

@@ -12,22 +12,20 @@ import numpy as np
 import pandas as pd
 
 from .. import progress
-from ..compress import Chain, Step
+from ..compress import Chain
 from ..compress.base import Field
-from ..compress.builder import Builder, unfitted
+from ..compress.builder import Builder
 from ..compress.outline import outline
 from ..evaluate.cost import float32_bytes
-from ..spool import spooled
-from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from .plan import Planner, Shape
+from .quick import N_COLUMNS, on_columns, with_fewer_codes
 from .sweep import attempt, best_of_their_size, table
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 GOALS = ("fidelity", "overlap")
 BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
-N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
-LARGE = 40_000  # of so many words
+LARGE = 40_000  # words of a model whose recipes are tried on a sample of the dimensions
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def fit_budget(
         whole.climb(n_bytes, n_trials, until_one_fits=is_large)
         if is_large and whole.best_shape is not None:
             end = until - whole.seconds  # which building the best will take
-            search = _Search(planner, partial(on_columns(planner), **given), goal, callback, end, sampled=True)
+            search = _Search(planner, partial(on_sample(planner), **given), goal, callback, end, sampled=True)
             search.climb(n_bytes, n_trials - len(whole.rows) - 1)
         for share in BELOW:
             search.look_below(int(n_bytes * share), n_bytes)
@@ -171,29 +169,17 @@ def parse_bytes(budget: int | str) -> int:
     return n_bytes
 
 
-def on_columns(planner: Planner) -> Callable[..., tuple[dict, Vectors | None]]:
-    """Return an `attempt` that tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted.
+def on_sample(planner: Planner) -> Callable[..., tuple[dict, Vectors | None]]:
+    """Return an `attempt` that tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted."""
+    v, builder = planner.v, Builder(on_columns(planner.v, N_COLUMNS))
 
-    Dimensions are much alike, so what a recipe loses is nearly the same share of each, and words and n-grams stay.
-    """
-    v = planner.v
-    columns = ((np.arange(N_COLUMNS) + 0.5) * v.dim / N_COLUMNS).astype(int)  # some models have the greatest first
-    parts = [part for part in (v.storage.words, v.storage.ngrams) if part is not None]
-    narrow = [Dense(spooled((block[:, columns] for _, block in part.blocks()), len(columns))) for part in parts]
-    builder = Builder(v.with_storage(Stacked(*narrow) if len(narrow) > 1 else narrow[0]))
-
-    def with_fewer_codes(step: Step) -> Step:
-        n = step.get_params().get("n_subvectors")
-        fewer = {} if n is None else {"n_subvectors": max(round(n * len(columns) / v.dim), 1)}
-        return unfitted(step).set_params(**fewer)
-
-    def attempt_on_columns(recipe: Chain, **given: Any) -> tuple[dict, Vectors | None]:
-        row, small = attempt(builder, Chain([with_fewer_codes(step) for step in recipe.steps]), **given)
+    def attempt_on_sample(recipe: Chain, **given: Any) -> tuple[dict, Vectors | None]:
+        row, small = attempt(builder, with_fewer_codes(recipe, N_COLUMNS / v.dim), **given)
         o = recipe.outlined(outline(v))
         assert o is not None, "a plan has steps that can follow each other"
         return row | {"recipe": recipe, "bytes": o.file_bytes, "ratio": float32_bytes(v) / o.file_bytes}, small
 
-    return attempt_on_columns
+    return attempt_on_sample
 
 
 @dataclass
