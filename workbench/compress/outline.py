@@ -175,4 +175,4 @@ def n_used_ngrams(v: Vectors) -> int:
     """Return the number of n-gram rows that words of the vocabulary use."""
     subwords, _ = v.ngrams
     rows = subwords.rows_of(v.vocab.used_buckets(subwords))
-    return np.count_nonzero(np.bincount(rows[rows >= 0]))
+    return int(np.count_nonzero(np.bincount(rows[rows >= 0])))

@@ -46,8 +46,9 @@ def _candidates(v: Vectors, vocab: Vocab) -> Iterator[np.ndarray]:
     with progress.bar(total=len(vocab), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
         for first in range(0, len(vocab), LOOKED_UP):
             places = np.arange(first, min(first + LOOKED_UP, len(vocab)))
-            yield from map(unit, blocks_of(v.vectors_of(vocab, places, missing="nan")))
-            bar.update(len(places))
+            for block in blocks_of(v.vectors_of(vocab, places, missing="nan")):
+                yield unit(block)
+                bar.update(len(block))
 
 
 def overlap(
@@ -82,7 +83,7 @@ def overlap(
     everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
     how, rows = _how(queries, original, random_state), []
     if len(candidates) < len(original):
-        how = f"sampled, seed {random_state}; among {len(candidates):,} of {len(original):,} words"
+        how = f"quick sample, among {len(candidates):,} of {len(original):,} words, seed {random_state}"
     for metric, (places, note) in found.items():
         shared = ((before[:, :, None] == places[:, None, :]).any(axis=2) & there).sum(axis=1)
         share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)

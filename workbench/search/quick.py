@@ -18,7 +18,8 @@ from ..vectors import Vectors
 
 N_COLUMNS, MIN_COLUMNS = 24, 16  # dimensions that recipes are tried on
 MIN_CODES = 2  # of a row there: a single one tells little
-CLOSE = 0.05  # that codes there may differ in width from the whole's
+CLOSE, NEAR = 0.01, 0.04  # that codes there may differ in width from the whole's; and where nothing is closer
+SLOPE = 4  # times as much at most as the width of codes, the loss changes (by measuring)
 N_FITTED = 100_000  # words that n-grams are re-fitted to: more take longer and come out closer by a few thousandths
 LARGE = 100_000_000  # numbers of a model, from which on building a recipe takes more than a few seconds
 
@@ -36,12 +37,12 @@ class Quick:
 
         They cannot where steps mix dimensions or look at nearest words, and where codes are as wide as they.
         """
-        n, o = n_columns(recipe, self.v.dim), recipe.outlined(outline(self.v))
-        if n is None or o is None or not o.is_sure:
+        (n, misfit), o = n_columns(recipe, self.v.dim), recipe.outlined(outline(self.v))
+        if misfit > NEAR or not recipe.loses_alike() or o is None or not o.is_sure:
             return None
         original, small = self._built(recipe, n)
         fresh, _ = choose_unseen(original, small, unseen, n_words, random_state)
-        found = fidelity_on_columns(original, small, fresh, n_words, random_state, self.v.dim)
+        found = fidelity_on_columns(original, small, fresh, n_words, random_state, self.v.dim, SLOPE * misfit)
         before = Chain([Prune()]).outlined(outline(self.v)) or outline(self.v)  # without n-grams that no word uses
         sizes = size_rows(self.v, len(small), before.file_bytes, o.file_bytes, "predicted")
         return Scorecard(pd.concat([sizes, found], ignore_index=True))
@@ -68,8 +69,8 @@ def is_large(v: Vectors) -> bool:
     return v.dim >= 2 * N_COLUMNS and sum(map(len, parts_of(v))) * v.dim >= LARGE
 
 
-def n_columns(recipe: Chain, dim: int) -> int | None:
-    """Return the number of dimensions to try a recipe on, so that codes are as wide as in the whole; None for none."""
+def n_columns(recipe: Chain, dim: int) -> tuple[int, float]:
+    """Return the number of dimensions to try a recipe on, and by what share codes there are wider or narrower."""
     wanted = [n for step in recipe.steps if (n := step.get_params().get("n_subvectors"))]
 
     def misfit(k: int) -> float:
@@ -78,7 +79,7 @@ def n_columns(recipe: Chain, dim: int) -> int | None:
 
     sizes = [N_COLUMNS] if misfit(N_COLUMNS) <= CLOSE else range(N_COLUMNS, MIN_COLUMNS - 1, -1)
     best = min(sizes, key=misfit)
-    return best if recipe.loses_alike() and misfit(best) <= CLOSE else None
+    return best, misfit(best)
 
 
 def with_fewer_codes(recipe: Chain, share: float) -> Chain:

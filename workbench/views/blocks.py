@@ -33,23 +33,24 @@ class Blocks:
     """The blocks; see `widget.View`."""
 
     def top(model, result, past, future, pinned):
-        v, trial = model.original, result.trial if result else {}
+        v, trial, is_built = model.original, result.trial if result else {}, bool(result and result.small)
         return {
             "name": Path(model.source).name or "a model in memory", "source": model.source,
             "about": f"{len(v):,} words × {v.dim} · {model.source_bytes / 1e6:,.1f} MB on disk",
             "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
-            "save_bytes": trial.get("bytes"), "seconds": trial.get("seconds"),
+            "save_bytes": trial.get("bytes") if is_built else None, "seconds": trial.get("seconds"),
         }  # fmt: skip
 
     def cards(result, limit, pinned):
         found = []
         for column, title, row, spread in measures(result.card):
             is_near = column == "overlap@10"
+            note = spread if not is_near else f"± {5 * (row.high - row.low):.1f}" if row.n else ""
             scale, id = (10, "neighbours") if is_near else (1, column)
             if column:
                 found.append({
                     "id": id, "title": title, "help": HELP[id], "how": how(row), "value": scale * row.value,
-                    "note": f"± {5 * (row.high - row.low):.1f}" if is_near else spread, "digits": 1 if is_near else 3,
+                    "note": " · ".join([note, *sample_of(row)]), "digits": 1 if is_near else 3,
                     "low": scale * row.low, "high": scale * row.high,
                     "delta": None if pinned is None else scale * (row.value - pinned[column]),
                     "waits": is_near and not result.is_whole,
@@ -66,7 +67,7 @@ class Blocks:
     def rail(model, wish, recipe, result, limit, goal, failed, seed):
         if isinstance(wish, Vectors):
             return {}
-        now, v = present(wish, recipe, result), model.vectors
+        now, v = present(wish, recipe, result), model.original
         effects = result.effects if result and result.recipe == now else ()
         wrong, error = failed[1:] if failed and failed[0] == now else (None, None)
         steps = [
@@ -160,10 +161,10 @@ class Blocks:
             "order": coded and order(coded, level),
         }  # fmt: skip
 
-    def looked(changes, contributions, model, result):
+    def looked(changes, contributions, model, small):
         ngrams = {printable(word): found for word, found in (contributions or {}).items()}
         words = changes.groupby("word", sort=False)
-        return {"words": [looked_at(model.vectors, result.small, word, rows, ngrams.get(word)) for word, rows in words]}
+        return {"words": [looked_at(model.original, small, word, rows, ngrams.get(word)) for word, rows in words]}
 
     def neighbours(sampled):
         return {"rows": records(sampled, "word rank kept k cosine lost gained"), "how": sampled.attrs["how"]}
@@ -239,13 +240,19 @@ def how(row: Any) -> str:
     return f"{row.how}, {row.n:,} words"
 
 
+def sample_of(row: Any) -> list[str]:
+    """Return what a quick sample is of, such as "24 of 300 dimensions"; nothing of other numbers."""
+    return row.how.split(", ")[1:2] if row.how.startswith("quick sample") else []
+
+
 def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
     """Return of each mean of a card its column in `sweep`, a title, its row, and in words how values are spread."""
     rows, found = {(row.metric, row.split): row for row in card.itertuples()}, list[tuple[str | None, str, Any, str]]()
     for (metric, split), row in rows.items():
         if metric == "fidelity":
             covered = rows["coverage", split].value
-            spread = f"worst 5% {rows['fidelity_p5', split].value:.3f}"
+            worst = rows.get(("fidelity_p5", split))
+            spread = f"{row.low:.3f} to {row.high:.3f}" if worst is None else f"worst 5% {worst.value:.3f}"
             found.append((split, SPLITS[split], row, spread + f" · {int(100 * covered)}% covered" * (covered < 1)))
         elif metric == "overlap@10":
             column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")

@@ -139,7 +139,7 @@ function cards(view) {
 function numberCards(view, titles) {
   const { cards: numbers = titles.map((title) => ({ id: title, title })) } = view.get("cards");
   return numbers.map(({ help: about, value, digits, delta, how, ...own }) => card({ ...own,
-    help: [about, how].join(" "), corner: how?.split(/\W/)[0],
+    help: [about, how].join(" "), corner: how?.split(/[,;] /)[0],
     value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] }));
 }
 
