@@ -83,7 +83,7 @@ def overlap(
     everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
     how, rows = _how(queries, original, random_state), []
     if len(candidates) < len(original):
-        how = f"quick sample, among {len(candidates):,} of {len(original):,} words, seed {random_state}"
+        how = f"quick sample, among {len(candidates):,} words, of {len(original):,}, seed {random_state}"
     for metric, (places, note) in found.items():
         shared = ((before[:, :, None] == places[:, None, :]).any(axis=2) & there).sum(axis=1)
         share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)

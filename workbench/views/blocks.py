@@ -20,7 +20,7 @@ from ..search.sweep import best_of_their_size, table
 from ..vectors import Vectors
 from ..vocab import printable
 from . import recipes
-from .compression import N_TRIALS, Search
+from .compression import N_TRIALS, UNMEASURED, Search
 from .paper import code_of
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
@@ -45,15 +45,16 @@ class Blocks:
         found = []
         for column, title, row, spread in measures(result.card):
             is_near = column == "overlap@10"
-            note = spread if not is_near else f"± {5 * (row.high - row.low):.1f}" if row.n else ""
+            note = f"± {5 * (row.high - row.low):.1f}" if is_near and row.n else "" if is_near else spread
+            among = f" {row.how.split(', ')[1]}" if is_near and is_quick(row) else ""  # it is another measure
             scale, id = (10, "neighbours") if is_near else (1, column)
             if column:
                 found.append({
                     "id": id, "title": title, "help": HELP[id], "how": how(row), "value": scale * row.value,
-                    "note": " · ".join([note, *sample_of(row)]), "digits": 1 if is_near else 3,
+                    "note": note + among, "digits": 1 if is_near else 3,
                     "low": scale * row.low, "high": scale * row.high,
                     "delta": None if pinned is None else scale * (row.value - pinned[column]),
-                    "waits": is_near and not result.is_whole,
+                    "waits": row.how == UNMEASURED["how"],
                 })  # fmt: skip
         sizes = {row.split: row for row in result.card.itertuples() if row.metric == "size"}
         size = sizes and {
@@ -121,11 +122,13 @@ class Blocks:
             original = n * result.trial["ratio"]
             spread = f"{original / n:,.1f} times smaller than {original / 1e6:,.2f} MB in float32"
             was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
-            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
+            known = next(row.how for row in result.card.itertuples() if row.split == "compressed").split(",")[0]
+            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, known, was)
         for column, title, row, spread in measures(result.card):
             is_cosine, was = column in SPLITS, old.get(column, np.nan)
             what, help = (f"Cosine, {title.lower()}", column) if is_cosine else (title, "neighbours")
             value, before = (f"{x:.4f}" if is_cosine else f"{10 * x:.2f}" for x in (row.value, was))
+            value = value if row.n else "–"
             line(what, help, value, row.value, spread, how(row), before if was == was else "")
         rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
         for name in [name for metric, name in rows if metric == "similarity"]:
@@ -240,9 +243,9 @@ def how(row: Any) -> str:
     return f"{row.how}, {row.n:,} words"
 
 
-def sample_of(row: Any) -> list[str]:
-    """Return what a quick sample is of, such as "24 of 300 dimensions"; nothing of other numbers."""
-    return row.how.split(", ")[1:2] if row.how.startswith("quick sample") else []
+def is_quick(row: Any) -> bool:
+    """Tell if a number is of a quick sample, which `how` begins with."""
+    return row.how.startswith("quick")
 
 
 def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
@@ -251,12 +254,13 @@ def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
     for (metric, split), row in rows.items():
         if metric == "fidelity":
             covered = rows["coverage", split].value
-            worst = rows.get(("fidelity_p5", split))
-            spread = f"{row.low:.3f} to {row.high:.3f}" if worst is None else f"worst 5% {worst.value:.3f}"
+            spread = f"{row.low:.3f} to {row.high:.3f}, sampled"
+            if not is_quick(row):
+                spread = f"worst 5% {rows['fidelity_p5', split].value:.3f}"
             found.append((split, SPLITS[split], row, spread + f" · {int(100 * covered)}% covered" * (covered < 1)))
         elif metric == "overlap@10":
             column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")
-            spread = f"95% interval {10 * row.low:.1f} to {10 * row.high:.1f}"
+            spread = f"95% interval {10 * row.low:.1f} to {10 * row.high:.1f}" if row.n else ""
             found.append((column, f"Neighbours kept of 10{of}", row, spread))
     return found
 
