@@ -82,20 +82,20 @@ def test_imports_have_no_circles():
 
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
-    "core": (2_244, {f"workbench/{name}.py" for name in CORE}),
+    "core": (2_300, {f"workbench/{name}.py" for name in CORE}),
     "helpers": (1_192, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
     "formats": (2_524, {"workbench/formats"}),
-    "compress": (2_370, {"workbench/compress"}),
-    "evaluate": (1_929, {"workbench/evaluate"}),
+    "compress": (2_395, {"workbench/compress"}),
+    "evaluate": (2_000, {"workbench/evaluate"}),
     "networks": (3_829, {"workbench/networks"}),
-    "search": (674, {"workbench/search"}),
+    "search": (785, {"workbench/search"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_231, {"workbench/views"}),
+    "views": (4_290, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_534, {"tests"}),
+    "tests": (17_770, {"tests"}),
 }
 
 

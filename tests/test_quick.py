@@ -222,3 +222,4 @@ def test_a_recipe_that_is_refused_says_why_as_without_quick_numbers(person):
     panel.view.recipe = wb.Chain([wb.Prune(1, 300), wb.Refit(), wb.PQ(48)])
     panel.wait()
     assert "256 centroids need as many rows" in panel.alerts[0]
+    assert [step["error"] is not None for step in panel.steps] == [False, False, True]

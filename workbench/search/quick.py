@@ -35,12 +35,16 @@ class Quick:
     def card(self, recipe: Chain, unseen: list[str] | None, n_words: int, random_state: int) -> Scorecard | None:
         """Return predicted bytes and estimated fidelity, with intervals; None where a few dimensions cannot tell.
 
-        They cannot where steps mix dimensions or look at nearest words, and where codes are as wide as they.
+        They cannot where steps mix dimensions or look at nearest words, and where codes are as wide as they. None, too,
+        for a recipe that is refused.
         """
         (n, misfit), o = n_columns(recipe, self.v.dim), recipe.outlined(outline(self.v))
         if misfit > NEAR or not recipe.loses_alike() or o is None or not o.is_sure:
             return None
-        original, small = self._built(recipe, n)
+        try:
+            original, small = self._built(recipe, n)
+        except (ValueError, TypeError, OSError):  # building the whole says why, and at which step
+            return None
         fresh, _ = choose_unseen(original, small, unseen, n_words, random_state)
         found = fidelity_on_columns(original, small, fresh, n_words, random_state, self.v.dim, SLOPE * misfit)
         before = Chain([Prune()]).outlined(outline(self.v)) or outline(self.v)  # without n-grams that no word uses
