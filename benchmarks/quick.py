@@ -26,7 +26,11 @@ def tables(model: Path | None, words: int, buckets: int, dim: int) -> None:
         path = make(Path(folder, "large.bin"), Size(words, buckets, dim)) if model is None else model
         times, numbers = run_job("wait", model=str(path)), run_job("compare", model=str(path))
     title = f"{path.name}, {numbers['about']}"
-    print_table(f"{title}: seconds to numbers", ("", "quick sample", "neighbours in a sample", "whole"), times)
+    print_table(
+        f"{title}: seconds to numbers (of the processor)",
+        ("", "quick sample", "neighbours in a sample", "whole"),
+        times,
+    )
     head = ("recipe", *(f"{split}: quick, whole" for split in SPLITS), "s, quick", "s, whole")
     inside, of = numbers["inside"]
     print_table(f"{title}: cosines", head, numbers["rows"], [f"Whole numbers inside the interval: {inside} of {of}."])
@@ -37,14 +41,14 @@ def tables(model: Path | None, words: int, buckets: int, dim: int) -> None:
 
 def wait(model: str) -> list[list[str]]:
     """Job: seconds from opening a panel to numbers, and from changes, the last of which is waited for."""
-    begun = time.perf_counter()
+    begun = clocks()
     import workbench as wb
 
     panel = wb.views.CompressionPanel(model, interactive=True)
     rows = [["opening, imports included", *stages(panel, begun, "quick")]]
     for kind, name in CHANGES:
         i, step = next((i, step) for i, step in enumerate(panel.recipe.steps) if type(step).__name__ == kind)
-        value, begun = int(FACTOR * getattr(step, name)), time.perf_counter()
+        value, begun = int(FACTOR * getattr(step, name)), clocks()
         panel.do_set(i, name, value)
         rows.append([f"{name} becomes {value:,}, while the whole is built", *stages(panel, begun, "quick")])
     rows.append(["the same, to the end", *stages(panel, begun, "whole")])
@@ -52,15 +56,20 @@ def wait(model: str) -> list[list[str]]:
     return rows
 
 
-def stages(panel: Any, begun: float, last: str) -> list[str]:
+def clocks() -> tuple[float, float]:
+    """Return the time, and the processor's time of this process."""
+    return time.perf_counter(), time.process_time()
+
+
+def stages(panel: Any, begun: tuple[float, float], last: str) -> list[str]:
     """Return the seconds until numbers of each kind stand on the cards; those after the `last` are not waited for."""
     found: dict[str, str] = {}
-    while not {last, "whole"} & found.keys() and time.perf_counter() - begun < PATIENCE:
-        result, now = panel.flow["result"], time.perf_counter() - begun
+    while not {last, "whole"} & found.keys() and clocks()[0] - begun[0] < PATIENCE:
+        result, now = panel.flow["result"], [after - before for before, after in zip(begun, clocks(), strict=True)]
         if result is not None and panel.flow.is_fresh("result"):
             is_near = any("among" in how for how in result.card["how"])
             kind = "whole" if result.is_whole else "quick" if result.small is None else "near" if is_near else "begun"
-            found.setdefault(kind, f"{now:.1f}")
+            found.setdefault(kind, f"{now[0]:.1f} ({now[1]:.1f})")
         time.sleep(0.005)
     return [found.get(kind, "") for kind in ("quick", "near", "whole")]
 

@@ -13,7 +13,7 @@ from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
 N_WORDS = 200_000  # that are fitted on: their targets are what takes most memory, 240 MB in 300 dimensions
-LOOKED_UP = 4_096  # of them at once: the rows of their n-grams take some 50 MB
+LOOKED_UP = 1 << 20  # numbers of them at once: the rows of their n-grams take some 50 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
 ARRAYS = 5  # of the size of those columns that it needs
 
@@ -118,7 +118,8 @@ class Refit(Step):
 
         targets = np.empty((len(weights), v.dim), np.float32)
         parts = [(words, chosen), (unseen, np.arange(len(unseen)))]
-        blocks = [(vocab, index[i : i + LOOKED_UP]) for vocab, index in parts for i in range(0, len(index), LOOKED_UP)]
+        n = max(LOOKED_UP // v.dim, 1)
+        blocks = [(vocab, index[i : i + n]) for vocab, index in parts for i in range(0, len(index), n)]
         done = 0
         for vocab, index in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
             targets[done : done + len(index)] = reference.vectors_of(vocab, index, "zero")
