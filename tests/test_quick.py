@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import made_fasttext, made_plain, until
+from conftest import made_fasttext, made_plain
 from person import opened
 
 import workbench as wb
@@ -171,24 +171,20 @@ def test_neighbours_among_a_sample_are_shown_until_the_exact_ones_are_there(pers
 def test_a_change_stops_the_whole_build_and_quick_numbers_of_the_new_recipe_come_first(person, gate, counted):
     panel = person()
     first = panel.wait().vectors
-    begun = gate("workbench.compress.prune.Prune._transform")
-    quick_card, fits = counted("workbench.search.quick.fidelity_on_columns"), counted("workbench.compress.pq.PQ._fit")
+    judged, fits = counted("workbench.search.quick.fidelity_on_columns"), counted("workbench.compress.pq.PQ._fit")
+    attempt = gate(ATTEMPT)
     panel.turn("n_words", 250)
-    begun.reach()  # of the sample
-    begun.open()
-    until(lambda: quick_card.entered == 1)
-    whole = gate("workbench.compress.refit.WeightedMeans")
+    attempt.reach()
+    again = gate(ATTEMPT)
     panel.turn("n_words", 240)
-    whole.reach()
-    at_sample = quick_card.entered
-    whole.open()
-    until(lambda: quick_card.entered == at_sample + 1)
+    attempt.open()
+    again.reach()
+    assert (judged.entered, fits.entered) == (2, 2)  # on the sample, and nothing of the whole for 250 words
+    assert panel.view.cards["size"]["how"].startswith("predicted")
     assert panel.view.vectors is first
-    n_fits = fits.entered
-    panel.wait()
-    assert panel.view.recipe.steps[0].n_words == 240
-    assert fits.entered == n_fits + 1
-    assert len(panel.view.vectors) == 240
+    again.open()
+    assert len(panel.wait().vectors) == 240
+    assert fits.entered == 3
 
 
 def test_cancel_while_only_quick_numbers_are_there_goes_back_to_the_last_whole_result(person, gate):
@@ -216,10 +212,9 @@ def test_small_models_and_pages_have_no_quick_numbers(wide, use, monkeypatch, co
     assert work.entered == 1
 
 
-def test_a_recipe_that_is_refused_says_why_as_without_quick_numbers(person):
-    panel = person()
-    panel.wait()
-    panel.view.recipe = wb.Chain([wb.Prune(1, 300), wb.Refit(), wb.PQ(48)])
-    panel.wait()
-    assert "256 centroids need as many rows" in panel.alerts[0]
-    assert [step["error"] is not None for step in panel.steps] == [False, False, True]
+def test_a_recipe_that_is_refused_says_why_and_at_which_step(use, large):
+    broken = made_fasttext(dim=DIM)
+    broken.storage.ngrams.matrix[broken.vocab.used_buckets(broken.vocab.subwords)[5], 2] = np.nan
+    panel = use(opened(broken, recipe=RECIPE))
+    assert "holds NaN" in panel.alerts[0]
+    assert [step["error"] is not None for step in panel.steps] == [True, False, False]
