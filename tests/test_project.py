@@ -95,7 +95,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "views": (4_290, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (797, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (17_770, {"tests"}),
+    "tests": (17_780, {"tests"}),
 }
 
 
