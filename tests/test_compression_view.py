@@ -30,6 +30,7 @@ def opened(fasttext):
         given = {
             "suggest": usual, "words": (), "n_mapped": 200, "drawn": "PCA", "reporting": None, "unseen": None,
             "pairs": None, "labels": None, "n_words": 200, "n_queries": 40, "seed": 0,
+            "is_live": background,
         }  # fmt: skip
         flows.append(Flow(Compression, background, wanted, source=source, wish=wish, **given | inputs))
         return flows[-1].wait(PATIENCE) if background and wish is not None else flows[-1]

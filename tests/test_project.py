@@ -93,7 +93,7 @@ BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a
     "scale": (587, {"workbench/scale"}),
     "reports": (625, {"workbench/reports"}),
     "semantic": (2_824, {"workbench/semantic"}),
-    "views": (4_231, {"workbench/views"}),
+    "views": (4_290, {"workbench/views"}),
     "front end": (2_520, {"workbench/views/static"}),
     "cli": (870, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
     "tests": (17_940, {"tests"}),

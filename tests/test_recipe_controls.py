@@ -257,11 +257,11 @@ def test_what_is_shown_of_a_parameter_is_json_with_a_sentence_that_helps(fasttex
 
 def test_each_step_says_what_it_saved(fasttext):
     recipe = wb.Chain([wb.Prune(300, 400), wb.Refit(), wb.PQ(6)])
-    texts = recipes.effects(recipe, fasttext, 20_000)
+    texts = recipes.effects(recipe, fasttext, {"bytes": 20_000, "ratio": 8.5})
     assert texts[0].startswith("0.17 → 0.04")
     assert texts[1] == "adds no bytes"
     assert texts[2].endswith("→ 0.02 MB")
-    assert recipes.effects(wb.Chain([]), fasttext, 5) == ()
+    assert recipes.effects(wb.Chain([]), fasttext, {"bytes": 5, "ratio": 1}) == ()
 
 
 def test_a_step_that_somebody_else_wrote_is_offered_and_shown(plain, fasttext):
@@ -293,7 +293,7 @@ def test_a_step_that_somebody_else_wrote_is_offered_and_shown(plain, fasttext):
         assert (field["low"], field["value"], field["high"], field["help"]) == (1, 4, plain.dim, "Columns to keep.")
         assert [field["name"] for field in recipes.fields(recipe, 1, fasttext)] == ["n_columns", "on"]
         assert recipes.predicted_bytes(recipe, plain) is None
-        assert recipes.effects(wb.Chain([*recipe.steps, wb.SQ()]), plain, 9_000)[1:] == ("", "")
+        assert recipes.effects(wb.Chain([*recipe.steps, wb.SQ()]), plain, {"bytes": 9_000, "ratio": 4})[1:] == ("", "")
         assert recipe.fit_transform(plain)
     finally:
         del STEPS["FirstColumns"]

@@ -179,12 +179,12 @@ def test_no_step_holds_a_whole_matrix(step, spills, monkeypatch):
     blocks = (
         "storage.BLOCK",
         "compress.choose.BLOCK",
-        "compress.refit.LOOKED_UP",
         "nearest.CANDIDATES",
         "vocab.HASH_BLOCK",
     )
     for name in blocks:
         monkeypatch.setattr(f"workbench.{name}", 32)
+    monkeypatch.setattr("workbench.compress.refit.LOOKED_UP", 32 * v.dim)
     for walk in (wb.Vectors.blocks, Dense.blocks):
         monkeypatch.setattr(walk, "__defaults__", (32, *walk.__defaults__[1:]))
     tracemalloc.start()

@@ -128,3 +128,25 @@ def test_broken_bytes_in_listed_n_grams_survive_saving(tmp_path):
     again = wb.load(v.save(tmp_path / "model"))
     assert list(again.vocab.subwords.numbers) == ["br\udcfc", "\udcfco", "я"]
     np.testing.assert_array_equal(again["xbr\udcfco"], [2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("odd", [[], ["</s>"], ["a\0b"], ["\udcff\udce9x"], ["\ud800"], ["", "<>"]])
+def test_many_words_have_the_buckets_that_each_has_alone(odd):
+    subwords = Subwords(2, 4, 1_000)
+    words = [*(f"слово{i}" for i in range(60)), *odd, "last"]
+    indptr, values = subwords.buckets(words)
+    for i, word in enumerate(words):
+        assert values[indptr[i] : indptr[i + 1]].tolist() == subwords.buckets([word])[1].tolist()
+
+
+def test_what_is_known_of_words_is_right_for_the_same_words_with_other_ngrams():
+    v = made_fasttext()
+    shares = v.vocab.bucket_shares(v.vocab.subwords)
+    few, _ = v.vocab.take(np.array([5, 2, 9]))
+    assert v.vocab.places_in(few)[[5, 2, 9, 7]].tolist() == [0, 1, 2, -1]
+    assert v.vocab.places_in(few.with_subwords(None)).tolist() == [few.key_to_index.get(word, -1) for word in v.words]
+    assert v.adjusted().vocab.bucket_shares(v.vocab.subwords) is shares
+    folded = v.vocab.subwords.fold(500)
+    assert v.vocab.bucket_shares(folded).shape == (500,)
+    assert v.vocab.bucket_shares(folded).sum() == pytest.approx(shares.sum())
+    assert few.bucket_shares(few.subwords).sum() == pytest.approx(3)

@@ -141,15 +141,28 @@ class Subwords:
     def _encoded(self, word: str) -> bytes:
         return b"" if word == END_OF_SENTENCE else b"<" + utf8(word) + b">"
 
+    def _joined(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the characters of all words with their marks, and where each word ends: (n_words,) int64."""
+        if len(words) > MAX_UNCOMPILED and self.characters is np.uint8 and END_OF_SENTENCE not in words:
+            try:  # all at once, which takes a third of the time
+                text = "\0".join(words).encode("utf-8", "surrogateescape")
+            except UnicodeEncodeError:
+                text = b""
+            ends = np.flatnonzero(np.frombuffer(text + b"\0", np.uint8) == 0)
+            if len(ends) == len(words):  # else a word has a NUL of its own
+                marked = b"<" + text.replace(b"\0", b"><") + b">"
+                return np.frombuffer(marked, np.uint8), ends + np.arange(2, len(words) + 2)
+        encoded = [self._encoded(word) for word in words]
+        size = np.dtype(self.characters).itemsize
+        ends = np.cumsum([len(data) // size for data in encoded], dtype=np.int64)
+        return np.frombuffer(b"".join(encoded), self.characters), ends
+
     def _hashed(self, words: Sequence[str], n_buckets: int) -> tuple[np.ndarray, np.ndarray]:
         """Find what `buckets` finds, modulo this number alone."""
-        encoded = [self._encoded(word) for word in words]
-        lengths = [len(data) // np.dtype(self.characters).itemsize for data in encoded]
-        numbers: np.ndarray = np.frombuffer(b"".join(encoded), self.characters)
-        ends = np.cumsum(lengths, dtype=np.int64)
+        numbers, ends = self._joined(words)
         room = sum(  # for the n-grams of words of so many characters: exact, but for broken ones and marks alone
             count * sum(range(n - min(self.max_n, n) + 1, n - self.min_n + 2))
-            for n, count in Counter(len(word) + 2 for word, data in zip(words, encoded, strict=True) if data).items()
+            for n, count in Counter(len(word) + 2 for word in words).items()
         )
         indptr, values = np.zeros(len(words) + 1, np.int64), np.empty(room, np.int32)
         if len(words) <= MAX_UNCOMPILED and f"{__package__}.kernels" not in sys.modules:
@@ -201,7 +214,7 @@ class Subwords:
 
     def kept_rows(self, buckets: np.ndarray) -> np.ndarray:
         """Return the rows that stay, in order, where only these buckets are kept."""
-        return np.unique(self.rows_of(buckets))
+        return np.flatnonzero(np.bincount(self.rows_of(buckets)))
 
     def keep(self, buckets: np.ndarray) -> Self:
         """Keep these buckets only, over the rows that `kept_rows` gives."""

@@ -447,7 +447,7 @@ class Vectors:
                     yield block
                     bar.update(len(block))
 
-        vocab = Vocab(old.words, None, old.counts, subwords.adjusted())
+        vocab = old.with_subwords(subwords.adjusted(), own_rows=True)
         return self.with_storage(Stacked(Dense(spooled(decoded(), self.dim, len(old))), ngrams), vocab)
 
     def lean(self) -> "Vectors":

@@ -15,6 +15,7 @@ from .subwords import MAX_UNCOMPILED, Subwords, is_text, utf8
 
 MAX_QUOTED = 60  # characters of a word that an error repeats
 MAX_CACHED_WORDS = 500_000  # words up to which their buckets are kept: some 50 MB
+KEPT = {"_mark", "_is_checked", "_buckets", "_shares", "key_to_index", "is_for_scoring"}  # what follows from words
 HASH_BLOCK = 1 << 14  # words whose buckets are looked at together: some 2 MB, and several times as much to count them
 
 
@@ -63,6 +64,9 @@ class Vocab:
         self._n_sought = 0
         self._is_checked = isinstance(words, bytes)  # these come from a file
         self._buckets: tuple[tuple, np.ndarray, np.ndarray] | None = None  # the last found; see `buckets`
+        self._shares: tuple[tuple, np.ndarray] | None = None  # the same, of `bucket_shares`
+        self._places: tuple[object, np.ndarray] | None = None  # the same, of `places_in`
+        self._mark = object()  # of these words; those with other rows or n-grams have it too
         if not isinstance(words, bytes):
             self.words = list(words)
         for name, array in (("row_of", row_of), ("counts", counts), ("scales", scales)):
@@ -106,7 +110,7 @@ class Vocab:
         """Return what is pickled and copied: nothing that was computed on the way."""
         derived = {"key_to_index", "factors", "is_for_scoring"} | ({"words"} if self._text else set())
         kept = {name: value for name, value in vars(self).items() if name not in derived}
-        return kept | {"_n_sought": 0, "_buckets": None}
+        return kept | {"_n_sought": 0, "_buckets": None, "_shares": None, "_places": None}
 
     def __len__(self) -> int:
         return self._n_words
@@ -138,11 +142,24 @@ class Vocab:
         return None if at < 0 or "\0" in word else self._text.count(b"\0", 0, at)
 
     def places_in(self, other: "Vocab", index: np.ndarray | None = None) -> np.ndarray:
-        """Return positions in another vocabulary of these words (or those at `index`), -1 for none: (n,) int64."""
+        """Return positions in another vocabulary of these words (or those at `index`), -1 for none: (n,) int64.
+
+        Those of all words are kept for the last other one, and for what `take` made since.
+        """
         if other is self:  # as often; the table of a large vocabulary takes as much memory as its words
             return np.arange(len(self)) if index is None else index
+        if index is None and self._places is not None and self._places[0] is other._mark:
+            return self._places[1]
         words = self.words if index is None else [self.words[i] for i in index]
-        return np.array([other.key_to_index.get(word, -1) for word in words], np.int64)
+        get = other.key_to_index.get
+        places = np.fromiter((get(word, -1) for word in words), np.int64, len(words))
+        if index is None:
+            self._keep_places(other, places)
+        return places
+
+    def _keep_places(self, other: "Vocab", places: np.ndarray) -> None:
+        places.setflags(write=False)
+        self._places = other._mark, places
 
     # -- their n-grams ---------------------------------------------------------------------
 
@@ -176,10 +193,24 @@ class Vocab:
 
     def used_buckets(self, subwords: Subwords) -> np.ndarray:
         """Return the buckets of these words' n-grams, pruned ones included, in order, each once: int64."""
-        used = np.zeros(subwords.n_buckets, bool)
-        for _, _, values in self.bucket_blocks(subwords):
-            used[values] = True
-        return np.flatnonzero(used)
+        return np.flatnonzero(self.bucket_shares(subwords))
+
+    def bucket_shares(self, subwords: Subwords, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return what each bucket gets if words share out their weights evenly among their n-grams: (n_buckets,).
+
+        Without weights, each word has 1, and the answer is kept for one way of hashing.
+        """
+        if weights is None and self._shares is not None and self._shares[0] == subwords.hashing:
+            return self._shares[1]
+        shares = np.zeros(subwords.n_buckets)
+        for start, indptr, values in self.bucket_blocks(subwords):
+            n_ngrams = np.diff(indptr)
+            each = 1 if weights is None else weights[start : start + len(n_ngrams)]
+            np.add.at(shares, values, np.repeat(each / np.maximum(n_ngrams, 1), n_ngrams))  # in order: the same bits
+        if weights is None:
+            shares.setflags(write=False)
+            self._shares = subwords.hashing, shares
+        return shares
 
     def ngram_rows(self, index: np.ndarray, subwords: Subwords) -> tuple[np.ndarray, np.ndarray]:
         """Return `Subwords.rows` of the words at these positions."""
@@ -225,7 +256,10 @@ class Vocab:
         if self.row_of is not None:
             rows, row_of = np.unique(self.row_of[index], return_inverse=True)
         scales = self.scales[index] if self.scales is not None and self.remapped[index].any() else None
-        return Vocab(words, row_of, counts, self.subwords, scales), rows
+        taken, places = Vocab(words, row_of, counts, self.subwords, scales), np.full(len(self), -1)
+        places[index] = np.arange(len(index))
+        self._keep_places(taken, places)
+        return taken, rows
 
     def without_spare_rows(self) -> tuple["Vocab", np.ndarray]:
         """Return the same words over the rows that they have, and which rows of the old matrix these are."""
@@ -236,8 +270,12 @@ class Vocab:
     def with_counts(self, counts: np.ndarray | None) -> "Vocab":
         return Vocab(self.words, self.row_of, counts, self.subwords, self.scales)
 
-    def with_subwords(self, subwords: Subwords | None) -> "Vocab":
-        return Vocab(self.words, self.row_of, self.counts, subwords, self.scales)
+    def with_subwords(self, subwords: Subwords | None, own_rows: bool = False) -> "Vocab":
+        """Return the same words with other n-grams, and what is known of them; `own_rows` gives each its own row."""
+        shared = (None, None) if own_rows else (self.row_of, self.scales)
+        new = Vocab(self.words, shared[0], self.counts, subwords, shared[1])
+        vars(new).update({name: vars(self)[name] for name in KEPT & vars(self).keys()})
+        return new
 
     # -- which of them ---------------------------------------------------------------------
 
@@ -262,7 +300,8 @@ class Vocab:
         A step that is fitted on a sample of the words draws it from the other half, so that no word is in both,
         whatever the sizes and seeds.
         """
-        return np.fromiter((zlib.crc32(utf8(word)) & 1 for word in self.words), bool, len(self))
+        encoded = self._text[1:-1].split(b"\0") if self._text else map(utf8, self.words)
+        return np.fromiter((zlib.crc32(word) & 1 for word in encoded), bool, len(self))
 
     def drawn_to_score(self, index: np.ndarray, n: int, seed: int | np.random.Generator) -> np.ndarray:
         """Return these positions where they are at most `n`, else a sample, in order, of those that are for scoring."""

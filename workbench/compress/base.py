@@ -192,6 +192,10 @@ class Step:
     def _transform(self, v: Any) -> Any:
         raise NotImplementedError
 
+    def loses_alike(self) -> bool:
+        """Tell if dimensions lose alike, so that what a sample of them loses is what all lose."""
+        return False
+
     def outlined(self, o: Outline) -> Outline | None:
         """Return the outline of what this step would make of a model; None where it would be refused."""
         try:
@@ -319,6 +323,9 @@ class Chain(Step):
         for step in self.steps:
             found = found and step.outlined(found)
         return found
+
+    def loses_alike(self) -> bool:
+        return all(step.loses_alike() for step in self.steps)
 
     def __repr__(self) -> str:
         return "Chain([" + ", ".join(map(repr, self.steps)) + "])"

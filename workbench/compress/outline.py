@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KINDS: dict[type, str] = {Dense: "float32", Scaled: "scaled", Coded: "coded", Normed: "normed"}
 ARRAYS = {"float32": 1, "scaled": 2, "coded": 3, "normed": 6, "other": 4}
 ENTRY = 2  # bytes a number of a codebook, or of a rotation
+DEFLATED = 1 << 15  # words at most that are packed to see how many bytes so many take
 HEADER, ARRAY = {True: 240, False: 100}, 85  # bytes of a file's header, with n-grams and without; and for each array
 
 
@@ -145,13 +146,22 @@ def outline(v: Vectors) -> Outline:
 @remembered
 def vocab_bytes(v: Vectors) -> tuple[list[int], list[int]]:
     """Return numbers of words, and the bytes that so many of the most frequent ones and their counts take in a file."""
-    sizes = [len(v)]
+    sizes, order = [len(v)], v.vocab.by_frequency()
     while sizes[0] > 1:
         sizes.insert(0, sizes[0] // 2)
-    vocabs = [v.vocab.take(v.vocab.most_frequent(n))[0] for n in sizes]
-    return sizes, [
-        sum(array.nbytes for name, array in vocab.arrays().items() if name in ("text", "counts")) for vocab in vocabs
-    ]
+
+    def packed(places: np.ndarray) -> int:
+        arrays = v.vocab.take(np.sort(places))[0].arrays()
+        return sum(array.nbytes for name, array in arrays.items() if name in ("text", "counts"))
+
+    found: list[int] = []
+    for n in sizes:
+        if n <= 2 * DEFLATED:
+            found.append(packed(order[:n]))
+        else:  # what more words take is known from some of them
+            more, first = n - n // 2, (n // 2 + n - DEFLATED) // 2
+            found.append(found[-1] + more * packed(order[first : first + DEFLATED]) // DEFLATED)
+    return sizes, found
 
 
 @remembered
@@ -165,4 +175,4 @@ def n_used_ngrams(v: Vectors) -> int:
     """Return the number of n-gram rows that words of the vocabulary use."""
     subwords, _ = v.ngrams
     rows = subwords.rows_of(v.vocab.used_buckets(subwords))
-    return len(np.unique(rows[rows >= 0]))
+    return int(np.count_nonzero(np.bincount(rows[rows >= 0])))

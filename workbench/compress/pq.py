@@ -54,6 +54,9 @@ class PQ(ValueStep):
     norms: bool = parameter(False, "tick", "Lengths apart", main=False)
     random_state: int = parameter(0, "seed", "Seed")
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _stored(self, rows: Rows) -> Rows | None:
         new = rows.coded(self.n_subvectors, self.n_bits, rows.dim)
         lengths = Rows(rows.n, 1, 4).coded(1, self.n_bits, 1)

@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import progress
 from ..storage import Dense, Stacked, lengths
-from ..subwords import Subwords
 from ..vectors import Vectors, remembered
 from ..vocab import Vocab
 from .base import Step, parameter
@@ -103,6 +102,9 @@ class Prune(Step):
     importance: str | Path = parameter("words", "text", "N-grams by", choices=IMPORTANCE, main=False, of_ngrams=True)
     random_state: int = parameter(0, "seed", "Seed")
 
+    def loses_alike(self) -> bool:
+        return self.choose == "frequent" and self.remap is None  # else nearest words decide
+
     def _outlined(self, o: Outline) -> Outline | None:
         n = min(self.n_words or o.n_words, o.n_words)
         is_shared, no_counts = n < o.n_words and self.choose == "kmeans", o.model.vocab.counts is None
@@ -176,7 +178,7 @@ class Prune(Step):
     def _best_buckets(self, v: Vectors, words: Vocab, corpus: Counter[str] | None) -> np.ndarray:
         """The buckets to keep, in order: those that serve these words best."""
         subwords, _ = v.ngrams
-        shares = bucket_shares(subwords, words, np.ones(len(words)))  # (n_buckets,)
+        shares = words.bucket_shares(subwords)  # (n_buckets,)
         used = np.flatnonzero(shares)
         used = used[subwords.rows_of(used) >= 0]
         if self.n_ngrams is None or len(used) <= self.n_ngrams:
@@ -187,9 +189,9 @@ class Prune(Step):
             first = norms
         elif corpus is not None:
             counts = np.fromiter(corpus.values(), float, len(corpus))
-            first = bucket_shares(subwords, Vocab(list(corpus)), counts)[used] * norms
+            first = Vocab(list(corpus)).bucket_shares(subwords, counts)[used] * norms
         elif self.importance == "counts" and words.counts is not None:
-            first = bucket_shares(subwords, words, words.counts)[used] * norms
+            first = words.bucket_shares(subwords, words.counts)[used] * norms
         best = np.lexsort((-weight, -first))[: self.n_ngrams]  # of equals those that more words share
         return np.sort(used[best])
 
@@ -244,16 +246,6 @@ class Prune(Step):
 def as_scales(factors: np.ndarray) -> np.ndarray:
     """Factors as float16, the greatest it has where they are beyond it."""
     return np.minimum(factors, np.finfo(np.float16).max).astype(np.float16)
-
-
-def bucket_shares(subwords: Subwords, vocab: Vocab, weights: np.ndarray) -> np.ndarray:
-    """Return what each bucket gets if words share out their weights evenly among their n-grams: (n_buckets,)."""
-    shares = np.zeros(subwords.n_buckets)
-    for start, indptr, values in vocab.bucket_blocks(subwords):
-        n_ngrams = np.diff(indptr)
-        each = weights[start : start + len(n_ngrams)] / np.maximum(n_ngrams, 1)
-        np.add.at(shares, values, np.repeat(each, n_ngrams))  # in order, so that blocks change no bit
-    return shares
 
 
 @remembered

@@ -13,7 +13,7 @@ from .values import check_squares
 
 TOLERANCE = 1e-3  # of the first residual: the solver stops there
 N_WORDS = 200_000  # that are fitted on: for rows of codes, what is left of their targets takes most memory
-LOOKED_UP = 2_048  # of them at once: the rows of their n-grams take up to 40 MB
+LOOKED_UP = 1 << 18  # numbers of them at once: the rows of their n-grams take some 20 MB
 SOLVED = 1 << 28  # bytes that the solver works in: as many columns at once as they hold
 ARRAYS = 4  # of the size of those columns that it needs
 
@@ -85,6 +85,9 @@ class Refit(Step):
     n_words: int | None = parameter(N_WORDS, "whole", "Words fitted on", 1, all_is_none=True, main=False, omit=True)
     random_state: int = parameter(0, "seed", "Seed")
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _outlined(self, o: Outline) -> Outline | None:
         rows, no_counts = o.parts.get("ngrams"), o.model.vocab.counts is None
         return None if rows is None or rows.kind == "normed" or (self.frequency and no_counts) else o
@@ -119,8 +122,9 @@ class Refit(Step):
         means, targets, pulled = self._means_and_targets(v, reference, parts, isinstance(inner, Coded))
         wanted = pulled if targets is None else targets
         prior, square = original_rows(v, reference), 0.0  # (n_rows, dim)
-        for start in range(0, len(means.weights), LOOKED_UP):
-            now = means.of(prior, slice(start, start + LOOKED_UP))
+        n = max(LOOKED_UP // v.dim, 1)
+        for start in range(0, len(means.weights), n):
+            now = means.of(prior, slice(start, start + n))
             square += float(np.vdot(now, now))
         prior *= np.float32(np.vdot(prior, pulled) / square if square > 0 else 1)  # the scale that fits best
         del targets, pulled  # one of them is done with
@@ -138,16 +142,17 @@ class Refit(Step):
         from .. import kernels
 
         subwords, rows = v.ngrams
+        n = max(LOOKED_UP // v.dim, 1)
         blocks = [
-            (vocab, index[i : i + LOOKED_UP], weights[i : i + LOOKED_UP])
+            (vocab, index[i : i + n], weights[i : i + n])
             for vocab, index, weights in parts
-            for i in range(0, max(len(index), 1), LOOKED_UP)
+            for i in range(0, max(len(index), 1), n)
         ]
         pulled, largest = zeros(len(rows), v.dim), np.zeros((1, v.dim), np.float32)
         targets = zeros(sum(len(index) for _, index, _ in parts), v.dim) if of_codes else None
         ragged, done = [], 0
         for vocab, index, weights in progress.bar(blocks, desc="Targets", unit="block", leave=False, delay=2):
-            block = reference.vectors_of(vocab, index, "zero")  # (<= LOOKED_UP, dim)
+            block = reference.vectors_of(vocab, index, "zero")  # (<= n, dim)
             check_finite(block, vocab.words, index)
             np.maximum(largest, np.abs(block).max(axis=0, initial=0), out=largest)
             indptr, ngrams = vocab.ngram_rows(index, subwords)

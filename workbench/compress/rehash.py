@@ -43,6 +43,9 @@ class Rehash(Step):
         100_000, "count", "Buckets", 1, lambda v: v.vocab.subwords.n_buckets, brief="{:,} buckets"
     )
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _outlined(self, o: Outline) -> Outline | None:
         n, rows = self.n_buckets, o.parts.get("ngrams")
         if rows is None or n > o.n_buckets or isinstance(o.model.vocab.subwords, ListedNgrams):

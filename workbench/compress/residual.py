@@ -23,6 +23,9 @@ class Residual(Step):
     blurb = "stores each known word as its difference from the mean of its n-grams, which is smaller."
     needs_ngrams = True
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _outlined(self, o: Outline) -> Outline | None:
         is_plain = o.words.kind == "float32" and not o.words.axes
         return replace(o, is_fixed=True) if is_plain and not o.shares_rows else None

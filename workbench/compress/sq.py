@@ -41,6 +41,9 @@ class SQ(ValueStep):
     on: str = parameter("all", "choice", "Rows", choices=ROWS, of_ngrams=True, brief="of {}")
     random_state: int = parameter(0, "seed", "Seed")
 
+    def loses_alike(self) -> bool:
+        return True
+
     def _stored(self, rows: Rows) -> Rows | None:
         if rows.kind == "coded":
             return None

@@ -33,15 +33,19 @@ def size(original: Vectors, small: Vectors) -> pd.DataFrame:
     ``size`` of the ``compressed`` model, of the ``original`` in float32 (see `float32_bytes`)
     and, where it is known, of the ``source file``; ``ratio`` is original over compressed.
     """
-    before, after = float32_bytes(original), small.file_bytes
+    return size_rows(original, len(small), float32_bytes(original), small.file_bytes, "exact")
+
+
+def size_rows(original: Vectors, n_words: int, before: int, after: int, how: str) -> pd.DataFrame:
+    """Return the rows of `size` for a model of so many words, from bytes in float32 and after, exact or predicted."""
     rows = [
-        row("size", "compressed", after, "exact, bytes of the file", len(small)),
-        row("size", "original", before, "exact, bytes in float32", len(original)),
+        row("size", "compressed", after, f"{how}, bytes of the file", n_words),
+        row("size", "original", before, f"{how}, bytes in float32", len(original)),
     ]
     source = original.meta.get("provenance", {}).get("source_bytes")
     if source:
         rows.append(row("size", "source file", source, "exact, bytes of the file", len(original)))
-    rows.append(row("ratio", "all", before / after, "exact, original over compressed", len(small)))
+    rows.append(row("ratio", "all", before / after, f"{how}, original over compressed", n_words))
     return pd.DataFrame(rows)
 
 

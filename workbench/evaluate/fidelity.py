@@ -1,6 +1,6 @@
 """Fidelity: cosine to the original vector, word by word."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,8 @@ from ..storage import is_extreme, lengths
 from ..vectors import Vectors, check_finite, remembered, unit
 from ..vocab import Vocab, is_for_fitting, made_up_words
 from .table import interval, row
+
+N_DRAWN = 200  # resamples of words and dimensions
 
 
 def check_comparable(original: Vectors, small: Vectors) -> None:
@@ -75,6 +77,55 @@ def fidelity(
         ``coverage`` (share of words that have a vector; one that has none counts as cosine 0).
         Words whose original vector is zero have no direction to keep and are left out.
     """
+    rows: list[dict] = []
+    for split, how, counts, before, after, covered in _scored(
+        original, small, unseen, n_words, random_state, unseen_how
+    ):
+        cosine = cosines(before, after)
+        n, limits = len(cosine), None if how == "exact" else interval(cosine, random_state)
+        rows.append(row("fidelity", split, cosine.mean(), how, n, limits))
+        if counts is not None and counts.any():
+            rows.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, n))
+        rows.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, n))
+        if covered.any():
+            ratios = lengths(after[covered]) / lengths(before[covered])
+            rows.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
+        rows.append(row("coverage", split, covered.mean(), how, n))
+    return pd.DataFrame(rows)
+
+
+def fidelity_on_columns(
+    original: Vectors, small: Vectors, unseen: list[str], n_words: int, random_state: int, dim: int, doubt: float = 0
+) -> pd.DataFrame:
+    """Return the mean cosine and coverage of two models on some of `dim` dimensions, as an estimate for all.
+
+    The interval is 1.96 standard errors wide on both sides, by a bootstrap over words and dimensions at once, and wider
+    by a share of the loss, `doubt`.
+    """
+    rows: list[dict] = []
+    rng = np.random.default_rng(random_state)
+    k = original.dim
+    columns = rng.multinomial(k, np.full(k, 1 / k), N_DRAWN).T.astype(np.float32)  # (k, N_DRAWN) times each is drawn
+    for split, _, _, before, after, covered in _scored(original, small, unseen, n_words, random_state, ""):
+        n = len(before)
+        products, sides = (before * after) @ columns, [np.square(x) @ columns for x in (before, after)]  # (n, N_DRAWN)
+        drawn = products / np.sqrt(np.maximum(sides[0] * sides[1], np.float32(1e-30)))
+        words = rng.multinomial(n, np.full(n, 1 / n), N_DRAWN).T  # (n, N_DRAWN)
+        mean = float(cosines(before, after).mean())
+        error = 1.96 * float(((drawn * words).sum(axis=0) / n).std()) + doubt * (1 - mean)
+        how = f"quick sample, {k} of {dim} dimensions, seed {random_state}"
+        rows.append(row("fidelity", split, mean, how, n, (mean - error, min(mean + error, 1))))
+        rows.append(row("coverage", split, covered.mean(), how, n))
+    return pd.DataFrame(rows)
+
+
+def _scored(
+    original: Vectors, small: Vectors, unseen: list[str], n_words: int, random_state: int, unseen_how: str
+) -> Iterator[tuple[str, str, np.ndarray | None, np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield each split, where its words come from, their counts, (n,), both vectors, (n, dim), and which are there.
+
+    A vector that is not there is zeros.
+    """
     rng = np.random.default_rng(random_state)
     groups = []  # (split, vocabulary, positions in it, how)
     for split, index in splits(original.vocab, small).items():
@@ -84,27 +135,16 @@ def fidelity(
         groups.append((split, original.vocab, index, how))
     how = f"sampled, {unseen_how}, seed {random_state}"
     groups.append(("unseen", Vocab(unseen), np.arange(len(unseen)), how))
-    rows: list[dict] = []
     for split, vocab, index, how in groups:
         before = original.vectors_of(vocab, index, missing="zero")  # (n, dim)
         check_finite(before, [vocab.words[i] for i in index])
         defined = np.asarray(before.any(axis=1))
         if not defined.any():
             continue
-        before, after = before[defined], small.vectors_of(vocab, index, missing="nan")[defined]
+        after = small.vectors_of(vocab, index, missing="nan")[defined]
         covered = ~np.isnan(after[:, 0])
-        cosine = cosines(before, np.nan_to_num(after, copy=False))
-        n, limits = len(cosine), None if how == "exact" else interval(cosine, random_state)
-        rows.append(row("fidelity", split, cosine.mean(), how, n, limits))
         counts = None if vocab.counts is None else vocab.counts[index][defined]
-        if counts is not None and counts.any():
-            rows.append(row("fidelity_weighted", split, np.average(cosine, weights=counts), how, n))
-        rows.append(row("fidelity_p5", split, np.percentile(cosine, 5), how, n))
-        if covered.any():
-            ratios = lengths(after[covered]) / lengths(before[covered])
-            rows.append(row("norm_ratio", split, np.median(ratios), how, int(covered.sum())))
-        rows.append(row("coverage", split, covered.mean(), how, n))
-    return pd.DataFrame(rows)
+        yield split, how, counts, before[defined], np.nan_to_num(after, copy=False), covered
 
 
 def choose_unseen(

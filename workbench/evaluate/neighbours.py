@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from .. import progress
 from ..nearest import CANDIDATES, blocks_of, nearest_rows
 from ..vectors import Vectors, remembered, unit
 from ..vocab import Vocab, printable
@@ -42,34 +43,47 @@ def nearest(v: Vectors, words: Sequence[str] | Vocab, queries: list[str], k: int
 
 def _candidates(v: Vectors, vocab: Vocab) -> Iterator[np.ndarray]:
     """Unit vectors of all words of a vocabulary, block by block; several blocks are looked up at once."""
-    for first in range(0, len(vocab), LOOKED_UP):
-        places = np.arange(first, min(first + LOOKED_UP, len(vocab)))
-        yield from map(unit, blocks_of(v.vectors_of(vocab, places, missing="nan")))
+    with progress.bar(total=len(vocab), desc="Neighbours", unit=" words", leave=False, delay=2) as bar:
+        for first in range(0, len(vocab), LOOKED_UP):
+            places = np.arange(first, min(first + LOOKED_UP, len(vocab)))
+            for block in blocks_of(v.vectors_of(vocab, places, missing="nan")):
+                yield unit(block)
+                bar.update(len(block))
 
 
 def overlap(
-    original: Vectors, small: Vectors, k: int = 10, n_queries: int = 1_000, random_state: int = 0, n_rescored: int = 0
-):
+    original: Vectors,
+    small: Vectors,
+    k: int = 10,
+    n_queries: int = 1_000,
+    random_state: int = 0,
+    n_rescored: int = 0,
+    n_candidates: int | None = None,
+) -> pd.DataFrame:
     """Return overlap@k: the share of each word's `k` nearest neighbours that are still among its `k` nearest.
 
     Candidates on both sides are the original's whole vocabulary, dropped words rebuilt. Queries are a
     seeded sample of it; one without a vector scores 0. Of document vectors this is called recall@k. With
     `n_rescored`, ``overlap@k_rescored`` is that of the `k` best, by the original's vectors, of so many nearest ones, as
-    a search does that keeps the original vectors on disk.
+    a search does that keeps the original vectors on disk. With `n_candidates`, candidates are a seeded sample of so
+    many words: quick, and another measure, since neighbours among fewer words are farther away.
 
     Returns
     -------
     DataFrame of scorecard rows, with a bootstrap interval: over all queries, and over kept,
     remapped and dropped ones.
     """
-    queries, before = _queries(original, k, n_queries, random_state)
-    after, _ = nearest(small, original.vocab, queries, max(k, n_rescored))
+    candidates = original.vocab if n_candidates is None else _some(original, n_candidates, random_state)
+    queries, before = _queries(original, k, n_queries, random_state, n_candidates)
+    after, _ = nearest(small, candidates, queries, max(k, n_rescored))
     found = {f"overlap@{k}": (after[:, :k], "")}
     if n_rescored:
         found[f"overlap@{k}_rescored"] = _rescored(original, queries, after, k), f"; {n_rescored} rescored"
     there = before >= 0
     everyone = {"all": np.arange(len(queries)), **splits(queries, small)}
     how, rows = _how(queries, original, random_state), []
+    if len(candidates) < len(original):
+        how = f"quick sample, among {len(candidates):,} words, of {len(original):,}, seed {random_state}"
     for metric, (places, note) in found.items():
         shared = ((before[:, :, None] == places[:, None, :]).any(axis=2) & there).sum(axis=1)
         share = shared / np.maximum(there.sum(axis=1), 1)  # (q,)
@@ -97,10 +111,20 @@ def _how(queries: list[str], original: Vectors, seed: int) -> str:
 
 
 @remembered
-def _queries(original: Vectors, k: int, n: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """A sample of the vocabulary, in its order, and its neighbours' positions: (n, k)."""
+def _queries(
+    original: Vectors, k: int, n: int, seed: int, n_candidates: int | None = None
+) -> tuple[list[str], np.ndarray]:
+    """A sample of the vocabulary, in its order, and its neighbours' positions among the candidates: (n, k)."""
     queries = [original.words[i] for i in original.vocab.drawn_to_score(np.arange(len(original)), n, seed)]
-    return queries, nearest(original, original.vocab, queries, k)[0]
+    candidates = original.vocab if n_candidates is None else _some(original, n_candidates, seed)
+    return queries, nearest(original, candidates, queries, k)[0]
+
+
+@remembered
+def _some(original: Vectors, n: int, seed: int) -> Vocab:
+    """A sample of the words."""
+    places = np.random.default_rng(seed).permutation(len(original))[:n]
+    return original.vocab.take(np.sort(places))[0]
 
 
 def neighbour_changes(original: Vectors, small: Vectors, words: list[str], topn: int = 10) -> pd.DataFrame:

@@ -15,13 +15,14 @@ from ..compress import Chain
 from ..compress.base import Field
 from ..vectors import Vectors
 from .plan import Planner, Shape
+from .quick import N_COLUMNS
 from .sweep import best_of_their_size, table
-from .trials import N_COLUMNS, SampledTrials, Trials
+from .trials import SampledTrials, Trials
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 GOALS = ("fidelity", "overlap")
 BELOW = (1 / 2, 1 / 4)  # of the budget, that the frontier shows too
-LARGE = 40_000  # of so many words
+LARGE = 40_000  # words of a model whose recipes are tried on a sample of the dimensions
 
 
 @dataclass(frozen=True)

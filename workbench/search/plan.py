@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from ..compress import OPQ, PQ, SQ, Chain, Prune, Refit, Residual, Step
+from ..compress.outline import n_used_ngrams
 from ..evaluate.cost import float32_bytes
 from ..vectors import Vectors
 
@@ -124,9 +125,7 @@ class Planner:
     @cached_property
     def n_ngrams(self) -> int:
         """The most n-gram rows that may stay: those that the vocabulary uses, if they can be re-fitted in memory."""
-        subwords, _ = self.v.ngrams
-        rows = subwords.rows_of(self.v.vocab.used_buckets(subwords))
-        return min(len(np.unique(rows[rows >= 0])), MAX_NUMBERS // self.v.dim)
+        return min(n_used_ngrams(self.v), MAX_NUMBERS // self.v.dim)
 
     # -- bytes ----------------------------------------------------------------------------
 

@@ -116,12 +116,17 @@ def refused(recipe: Step, error: Exception) -> dict:
 
 def scores(original: Vectors, small: Vectors, card: pd.DataFrame) -> dict[str, float]:
     """Return the numbers of a scorecard as columns of `table`; ``known`` is the mean over the whole vocabulary."""
-    values = card.set_index(["metric", "split"])["value"]
-    found = {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
-    sizes = {split: len(index) for split, index in splits(original.words, small).items()}
+    found = measured(card)
+    sizes = {split: len(index) for split, index in splits(original.vocab, small).items()}
     scored = {split: n for split, n in sizes.items() if n and not np.isnan(found[split])}
     known = sum(n * found[split] for split, n in scored.items()) / sum(scored.values()) if scored else np.nan
     return {**found, "known": known}
+
+
+def measured(card: pd.DataFrame) -> dict[str, float]:
+    """Return the numbers of a scorecard that are columns of `table`."""
+    values = card.set_index(["metric", "split"])["value"]
+    return {name: values.get(key, np.nan) for name, key in COLUMNS.items()}
 
 
 def best_of_their_size(tried: pd.DataFrame, column: str) -> pd.Series:

@@ -5,19 +5,15 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from ..compress import Chain, Step
-from ..compress.builder import Builder, unfitted
+from ..compress import Chain
+from ..compress.builder import Builder
 from ..compress.outline import outline
 from ..evaluate.cost import float32_bytes
-from ..spool import spooled
-from ..storage import Dense, Stacked
 from ..vectors import Vectors
 from ..workers import on_worker, sent_once
+from .quick import N_COLUMNS, on_columns, with_fewer_codes
 from .sweep import attempt, refused
 
-N_COLUMNS = 24  # dimensions that recipes are tried on, of a model
 Trial = tuple[dict, Vectors | None, float]  # the row and the model of `attempt`, and the seconds that it took
 
 
@@ -56,37 +52,24 @@ class Trials:
 
 
 class SampledTrials(Trials):
-    """Tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted.
-
-    Dimensions are much alike, so what a recipe loses is nearly the same share of each, and words and n-grams stay.
-    """
+    """Tries recipes on a sample of the dimensions, with fewer codes; bytes are predicted."""
 
     is_sampled = True
 
     def __init__(self, v: Vectors, given: dict, client: Any = None):
-        columns = ((np.arange(N_COLUMNS) + 0.5) * v.dim / N_COLUMNS).astype(int)  # some models have the greatest first
-        parts = [part for part in (v.storage.words, v.storage.ngrams) if part is not None]
-        narrow = [Dense(spooled((block[:, columns] for _, block in part.blocks()), len(columns))) for part in parts]
-        super().__init__(v.with_storage(Stacked(*narrow) if len(narrow) > 1 else narrow[0]), given, client)
-        self.whole = v
+        super().__init__(on_columns(v, N_COLUMNS), given, client)
+        self.whole, self.share = v, N_COLUMNS / v.dim
 
     def begin(self, recipes: Iterable[Chain | None]) -> None:
         """See `Trials.begin`."""
-        super().begin(recipe and self._with_fewer_codes(recipe) for recipe in recipes)
+        super().begin(recipe and with_fewer_codes(recipe, self.share) for recipe in recipes)
 
     def __call__(self, recipe: Chain) -> Trial:
-        row, small, seconds = super().__call__(self._with_fewer_codes(recipe))
+        row, small, seconds = super().__call__(with_fewer_codes(recipe, self.share))
         o = recipe.outlined(outline(self.whole))
         assert o is not None, "a plan has steps that can follow each other"
         sizes = {"bytes": o.file_bytes, "ratio": float32_bytes(self.whole) / o.file_bytes}
         return row | {"recipe": recipe} | sizes, small, seconds
-
-    def _with_fewer_codes(self, recipe: Chain) -> Chain:
-        def fewer(step: Step) -> Step:
-            n, step = step.get_params().get("n_subvectors"), unfitted(step)
-            return step if n is None else step.set_params(n_subvectors=max(round(n * N_COLUMNS / self.whole.dim), 1))
-
-        return Chain([fewer(step) for step in recipe.steps])
 
 
 def _timed(builder: Builder, recipe: Chain, given: dict) -> Trial:

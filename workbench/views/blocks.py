@@ -20,7 +20,7 @@ from ..search.sweep import best_of_their_size, table
 from ..vectors import Vectors
 from ..vocab import printable
 from . import recipes
-from .compression import N_TRIALS, Search
+from .compression import N_TRIALS, UNMEASURED, Search
 from .paper import code_of
 
 MAX_WORST = 250  # words of the table of damage, by each of two orders
@@ -33,26 +33,28 @@ class Blocks:
     """The blocks; see `widget.View`."""
 
     def top(model, result, past, future, pinned):
-        v, trial = model.original, result.trial if result else {}
+        v, trial, is_built = model.original, result.trial if result else {}, bool(result and result.small)
         return {
             "name": Path(model.source).name or "a model in memory", "source": model.source,
             "about": f"{len(v):,} words × {v.dim} · {model.source_bytes / 1e6:,.1f} MB on disk",
             "can_undo": bool(past), "can_redo": bool(future), "pinned": pinned is not None,
-            "save_bytes": trial.get("bytes"), "seconds": trial.get("seconds"),
+            "save_bytes": trial.get("bytes") if is_built else None, "seconds": trial.get("seconds"),
         }  # fmt: skip
 
     def cards(result, limit, pinned):
         found = []
         for column, title, row, spread in measures(result.card):
             is_near = column == "overlap@10"
+            note = f"± {5 * (row.high - row.low):.1f}" if is_near and row.n else "" if is_near else spread
+            among = f" {row.how.split(', ')[1]}" if is_near and is_quick(row) else ""  # it is another measure
             scale, id = (10, "neighbours") if is_near else (1, column)
             if column:
                 found.append({
                     "id": id, "title": title, "help": HELP[id], "how": how(row), "value": scale * row.value,
-                    "note": f"± {5 * (row.high - row.low):.1f}" if is_near else spread, "digits": 1 if is_near else 3,
+                    "note": note + among, "digits": 1 if is_near else 3,
                     "low": scale * row.low, "high": scale * row.high,
                     "delta": None if pinned is None else scale * (row.value - pinned[column]),
-                    "waits": is_near and not result.is_whole,
+                    "waits": row.how == UNMEASURED["how"],
                 })  # fmt: skip
         sizes = {row.split: row for row in result.card.itertuples() if row.metric == "size"}
         size = sizes and {
@@ -66,7 +68,7 @@ class Blocks:
     def rail(model, wish, recipe, result, limit, goal, failed, seed):
         if isinstance(wish, Vectors):
             return {}
-        now, v = present(wish, recipe, result), model.vectors
+        now, v = present(wish, recipe, result), model.original
         effects = result.effects if result and result.recipe == now else ()
         wrong, error = failed[1:] if failed and failed[0] == now else (None, None)
         steps = [
@@ -120,11 +122,13 @@ class Blocks:
             original = n * result.trial["ratio"]
             spread = f"{original / n:,.1f} times smaller than {original / 1e6:,.2f} MB in float32"
             was = f"{old['bytes'] / 1e6:,.2f} MB" if old else ""
-            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, "exact", was)
+            known = next(row.how for row in result.card.itertuples() if row.split == "compressed").split(",")[0]
+            line("Size of the file", "size", f"{n / 1e6:,.2f} MB", n / original, spread, known, was)
         for column, title, row, spread in measures(result.card):
             is_cosine, was = column in SPLITS, old.get(column, np.nan)
             what, help = (f"Cosine, {title.lower()}", column) if is_cosine else (title, "neighbours")
             value, before = (f"{x:.4f}" if is_cosine else f"{10 * x:.2f}" for x in (row.value, was))
+            value = value if row.n else "–"
             line(what, help, value, row.value, spread, how(row), before if was == was else "")
         rows = {(row.metric, row.split): row for row in (() if agreement is None else agreement.itertuples())}
         for name in [name for metric, name in rows if metric == "similarity"]:
@@ -160,10 +164,10 @@ class Blocks:
             "order": coded and order(coded, level),
         }  # fmt: skip
 
-    def looked(changes, contributions, model, result):
+    def looked(changes, contributions, model, small):
         ngrams = {printable(word): found for word, found in (contributions or {}).items()}
         words = changes.groupby("word", sort=False)
-        return {"words": [looked_at(model.vectors, result.small, word, rows, ngrams.get(word)) for word, rows in words]}
+        return {"words": [looked_at(model.original, small, word, rows, ngrams.get(word)) for word, rows in words]}
 
     def neighbours(sampled):
         return {"rows": records(sampled, "word rank kept k cosine lost gained"), "how": sampled.attrs["how"]}
@@ -239,17 +243,24 @@ def how(row: Any) -> str:
     return f"{row.how}, {row.n:,} words"
 
 
+def is_quick(row: Any) -> bool:
+    """Tell if a number is of a quick sample, which `how` begins with."""
+    return row.how.startswith("quick")
+
+
 def measures(card: pd.DataFrame) -> list[tuple[str | None, str, Any, str]]:
     """Return of each mean of a card its column in `sweep`, a title, its row, and in words how values are spread."""
     rows, found = {(row.metric, row.split): row for row in card.itertuples()}, list[tuple[str | None, str, Any, str]]()
     for (metric, split), row in rows.items():
         if metric == "fidelity":
             covered = rows["coverage", split].value
-            spread = f"worst 5% {rows['fidelity_p5', split].value:.3f}"
+            spread = f"{row.low:.3f} to {row.high:.3f}, sampled"
+            if not is_quick(row):
+                spread = f"worst 5% {rows['fidelity_p5', split].value:.3f}"
             found.append((split, SPLITS[split], row, spread + f" · {int(100 * covered)}% covered" * (covered < 1)))
         elif metric == "overlap@10":
             column, of = (metric, "") if split == "all" else (None, f", {SPLITS[split].lower()}")
-            spread = f"95% interval {10 * row.low:.1f} to {10 * row.high:.1f}"
+            spread = f"95% interval {10 * row.low:.1f} to {10 * row.high:.1f}" if row.n else ""
             found.append((column, f"Neighbours kept of 10{of}", row, spread))
     return found
 

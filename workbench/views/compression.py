@@ -1,8 +1,10 @@
 """Computations of a compression panel, as cells; see `flow`."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import pandas as pd
 from .. import progress
 from ..compress import Chain
 from ..compress.builder import Builder
+from ..compress.outline import outline
 from ..evaluate.contributions import has_same_ngrams, ngram_carriers
 from ..evaluate.damage import code_damage, damage_groups, word_codes, word_damage
 from ..evaluate.maps import OriginalMap, topics
@@ -22,7 +25,8 @@ from ..evaluate.table import Scorecard, row
 from ..formats import load, writable
 from ..reports.setting import run_report, write_report
 from ..search.budget import BELOW, fit_budget
-from ..search.sweep import attempt, scores
+from ..search.quick import Quick, is_large
+from ..search.sweep import attempt, measured, scores
 from ..vectors import Vectors, remembered
 from . import mapper
 from .flow import cell, publish
@@ -31,6 +35,7 @@ from .recipes import effects
 REST = 0.3  # seconds from new numbers to what is shown beside them: a person's next change comes first
 N_TRIALS = 12  # of a search, before those for fewer bytes
 N_DAMAGED = 20_000  # words that are scored for damage
+N_NEAR = 20_000  # words that neighbours are first looked for among, of a large model
 N_NEIGHBORS = 15  # on a map; of a tiny model fewer
 MAX_TRAIL = 200  # rows
 MAX_RECENT, MAX_RECENT_BYTES = 8, 10**9  # results that are kept, and what their numbers take
@@ -58,13 +63,13 @@ class Search:
 class Result:
     """The outcome of `recipe`; without one, of a small model that was given.
 
-    `trial` is its row of the trail, and `effects` has a text for each step. Until `is_whole`, the neighbours in the
-    card are those of an earlier recipe. While a search runs, the result is the best one so far, and `search` says how
-    many recipes were tried, of how many.
+    `trial` is its row of the trail, and `effects` has a text for each step. Until `is_whole`, there are first numbers:
+    those of a quick sample, without a small model, and then neighbours among a sample, or those of an earlier recipe.
+    While a search runs, the result is the best one so far, and `search` says how many recipes were tried, of how many.
     """
 
     recipe: Chain | None
-    small: Vectors
+    small: Vectors | None
     card: Scorecard
     trial: dict
     effects: tuple[str, ...] = ()
@@ -73,35 +78,48 @@ class Result:
 
 
 class Model:
-    """A model, and what is kept about it. Recipes begin with `vectors`, and are compared with them."""
+    """A model, and what is kept about it. Recipes begin with `vectors`, and are compared with them.
+
+    A large model has `quick`, which gives first numbers.
+    """
 
     def __init__(self, original: Vectors):
         self.original, self.source = original, original.origin  # empty for one that was made in memory
-        try:
-            self.vectors = original.adjusted()  # made once, in place of at every recipe
-        except ValueError:  # word rows are compressed already
-            self.vectors = original
-        self.file_bytes = self.vectors.file_bytes  # once: packing the words of a large model takes a moment
+        self.quick = Quick(original) if is_large(original) else None
+        self._lock, self._vectors = threading.Lock(), None if self.quick else whole(original)
+        self.file_bytes = outline(original).file_bytes
         path, first = Path(self.source), original.meta.get("provenance", {}).get("source_bytes")  # before it was small
         self.source_bytes = path.stat().st_size if path.is_file() else first or self.file_bytes
-        self.builder = Builder(self.vectors)
         self.recent: dict[str, Result] = {}  # by the recipe as JSON, the newest last
         self.trail: tuple[dict, ...] = ()  # everything tried, as rows of `sweep`
         self.failed: tuple[Chain, int] | None = None  # the last recipe that failed, and the place of the step that did
 
-    def begun(self, recipe: Chain, trial: dict, small: Vectors) -> Result:
-        """Return the result of a recipe whose neighbours are not measured yet, with those of the last one."""
-        self.note(trial)
-        cards = [result.card for result in self.recent.values()] or [pd.DataFrame([UNMEASURED])]
-        neighbours = cards[-1][cards[-1]["metric"] == UNMEASURED["metric"]].assign(how=UNMEASURED["how"])
+    @property
+    def vectors(self) -> Vectors:
+        """The model with word rows that no longer need their n-grams; of a large one it takes a while at first."""
+        with self._lock:
+            self._vectors = self._vectors or whole(self.original)
+            return self._vectors
+
+    @cached_property
+    def builder(self) -> Builder:
+        return Builder(self.vectors)
+
+    def begun(
+        self, recipe: Chain, trial: dict, small: Vectors | None = None, neighbours: pd.DataFrame | None = None
+    ) -> Result:
+        """Return the first numbers of a recipe; without neighbours, with those of the last one."""
+        if neighbours is None:
+            cards = [result.card for result in self.recent.values()] or [pd.DataFrame([UNMEASURED])]
+            neighbours = cards[-1][cards[-1]["metric"] == UNMEASURED["metric"]].assign(how=UNMEASURED["how"])
         card = Scorecard(pd.concat([trial["card"], neighbours], ignore_index=True))
-        return Result(recipe, small, card, trial, effects(recipe, self.vectors, trial["bytes"]), is_whole=False)
+        return Result(recipe, small, card, trial, effects(recipe, self.original, trial), is_whole=False)
 
     def built(self, recipe: Chain, trial: dict, small: Vectors) -> Result:
         """Return the result of a recipe, and keep it with the last few."""
-        result = Result(recipe, small, trial["card"], trial, effects(recipe, self.vectors, trial["bytes"]))
+        result = Result(recipe, small, trial["card"], trial, effects(recipe, self.original, trial))
         recent = [*self.recent.items(), (json.dumps(recipe.to_json()), result)][-MAX_RECENT:]
-        while len(recent) > 1 and sum(old.small.storage.nbytes for _, old in recent) > MAX_RECENT_BYTES:
+        while len(recent) > 1 and sum(old.small.storage.nbytes for _, old in recent if old.small) > MAX_RECENT_BYTES:
             del recent[0]
         self.recent = dict(recent)
         self.note(trial)
@@ -129,7 +147,8 @@ class Compression:
 
     Inputs: `source` (Vectors, path or name), `wish` (Chain, `Search`, a small model, or None for what `suggest` makes
     of the model), `words`, `n_mapped`, `drawn` ("UMAP" or "PCA"), `reporting`; and, for good, `suggest`, `unseen`,
-    `pairs`, `labels`, `n_words` and `n_queries` (samples to score; without words, no card), `seed`.
+    `pairs`, `labels`, `n_words` and `n_queries` (samples to score; without words, no card), `seed`, and `is_live` (of
+    use for first numbers).
     """
 
     def model(source):
@@ -138,10 +157,10 @@ class Compression:
 
     def recipe(model, wish, suggest):
         """The recipe that is wanted; None while one is searched for, or where a small model was given."""
-        return suggest(model.vectors) if wish is None else wish if isinstance(wish, Chain) else None
+        return suggest(model.original) if wish is None else wish if isinstance(wish, Chain) else None
 
     @cell(rest=REST)
-    def result(model, wish, recipe, unseen, n_words, n_queries, seed):
+    def result(model, wish, recipe, unseen, n_words, n_queries, seed, is_live):
         samples = {"unseen": unseen, "n_queries": n_queries, "random_state": seed}
         if isinstance(wish, Search):
             return _searched(model, wish, n_scored=n_words, **samples)
@@ -150,61 +169,74 @@ class Compression:
             return Result(None, wish, card, scores(model.vectors, wish, card) if n_words else {})
         if found := model.recent.get(json.dumps(recipe.to_json())):
             return found
+        quick = model.quick if is_live else None
+        if quick:
+            with progress.told_as("A quick sample", lambda: 0.0):
+                card = quick.card(recipe, unseen, n_words, seed)
+            if card is not None:
+                publish(model.begun(recipe, {"recipe": recipe, **measured(card), "card": card}))
         trial, small = attempt(model.builder, recipe, unseen, n_words, 0, seed)
         if small is None:
             model.failed = recipe, model.builder.at
             raise ValueError(trial["error"])
+        model.note(trial)
         publish(model.begun(recipe, trial, small))  # of a large model, neighbours take longest
+        if quick:
+            publish(model.begun(recipe, trial, small, overlap(model.vectors, small, 10, n_queries, seed, 0, N_NEAR)))
         neighbours = overlap(model.vectors, small, 10, n_queries, seed)
         card = Scorecard(pd.concat([trial["card"], neighbours], ignore_index=True))
         return model.built(recipe, {**trial, **scores(model.vectors, small, card), "card": card}, small)
+
+    def small(result):
+        """The small model; the one before, while there are only numbers of a quick sample."""
+        return result.small
 
     def known(model, words):
         """The words looked at that the model has a vector for."""
         return [word for word in words if model.original.can_embed(word)]
 
-    def changes(model, result, known):
+    def changes(model, small, known):
         """The neighbours of the words that are looked at, before and after; None where no word is."""
-        return neighbour_changes(model.vectors, result.small, known) if known else None
+        return neighbour_changes(model.vectors, small, known) if known else None
 
-    def contributions(model, result, known):
+    def contributions(model, small, known):
         """The contribution of each n-gram, by word whose vector n-grams can change."""
-        alike = has_same_ngrams(model.vectors, result.small)
-        tables = [ngram_carriers(model.vectors, result.small, word) for word in known if alike]
+        alike = has_same_ngrams(model.vectors, small)
+        tables = [ngram_carriers(model.vectors, small, word) for word in known if alike]
         return {t.attrs["word"]: t for t in tables if t.attrs["made_of_after"] in DEPENDENT}
 
-    def agreement(model, result, pairs, seed):
-        return similarity(model.vectors, result.small, pairs, seed)
+    def agreement(model, small, pairs, seed):
+        return similarity(model.vectors, small, pairs, seed)
 
-    def damage(model, result, seed):
-        words = _of(result.small, word_damage, model.vectors, N_DAMAGED, seed)
-        return Damage(words, damage_groups(words), code_damage(model.vectors, result.small, words))
+    def damage(model, small, seed):
+        words = _of(small, word_damage, model.vectors, N_DAMAGED, seed)
+        return Damage(words, damage_groups(words), code_damage(model.vectors, small, words))
 
-    def sampled(model, result, n_queries, seed):
+    def sampled(model, small, n_queries, seed):
         """The neighbours that the words in the card's sample kept, lost and gained."""
-        return _of(result.small, neighbours_kept, model.vectors, 10, n_queries, seed)
+        return _of(small, neighbours_kept, model.vectors, 10, n_queries, seed)
 
-    def losses(result):
+    def losses(small):
         """The losses of the small model in each format that can be written."""
-        return {known: known.losses(result.small) for known in writable().values()}
+        return {known: known.losses(small) for known in writable().values()}
 
     @cell(lane="maps")
-    def codes(model, result, n_mapped, seed):
+    def codes(model, small, n_mapped, seed):
         """The codes of the words on the maps; None where word rows are not coded."""
-        return word_codes(result.small, original_map(model.vectors, n_mapped, seed).words)
+        return word_codes(small, original_map(model.vectors, n_mapped, seed).words)
 
     @cell(lane="maps")
-    def maps(model, result, n_mapped, drawn, labels, seed):
+    def maps(model, small, n_mapped, drawn, labels, seed):
         """Principal components first and then, where it is wanted, UMAP."""
         original = original_map(model.vectors, n_mapped, seed)
 
         def labelled(frame):
             return frame.assign(label=[labels.get(word) for word in original.words]) if labels else frame
 
-        frame = labelled(original.pca(result.small))
+        frame = labelled(original.pca(small))
         if drawn != "PCA":
             publish(frame)
-            frame = labelled(original.umap(result.small, mapper.shared.layout))
+            frame = labelled(original.umap(small, mapper.shared.layout))
         frame.attrs["topics"] = topics(frame, original.vectors)
         return frame
 
@@ -236,6 +268,14 @@ def _searched(model: Model, wish: Search, **samples: Any) -> Result:
         fit_budget(model.vectors, wish.n_bytes, goal=wish.goal, n_trials=N_TRIALS, callback=tried, **samples)
     assert best is not None
     return best
+
+
+def whole(original: Vectors) -> Vectors:
+    """Return a model with word rows that no longer need their n-grams: once, in place of at every recipe."""
+    try:
+        return original.adjusted()
+    except ValueError:  # word rows are compressed already
+        return original
 
 
 @remembered

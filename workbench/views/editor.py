@@ -97,9 +97,10 @@ class RecipeView(View):
 
     def _fresh(self) -> Any:
         """The result of the present recipe."""
-        if self.flow["result"] is None or not self.flow.is_fresh("result"):
+        result = self.flow["result"]
+        if result is None or result.small is None or not self.flow.is_fresh("result"):
             raise ValueError("the numbers for this setting are not there yet; try again once they are")
-        return self.flow["result"]
+        return result
 
     def _deliver(self, name: str, content: bytes) -> None:
         """Send a file to the browser, part by part."""

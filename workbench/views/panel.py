@@ -80,7 +80,8 @@ class ModelView(View):
                 f"expected labels as {{word: label}}, a dict or a Series by word, got {type(labels).__name__}"
             )
         inputs["labels"] = {} if labels is None else dict(labels)
-        usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None}
+        usual = {"pairs": None, "unseen": None, "n_words": 0, "n_queries": 200, "suggest": None, "reporting": None,
+                 "is_live": live}  # fmt: skip
         given = usual | inputs | {"source": openable(source), "words": words, "drawn": "UMAP", "level": 0}
         ui = {"tab": self.tabs[0], "tabs": list(self.tabs), "bare": self.wanted is not None}
         super().__init__(Flow(Compression, live, self.wanted, **given), kind="panel", ui=ui, words=words)
@@ -231,9 +232,10 @@ class CompressionPanel(RecipeView, ModelView):
             self.words = [word for word in self.words if model.original.can_embed(word)]
         if model is None:
             return
-        if result is not self._result and flow.is_fresh("result") and result.is_whole:
-            if self._result is not None and self._result.recipe != result.recipe:
-                values["before"] = self._result.trial
+        is_new = result is not self._result and flow.is_fresh("result")
+        if is_new and self._result is not None and self._result.recipe != result.recipe:
+            values["before"] = self._result.trial
+        if is_new and result.is_whole:
             if values["pinned"] and values["pinned"]["recipe"] == result.recipe:
                 values["pinned"] = result.trial  # pinned before its neighbours were measured
             self._result = result
@@ -293,19 +295,19 @@ class CompressionPanel(RecipeView, ModelView):
 
     def do_preset(self, id: str) -> None:
         """Begin with a preset."""
-        self._want(recipes.presets(self.flow["model"].vectors, self.flow["seed"])[id].recipe)
+        self._want(recipes.presets(self.flow["model"].original, self.flow["seed"])[id].recipe)
 
     def do_set(self, i: int, name: str, value: Any) -> None:
         """Change a parameter of a step."""
-        self._want(recipes.changed(self._present, i, name, value, self.flow["model"].vectors))
+        self._want(recipes.changed(self._present, i, name, value, self.flow["model"].original))
 
     def do_add(self, kind: str, at: int | None = None) -> None:
         """Add a step."""
-        self._want(recipes.added(self._present, kind, at, self.flow["model"].vectors, self.flow["seed"]))
+        self._want(recipes.added(self._present, kind, at, self.flow["model"].original, self.flow["seed"]))
 
     def do_predict(self, i: int, name: str, value: Any) -> None:
         """Say how large the file would be with another value, while a slider is dragged."""
-        v = self.flow["model"].vectors
+        v = self.flow["model"].original
         n_bytes = recipes.predicted_bytes(recipes.changed(self._present, i, name, value, v), v)
         self.predicted = {"bytes": n_bytes, "i": i, "name": name, "value": value}
 
@@ -326,8 +328,8 @@ class CompressionPanel(RecipeView, ModelView):
         flow, result = self.flow, self.flow["result"]
         if not flow.is_fresh("model"):
             self._go_back() if self._before else None
-        elif isinstance(flow["wish"], Search) or not flow.is_fresh("result"):
-            flow.set(wish=result.recipe if result else Chain([]))
+        elif isinstance(flow["wish"], Search) or not flow.is_fresh("result") or not result.is_whole:
+            flow.set(wish=self._result.recipe if self._result else Chain([]))
         else:
             flow.set(drawn="PCA")
 

@@ -8,7 +8,6 @@ from ..compress import Chain
 from ..compress.base import STEPS, Step
 from ..compress.outline import n_used_ngrams, outline
 from ..compress.values import ValueStep
-from ..evaluate.cost import float32_bytes
 from ..search.suggest import Preset, first_step, presets, usual
 from ..vectors import Vectors
 
@@ -55,10 +54,10 @@ def predicted_bytes(recipe: Chain, v: Vectors) -> int | None:
     return o.file_bytes if o and o.is_sure else None
 
 
-def effects(recipe: Chain, v: Vectors, n_bytes: int) -> tuple[str, ...]:
-    """Return what each step of a recipe saved, such as "22.6 → 2.9 MB"; the file came out at so many bytes."""
+def effects(recipe: Chain, v: Vectors, trial: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what each step of a recipe saved, such as "22.6 → 2.9 MB"; the trial has its bytes and ratio."""
     between = [predicted_bytes(Chain(recipe.steps[:n]), v) for n in range(1, len(recipe.steps))]
-    return effect_texts([float32_bytes(v), *between, n_bytes])[: len(recipe.steps)]
+    return effect_texts([round(trial["bytes"] * trial["ratio"]), *between, trial["bytes"]])[: len(recipe.steps)]
 
 
 def effect_texts(sizes: Sequence[int | None]) -> tuple[str, ...]:

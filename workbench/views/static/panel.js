@@ -139,7 +139,7 @@ function cards(view) {
 function numberCards(view, titles) {
   const { cards: numbers = titles.map((title) => ({ id: title, title })) } = view.get("cards");
   return numbers.map(({ help: about, value, digits, delta, how, ...own }) => card({ ...own,
-    help: [about, how].join(" "), corner: how?.split(/\W/)[0],
+    help: [about, how].join(" "), corner: own.waits ? "…" : how?.split(/\W/)[0],
     value: [fixed(value, digits), against(delta, (size) => fixed(size, digits))] }));
 }
 
@@ -164,7 +164,7 @@ function sizeCard(view) {
   const smaller = ratio && h("small", `${ratio < 10 ? fixed(ratio, 1) : whole(ratio)}× smaller`);
   const filled = h("div.bar", { "aria-hidden": "true" }, size && h("i", { class: over, style: `width: ${at(size)}` }),
     limit && h("u", { style: `left: calc(${at(limit)} - 2px)` }), next && h("u.next", { style: `left: ${at(next)}` }));
-  const value = [size ? bytes(size) : "–", next ? h("small.foreseen", `→ ${bytes(next)}`) : smaller];
+  const value = [how?.startsWith("predicted") && "≈ ", size ? bytes(size) : "–", next ? h("small.foreseen", `→ ${bytes(next)}`) : smaller];
   const note = [filled, against(delta, bytes, -1)];
   return card({ id: "size", title: "File size", help: [about, how].join(" "), corner, value, note });
 }
