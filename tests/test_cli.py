@@ -332,9 +332,9 @@ def test_ended_in_the_middle_nothing_half_written_stays(model, number, status):
 
 def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys, monkeypatch):
     """`fit_budget` returns its best so far; nobody who pressed Ctrl-C expects a file of that."""
-    from workbench.search import budget
+    from workbench.search import trials
 
-    attempt, tried = budget.attempt, []
+    attempt, tried = trials.attempt, []
 
     def interrupted(*args, **options):
         if tried:
@@ -342,7 +342,7 @@ def test_an_interrupted_search_writes_nothing_and_says_what_it_had(model, capsys
         tried.append(args)
         return attempt(*args, **options)
 
-    monkeypatch.setattr(budget, "attempt", interrupted)
+    monkeypatch.setattr(trials, "attempt", interrupted)
     assert main(["compress", model, "small", "--budget", "30kB"]) == 130
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("workbench: ")]
     assert lines[-1] == "workbench: stopped"
