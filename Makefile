@@ -50,6 +50,8 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/phrases.py
 	$(BIN)/python benchmarks/documents.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/quick.py
+	$(BIN)/python benchmarks/encode.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -266,6 +266,11 @@ def test_a_search_on_workers_goes_the_same_way(model, budget, request, client, m
     np.testing.assert_array_equal(there.vectors.matrix(), here.vectors.matrix())
 
 
+def test_what_is_no_client_is_refused_before_any_work(few):
+    with pytest.raises(TypeError, match=r"client must be a dask.distributed.Client, got str"):
+        wb.fit_budget(few, BUDGET, client="tcp://127.0.0.1:8786")
+
+
 def test_workers_begin_what_is_next_before_it_is_asked_for(few, client):
     trials = Trials(few.adjusted(), {"unseen": None, "n_scored": 100, "n_queries": 0, "random_state": 0}, client)
     recipes = [wb.Chain([wb.PQ(n)]) for n in (2, 4, 5)]

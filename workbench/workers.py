@@ -29,6 +29,7 @@ def outcomes(
     An item that raises an error, or whose workers died, does not keep the others from being done. `shared` travels to
     each worker of the `dask.distributed.Client` once.
     """
+    check_client(client)
     found: Iterator[Outcome] = (_tried(place, function, item, *shared) for place, item in enumerate(items))
     if client is not None:
         found = _on_client(function, items, shared, client, desc)
@@ -56,13 +57,17 @@ def _on_client(function: Callable, items: Sequence, shared: Sequence, client: An
         client.cancel([future for future in futures if not future.done()])
 
 
+def check_client(client: Any) -> None:
+    """Refuse what is neither None nor a Dask client, such as an address."""
+    if client is not None and not hasattr(client, "submit"):
+        raise TypeError(f"client must be a dask.distributed.Client, got {type(client).__name__}")
+
+
 def sent_once(client: Any, value: Any) -> Any:
     """Send a value to the workers that need it; return what stands for it in `submit`.
 
     Unlike what `scatter` sends, it is sent again where all workers that had it died.
     """
-    if not hasattr(client, "submit"):
-        raise TypeError(f"client must be a dask.distributed.Client, got {type(client).__name__}")
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of its size
         return client.submit(_itself, value, pure=False)
 

@@ -14,7 +14,7 @@ from ..compress.base import Field
 from ..compress.rq import beam_codes
 from ..semantic import SemanticIDs
 from ..vectors import Vectors
-from ..workers import outcomes
+from ..workers import check_client, outcomes
 from .encoded import CODEBOOKS, DECISIVE, MANIFEST, EncodedItems, manifest_of, part_name, read_manifest
 from .source import Partition, Source, failure, open_source
 
@@ -66,6 +66,7 @@ def encode(
         Before any work, if `source` has no such column, or `out` holds something else. After all other partitions, if
         some failed: the first is named, with the reason. To do those alone, call again.
     """
+    check_client(client)
     coder, out = _coder(model), Path(out).expanduser().absolute()
     opened = open_source(source, column, id_column, texts)
     encoder = _Encoder(opened, out, *coder)

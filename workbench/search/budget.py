@@ -14,6 +14,7 @@ from .. import progress
 from ..compress import Chain
 from ..compress.base import Field
 from ..vectors import Vectors
+from ..workers import check_client
 from .plan import Planner, Shape
 from .quick import N_COLUMNS
 from .sweep import best_of_their_size, table
@@ -125,6 +126,7 @@ def fit_budget(
     sizes = [("n_trials", n_trials, 1), ("n_scored", n_scored, 1), ("n_queries", n_queries, int(goal == "overlap"))]
     for name, value, low in [*sizes, ("min_words", min_words, 0), ("random_state", random_state, 0)]:
         Field("whole", name, low).check(name, value)
+    check_client(client)
     if min_words > len(v):
         raise ValueError(f"min_words={min_words}, but the model has {len(v)} words")
     v = v.adjusted()
