@@ -23,6 +23,7 @@ LOCK = threading.RLock()
 TILE = 1024  # points handled at once: their running minima stay in the first-level cache
 ROWS = 256  # rows whose codes are looked up at once, for the same reason
 COLUMNS = 52  # summed at once; a fixed number makes for vector instructions, two such blocks make 100 columns
+FEW_COLUMNS = 12  # the same, where there are so few that one block would leave a thread idle
 WIDTH = 64  # columns of a row read at once: four lines of the cache
 MAX_NARROW = 6  # columns of a subvector that get compiled code of their own
 PACE = 1.9  # of Lloyd's steps but the last, beyond the mean; of 1.5 to 2.1 the best that still converges for sure
@@ -153,7 +154,6 @@ def group_sums(rows, codes, n_groups):
     return out
 
 
-@_kernel(parallel=True)
 def pull(indptr, rows, weights, x):
     """Return ``A.T @ A @ x``: (n_rows, dim) float32.
 
@@ -161,32 +161,45 @@ def pull(indptr, rows, weights, x):
     (n_rows, dim). A block of columns is done at once, so that the sum of a word need not be stored. Each sum runs in
     order of the words.
     """
-    n_rows, dim = x.shape
-    out = np.empty((n_rows, dim), np.float32)
-    for block in numba.prange((dim + COLUMNS - 1) // COLUMNS):
-        first = block * COLUMNS
-        stop = min(first + COLUMNS, dim)
-        own = np.zeros((n_rows, COLUMNS), np.float32)
-        _copy(x[:, first:stop], own)
-        pulls = np.zeros((n_rows, COLUMNS), np.float32)
-        total = np.empty(COLUMNS, np.float32)
-        for i in range(len(weights)):
-            weight = weights[i]
-            for d in range(COLUMNS):
-                total[d] = 0
-            for at in range(indptr[i], indptr[i + 1]):
-                row = rows[at]
-                for d in range(COLUMNS):
-                    total[d] += own[row, d]
-            for d in range(COLUMNS):
-                total[d] *= weight
-                total[d] *= weight
-            for at in range(indptr[i], indptr[i + 1]):
-                row = rows[at]
-                for d in range(COLUMNS):
-                    pulls[row, d] += total[d]
-        _copy(pulls[:, : stop - first], out[:, first:stop])
-    return out
+    return (_pull_few if x.shape[1] <= 2 * FEW_COLUMNS else _pull)(indptr, rows, weights, x)
+
+
+def _pulling(columns):
+    """Compile `pull` for blocks of so many columns."""
+
+    @_kernel(parallel=True)
+    def pull(indptr, rows, weights, x):
+        n_rows, dim = x.shape
+        out = np.empty((n_rows, dim), np.float32)
+        for block in numba.prange((dim + columns - 1) // columns):
+            first = block * columns
+            stop = min(first + columns, dim)
+            own = np.zeros((n_rows, columns), np.float32)
+            _copy(x[:, first:stop], own)
+            pulls = np.zeros((n_rows, columns), np.float32)
+            total = np.empty(columns, np.float32)
+            for i in range(len(weights)):
+                weight = weights[i]
+                for d in range(columns):
+                    total[d] = 0
+                for at in range(indptr[i], indptr[i + 1]):
+                    row = rows[at]
+                    for d in range(columns):
+                        total[d] += own[row, d]
+                for d in range(columns):
+                    total[d] *= weight
+                    total[d] *= weight
+                for at in range(indptr[i], indptr[i + 1]):
+                    row = rows[at]
+                    for d in range(columns):
+                        pulls[row, d] += total[d]
+            _copy(pulls[:, : stop - first], out[:, first:stop])
+        return out
+
+    return pull
+
+
+_pull, _pull_few = _pulling(COLUMNS), _pulling(FEW_COLUMNS)
 
 
 @_kernel(parallel=True)
