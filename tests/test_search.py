@@ -137,6 +137,17 @@ def test_a_time_limit_leaves_time_to_build_the_best(few, monkeypatch):
     assert [row["sampled"] for row in rows] == [False, *[True] * 4, False]
 
 
+def test_sizes_of_recipes_tried_on_some_dimensions_are_close_enough_to_fit_at_once(few, monkeypatch):
+    monkeypatch.setattr("workbench.search.budget.LARGE", len(few))
+    monkeypatch.setattr("workbench.compress.outline.DEFLATED", 30)  # words that a panel's sizes are estimated from
+    v = few.with_storage(few.storage)  # without the answers of other tests
+    rows: list[dict] = []
+    wb.fit_budget(v, BUDGET, n_trials=5, n_scored=100, n_queries=0, callback=rows.append)
+    sampled = [row["bytes"] for row in rows if row["sampled"]]
+    assert len(sampled) >= 3
+    assert max(sampled) <= BUDGET
+
+
 def test_no_recipe_is_begun_after_the_time_limit(few):
     found = wb.fit_budget(few, BUDGET, time_limit=0, **SMALL)
     assert list(found.frontier["recipe"]) == [found.recipe]

@@ -85,6 +85,8 @@ class Outline:
         Taken since `model`.
     is_sure : bool
         False after a step that has no outline.
+    packs_all : bool
+        See `outline`.
     """
 
     model: Vectors
@@ -97,6 +99,7 @@ class Outline:
     is_fixed: bool
     steps: tuple["Step", ...] = ()
     is_sure: bool = True
+    packs_all: bool = False
 
     @property
     def parts(self) -> dict[str, Rows]:
@@ -117,7 +120,7 @@ class Outline:
         n_bytes = HEADER[self.ngrams is not None] + len(json.dumps(json.dumps(meta))) + self.nbytes
         kinds = [rows for rows in (self.words, self.ngrams) if rows is not None]
         n_arrays = 2 + self.is_pruned + 2 * self.shares_rows + sum(ARRAYS[r.kind] + (r.axes > 0) for r in kinds)
-        sizes = vocab_bytes(self.model)
+        sizes = vocab_bytes(self.model, self.packs_all)
         n_bytes += n_arrays * ARRAY + int(np.interp(self.n_words, *sizes)) + 3 * self.shares_rows * self.n_words
         if self.ngrams is None or not self.is_pruned:
             return n_bytes
@@ -127,8 +130,11 @@ class Outline:
 
 
 @remembered
-def outline(v: Vectors) -> Outline:
-    """Return the outline of a model whose word rows are whole vectors, as the first step makes them."""
+def outline(v: Vectors, packs_all: bool = False) -> Outline:
+    """Return the outline of a model whose word rows are whole vectors, as the first step makes them.
+
+    With `packs_all`, bytes of many words are those of all of them packed, which takes seconds, and not of a sample.
+    """
     subwords, ngrams, words = v.vocab.subwords, v.storage.ngrams, Rows.of(v.storage.words)
     is_fixed = v.is_composed and not (v.ngrams[0].raw and isinstance(v.storage.words, Dense))
     if v.is_composed and not is_fixed:
@@ -140,11 +146,13 @@ def outline(v: Vectors) -> Outline:
     shares_rows = v.vocab.row_of is not None
     of_ngrams = None if ngrams is None else Rows.of(ngrams)
     is_sure = "other" not in (words.kind, of_ngrams and of_ngrams.kind)
-    return Outline(v, len(v), words, of_ngrams, n_buckets, is_pruned, shares_rows, is_fixed, is_sure=is_sure)
+    return Outline(
+        v, len(v), words, of_ngrams, n_buckets, is_pruned, shares_rows, is_fixed, is_sure=is_sure, packs_all=packs_all
+    )
 
 
 @remembered
-def vocab_bytes(v: Vectors) -> tuple[list[int], list[int]]:
+def vocab_bytes(v: Vectors, packs_all: bool = False) -> tuple[list[int], list[int]]:
     """Return numbers of words, and the bytes that so many of the most frequent ones and their counts take in a file."""
     sizes, order = [len(v)], v.vocab.by_frequency()
     while sizes[0] > 1:
@@ -156,7 +164,7 @@ def vocab_bytes(v: Vectors) -> tuple[list[int], list[int]]:
 
     found: list[int] = []
     for n in sizes:
-        if n <= 2 * DEFLATED:
+        if packs_all or n <= 2 * DEFLATED:
             found.append(packed(order[:n]))
         else:  # what more words take is known from some of them
             more, first = n - n // 2, (n // 2 + n - DEFLATED) // 2

@@ -66,7 +66,7 @@ class SampledTrials(Trials):
 
     def __call__(self, recipe: Chain) -> Trial:
         row, small, seconds = super().__call__(with_fewer_codes(recipe, self.share))
-        o = recipe.outlined(outline(self.whole))
+        o = recipe.outlined(outline(self.whole, True))  # nearly to the byte, since it decides what fits
         assert o is not None, "a plan has steps that can follow each other"
         sizes = {"bytes": o.file_bytes, "ratio": float32_bytes(self.whole) / o.file_bytes}
         return row | {"recipe": recipe} | sizes, small, seconds
