@@ -7,6 +7,8 @@ from uuid import uuid4
 
 from . import progress
 
+DEAD = "every worker that began it died, perhaps for want of memory"
+
 
 class Outcome(NamedTuple):
     """The result of the item at `place`: its `value`, or the `error` that it raised."""
@@ -51,8 +53,8 @@ def _on_client(function: Callable, items: Sequence, shared: Sequence, client: An
         for future in as_completed(futures):
             try:
                 yield future.result()
-            except KilledWorker as error:
-                yield Outcome(futures[future], None, error)
+            except KilledWorker:
+                yield Outcome(futures[future], None, ChildProcessError(DEAD))
     finally:  # also where nobody asks for more
         client.cancel([future for future in futures if not future.done()])
 

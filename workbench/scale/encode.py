@@ -158,23 +158,27 @@ class _Encoder:
 
 def _coder(model: SemanticIDs | str | Path) -> tuple[np.ndarray, int, dict]:
     """Return codebooks, the beam that goes with them, and what is known of them."""
-    if not isinstance(model, SemanticIDs) and Path(model).expanduser().is_dir():
-        manifest = read_manifest(Path(model).expanduser())
-        return np.load(Path(model).expanduser() / CODEBOOKS, allow_pickle=False), manifest["beam"], manifest["meta"]
+    if not isinstance(model, SemanticIDs) and (folder := Path(model).expanduser()).is_dir():
+        manifest = read_manifest(folder)
+        return np.load(folder / CODEBOOKS, allow_pickle=False), manifest["beam"], manifest["meta"]
     ids = model if isinstance(model, SemanticIDs) else SemanticIDs.load(model)
     if ids.codebooks is None:
         raise ValueError("model has no codebooks; ids with codebooks are in .json and .safetensors files")
     if "arm" in ids.meta:
         raise ValueError(
-            "model has codebooks of a trained arm, which code what its encoder makes of vectors, not vectors"
+            "model has the codebooks of a trained arm; they code what its encoder makes of vectors, not the vectors"
         )
     return ids.codebooks, ids.beam, ids.meta
 
 
 def _prepare(encoder: _Encoder) -> list[tuple[int, Partition]]:
     """Write the manifest, remove damaged and outdated files, and return the partitions without a file."""
+    import joblib
+
     source, out = encoder.source, encoder.out
-    manifest = manifest_of(source, encoder.codebooks, encoder.beam, _digest(encoder), encoder.meta)
+    of_texts = joblib.hash(source.texts) or ""
+    digest = sha256(encoder.codebooks.tobytes() + of_texts.encode()).hexdigest()[:16]
+    manifest = manifest_of(source, encoder.codebooks, encoder.beam, digest, encoder.meta)
     wanted = {part_name(place): partition for place, partition in enumerate(source.partitions)}
     present = {file.name: _partition_of(file) for file in sorted(out.glob("codes-*"))}
     if present and (out / MANIFEST).exists():
@@ -213,14 +217,6 @@ def _partition_of(file: Path) -> Partition | None:
         return Partition(**json.loads((pq.read_metadata(file).metadata or {})[KEY]))
     except (OSError, *DAMAGE):
         return None
-
-
-def _digest(encoder: _Encoder) -> str:
-    """A digest of what decides codes: codebooks, and what puts texts together."""
-    import joblib
-
-    of_texts = joblib.hash(encoder.source.texts) or ""
-    return sha256(encoder.codebooks.tobytes() + of_texts.encode()).hexdigest()[:16]
 
 
 def _encode(item: tuple[int, Partition], encoder: _Encoder) -> None:

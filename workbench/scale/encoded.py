@@ -33,7 +33,7 @@ def manifest_of(source: Source, codebooks: np.ndarray, beam: int, digest: str, m
     n_levels, codebook_size, dim = codebooks.shape
     about = {"n_levels": n_levels, "codebook_size": codebook_size, "dim": dim, "beam": beam}
     columns = {"column": source.column, "id_column": source.id_column, "is_text": source.texts is not None}
-    made = {"model": digest, "meta": json.loads(json.dumps(meta)), "partitions": list(map(asdict, source.partitions))}
+    made = {"model": digest, "meta": meta, "partitions": list(map(asdict, source.partitions))}
     return {"form": FORM, "form_version": FORM_VERSION} | about | columns | made
 
 
@@ -72,9 +72,9 @@ class EncodedItems:
         self.folder = Path(folder).expanduser()
         self.manifest = read_manifest(self.folder)
         self.n_levels, self.codebook_size, self.dim = (
-            int(self.manifest[name]) for name in ("n_levels", "codebook_size", "dim")
+            self.manifest[name] for name in ("n_levels", "codebook_size", "dim")
         )
-        self._n_rows = [int(partition["n_rows"]) for partition in self.manifest["partitions"]]
+        self._n_rows = [partition["n_rows"] for partition in self.manifest["partitions"]]
         self.paths = [self.folder / part_name(place) for place in range(len(self._n_rows))]
         there = {file.name for file in self.folder.iterdir()}
         missing = [path.name for path in self.paths if path.name not in there]
@@ -110,10 +110,9 @@ class EncodedItems:
         import pyarrow as pa
         import pyarrow.dataset as ds
 
-        dataset = self._dataset(self.paths)
         if isinstance(items, str):
             raise TypeError(f"expected several items, got {items!r}")
-        names = list(map(str, items))
+        dataset, names = self._dataset(self.paths), list(map(str, items))
         kind = dataset.schema.field("id").type
         fitting = [name for name in names if not pa.types.is_integer(kind) or name.lstrip("-").isdecimal()]
         table = dataset.to_table(filter=ds.field("id").isin(pa.array(fitting, pa.string()).cast(kind)))
@@ -147,9 +146,8 @@ class EncodedItems:
         counted = counted.groupby(columns, as_index=False)["count"].sum()  # sorted by their codes
         counted = counted.sort_values("count", ascending=False, kind="stable", ignore_index=True)
         codes = pd.Series(list(map(tuple, counted[columns].to_numpy(int).tolist())), dtype=object)
-        return pd.DataFrame(
-            {"prefix": codes, "count": counted["count"], "share": counted["count"] / counted["count"].sum()}
-        )
+        count = counted["count"]
+        return pd.DataFrame({"prefix": codes, "count": count, "share": count / count.sum()})
 
     def _dataset(self, paths: list[Path]) -> Any:
         import pyarrow.dataset as ds

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK = 1 << 14  # rows in memory at once
-FOOTER = 8  # bytes at the end of a file: the length of its metadata, and a mark
 TEXTS, IDS, VECTORS = "texts", "texts or numbers", "lists of numbers"  # what a column can hold
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A row group of a file. `start` is the number of its first row in the whole, `digest` is of the file's footer."""
+    """A row group of a file.
+
+    `start` is the number of its first row in the whole. `digest` is of the file's footer, which has the place, the size
+    and the extremes of every column of every row group.
+    """
 
     file: str
     row_group: int
@@ -136,15 +139,18 @@ def open_source(path: str | Path, column: str | None, id_column: str | None, tex
     for file in files:
         name = file.relative_to(root).as_posix()
         try:
-            about, digest = pq.read_metadata(file), _footer_digest(file)
+            about = pq.read_metadata(file)
         except (ValueError, OSError) as error:
             raise ValueError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from error
         if not about.num_rows:
             continue
+        digest = sha256(repr(about.to_dict()).encode()).hexdigest()[:16]
         schema = about.schema.to_arrow_schema()
         if not kinds:
             column = column or _only_column(schema, VECTORS if texts is None else TEXTS, name)
-            id_column = id_column or _id_column(schema, column)
+            if id_column is None:
+                others = {name.lower(): name for name in schema.names if name != column}
+                id_column = next((others[name] for name in ID_COLUMNS if name in others), None)
             kinds = {column: VECTORS if texts is None else TEXTS} | ({id_column: IDS} if id_column else {})
         for wanted, kind in kinds.items():
             if wanted not in schema.names:
@@ -164,10 +170,12 @@ def open_source(path: str | Path, column: str | None, id_column: str | None, tex
 
 
 def failure(partition: Partition, error: Exception) -> Exception:
-    """Return an error that names the partition."""
-    kind = next((kind for kind in (OSError, ValueError) if isinstance(error, kind)), RuntimeError)
-    reason = getattr(error, "strerror", None) or error
-    return kind(f"{partition}: {'' if kind is not RuntimeError else f'{type(error).__name__}: '}{reason}")
+    """Return an error that names the partition: of the same kind, if users expect that kind, else RuntimeError."""
+    if isinstance(error, OSError):
+        return OSError(f"{partition}: {error.strerror or error}")
+    if isinstance(error, ValueError):
+        return ValueError(f"{partition}: {error}")
+    return RuntimeError(f"{partition}: {type(error).__name__}: {error}")
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -179,15 +187,6 @@ def _files_below(folder: Path) -> list[Path]:
         if name.lower().endswith(".parquet")
     ]
     return [folder / file for file in sorted(found) if not any(part.startswith((".", "_")) for part in file.parts)]
-
-
-def _footer_digest(file: Path) -> str:
-    """A digest of a file's metadata: it has the place, the size and the extremes of every column's pages."""
-    with file.open("rb") as opened:
-        opened.seek(-FOOTER, 2)
-        length = int.from_bytes(opened.read(4), "little")
-        opened.seek(-FOOTER - length, 2)
-        return sha256(opened.read()).hexdigest()[:16]
 
 
 def _holds(found: "pa.DataType", kind: str) -> bool:
@@ -211,11 +210,6 @@ def _only_column(schema: "pa.Schema", kind: str, file: str) -> str:
         got = ", ".join(found)[:200] or f"none among {', '.join(schema.names)[:200]}"
         raise ValueError(f"{file}: expected one column of {kind}, got {got}; name it as `column`")
     return found[0]
-
-
-def _id_column(schema: "pa.Schema", column: str) -> str | None:
-    by_name = {name.lower(): name for name in schema.names if name != column}
-    return next((by_name[name] for name in ID_COLUMNS if name in by_name), None)
 
 
 def _plain(ids: "pa.Array") -> "pa.Array":

@@ -73,9 +73,11 @@ def sweep(
     rows: dict[int, dict] = {}
     try:
         for place, row, error in outcomes(row_of, recipes, [Builder(v.adjusted())], client, "sweep", "recipe"):
-            if error is not None and type(error).__name__ != "KilledWorker":  # `attempt` keeps what a recipe raises
+            if isinstance(error, ChildProcessError):
+                row = refused(recipes[place], error)
+            elif error is not None:  # `attempt` keeps what a recipe raises, so that it is another one
                 raise error
-            rows[place] = row if error is None else refused(recipes[place], error)
+            rows[place] = row
     except KeyboardInterrupt:
         pass
     return table([rows[place] for place in sorted(rows)])

@@ -10,7 +10,7 @@ from ..compress.builder import Builder
 from ..compress.outline import outline
 from ..evaluate.cost import float32_bytes
 from ..vectors import Vectors
-from ..workers import on_worker, sent_once
+from ..workers import DEAD, on_worker, sent_once
 from .quick import N_COLUMNS, on_columns, with_fewer_codes
 from .sweep import attempt, refused
 
@@ -47,8 +47,8 @@ class Trials:
         self.begin([recipe])
         try:
             return self.begun[json.dumps(recipe.to_json())].result()
-        except KilledWorker as error:
-            return refused(recipe, error), None, 0.0
+        except KilledWorker:
+            return refused(recipe, ChildProcessError(DEAD)), None, 0.0
 
 
 class SampledTrials(Trials):
