@@ -86,7 +86,8 @@ class Model:
     def __init__(self, original: Vectors):
         self.original, self.source = original, original.origin  # empty for one that was made in memory
         self.quick = Quick(original) if is_large(original) else None
-        self._lock, self._vectors = threading.Lock(), None if self.quick else whole(original)
+        self._lock = threading.Lock()
+        self._vectors: Vectors | None = None
         self.file_bytes = outline(original).file_bytes
         path, first = Path(self.source), original.meta.get("provenance", {}).get("source_bytes")  # before it was small
         self.source_bytes = path.stat().st_size if path.is_file() else first or self.file_bytes
@@ -96,9 +97,13 @@ class Model:
 
     @property
     def vectors(self) -> Vectors:
-        """The model with word rows that no longer need their n-grams; of a large one it takes a while at first."""
+        """The model with word rows that no longer need their n-grams, made once; of a large one it takes a while."""
         with self._lock:
-            self._vectors = self._vectors or whole(self.original)
+            if self._vectors is None:
+                try:
+                    self._vectors = self.original.adjusted()
+                except ValueError:  # word rows are compressed already
+                    self._vectors = self.original
             return self._vectors
 
     @cached_property
@@ -268,14 +273,6 @@ def _searched(model: Model, wish: Search, **samples: Any) -> Result:
         fit_budget(model.vectors, wish.n_bytes, goal=wish.goal, n_trials=N_TRIALS, callback=tried, **samples)
     assert best is not None
     return best
-
-
-def whole(original: Vectors) -> Vectors:
-    """Return a model with word rows that no longer need their n-grams: once, in place of at every recipe."""
-    try:
-        return original.adjusted()
-    except ValueError:  # word rows are compressed already
-        return original
 
 
 @remembered
