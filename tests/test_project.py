@@ -83,20 +83,20 @@ def test_imports_have_no_circles():
 
 BUDGETS = {  # lines, docstrings and blank lines included; raise one only with a reason in the commit
     "core": (2_309, {f"workbench/{name}.py" for name in CORE}),
-    "helpers": (1_337, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
+    "helpers": (1_339, {f"workbench/{name}.py" for name in (*HELPERS, "__init__")}),
     "data": (111, {"workbench/data.py"}),
     "formats": (2_524, {"workbench/formats"}),
     "compress": (2_436, {"workbench/compress"}),
     "evaluate": (1_998, {"workbench/evaluate"}),
     "networks": (3_830, {"workbench/networks"}),
-    "search": (867, {"workbench/search"}),
-    "scale": (675, {"workbench/scale"}),
+    "search": (869, {"workbench/search"}),
+    "scale": (663, {"workbench/scale"}),
     "reports": (623, {"workbench/reports"}),
     "semantic": (2_830, {"workbench/semantic"}),
-    "views": (4_284, {"workbench/views"}),
+    "views": (4_281, {"workbench/views"}),
     "front end": (2_517, {"workbench/views/static"}),
     "cli": (877, {"workbench/cli", "workbench/examples", "workbench/__main__.py"}),
-    "tests": (18_427, {"tests"}),
+    "tests": (18_439, {"tests"}),
 }
 
 
